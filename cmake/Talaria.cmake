@@ -1,0 +1,112 @@
+# One function per kind of target; a folder's CMakeLists.txt is then a list.
+include_guard()
+
+add_library(talaria_warnings INTERFACE)
+target_compile_options(talaria_warnings INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion
+                                                  -Wno-sign-conversion)
+
+# Floating point follows one written order everywhere (docs/architecture.md, "Exactness"): the
+# compiler may neither fuse a product with a sum nor reorder, so that every kernel row agrees by ==.
+add_library(talaria_exact_float INTERFACE)
+target_compile_options(talaria_exact_float INTERFACE -ffp-contract=off -fno-fast-math)
+
+# talaria_library(NAME SOURCES a.cpp... [USES talaria::x...] [PRIVATE_USES lib...])
+# Every .hpp beside the sources is part of the interface and is compiled on its own by
+# the target `check_headers`.
+function(talaria_library name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;USES;PRIVATE_USES" ${ARGN})
+  add_library(talaria_${name} STATIC ${ARG_SOURCES})
+  add_library(talaria::${name} ALIAS talaria_${name})
+  target_include_directories(talaria_${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  target_link_libraries(talaria_${name} PUBLIC ${ARG_USES} talaria_exact_float
+                                        PRIVATE ${ARG_PRIVATE_USES} talaria_warnings)
+  file(GLOB headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.hpp)
+  set_property(TARGET talaria_${name} PROPERTY TALARIA_HEADERS ${headers})
+  talaria_check_headers(${name} ${headers})
+endfunction()
+
+# Compiles each header alone: one that leans on its neighbours' includes fails here, not at a user.
+function(talaria_check_headers name)
+  if(NOT TARGET check_headers)
+    add_custom_target(check_headers)
+  endif()
+  set(sources)
+  foreach(header ${ARGN})
+    get_filename_component(stem ${header} NAME_WE)
+    file(RELATIVE_PATH relative ${PROJECT_SOURCE_DIR} ${header})
+    set(source ${CMAKE_CURRENT_BINARY_DIR}/check_headers/${stem}.cpp)
+    file(CONFIGURE OUTPUT ${source} CONTENT "#include \"${relative}\"\n#include \"${relative}\"\n")
+    list(APPEND sources ${source})
+  endforeach()
+  if(sources)
+    add_library(check_headers_${name} OBJECT EXCLUDE_FROM_ALL ${sources})
+    target_link_libraries(check_headers_${name} PRIVATE talaria_${name} talaria_warnings)
+    add_dependencies(check_headers check_headers_${name})
+  endif()
+endfunction()
+
+# talaria_isa_sources(NAME FLAGS -mavx2... SOURCES avx2/x.cpp...): instruction-set flags stay on
+# these files alone, so that nothing else can execute an instruction the CPU was not asked about.
+function(talaria_isa_sources name)
+  cmake_parse_arguments(ARG "" "" "FLAGS;SOURCES" ${ARGN})
+  target_sources(talaria_${name} PRIVATE ${ARG_SOURCES})
+  set_source_files_properties(${ARG_SOURCES} PROPERTIES COMPILE_OPTIONS "${ARG_FLAGS}")
+endfunction()
+
+# talaria_program(NAME SOURCES ... USES ...): ends up as build/bin/NAME.
+function(talaria_program name)
+  cmake_parse_arguments(ARG "" "" "SOURCES;USES" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES})
+  target_link_libraries(${name} PRIVATE ${ARG_USES} talaria_warnings)
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/bin)
+endfunction()
+
+# talaria_forbid_link(PROGRAM talaria::x...): fails at configure time if PROGRAM reaches one of the
+# libraries through any chain of links. This is how the trust boundary is kept.
+function(talaria_forbid_link program)
+  set(seen)
+  set(queue ${program})
+  while(queue)
+    list(POP_FRONT queue item)
+    if(NOT TARGET ${item} OR item IN_LIST seen)
+      continue()
+    endif()
+    list(APPEND seen ${item})
+    get_target_property(aliased ${item} ALIASED_TARGET)
+    if(aliased)
+      list(APPEND queue ${aliased})
+      continue()
+    endif()
+    foreach(property LINK_LIBRARIES INTERFACE_LINK_LIBRARIES)
+      get_target_property(links ${item} ${property})
+      if(links)
+        list(APPEND queue ${links})
+      endif()
+    endforeach()
+  endwhile()
+  foreach(forbidden ${ARGN})
+    string(REPLACE "talaria::" "talaria_" real ${forbidden})
+    if(real IN_LIST seen OR forbidden IN_LIST seen)
+      message(FATAL_ERROR "${program} links ${forbidden}, which belongs to the enclave only")
+    endif()
+  endforeach()
+endfunction()
+
+# talaria_test(NAME SOURCES ... USES ... [LABELS ...]): one Boost.Test program, one ctest entry.
+function(talaria_test name)
+  cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;USES;LABELS" ${ARGN})
+  add_executable(${name} ${ARG_SOURCES} ${PROJECT_SOURCE_DIR}/tests/support/main.cpp)
+  target_link_libraries(${name} PRIVATE ${ARG_USES} talaria_warnings talaria_exact_float
+                                        Boost::unit_test_framework)
+  # GCC 12 sees overlapping copies inside Boost's data tests that are not there (GCC bug 105651).
+  target_compile_options(${name} PRIVATE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+  target_compile_definitions(${name} PRIVATE BOOST_TEST_DYN_LINK
+                             TALARIA_SOURCE_DIR="${PROJECT_SOURCE_DIR}")
+  target_include_directories(${name} PRIVATE ${PROJECT_SOURCE_DIR})
+  set_target_properties(${name} PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR}/tests)
+  add_test(NAME ${name} COMMAND ${name} --log_level=error --color_output=no)
+  if(NOT ARG_TIMEOUT)
+    set(ARG_TIMEOUT 600)
+  endif()
+  set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+endfunction()

@@ -1,0 +1,44 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <functional>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+namespace talaria {
+
+/// A fixed team of threads for loops whose iterations are independent. The calling thread takes
+/// part, so a team of 1 starts no thread at all. Results must not depend on who does which
+/// iteration.
+class ThreadTeam {
+public:
+  /// `threads` >= 1 including the caller.
+  explicit ThreadTeam(std::size_t threads);
+  ~ThreadTeam();
+  ThreadTeam(const ThreadTeam&) = delete;
+  ThreadTeam& operator=(const ThreadTeam&) = delete;
+
+  std::size_t threads() const noexcept { return workers_.size() + 1; }
+
+  /// Calls body(begin, end) on disjoint pieces of at most `grain` iterations that cover [0, count).
+  /// Returns when all are done. One caller at a time: concurrent calls wait for each other.
+  /// The first exception of a body is rethrown here.
+  void parallel_for(std::size_t count, std::size_t grain,
+                    const std::function<void(std::size_t, std::size_t)>& body);
+
+private:
+  struct Job;
+  void serve();
+
+  std::mutex caller_;
+  std::mutex mutex_;
+  std::condition_variable wake_;
+  std::condition_variable done_;
+  Job* job_ = nullptr;
+  bool stop_ = false;
+  std::vector<std::thread> workers_;
+};
+
+} // namespace talaria
