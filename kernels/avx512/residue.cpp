@@ -1,0 +1,169 @@
+#include <type_traits>
+
+#include "kernels/avx512/avx512.hpp"
+#include "kernels/avx512/vector.hpp"
+#include "kernels/avx512/wide.hpp"
+#include "kernels/reference/reference.hpp"
+
+namespace talaria::kernels::avx512 {
+
+namespace {
+
+constexpr int kIfmaBits = 48; ///< moduli up to here leave the multiplier four bits of slack
+
+/// Exact sums of products of numbers below 2^48: low and high halves of 52 bits in 4 x 8 lanes.
+class IfmaSum {
+public:
+  __attribute__((always_inline)) void add(int slot, V a, V b) {
+    low_[slot] = _mm512_madd52lo_epu64(low_[slot], a, b);
+    high_[slot] = _mm512_madd52hi_epu64(high_[slot], a, b);
+  }
+  /// Moves what has grown past 52 bits; due before 2^12 additions to a slot. The high sums then
+  /// stay below 2^19 (2^44 + 1) for n < 2^24.
+  __attribute__((always_inline)) void carry() {
+    for (int s = 0; s < kSlots; ++s) {
+      high_[s] = _mm512_add_epi64(high_[s], _mm512_srli_epi64(low_[s], 52));
+      low_[s] = _mm512_and_si512(low_[s], set((u64{1} << 52) - 1));
+    }
+  }
+  u64 total(const Modulus& q) const {
+    u128 sum = 0;
+    alignas(64) u64 low[8];
+    alignas(64) u64 high[8];
+    for (int s = 0; s < kSlots; ++s) {
+      _mm512_store_si512(low, low_[s]);
+      _mm512_store_si512(high, high_[s]);
+      for (int l = 0; l < 8; ++l) sum += low[l] + (u128{high[l]} << 52);
+    }
+    return reference::reduce_wide(sum, q);
+  }
+  static constexpr int kSlots = 4;
+  static constexpr std::size_t kCarryEvery = 2048; ///< additions to each slot
+
+private:
+  V low_[kSlots] = {};
+  V high_[kSlots] = {};
+};
+
+/// sum_i left(i, count) z[i], where left gives the vector of up to eight numbers from i on.
+template <class Sum, class Left>
+TALARIA_INLINE u64 long_dot(Left left, const u64* z, std::size_t n, const Modulus& q) {
+  constexpr std::size_t kStep = 8 * Sum::kSlots;
+  constexpr std::size_t kCarryEvery = Sum::kCarryEvery * kStep;
+  Sum sum;
+  std::size_t i = 0;
+  while (i + kStep <= n) {
+    const std::size_t end = n - i > kCarryEvery ? i + kCarryEvery : n;
+    for (; i + kStep <= end; i += kStep)
+#pragma GCC unroll 4
+      for (std::size_t s = 0; s < Sum::kSlots; ++s)
+        sum.add(static_cast<int>(s), left(i + 8 * s, 8), _mm512_loadu_si512(z + i + 8 * s));
+    sum.carry();
+  }
+  for (; i < n; i += 8)
+    sum.add(0, left(i, n - i < 8 ? n - i : 8),
+            _mm512_maskz_loadu_epi64(first_lanes8(n - i), z + i));
+  sum.carry();
+  return sum.total(q);
+}
+
+template <bool Masked>
+TALARIA_INLINE void mask_words(const i32* x, const u8* u, u8* out, std::size_t n, int delta_bits,
+                               const Modulus& q) {
+  const Words words(q.word_bytes);
+  const V vq = set(q.q);
+  const __m128i shift = _mm_cvtsi32_si128(delta_bits);
+  by_eights(
+      n, [&](std::size_t i, auto count) __attribute__((always_inline)) {
+        const __m256i v = _mm256_maskz_loadu_epi32(first_lanes8(count), x + i);
+        V t = _mm512_sll_epi64(_mm512_cvtepi32_epi64(v), shift);
+        if (Masked) t = _mm512_add_epi64(t, words.load(u + i * words.bytes(), count));
+        t = subtract_once(add_if_negative(t, vq), vq);
+        words.store(out + i * words.bytes(), t, count);
+      });
+}
+
+template <bool Masked>
+TALARIA_INLINE void decode_words(const u8* y, const u8* v, i64* r, std::size_t n, int delta_bits,
+                                 const Modulus& q) {
+  const Words words(q.word_bytes);
+  const u64 most = (q.q - 1) / 2; // c + most is in [0, q)
+  const u64 half = delta_bits > 0 ? u64{1} << (delta_bits - 1) : 0;
+  const V vq = set(q.q), offset = set(most), back = set(half - most);
+  const __m128i shift = _mm_cvtsi32_si128(delta_bits);
+  by_eights(
+      n, [&](std::size_t i, auto count) __attribute__((always_inline)) {
+        V t = _mm512_add_epi64(words.load(y + i * words.bytes(), count), offset);
+        if (Masked) t = _mm512_sub_epi64(t, words.load(v + i * words.bytes(), count));
+        t = subtract_once(add_if_negative(t, vq), vq);
+        t = _mm512_sra_epi64(_mm512_add_epi64(t, back), shift);
+        _mm512_mask_storeu_epi64(r + i, first_lanes8(count), t);
+      });
+}
+
+} // namespace
+
+void mask_row(const i32* x, const u8* u, u8* out, std::size_t n, int delta_bits, const Modulus& q) {
+  if (u != nullptr)
+    mask_words<true>(x, u, out, n, delta_bits, q);
+  else
+    mask_words<false>(x, u, out, n, delta_bits, q);
+}
+
+void decode_row(const u8* y, const u8* v, i64* r, std::size_t n, int delta_bits, const Modulus& q) {
+  if (v != nullptr)
+    decode_words<true>(y, v, r, n, delta_bits, q);
+  else
+    decode_words<false>(y, v, r, n, delta_bits, q);
+}
+
+u64 dot_words(const u8* a, const u64* z, std::size_t n, const Modulus& q) {
+  const Words words(q.word_bytes);
+  const auto left = [&](std::size_t i, std::size_t count) __attribute__((always_inline)) {
+    return words.load(a + i * words.bytes(), count);
+  };
+  return q.bits <= kIfmaBits ? long_dot<IfmaSum>(left, z, n, q)
+                             : long_dot<LongSplitSum>(left, z, n, q);
+}
+
+u64 dot_signed(const i64* x, const u64* z, std::size_t n, const Modulus& q) {
+  const V vq = set(q.q);
+  const auto left = [&](std::size_t i, std::size_t count) __attribute__((always_inline)) {
+    return add_if_negative(_mm512_maskz_loadu_epi64(first_lanes8(count), x + i), vq);
+  };
+  return q.bits <= kIfmaBits ? long_dot<IfmaSum>(left, z, n, q)
+                             : long_dot<LongSplitSum>(left, z, n, q);
+}
+
+void centered_binomial21(const u8* bytes, i8* out, std::size_t n) {
+  const Words words(6);
+  const V coins = set((u64{1} << 21) - 1);
+  by_eights(
+      n, [&](std::size_t i, auto count) __attribute__((always_inline)) {
+        const V w = words.load(bytes + 6 * i, count);
+        const V plus = _mm512_popcnt_epi64(_mm512_and_si512(w, coins));
+        const V minus = _mm512_popcnt_epi64(_mm512_and_si512(_mm512_srli_epi64(w, 21), coins));
+        _mm512_mask_cvtepi64_storeu_epi8(out + i, first_lanes8(count),
+                                         _mm512_sub_epi64(plus, minus));
+      });
+}
+
+void pack_words(const u64* x, u8* out, std::size_t n, const Modulus& q) {
+  const Words words(q.word_bytes);
+  by_eights(
+      n, [&](std::size_t i, auto count) __attribute__((always_inline)) {
+        words.store(out + i * words.bytes(), _mm512_maskz_loadu_epi64(first_lanes8(count), x + i),
+                    count);
+      });
+}
+
+void unpack_words(const u8* in, u64* out, std::size_t n, const Modulus& q) {
+  const Words words(q.word_bytes);
+  by_eights(
+      n, [&](std::size_t i, auto count) __attribute__((always_inline)) {
+        const V v = words.load(in + i * words.bytes(), count);
+        _mm512_mask_storeu_epi64(out + i, first_lanes8(count), v);
+      });
+}
+
+} // namespace talaria::kernels::avx512

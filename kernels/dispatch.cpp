@@ -1,0 +1,108 @@
+#include <atomic>
+#include <cstdlib>
+#include <mutex>
+#include <set>
+#include <string>
+
+#include "core/error.hpp"
+#include "kernels/kernel_set.hpp"
+#include "kernels/known_answers.hpp"
+#include "kernels/reference/reference.hpp"
+#ifdef TALARIA_X86_KERNELS
+#include "kernels/avx2/avx2.hpp"
+#include "kernels/avx512/avx512.hpp"
+#endif
+
+namespace talaria::kernels {
+
+// Built with baseline flags: nothing here may need the instructions it asks about.
+
+namespace {
+
+#define TALARIA_KERNEL_ROW(row, needs)                                                             \
+  {                                                                                                \
+#row, needs, row::mask_row, row::decode_row, row::dot_words, row::dot_signed,                  \
+        row::ntt_forward8, row::ntt_inverse8, row::mask_tile, row::centered_binomial21,            \
+        row::pack_words, row::unpack_words, row::residue_product, row::float_product,              \
+        row::weight_dot_halves, row::sum_squares, row::dot, row::rms_norm, row::silu_mul,          \
+        row::attend, row::rope, row::quantize_row, row::dequantize_row                             \
+  }
+
+constexpr KernelSet kSets[] = { // best first; the reference is last, needs nothing, always runs
+#ifdef TALARIA_X86_KERNELS
+    TALARIA_KERNEL_ROW(avx512, kAvx512 | kAvx2), TALARIA_KERNEL_ROW(avx2, kAvx2),
+#endif
+    TALARIA_KERNEL_ROW(reference, kBaseline)};
+
+#undef TALARIA_KERNEL_ROW
+
+constexpr const KernelSet& kReference = kSets[std::size(kSets) - 1];
+
+std::string names_of_sets() {
+  std::string names;
+  for (const KernelSet& set : kSets) {
+    if (!names.empty()) names += ", ";
+    names += set.name;
+    if ((set.needs & ~cpu_features()) != 0) names += " (not on this CPU)";
+  }
+  return names;
+}
+
+void check_once(const KernelSet& set) {
+  static std::mutex mutex;
+  static std::set<const KernelSet*> passed;
+  const std::lock_guard lock(mutex);
+  if (passed.count(&set) != 0) return;
+  if (const char* wrong = first_wrong_kernel(set, kReference))
+    throw Error(Errc::internal, "kernel set '" + std::string(set.name) + "' gives wrong answers (" +
+                                    wrong + "): rebuild, or choose another with --isa");
+  passed.insert(&set);
+}
+
+std::atomic<const KernelSet*> active{nullptr};
+
+} // namespace
+
+unsigned cpu_features() noexcept {
+  unsigned features = kBaseline;
+#ifdef TALARIA_X86_KERNELS
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) features |= kAvx2;
+  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
+      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+      __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vpopcntdq") &&
+      __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512ifma"))
+    features |= kAvx512;
+#endif
+  return features;
+}
+
+std::span<const KernelSet> kernel_sets() noexcept {
+  return kSets;
+}
+
+const KernelSet& select_kernels(std::string_view forced) {
+  for (const KernelSet& set : kSets) {
+    const bool runs_here = (set.needs & ~cpu_features()) == 0;
+    if (!runs_here || (!forced.empty() && forced != set.name)) continue;
+    check_once(set);
+    return set;
+  }
+  throw Error(Errc::usage, "no kernel set '" + std::string(forced) +
+                               "' runs here; choose one of: " + names_of_sets());
+}
+
+const KernelSet& active_kernels() {
+  if (const KernelSet* set = active.load(std::memory_order_acquire)) return *set;
+  const char* forced = std::getenv("TALARIA_ISA");
+  const KernelSet& chosen = select_kernels(forced != nullptr ? forced : "");
+  const KernelSet* nobody = nullptr; // set_active_kernels may have come first
+  if (active.compare_exchange_strong(nobody, &chosen)) return chosen;
+  return *nobody;
+}
+
+void set_active_kernels(const KernelSet& set) noexcept {
+  active.store(&set, std::memory_order_release);
+}
+
+} // namespace talaria::kernels

@@ -1,0 +1,154 @@
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <string_view>
+
+#include "core/integers.hpp"
+#include "kernels/modulus.hpp"
+#include "kernels/ntt_plan.hpp"
+#include "kernels/packed_weights.hpp"
+
+namespace talaria::kernels {
+
+/// CPU features a row may need; see cpu_features().
+enum Isa : unsigned {
+  kBaseline = 0,
+  kAvx2 = 1u << 0,   ///< AVX2 and FMA
+  kAvx512 = 1u << 1, ///< F, DQ, BW, VL, VBMI, VPOPCNTDQ, VNNI, IFMA
+};
+
+/// The arithmetic of one instruction set: one row of the dispatch table.
+///
+/// All rows compute the same function, bit for bit; tests compare each with the reference by `==`.
+/// Integer operations are exact. Floating-point operations follow one canonical order, whatever the
+/// vector width: **a sum over i of f(i) has 16 virtual lanes; lane l takes i = l, l + 16, ... in
+/// order by fused multiply-add, starting from +0, and the lanes are folded 8 apart, then 4, 2, 1**
+/// (s[l] += s[l + 8] for l < 8, and so on). Elementwise operations are the written sequence of
+/// individually rounded operations.
+///
+/// Pointers need no alignment unless said otherwise. Buffers made of AlignedBuffer have 64 readable
+/// bytes behind their end; kernels read no further than that, and write nothing beyond the end.
+struct KernelSet {
+  const char* name;
+  unsigned needs; ///< bits of Isa
+
+  // --- residues: the enclave's side of the lattice scheme
+  // -------------------------------------------
+
+  /// out[i] = (x[i] 2^delta_bits + u[i]) mod q as words, i < n: one masked row. x may be any i32
+  /// with |x[i]| 2^delta_bits < q/2.  u and out: n words of q.word_bytes. `u` may be null: no mask.
+  void (*mask_row)(const i32* x, const u8* u, u8* out, std::size_t n, int delta_bits,
+                   const Modulus& q);
+  /// r[i] = round([y[i] - v[i]]_q / 2^delta_bits), halves upward: floor((c + 2^(delta_bits-1)) >>
+  /// delta_bits) of the centred representative c in (-q/2, q/2]. delta_bits may be 0 (then r = c),
+  /// `v` may be null.
+  void (*decode_row)(const u8* y, const u8* v, i64* r, std::size_t n, int delta_bits,
+                     const Modulus& q);
+  /// sum_i word(a)[i] z[i] mod q, z in [0, q), n < 2^24.
+  u64 (*dot_words)(const u8* a, const u64* z, std::size_t n, const Modulus& q);
+  /// sum_i x[i] z[i] mod q, z in [0, q), |x[i]| < q, n < 2^24.
+  u64 (*dot_signed)(const i64* x, const u64* z, std::size_t n, const Modulus& q);
+
+  /// Forward transform of eight polynomials at a time: x is [N][8], coefficient r of polynomial c
+  /// at x[8 r + c], values in [0, q) before and after; order as in NttPlan. x is 64-byte aligned.
+  void (*ntt_forward8)(const NttPlan& plan, u64* x);
+  /// Inverse of ntt_forward8, including the factor 1/N.
+  void (*ntt_inverse8)(const NttPlan& plan, u64* x);
+  /// Eight columns of a mask block: out = INTT(sum_kappa s[kappa] o B[kappa]).
+  ///   s    [k][N]      secret in NTT form, values in [0, q)
+  ///   b    [N][k][8]   words of q.word_bytes (A or hint, NTT form): the tile layout of remo/
+  ///   out  [N][8]      coefficients in [0, q), 64-byte aligned
+  void (*mask_tile)(const NttPlan& plan, const u64* s, const u8* b, std::size_t k, u64* out);
+
+  /// Centred binomial errors with eta = 21 from uniform bytes, in constant time:
+  ///   w = 6-byte little-endian word i of `bytes`; out[i] = popcount(w & (2^21-1)) - popcount(w >>
+  ///   21 & (2^21-1))
+  void (*centered_binomial21)(const u8* bytes, i8* out, std::size_t n);
+
+  /// n residues in [0, q) to words and back.
+  void (*pack_words)(const u64* x, u8* out, std::size_t n, const Modulus& q);
+  void (*unpack_words)(const u8* in, u64* out, std::size_t n, const Modulus& q);
+
+  // --- the worker's side
+  // ---------------------------------------------------------------------------
+
+  /// y[t][j] = sum_i c[t][i] W[i][j] mod q for the columns of the panels [panel_begin, panel_end).
+  ///   c  [rows][d_in] words, rows packed without gaps;  y  [rows][d_out] words, only the columns
+  ///   of those panels are written. d_in < 2^17 (int32 accumulators of 8-bit limbs). Exact.
+  void (*residue_product)(const u8* c, std::size_t rows, const PackedWeights& w, const Modulus& q,
+                          u8* y, std::size_t panel_begin, std::size_t panel_end);
+  /// y[t][j] = sum_i c[t][i] W[i][j] in fp32, i in order by fused multiply-add from +0 (no lanes):
+  /// the hybrid scheme's product. c [rows][d_in], y [rows][d_out], packed rows.
+  void (*float_product)(const float* c, std::size_t rows, const PackedWeights& w, float* y,
+                        std::size_t panel_begin, std::size_t panel_end);
+
+  /// sums[i / 4][h][i % 4] += sum_j W[i][j] half_h(z[j]) for all i < 4 groups: the halves are z mod
+  /// 2^27 and z >> 27. sums: [w.groups()][2][4]; z < 2^54, d_out < 2^24. Exact; see weight_dot.
+  void (*weight_dot_halves)(const PackedWeights& w, const u64* z, i64* sums);
+
+  // --- fp32 in the enclave
+  // ---------------------------------------------------------------------------
+
+  float (*sum_squares)(const float* x, std::size_t n); ///< canonical 16-lane sum of x[i]^2
+  float (*dot)(const float* a, const float* b,
+               std::size_t n); ///< canonical 16-lane sum of a[i] b[i]
+  /// out[i] = x[i] s, or (x[i] s) gain[i] if gain is not null, with
+  /// s = 1 / sqrt(sum_squares(x) / n + eps). In place allowed.
+  void (*rms_norm)(const float* x, const float* gain, float* out, std::size_t n, float eps);
+  /// out[i] = (g / (1 + exp(-g))) u with g = gate[i], u = up[i]; exp as below. In place allowed.
+  void (*silu_mul)(const float* gate, const float* up, float* out, std::size_t n);
+  /// Attention of one query over `count` >= 1 positions of one key/value head:
+  ///   score[p] = dot(q, k[p]) scale;  m = max score;  w[p] = exp(score[p] - m);
+  ///   s = 16-lane sum of w;  out[d] = (sum_p w[p] v[p][d], p in order by fma from +0) / s
+  /// k, v: [count][head_dim] packed. scratch: round_up(count, 16) floats.
+  void (*attend)(const float* q, const float* k, const float* v, std::size_t count,
+                 std::size_t head_dim, float scale, float* scratch, float* out);
+  /// Rotates one head in place (rotate_half): for i < n/2, a = x[i], b = x[i + n/2]:
+  ///   x[i] = fma(a, cos[i], -(b sin[i])),  x[i + n/2] = fma(b, cos[i], a sin[i]).
+  void (*rope)(float* x, const float* cos, const float* sin, std::size_t n);
+  /// out[i] = (i32) rint(x[i] scale), ties to even; |x[i] scale| < 2^30. Returns sum of out[i]^2.
+  u64 (*quantize_row)(const float* x, float scale, i32* out, std::size_t n);
+  /// out[j] = ((float) r[j] row_scale) column_scale[j]; then + bias[j] if bias is not null; then
+  /// + residual[j] if residual is not null. r converts to float by round-to-nearest-even. `out` may
+  /// be `residual`.
+  void (*dequantize_row)(const i64* r, float row_scale, const float* column_scale,
+                         const float* bias, const float* residual, float* out, std::size_t n);
+};
+
+/// The features of this CPU (and of the operating system's register saving): bits of Isa.
+unsigned cpu_features() noexcept;
+
+/// Every row built into this program, best first; the last is "reference", which needs nothing.
+std::span<const KernelSet> kernel_sets() noexcept;
+
+/// The best row this CPU runs, or the one called `forced` if that is not empty. Before it is
+/// returned for the first time it has to reproduce known answers: a wrong kernel must never touch a
+/// secret.
+/// @throws Error{usage} if `forced` is unknown or cannot run here; Error{internal} if a row fails
+/// its check.
+const KernelSet& select_kernels(std::string_view forced = {});
+
+/// The row in use by the whole process: select_kernels(getenv("TALARIA_ISA")) unless
+/// set_active_kernels came first.
+const KernelSet& active_kernels();
+/// Chooses the row for the process (command line `--isa`); call before any work starts.
+void set_active_kernels(const KernelSet& set) noexcept;
+
+/// exp(x) as every row computes it: x clamped to [-104, 88.72], n = rint(x log2 e), r = fma(-n,
+/// ln2_hi, x), r = fma(-n, ln2_lo, r), polynomial in r by Horner with fma, times 2^n exactly in two
+/// factors. Below -87.3 results may be subnormal or zero, the same on every row. Relative error < 2
+/// ulp.
+float canonical_exp(float x) noexcept;
+/// cos and sin of position * frequency[i], the angle rounded to fp32 first (as transformers does),
+/// then evaluated in double and rounded once: the same everywhere. i < n.
+void rope_angles(u32 position, const float* frequency, std::size_t n, float* cos,
+                 float* sin) noexcept;
+
+/// t[i] = sum_j W[i][j] z[j] mod q for all i < d_in: the integrity vector (REMO.md 7b). z in [0,
+/// q), d_out < 2^24.
+void weight_dot(const PackedWeights& w, const u64* z, u64* t, const Modulus& q);
+/// The largest Euclidean norm of a column of W, rounded up.
+double max_column_norm(const PackedWeights& w);
+
+} // namespace talaria::kernels

@@ -1,0 +1,226 @@
+#include "kernels/known_answers.hpp"
+
+#include <bit>
+#include <cstring>
+#include <vector>
+
+#include "core/matrix.hpp"
+
+namespace talaria::kernels {
+
+namespace {
+
+constexpr u64 kPrimes[] = {1099511480321, 281474976694273, 18014398492704769}; // 5, 6, 7 bytes
+
+/// A fixed stream of numbers (splitmix64); no secret depends on it.
+class Stream {
+public:
+  u64 next() {
+    u64 z = (state_ += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    return z ^ (z >> 31);
+  }
+  u64 below(u64 bound) { return static_cast<u64>(u128{next()} * bound >> 64); }
+  float real() { return static_cast<float>(static_cast<i64>(next()) >> 24) * 0x1p-36f; }
+
+private:
+  u64 state_ = 0;
+};
+
+/// The bytes of every result of one kernel, as one number (FNV-1a).
+class Fingerprint {
+public:
+  template <class T>
+  void add(const T* data, std::size_t count) {
+    const auto* bytes = reinterpret_cast<const unsigned char*>(data);
+    for (std::size_t i = 0; i < count * sizeof(T); ++i)
+      state_ = (state_ ^ bytes[i]) * 0x100000001b3u;
+  }
+  void add(u64 value) { add(&value, 1); }
+  void add(float value) { add(&value, 1); }
+  u64 value() const { return state_; }
+
+private:
+  u64 state_ = 0xcbf29ce484222325u;
+};
+
+AlignedBuffer<u64> residues(std::size_t n, u64 q, Stream& stream) {
+  AlignedBuffer<u64> x(n);
+  for (u64& v : x) v = stream.below(q);
+  x[0] = q - 1;
+  return x;
+}
+AlignedBuffer<float> reals(std::size_t n, Stream& stream) {
+  AlignedBuffer<float> x(n);
+  for (float& v : x) v = stream.real();
+  return x;
+}
+AlignedBuffer<u8> words(const AlignedBuffer<u64>& x, const Modulus& q) {
+  AlignedBuffer<u8> out(x.size() * static_cast<std::size_t>(q.word_bytes));
+  for (std::size_t i = 0; i < x.size(); ++i)
+    store_word(out.data() + i * static_cast<std::size_t>(q.word_bytes), x[i], q.word_bytes);
+  return out;
+}
+
+u64 answer_rows(const KernelSet& set) {
+  constexpr std::size_t n = 37;
+  Fingerprint print;
+  Stream stream;
+  for (const u64 prime : kPrimes) {
+    const Modulus q(prime);
+    const AlignedBuffer<u8> u = words(residues(n, prime, stream), q);
+    AlignedBuffer<i32> x(n);
+    for (i32& v : x) v = static_cast<i32>(stream.below(1u << 20)) - (1 << 19);
+    AlignedBuffer<u8> masked(u.size());
+    set.mask_row(x.data(), u.data(), masked.data(), n, 15, q);
+    print.add(masked.data(), masked.size());
+    AlignedBuffer<i64> r(n);
+    set.decode_row(masked.data(), nullptr, r.data(), n, 15, q);
+    print.add(r.data(), n);
+    set.decode_row(masked.data(), u.data(), r.data(), n, 15, q);
+    print.add(r.data(), n);
+    AlignedBuffer<u64> z(n);
+    set.unpack_words(masked.data(), z.data(), n, q);
+    print.add(z.data(), n);
+    set.pack_words(z.data(), masked.data(), n, q);
+    print.add(masked.data(), masked.size());
+  }
+  return print.value();
+}
+
+u64 answer_dots(const KernelSet& set) {
+  constexpr std::size_t n = 101;
+  Fingerprint print;
+  Stream stream;
+  for (const u64 prime : kPrimes) {
+    const Modulus q(prime);
+    const AlignedBuffer<u64> z = residues(n, prime, stream);
+    const AlignedBuffer<u8> a = words(residues(n, prime, stream), q);
+    AlignedBuffer<i64> x(n);
+    for (i64& v : x)
+      v = static_cast<i64>(stream.below(2 * prime - 1)) - static_cast<i64>(prime) + 1;
+    print.add(set.dot_words(a.data(), z.data(), n, q));
+    print.add(set.dot_signed(x.data(), z.data(), n, q));
+  }
+  return print.value();
+}
+
+u64 answer_transforms(const KernelSet& set) {
+  constexpr std::size_t k = 3;
+  Fingerprint print;
+  Stream stream;
+  for (const u64 prime : kPrimes)
+    for (const std::size_t n : {std::size_t{16}, std::size_t{256}}) {
+      const NttPlan plan(Modulus(prime), n);
+      AlignedBuffer<u64> x = residues(8 * n, prime, stream);
+      set.ntt_forward8(plan, x.data());
+      print.add(x.data(), x.size());
+      set.ntt_inverse8(plan, x.data());
+      print.add(x.data(), x.size());
+      const AlignedBuffer<u64> s = residues(k * n, prime, stream);
+      const AlignedBuffer<u8> b = words(residues(8 * k * n, prime, stream), plan.modulus);
+      set.mask_tile(plan, s.data(), b.data(), k, x.data());
+      print.add(x.data(), x.size());
+    }
+  return print.value();
+}
+
+u64 answer_errors(const KernelSet& set) {
+  constexpr std::size_t n = 43;
+  Stream stream;
+  AlignedBuffer<u8> bytes(6 * n);
+  for (u8& v : bytes) v = static_cast<u8>(stream.next());
+  AlignedBuffer<i8> e(n);
+  set.centered_binomial21(bytes.data(), e.data(), n);
+  Fingerprint print;
+  print.add(e.data(), n);
+  return print.value();
+}
+
+u64 answer_products(const KernelSet& set) {
+  constexpr std::size_t rows = 3;
+  Fingerprint print;
+  Stream stream;
+  PackedWeights w(75, 83);
+  for (std::size_t i = 0; i < w.d_in(); ++i)
+    for (std::size_t j = 0; j < w.d_out(); ++j) w.at(i, j) = static_cast<i8>(stream.next());
+  for (const u64 prime : kPrimes) {
+    const Modulus q(prime);
+    const AlignedBuffer<u8> c = words(residues(rows * w.d_in(), prime, stream), q);
+    AlignedBuffer<u8> y(rows * w.d_out() * static_cast<std::size_t>(q.word_bytes));
+    set.residue_product(c.data(), rows, w, q, y.data(), 0, w.panels());
+    print.add(y.data(), y.size());
+  }
+  const AlignedBuffer<u64> z = residues(w.d_out(), kPrimes[2], stream);
+  AlignedBuffer<i64> sums(8 * w.groups());
+  set.weight_dot_halves(w, z.data(), sums.data());
+  print.add(sums.data(), sums.size());
+  const AlignedBuffer<float> c = reals(rows * w.d_in(), stream);
+  AlignedBuffer<float> y(rows * w.d_out());
+  set.float_product(c.data(), rows, w, y.data(), 0, w.panels());
+  print.add(y.data(), y.size());
+  return print.value();
+}
+
+u64 answer_floats(const KernelSet& set) {
+  constexpr std::size_t n = 76;
+  Fingerprint print;
+  Stream stream;
+  const AlignedBuffer<float> x = reals(n, stream);
+  const AlignedBuffer<float> gain = reals(n, stream);
+  AlignedBuffer<float> out(n);
+  print.add(set.sum_squares(x.data(), n));
+  print.add(set.dot(x.data(), gain.data(), n));
+  set.rms_norm(x.data(), gain.data(), out.data(), n, 1e-5f);
+  print.add(out.data(), n);
+  set.silu_mul(x.data(), gain.data(), out.data(), n);
+  print.add(out.data(), n);
+  set.rope(out.data(), x.data(), gain.data(), n);
+  print.add(out.data(), n);
+
+  constexpr std::size_t count = 21;
+  constexpr std::size_t head_dim = 40;
+  const AlignedBuffer<float> keys = reals(count * head_dim, stream);
+  const AlignedBuffer<float> values = reals(count * head_dim, stream);
+  AlignedBuffer<float> scratch(round_up(count, 16));
+  set.attend(x.data(), keys.data(), values.data(), count, head_dim, 0.15f, scratch.data(),
+             out.data());
+  print.add(out.data(), head_dim);
+
+  AlignedBuffer<i32> integers(n);
+  print.add(set.quantize_row(x.data(), 31.0f, integers.data(), n));
+  print.add(integers.data(), n);
+  AlignedBuffer<i64> r(n);
+  for (i64& v : r) v = static_cast<i64>(stream.next()) >> 20;
+  set.dequantize_row(r.data(), 0.01f, gain.data(), x.data(), gain.data(), out.data(), n);
+  print.add(out.data(), n);
+  return print.value();
+}
+
+struct Question {
+  const char* kernels;
+  u64 (*answer)(const KernelSet&);
+  u64 reference; ///< what the reference row must say
+};
+
+constexpr Question kQuestions[] = {
+    {"masking of rows", answer_rows, 0x46a0a7955dae2a18},
+    {"dot products of residues", answer_dots, 0x620dd340e082af2e},
+    {"transforms", answer_transforms, 0x1072980cf9dea5fc},
+    {"binomial errors", answer_errors, 0xbe4d381a36234cd4},
+    {"products with weights", answer_products, 0xdf99455439993a29},
+    {"floating-point kernels", answer_floats, 0xb4fd3149de3dcdb0},
+};
+
+} // namespace
+
+const char* first_wrong_kernel(const KernelSet& set, const KernelSet& reference) {
+  for (const Question& question : kQuestions) {
+    if (question.answer(reference) != question.reference) return question.kernels;
+    if (&set != &reference && question.answer(set) != question.reference) return question.kernels;
+  }
+  return nullptr;
+}
+
+} // namespace talaria::kernels

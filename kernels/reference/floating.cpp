@@ -1,0 +1,122 @@
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "kernels/reference/exp_constants.hpp"
+#include "kernels/reference/reference.hpp"
+
+namespace talaria::kernels {
+
+namespace {
+
+float power_of_two(int n) {
+  return std::bit_cast<float>(static_cast<u32>(n + 127) << 23);
+}
+
+} // namespace
+
+float canonical_exp(float x) noexcept {
+  using namespace exp_constants;
+  x = x > kLowest ? x : kLowest;
+  x = x < kHighest ? x : kHighest;
+  const float n = std::nearbyint(x * kLog2E);
+  float r = std::fma(-n, kLn2High, x);
+  r = std::fma(-n, kLn2Low, r);
+  float p = kPolynomial[0];
+  for (std::size_t i = 1; i < std::size(kPolynomial); ++i) p = std::fma(p, r, kPolynomial[i]);
+  // Two normal factors: 2^n itself may be too small or too large for a float.
+  const int exponent = static_cast<int>(n);
+  const int first = exponent >> 1;
+  return p * power_of_two(first) * power_of_two(exponent - first);
+}
+
+namespace reference {
+
+namespace {
+
+constexpr std::size_t kLanes = 16;
+
+/// s[l] += s[l + 8] for l < 8, then 4, 2, 1.
+float fold(float (&s)[kLanes]) {
+  for (std::size_t apart = kLanes / 2; apart > 0; apart /= 2)
+    for (std::size_t l = 0; l < apart; ++l) s[l] += s[l + apart];
+  return s[0];
+}
+
+float sum(const float* x, std::size_t n) {
+  float s[kLanes] = {};
+  for (std::size_t i = 0; i < n; ++i) s[i % kLanes] += x[i];
+  return fold(s);
+}
+
+} // namespace
+
+float sum_squares(const float* x, std::size_t n) {
+  return dot(x, x, n);
+}
+
+float dot(const float* a, const float* b, std::size_t n) {
+  float s[kLanes] = {};
+  for (std::size_t i = 0; i < n; ++i) s[i % kLanes] = std::fma(a[i], b[i], s[i % kLanes]);
+  return fold(s);
+}
+
+void rms_norm(const float* x, const float* gain, float* out, std::size_t n, float eps) {
+  const float s = 1.0f / std::sqrt(sum_squares(x, n) / static_cast<float>(n) + eps);
+  for (std::size_t i = 0; i < n; ++i) {
+    const float scaled = x[i] * s;
+    out[i] = gain == nullptr ? scaled : scaled * gain[i];
+  }
+}
+
+void silu_mul(const float* gate, const float* up, float* out, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const float g = gate[i];
+    out[i] = g / (1.0f + canonical_exp(-g)) * up[i];
+  }
+}
+
+void attend(const float* q, const float* k, const float* v, std::size_t count, std::size_t head_dim,
+            float scale, float* scratch, float* out) {
+  for (std::size_t p = 0; p < count; ++p) scratch[p] = dot(q, k + p * head_dim, head_dim) * scale;
+  const float most = *std::max_element(scratch, scratch + count);
+  for (std::size_t p = 0; p < count; ++p) scratch[p] = canonical_exp(scratch[p] - most);
+  const float total = sum(scratch, count);
+  std::fill_n(out, head_dim, 0.0f);
+  for (std::size_t p = 0; p < count; ++p)
+    for (std::size_t d = 0; d < head_dim; ++d)
+      out[d] = std::fma(scratch[p], v[p * head_dim + d], out[d]);
+  for (std::size_t d = 0; d < head_dim; ++d) out[d] /= total;
+}
+
+void rope(float* x, const float* cos, const float* sin, std::size_t n) {
+  const std::size_t half = n / 2;
+  for (std::size_t i = 0; i < half; ++i) {
+    const float a = x[i];
+    const float b = x[i + half];
+    x[i] = std::fma(a, cos[i], -(b * sin[i]));
+    x[i + half] = std::fma(b, cos[i], a * sin[i]);
+  }
+}
+
+u64 quantize_row(const float* x, float scale, i32* out, std::size_t n) {
+  u64 squares = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    out[i] = static_cast<i32>(std::nearbyint(x[i] * scale));
+    squares += static_cast<u64>(i64{out[i]} * out[i]);
+  }
+  return squares;
+}
+
+void dequantize_row(const i64* r, float row_scale, const float* column_scale, const float* bias,
+                    const float* residual, float* out, std::size_t n) {
+  for (std::size_t j = 0; j < n; ++j) {
+    float value = static_cast<float>(r[j]) * row_scale * column_scale[j];
+    if (bias != nullptr) value += bias[j];
+    if (residual != nullptr) value += residual[j];
+    out[j] = value;
+  }
+}
+
+} // namespace reference
+} // namespace talaria::kernels
