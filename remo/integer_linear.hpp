@@ -1,0 +1,79 @@
+#pragma once
+
+#include <atomic>
+#include <cstddef>
+#include <memory>
+#include <vector>
+
+#include "remo/bounds.hpp"
+#include "remo/integrity.hpp"
+#include "remo/linear_record.hpp"
+#include "remo/masking_scheme.hpp"
+
+namespace talaria::remo {
+
+/// Set once a switched reply was wrong; one for all linears of a scheme.
+using SharedAbort = std::shared_ptr<std::atomic<bool>>;
+
+/// What `lattice` and `clear` share, and why they agree bit for bit: the same integers go out, with
+/// or without masks, and the same integers come back.
+///
+///   mask    c = Delta x_q + u mod q                     ||x_q|| <= B (bounds.hpp)
+///   unmask  (1) y.z = c.t   before decoding; full replies only
+///           (2) r = round([y - v]_q / Delta)
+///           (3) r.z = x_q.t after decoding
+///
+/// With switched replies an abort may depend on the errors under a mask, so the first one ends the
+/// use of every secret of the scheme: from then on no linear of it masks or opens anything.
+class IntegerLinear : public MaskedLinear {
+public:
+  u32 matrix() const noexcept final { return record_.matrix; }
+  const std::string& name() const noexcept final { return record_.name; }
+  std::size_t d_in() const noexcept final { return record_.d_in; }
+  std::size_t d_out() const noexcept final { return record_.d_out; }
+
+  Masked mask(MatrixView<const float> x, std::vector<MaskRow> masks) const final;
+  Result<Matrix<float>> unmask(std::unique_ptr<Opening>& opening, const WorkerProduct& product,
+                               MatrixView<const float> residual) const final;
+
+  const LinearBounds& bounds() const noexcept { return bounds_; }
+
+protected:
+  /// Mask words of one row; null: no mask.
+  struct RowMask {
+    const u8* u = nullptr;
+    const u8* v = nullptr;
+  };
+
+  IntegerLinear(const SchemeOptions& options, SharedAbort abort, LinearRecord record,
+                LinearBounds bounds, int delta_bits, ProductCheck check);
+
+  virtual RowMask row_mask(const MaskRow& row) const = 0;
+
+  const LinearRecord& record() const noexcept { return record_; }
+  std::size_t word_bytes() const noexcept { return static_cast<std::size_t>(q_.word_bytes); }
+
+private:
+  class IntegerOpening;
+  struct RowChecks;
+
+  std::optional<Error> aborted() const;
+  bool masked() const noexcept { return mask_row_bytes() != 0; }
+  std::optional<Error> wrong_words(const IntegerOpening& opening,
+                                   const WorkerProduct& product) const;
+  Result<Matrix<float>> decode(const IntegerOpening& opening, const WorkerProduct& product,
+                               MatrixView<const float> residual) const;
+  void combine_column_sets(i64* r) const;
+
+  const LatticeParameters* parameters_;
+  kernels::Modulus q_;
+  ReplyFormat reply_;
+  SharedAbort abort_;
+  bool verify_;
+  LinearRecord record_;
+  LinearBounds bounds_;
+  int delta_bits_;
+  ProductCheck check_;
+};
+
+} // namespace talaria::remo

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <span>
+
+#include "core/random.hpp"
+#include "core/secret.hpp"
+#include "kernels/modulus.hpp"
+#include "kernels/packed_weights.hpp"
+
+namespace talaria::remo {
+
+/// Freivalds' check with two secret vectors z, and t = W z mod q (REMO.md section 3 "Integrity"). A
+/// wrong row passes with probability at most q^-2. z and t never leave the enclave.
+class ProductCheck {
+public:
+  static constexpr std::size_t kVectors = 2;
+  /// One dot product with each vector.
+  using Dots = std::array<u64, kVectors>;
+
+  ProductCheck(const kernels::PackedWeights& weights, const kernels::Modulus& q, Rng& rng);
+
+  std::size_t d_in() const noexcept { return t_[0].size(); }
+  std::size_t columns() const noexcept { return z_[0].size(); }
+
+  /// c.t of the d_in words of a row that is sent, or of a row of A; what reply_dots() of the
+  /// product must equal.
+  Dots sent_dots(const u8* words) const;
+  /// y.z of `columns` words below q.
+  Dots reply_dots(const u8* words) const;
+  /// x.t of d_in integers below q in magnitude; what decoded_dots() of the result must equal.
+  Dots activation_dots(const i64* x) const;
+  /// r.z of `columns` integers below q in magnitude.
+  Dots decoded_dots(const i64* r) const;
+
+private:
+  kernels::Modulus q_;
+  std::array<SecretBuffer<u64>, kVectors> z_; ///< [columns]
+  std::array<SecretBuffer<u64>, kVectors> t_; ///< [d_in]
+};
+
+/// Whether all `count` words are below `bound`: kernels rely on it, so no reply is used before.
+/// Reads up to 7 bytes behind the last word (the slack of an AlignedBuffer).
+bool words_below(const u8* words, std::size_t count, int word_bytes, u64 bound);
+
+} // namespace talaria::remo

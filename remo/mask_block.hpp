@@ -1,0 +1,39 @@
+#pragma once
+
+#include <cstddef>
+
+#include "core/secret.hpp"
+#include "remo/masking_scheme.hpp"
+
+namespace talaria::remo {
+
+/// Mask rows in two parts: u hides the inputs, v opens the outputs. What the bytes mean is the
+/// scheme's.
+class PairedMaskBlock final : public MaskBlock {
+public:
+  /// `owner` is the linear the block is made for; it alone may use it.
+  PairedMaskBlock(const MaskedLinear* owner, std::size_t rows, std::size_t u_row_bytes,
+                  std::size_t v_row_bytes);
+
+  std::size_t rows() const noexcept override { return rows_; }
+  void wipe_row(std::size_t row) noexcept override;
+
+  u8* u(std::size_t row) { return u_.data() + row * u_row_bytes_; }
+  u8* v(std::size_t row) { return v_.data() + row * v_row_bytes_; }
+
+  /// All rows of `block`, in order.
+  static std::vector<MaskRow> hand_out(std::shared_ptr<PairedMaskBlock> block);
+  /// The block of `row`. @throws Error{internal} if it was not made for `owner`, or was used
+  /// already.
+  static PairedMaskBlock& of(const MaskRow& row, const MaskedLinear* owner);
+
+private:
+  const MaskedLinear* owner_;
+  std::size_t rows_;
+  std::size_t u_row_bytes_;
+  std::size_t v_row_bytes_;
+  SecretBuffer<u8> u_;
+  SecretBuffer<u8> v_;
+};
+
+} // namespace talaria::remo

@@ -1,0 +1,237 @@
+#include "remo/mask_pool.hpp"
+
+#include <algorithm>
+#include <exception>
+#include <utility>
+
+namespace talaria::remo {
+
+/// The rows of one matrix. Memory is charged by whole blocks, until the last row of a block is
+/// taken.
+struct MaskPool::Stock {
+  explicit Stock(const MaskedLinear* masked_linear)
+      : linear(masked_linear), block_rows(masked_linear->block_rows()),
+        block_bytes(block_rows * masked_linear->mask_row_bytes()) {}
+
+  bool needed() const noexcept { return block_bytes != 0; }
+  /// What it holds or may claim at any time: at least one block.
+  std::size_t committed_bytes() const {
+    return std::max<std::size_t>(blocks.size() + in_production, 1) * block_bytes;
+  }
+  /// Rows there are, or soon will be.
+  std::size_t expected_rows() const { return rows + in_production * block_rows; }
+
+  void add(std::vector<MaskRow> made) {
+    const std::size_t count = made.size();
+    blocks.push_back(std::move(made));
+    rows += count;
+  }
+  /// Moves up to `count` rows to `out`, oldest blocks first.
+  void pop(std::size_t count, std::vector<MaskRow>& out) {
+    for (; count != 0 && rows != 0; --count, --rows) {
+      out.push_back(std::move(blocks.front().back()));
+      blocks.front().pop_back();
+      if (blocks.front().empty()) blocks.pop_front();
+    }
+  }
+
+  const MaskedLinear* linear;
+  std::size_t block_rows;
+  std::size_t block_bytes;
+  std::deque<std::vector<MaskRow>> blocks;
+  std::size_t rows = 0;
+  std::size_t in_production = 0; ///< blocks being made by fillers
+};
+
+struct MaskPool::State {
+  State(std::vector<const MaskedLinear*> linears, Options given,
+        std::function<std::unique_ptr<Rng>()> make)
+      : options(given), make_rng(std::move(make)) {
+    for (const MaskedLinear* linear : linears) stocks.emplace_back(linear);
+    for (const Stock& stock : stocks) reserve += stock.block_bytes;
+    limit = std::max(options.memory_bytes, reserve);
+  }
+
+  Stock* next_to_fill();
+  bool in_production() const;
+  bool has_room(const Stock& stock) const;
+  void fill();
+  void make_one_ahead(Stock& stock, Rng& rng, std::unique_lock<std::mutex>& lock);
+  void make_inline(Stock& stock, std::size_t rows, std::vector<MaskRow>& out);
+  std::unique_ptr<Rng> borrow_rng();
+  void stop() noexcept;
+
+  const Options options;
+  std::deque<Stock> stocks;
+  /// Less than one block of each matrix would mean a block made for every row taken, so that much
+  /// is always granted.
+  std::size_t reserve = 0;
+  std::size_t limit = 0;
+
+  mutable std::mutex mutex; ///< of everything below and of the stocks' rows
+  std::condition_variable work;
+  std::condition_variable progress;
+  std::exception_ptr failure; ///< of a filler, waiting for the next take
+  bool stopping = false;
+  Stats counts;
+
+  std::mutex rng_mutex; ///< of the two below
+  std::function<std::unique_ptr<Rng>()> make_rng;
+  std::vector<std::unique_ptr<Rng>> idle_rngs;
+
+  std::vector<std::thread> fillers;
+};
+
+/// Whether one more block of `stock` fits beside all that is held or may be claimed.
+bool MaskPool::State::has_room(const Stock& stock) const {
+  if (stock.blocks.empty() && stock.in_production == 0) return true;
+  std::size_t bytes = stock.block_bytes;
+  for (const Stock& each : stocks) bytes += each.committed_bytes();
+  return bytes <= limit;
+}
+
+/// The matrix with relatively the lowest stock among those that want a block for which there is
+/// room.
+MaskPool::Stock* MaskPool::State::next_to_fill() {
+  Stock* lowest = nullptr;
+  for (Stock& stock : stocks) {
+    if (!stock.needed() || stock.expected_rows() >= options.rows_ahead) continue;
+    if (lowest != nullptr && stock.expected_rows() >= lowest->expected_rows()) continue;
+    if (has_room(stock)) lowest = &stock;
+  }
+  return lowest;
+}
+
+bool MaskPool::State::in_production() const {
+  return std::any_of(stocks.begin(), stocks.end(),
+                     [](const Stock& stock) { return stock.in_production != 0; });
+}
+
+void MaskPool::State::make_one_ahead(Stock& stock, Rng& rng, std::unique_lock<std::mutex>& lock) {
+  ++stock.in_production;
+  lock.unlock();
+  try {
+    std::vector<MaskRow> made = stock.linear->make_block(rng);
+    lock.lock();
+    counts.rows_made_ahead += made.size();
+    stock.add(std::move(made));
+  } catch (...) {
+    if (!lock.owns_lock()) lock.lock();
+    failure = std::current_exception();
+  }
+  --stock.in_production;
+  progress.notify_all();
+}
+
+/// One filler thread. After a failure it rests until a taker has been told.
+void MaskPool::State::fill() {
+  std::unique_ptr<Rng> rng;
+  std::unique_lock lock(mutex);
+  for (;;) {
+    Stock* stock = nullptr;
+    work.wait(lock, [&] { return stopping || (!failure && (stock = next_to_fill()) != nullptr); });
+    if (stopping) return;
+    if (!rng) {
+      try {
+        rng = borrow_rng();
+      } catch (...) {
+        failure = std::current_exception();
+        progress.notify_all();
+        continue;
+      }
+    }
+    make_one_ahead(*stock, *rng, lock);
+  }
+}
+
+std::unique_ptr<Rng> MaskPool::State::borrow_rng() {
+  const std::lock_guard lock(rng_mutex);
+  if (idle_rngs.empty()) return make_rng();
+  std::unique_ptr<Rng> rng = std::move(idle_rngs.back());
+  idle_rngs.pop_back();
+  return rng;
+}
+
+/// Makes what is missing in the taker's thread. What is left of the last block joins the stock if
+/// the memory allows; otherwise it is wiped.
+void MaskPool::State::make_inline(Stock& stock, std::size_t rows, std::vector<MaskRow>& out) {
+  std::unique_ptr<Rng> rng = borrow_rng();
+  while (out.size() < rows) {
+    std::vector<MaskRow> made = stock.linear->make_block(*rng);
+    const std::size_t used = std::min(rows - out.size(), made.size());
+    const auto rest = made.begin() + static_cast<std::ptrdiff_t>(used);
+    out.insert(out.end(), std::make_move_iterator(made.begin()), std::make_move_iterator(rest));
+    const std::lock_guard lock(mutex);
+    counts.rows_made_inline += made.size();
+    made.erase(made.begin(), rest);
+    if (!made.empty() && has_room(stock)) stock.add(std::move(made));
+  }
+  const std::lock_guard lock(rng_mutex);
+  idle_rngs.push_back(std::move(rng));
+}
+
+void MaskPool::State::stop() noexcept {
+  {
+    const std::lock_guard lock(mutex);
+    stopping = true;
+  }
+  work.notify_all();
+  for (std::thread& filler : fillers) filler.join();
+  fillers.clear();
+}
+
+MaskPool::MaskPool(std::vector<const MaskedLinear*> linears, Options options,
+                   std::function<std::unique_ptr<Rng>()> make_rng)
+    : state_(std::make_unique<State>(std::move(linears), options, std::move(make_rng))) {
+  try {
+    for (std::size_t i = 0; i < options.threads; ++i)
+      state_->fillers.emplace_back([state = state_.get()] { state->fill(); });
+  } catch (...) {
+    state_->stop();
+    throw;
+  }
+}
+
+MaskPool::~MaskPool() {
+  state_->stop();
+}
+
+std::vector<MaskRow> MaskPool::take(std::size_t index, std::size_t rows) {
+  Stock& stock = state_->stocks.at(index);
+  std::vector<MaskRow> out;
+  if (!stock.needed() || rows == 0) return out;
+  out.reserve(rows);
+  {
+    const std::lock_guard lock(state_->mutex);
+    if (state_->failure) {
+      state_->work.notify_all();
+      std::rethrow_exception(std::exchange(state_->failure, nullptr));
+    }
+    stock.pop(rows, out);
+    if (out.size() < rows) ++state_->counts.stalls;
+  }
+  state_->work.notify_all();
+  if (out.size() < rows) state_->make_inline(stock, rows, out);
+  return out;
+}
+
+void MaskPool::wait_until_full() {
+  if (state_->fillers.empty()) return;
+  std::unique_lock lock(state_->mutex);
+  state_->progress.wait(lock, [this] {
+    return state_->failure || (!state_->in_production() && state_->next_to_fill() == nullptr);
+  });
+  if (state_->failure) {
+    state_->work.notify_all();
+    std::rethrow_exception(std::exchange(state_->failure, nullptr));
+  }
+}
+
+MaskPool::Stats MaskPool::stats() const {
+  const std::lock_guard lock(state_->mutex);
+  Stats stats = state_->counts;
+  for (const Stock& stock : state_->stocks) stats.bytes += stock.blocks.size() * stock.block_bytes;
+  return stats;
+}
+
+} // namespace talaria::remo

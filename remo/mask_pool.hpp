@@ -1,0 +1,54 @@
+#pragma once
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "core/random.hpp"
+#include "remo/masking_scheme.hpp"
+
+namespace talaria::remo {
+
+/// Stock of mask rows for every matrix, filled by background threads while the enclave waits for
+/// other things. Bounded; never hands out a row twice; never blocks on the fillers: a taker who
+/// finds the stock too low makes a block itself (slower, counted). Free of CAF; thread-safe.
+class MaskPool {
+public:
+  struct Options {
+    std::size_t rows_ahead = 2048;                   ///< stock aimed at per matrix
+    std::size_t memory_bytes = std::size_t{2} << 30; ///< for all stocks together
+    std::size_t threads = 1;                         ///< 0: every block is made inline
+  };
+  struct Stats {
+    u64 rows_made_ahead = 0;
+    u64 rows_made_inline = 0;
+    u64 stalls = 0;        ///< takes that had to make a block
+    std::size_t bytes = 0; ///< stock now
+  };
+
+  /// `linears` must outlive the pool; index = position in the vector. Linears that need no masks
+  /// are skipped.
+  MaskPool(std::vector<const MaskedLinear*> linears, Options options,
+           std::function<std::unique_ptr<Rng>()> make_rng);
+  ~MaskPool(); ///< stops the fillers and wipes what is left
+
+  /// `rows` mask rows for linear `index`; empty if that linear needs none.
+  std::vector<MaskRow> take(std::size_t index, std::size_t rows);
+
+  /// Blocks until every stock has reached what it aims at.
+  void wait_until_full();
+
+  Stats stats() const;
+
+private:
+  struct Stock;
+  struct State;
+  std::unique_ptr<State> state_;
+};
+
+} // namespace talaria::remo

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <string_view>
+
+#include "core/integers.hpp"
+#include "kernels/modulus.hpp"
+
+namespace talaria::remo {
+
+/// One accepted set of Module-LWE parameters (REMO.md sections 3 to 5). Secret and error follow the
+/// centred binomial distribution with eta = 21 (sigma 3.24).
+struct LatticeParameters {
+  std::string_view name;
+  u64 q = 0;                        ///< prime, 1 mod 2N
+  u32 n = 0;                        ///< ring dimension N, a power of two
+  u32 k = 0;                        ///< module rank; LWE dimension is k N
+  u64 reply_modulus = 0;            ///< q_d of the switched reply, a power of two
+  double core_svp_bits = 0;         ///< classical core-SVP, REMO.md section 5
+  double quantum_core_svp_bits = 0; ///< exponent 0.265
+  double fhe_standard_bits = 0;     ///< cost model of the 2018 FHE standard ("bdgl")
+  std::string_view source;
+
+  constexpr kernels::Modulus modulus() const { return kernels::Modulus(q); }
+  constexpr u32 dimension() const { return n * k; }
+  constexpr int reply_bytes() const { return (kernels::Modulus(reply_modulus - 1).bits + 7) / 8; }
+};
+
+inline constexpr int kEta = 21;                      ///< coins on each side of the binomial
+inline constexpr double kSigma = 3.2403703492039302; ///< sqrt(kEta / 2)
+/// P[|e.W_j| > tau sigma ||W_j||] <= 2 exp(-tau^2 / 2) = 2^-64.1.
+inline constexpr double kTau = 9.5;
+
+/// What `masking.parameters` may name. A set that is not listed here cannot be used by a program.
+inline constexpr std::array<LatticeParameters, 4> kAcceptedParameters{{
+    {"S48", 281474976694273, 256, 9, u64{1} << 32, 144.8, 131.4, 176.4, "REMO.md sections 4, 5"},
+    {"S46", 70368743669761, 256, 8, u64{1} << 32, 131.1, 119.0, 162.5, "REMO.md sections 4, 5"},
+    {"S40", 1099511480321, 256, 7, u64{1} << 32, 134.0, 121.6, 165.2, "REMO.md sections 4, 5"},
+    {"S54", 18014398492704769, 256, 10, u64{1} << 40, 141.3, 128.3, 172.8, "REMO.md sections 4, 5"},
+}};
+inline constexpr const LatticeParameters& kDefaultParameters = kAcceptedParameters[0];
+
+/// @throws Error{config} listing the accepted names, unless `name` is one of them.
+const LatticeParameters& lattice_parameters(std::string_view name);
+
+} // namespace talaria::remo

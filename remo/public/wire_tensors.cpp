@@ -1,0 +1,17 @@
+#include "remo/public/wire_tensors.hpp"
+
+namespace talaria::remo {
+
+const char* to_string(ProductKind kind) noexcept {
+  switch (kind) {
+  case ProductKind::residues:
+    return "residues";
+  case ProductKind::switched:
+    return "switched";
+  case ProductKind::float32:
+    return "float32";
+  }
+  return "unknown";
+}
+
+} // namespace talaria::remo

@@ -1,0 +1,41 @@
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "core/integers.hpp"
+#include "core/matrix.hpp"
+
+namespace talaria::remo {
+
+/// The arithmetic a worker is asked for, and with it the format of a reply's values.
+enum class ProductKind : u8 {
+  residues, ///< words mod q in, words mod q out
+  switched, ///< words mod q in, words mod q_d out: round(y q_d / q) mod q_d (REMO.md "Reply
+            ///< switching")
+  float32,  ///< fp32 in, fp32 out: the hybrid research scheme
+};
+const char* to_string(ProductKind kind) noexcept;
+
+using SharedBytes = std::shared_ptr<const AlignedBuffer<u8>>;
+
+/// What the enclave hands to a worker: rows of a masked activation for one matrix. One of the two
+/// tensor types that may leave the process. Copies share the bytes.
+struct MaskedTensor {
+  u32 matrix = 0; ///< LinearId of the matrix to multiply by
+  ProductKind kind = ProductKind::residues;
+  u32 rows = 0;
+  u32 cols = 0;      ///< d_in
+  SharedBytes bytes; ///< [rows][cols] values without gaps, little-endian
+};
+
+/// What a worker answers: the product with its matrix, row for row. The other type that may travel.
+struct WorkerProduct {
+  u32 matrix = 0;
+  ProductKind kind = ProductKind::residues;
+  u32 rows = 0;
+  u32 cols = 0; ///< columns of the matrix as the worker holds it (2 d_out for int16)
+  SharedBytes bytes;
+};
+
+} // namespace talaria::remo
