@@ -1,0 +1,38 @@
+#include "model/generation_config.hpp"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "core/error.hpp"
+#include "model/weights/json_fields.hpp"
+
+namespace talaria::model {
+
+namespace {
+
+constexpr u32 kMaxId = (1u << 24) - 1; // the largest vocabulary a config.json may name
+
+} // namespace
+
+GenerationConfig load_generation_config(const std::filesystem::path& model_dir) {
+  const auto path = model_dir / "generation_config.json";
+  GenerationConfig out;
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) return out;
+  const nlohmann::json object = read_json_object(path);
+  const JsonFields fields(object, path.string());
+  out.do_sample = fields.boolean("do_sample");
+  out.temperature = fields.number(
+      "temperature", [](float x) { return x >= 0 && x <= 100; }, "a number from 0 to 100");
+  out.top_p = fields.number(
+      "top_p", [](float x) { return x > 0 && x <= 1; }, "a number above 0, at most 1");
+  out.top_k = fields.integer("top_k", 0, ~0u);
+  out.repetition_penalty = fields.number(
+      "repetition_penalty", [](float x) { return x > 0 && x <= 100; },
+      "a number above 0, at most 100");
+  if (const auto bos = fields.ids("bos_token_id", kMaxId + 1); !bos.empty()) out.bos = bos.front();
+  out.eos = fields.ids("eos_token_id", kMaxId + 1);
+  return out;
+}
+
+} // namespace talaria::model

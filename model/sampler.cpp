@@ -1,0 +1,151 @@
+#include "model/sampler.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+
+#include "core/error.hpp"
+
+namespace talaria::model {
+
+namespace {
+
+struct Candidate {
+  u32 id;
+  double score; ///< a logit, later a weight proportional to the probability
+};
+
+/// Before all others: the larger score, and among equals the lower id.
+bool ranks_before(const Candidate& a, const Candidate& b) {
+  return a.score > b.score || (a.score == b.score && a.id < b.id);
+}
+
+/// exp(x) for x <= 0, to about 1 ulp. Only sums and products in a written order: the C library's
+/// exp may differ in the last bit from one CPU to another, and with it a token.
+double exp_fixed(double x) {
+  constexpr double kLog2e = 1.4426950408889634;
+  constexpr double kLn2High = 0x1.62e42fee00000p-1; // n * kLn2High is exact
+  constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
+  if (x < -700) return 0;
+  const double n = std::floor(x * kLog2e + 0.5);
+  const double r = (x - n * kLn2High) - n * kLn2Low; // |r| <= ln 2 / 2
+  double sum = 1;
+  for (int i = 13; i > 0; --i) sum = 1 + sum * r / i; // Taylor in Horner form
+  const auto exponent = static_cast<u64>(1023 + static_cast<i64>(n));
+  return sum * std::bit_cast<double>(exponent << 52);
+}
+
+void penalise(std::span<double> scores, std::span<const u32> seen, float penalty) {
+  if (penalty == 1) return;
+  std::vector<bool> done(scores.size());
+  for (const u32 id : seen) {
+    if (id >= scores.size()) throw Error(Errc::internal, "a seen token id lies outside the logits");
+    if (done[id]) continue;
+    done[id] = true;
+    scores[id] = scores[id] > 0 ? scores[id] / penalty : scores[id] * penalty;
+  }
+}
+
+void check_logits(std::span<const float> logits) {
+  const auto broken = [](float x) { return std::isnan(x) || x == INFINITY; };
+  if (std::any_of(logits.begin(), logits.end(), broken))
+    throw Error(Errc::internal, "the logits hold NaN or infinity");
+  if (std::none_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); }))
+    throw Error(Errc::internal, "there is no finite logit to choose from");
+}
+
+/// Scores become weights exp((score - best) / temperature): softmax without the common divisor.
+void soften(std::vector<Candidate>& candidates, double temperature) {
+  double best = -INFINITY;
+  for (const Candidate& c : candidates) best = std::max(best, c.score);
+  for (Candidate& c : candidates) c.score = exp_fixed((c.score - best) / temperature);
+}
+
+double total(std::span<const Candidate> candidates) {
+  double sum = 0;
+  for (const Candidate& c : candidates) sum += c.score;
+  return sum;
+}
+
+/// Moves candidates to the back in rank order, best last, while `more(how many, their weight)`;
+/// keeps only those. A heap, because nearly always a few of very many are wanted.
+template <class More>
+void keep_best(std::vector<Candidate>& candidates, More more) {
+  const auto worse = [](const Candidate& a, const Candidate& b) { return ranks_before(b, a); };
+  std::make_heap(candidates.begin(), candidates.end(), worse);
+  auto end = candidates.end();
+  double weight = 0;
+  std::size_t count = 0;
+  while (end != candidates.begin() && (count == 0 || more(count, weight))) {
+    std::pop_heap(candidates.begin(), end, worse);
+    --end;
+    weight += end->score;
+    ++count;
+  }
+  candidates.erase(candidates.begin(), end);
+}
+
+/// Inverse transform over the candidates in the order of their ids, so that a filter that removes
+/// nothing changes nothing.
+u32 draw(std::vector<Candidate>& candidates, Rng& rng) {
+  u64 bits = 0;
+  rng.fill({reinterpret_cast<u8*>(&bits), sizeof bits});
+  const double uniform = static_cast<double>(bits >> 11) * 0x1p-53; // [0, 1)
+  const auto by_id = [](const Candidate& a, const Candidate& b) { return a.id < b.id; };
+  if (!std::is_sorted(candidates.begin(), candidates.end(), by_id))
+    std::sort(candidates.begin(), candidates.end(), by_id);
+  const double target = uniform * total(candidates);
+  double sum = 0;
+  u32 last = 0;
+  for (const Candidate& c : candidates) {
+    if (c.score == 0) continue;
+    sum += c.score;
+    last = c.id;
+    if (target < sum) break;
+  }
+  return last;
+}
+
+void require(bool holds, const char* field, float value, const char* range) {
+  if (!holds) throw Error(Errc::usage, fmt::format("{} {}; expected {}", field, value, range));
+}
+
+} // namespace
+
+void SamplingParameters::validate() const {
+  require(temperature >= 0 && temperature <= 100, "temperature", temperature,
+          "a number from 0 to 100");
+  require(top_p > 0 && top_p <= 1, "top_p", top_p, "a number above 0, at most 1");
+  require(repetition_penalty > 0 && repetition_penalty <= 100, "repetition_penalty",
+          repetition_penalty, "a number above 0, at most 100");
+}
+
+Sampler::Sampler(const SamplingParameters& parameters)
+    : parameters_(parameters), rng_(seeded_rng(parameters.seed)) {
+  parameters_.validate();
+}
+
+u32 Sampler::sample(std::span<const float> logits, std::span<const u32> seen) {
+  check_logits(logits);
+  std::vector<double> scores(logits.begin(), logits.end());
+  penalise(scores, seen, parameters_.repetition_penalty);
+  if (parameters_.temperature == 0 || parameters_.top_k == 1)
+    return static_cast<u32>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+
+  std::vector<Candidate> candidates;
+  candidates.reserve(scores.size());
+  for (std::size_t i = 0; i < scores.size(); ++i)
+    candidates.push_back({static_cast<u32>(i), scores[i]});
+  if (const std::size_t k = parameters_.top_k; k > 0 && k < candidates.size())
+    keep_best(candidates, [k](std::size_t count, double) { return count < k; });
+  soften(candidates, parameters_.temperature);
+  if (const double p = parameters_.top_p; p < 1) {
+    const double enough = p * total(candidates);
+    keep_best(candidates, [enough](std::size_t, double weight) { return weight < enough; });
+  }
+  return draw(candidates, rng_);
+}
+
+} // namespace talaria::model

@@ -1,0 +1,127 @@
+#include "model/tokenization/added_tokens.hpp"
+
+#include <algorithm>
+
+#include "model/tokenization/bpe.hpp"
+#include "model/unicode.hpp"
+#include "model/utf8.hpp"
+
+namespace talaria::model {
+
+namespace {
+
+constexpr u64 edge(u32 node, char byte) {
+  return u64{node} << 8 | static_cast<unsigned char>(byte);
+}
+
+/// The character that ends at `end`.
+char32_t character_before(std::string_view text, std::size_t end) {
+  std::size_t begin = end - 1;
+  while (begin > 0 && (static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
+  return utf8::step(text, begin).code_point;
+}
+
+bool stands_alone(std::string_view text, std::size_t begin, std::size_t end) {
+  const bool word_before = begin > 0 && unicode::is_word(character_before(text, begin));
+  const bool word_after = end < text.size() && unicode::is_word(utf8::step(text, end).code_point);
+  return !word_before && !word_after;
+}
+
+std::size_t strip_before(std::string_view text, std::size_t begin) {
+  while (begin > 0) {
+    const char32_t c = character_before(text, begin);
+    if (!unicode::is_white_space(c)) break;
+    --begin;
+    while ((static_cast<unsigned char>(text[begin]) & 0xC0) == 0x80) --begin;
+  }
+  return begin;
+}
+
+std::size_t strip_after(std::string_view text, std::size_t end) {
+  while (end < text.size()) {
+    const utf8::Step next = utf8::step(text, end);
+    if (!unicode::is_white_space(next.code_point)) break;
+    end += next.length;
+  }
+  return end;
+}
+
+} // namespace
+
+std::vector<AddedToken> parse_added_tokens(const JsonNode& node) {
+  std::vector<AddedToken> out;
+  if (node.is_null()) return out;
+  for (const JsonNode& entry : node.elements()) {
+    AddedToken token{};
+    token.id = static_cast<u32>(entry["id"].size_below(max_token_id));
+    token.content = entry["content"].string();
+    if (token.content.empty()) entry["content"].fail("is empty");
+    token.special = entry["special"].boolean_or(false);
+    token.normalized = entry["normalized"].boolean_or(!token.special);
+    token.left_strip = entry["lstrip"].boolean_or(false);
+    token.right_strip = entry["rstrip"].boolean_or(false);
+    token.single_word = entry["single_word"].boolean_or(false);
+    out.push_back(std::move(token));
+  }
+  // Where two tokens are found in the same place, the library prefers the special one.
+  std::stable_partition(out.begin(), out.end(), [](const AddedToken& t) { return t.special; });
+  return out;
+}
+
+AddedTokenMatcher::AddedTokenMatcher(const std::vector<AddedToken>& tokens, bool normalized,
+                                     const Normalizer* normalizer) {
+  for (const AddedToken& token : tokens) {
+    if (token.normalized != normalized) continue;
+    insert(normalized && normalizer != nullptr ? normalizer->apply(token.content) : token.content,
+           token);
+  }
+}
+
+void AddedTokenMatcher::insert(std::string_view content, const AddedToken& token) {
+  u32 node = 0;
+  for (const char byte : content) {
+    const auto [found, fresh] =
+        edges_.try_emplace(edge(node, byte), static_cast<u32>(ends_.size()));
+    if (fresh) ends_.push_back(nullptr);
+    node = found->second;
+  }
+  if (node != 0 && ends_[node] == nullptr) ends_[node] = &token;
+}
+
+AddedTokenMatcher::Match AddedTokenMatcher::longest_at(std::string_view text,
+                                                       std::size_t at) const {
+  Match best{at, nullptr};
+  u32 node = 0;
+  while (at < text.size()) {
+    const auto found = edges_.find(edge(node, text[at]));
+    if (found == edges_.end()) break;
+    node = found->second;
+    ++at;
+    if (ends_[node] != nullptr) best = {at, ends_[node]};
+  }
+  return best;
+}
+
+std::vector<Stretch> AddedTokenMatcher::cut(std::string_view text) const {
+  std::vector<Stretch> out;
+  std::size_t covered = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const Match match = longest_at(text, at);
+    if (match.token == nullptr) {
+      ++at;
+      continue;
+    }
+    std::size_t begin = at;
+    std::size_t end = at = match.end;
+    if (match.token->single_word && !stands_alone(text, begin, end)) continue;
+    if (match.token->left_strip) begin = std::max(strip_before(text, begin), covered);
+    if (match.token->right_strip) end = strip_after(text, end);
+    if (covered < begin) out.push_back({covered, begin, nullptr});
+    out.push_back({begin, end, match.token});
+    covered = end;
+  }
+  if (covered < text.size()) out.push_back({covered, text.size(), nullptr});
+  return out;
+}
+
+} // namespace talaria::model

@@ -1,0 +1,20 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "model/tokenization/json_node.hpp"
+
+namespace talaria::model {
+
+/// Rewrites a stretch of text before it is cut: Unicode normal forms, replacements, a prefix.
+class Normalizer {
+public:
+  virtual ~Normalizer() = default;
+  virtual std::string apply(std::string text) const = 0;
+};
+
+/// The "normalizer" of a tokenizer.json; null pointer for null.
+std::unique_ptr<Normalizer> parse_normalizer(const JsonNode& node);
+
+} // namespace talaria::model

@@ -1,0 +1,84 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "core/integers.hpp"
+
+namespace talaria::model {
+
+/// What the decoding of one token needs to know about those before it.
+struct DecodeState {
+  bool first = true;    ///< no token has been decoded yet
+  bool at_start = true; ///< the text is still empty but for blanks that were dropped
+  std::size_t blanks_dropped = 0;
+};
+
+/// A Hugging Face tokenizer.json of kind BPE: byte-level (GPT-2, Llama-3, Qwen2 pre-tokenizers, or
+/// any Split pattern PCRE2 understands) and SentencePiece-style with byte fallback (Llama-2,
+/// Mistral), merges as "a b" strings or as pairs. Reproduces the `tokenizers` library id by id.
+class Tokenizer {
+public:
+  /// @throws Error{model} naming file and field; a component it does not implement is an error that
+  /// names it, never a silently different tokenisation.
+  static Tokenizer load(const std::filesystem::path& model_dir);
+  /// Parses the text of a tokenizer.json; `file` appears in messages. Exposed for fuzzing.
+  static Tokenizer parse(std::string_view json, const std::string& file);
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+  ~Tokenizer();
+
+  /// Ids of `text` (UTF-8). Added and special tokens inside the text are recognised.
+  /// `add_special_tokens`: also what the post-processor puts around it, e.g. BOS.
+  /// @throws Error{usage} with the byte offset if `text` is not valid UTF-8.
+  std::vector<u32> encode(std::string_view text, bool add_special_tokens) const;
+  /// The exact bytes `ids` stand for; may end inside a UTF-8 character.
+  /// @throws Error{usage} for an id >= vocab_size() (ids without a token decode to nothing).
+  std::string decode_bytes(std::span<const u32> ids, bool skip_special) const;
+  /// decode_bytes with each maximal ill-formed subsequence replaced by one U+FFFD.
+  std::string decode(std::span<const u32> ids, bool skip_special) const;
+
+  /// One more than the largest id.
+  u32 vocab_size() const noexcept;
+  std::optional<u32> token_id(std::string_view token) const;
+  /// The token as written in the file (byte-level alphabet), empty if the id has none.
+  std::string_view token(u32 id) const;
+  bool is_special(u32 id) const;
+
+private:
+  friend class StreamDecoder;
+  struct Impl;
+  explicit Tokenizer(std::unique_ptr<Impl> impl);
+  /// Appends the bytes of one token that follows what led to `state`.
+  void append_bytes(u32 id, bool skip_special, DecodeState& state, std::string& out) const;
+  std::unique_ptr<Impl> impl_;
+};
+
+/// Turns the ids of one generation into text piece by piece: bytes are held back until they
+/// complete a UTF-8 character, so that what has been shown never changes. The pieces plus finish()
+/// equal Tokenizer::decode of all ids.
+class StreamDecoder {
+public:
+  StreamDecoder(const Tokenizer& tokenizer, bool skip_special);
+  std::string push(u32 id);
+  /// What is still held back, ill-formed parts replaced by U+FFFD.
+  std::string finish();
+
+private:
+  const Tokenizer* tokenizer_;
+  bool skip_special_;
+  DecodeState state_;
+  std::string pending_;
+};
+
+/// `bytes` with each maximal ill-formed UTF-8 subsequence replaced by one U+FFFD (Unicode 15, 3.9).
+std::string replace_invalid_utf8(std::string_view bytes);
+/// Offset of the first ill-formed byte, or nothing.
+std::optional<std::size_t> find_invalid_utf8(std::string_view text);
+
+} // namespace talaria::model

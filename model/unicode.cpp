@@ -1,0 +1,88 @@
+#include "model/unicode.hpp"
+
+#include <unicode/bytestream.h>
+#include <unicode/casemap.h>
+#include <unicode/normalizer2.h>
+#include <unicode/uchar.h>
+
+#include "core/error.hpp"
+
+namespace talaria::model::unicode {
+
+namespace {
+
+void check(UErrorCode status, const char* what) {
+  if (U_FAILURE(status))
+    throw Error(Errc::internal, std::string("ICU could not ") + what + ": " + u_errorName(status));
+}
+
+const icu::Normalizer2& normalizer(NormalForm form) {
+  UErrorCode status = U_ZERO_ERROR;
+  const icu::Normalizer2* found = nullptr;
+  switch (form) {
+  case NormalForm::nfc:
+    found = icu::Normalizer2::getNFCInstance(status);
+    break;
+  case NormalForm::nfd:
+    found = icu::Normalizer2::getNFDInstance(status);
+    break;
+  case NormalForm::nfkc:
+    found = icu::Normalizer2::getNFKCInstance(status);
+    break;
+  case NormalForm::nfkd:
+    found = icu::Normalizer2::getNFKDInstance(status);
+    break;
+  }
+  check(status, "load its normalisation data");
+  return *found;
+}
+
+icu::StringPiece piece(std::string_view text) {
+  return {text.data(), static_cast<int32_t>(text.size())};
+}
+
+} // namespace
+
+std::string normalize(std::string_view text, NormalForm form) {
+  std::string out;
+  icu::StringByteSink<std::string> sink(&out);
+  UErrorCode status = U_ZERO_ERROR;
+  normalizer(form).normalizeUTF8(0, piece(text), sink, nullptr, status);
+  check(status, "normalise text");
+  return out;
+}
+
+std::string upper(std::string_view text) {
+  std::string out;
+  icu::StringByteSink<std::string> sink(&out);
+  UErrorCode status = U_ZERO_ERROR;
+  icu::CaseMap::utf8ToUpper("", 0, piece(text), sink, nullptr, status);
+  check(status, "change case");
+  return out;
+}
+
+std::string lower(std::string_view text) {
+  std::string out;
+  icu::StringByteSink<std::string> sink(&out);
+  UErrorCode status = U_ZERO_ERROR;
+  icu::CaseMap::utf8ToLower("", 0, piece(text), sink, nullptr, status);
+  check(status, "change case");
+  return out;
+}
+
+bool is_white_space(char32_t c) noexcept {
+  return u_hasBinaryProperty(static_cast<UChar32>(c), UCHAR_WHITE_SPACE) != 0;
+}
+
+bool is_word(char32_t c) noexcept {
+  const auto point = static_cast<UChar32>(c);
+  return u_hasBinaryProperty(point, UCHAR_ALPHABETIC) != 0 ||
+         u_hasBinaryProperty(point, UCHAR_JOIN_CONTROL) != 0 ||
+         (U_GET_GC_MASK(point) & (U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK)) != 0;
+}
+
+bool is_printable(char32_t c) noexcept {
+  return c == U' ' || (U_GET_GC_MASK(static_cast<UChar32>(c)) & (U_GC_C_MASK | U_GC_Z_MASK)) == 0;
+}
+
+} // namespace talaria::model::unicode

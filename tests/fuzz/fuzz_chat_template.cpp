@@ -1,0 +1,28 @@
+// Any bytes as a chat template: either an Error, or a text within the limits.
+
+#include <cstdint>
+#include <cstdlib>
+#include <string>
+
+#include "core/error.hpp"
+#include "model/chat_template.hpp"
+#include "model/tokenizer.hpp"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace talaria;
+  const std::string text(reinterpret_cast<const char*>(data), size);
+  try {
+    const auto chat =
+        model::ChatTemplate::parse(text, "fuzz", {{"bos_token", "<s>"}, {"eos_token", "</s>"}});
+    const std::string prompt = chat.render({{"system", " Be brief.\n"},
+                                            {"user", "Größe 😀 {{ 1 }}"},
+                                            {"assistant", "<think>a</think>\n\nb"},
+                                            {"user", ""}},
+                                           true);
+    if (prompt.size() > (16u << 20) || model::find_invalid_utf8(prompt)) std::abort();
+  } catch (const Error& error) {
+    const bool known = error.code() == Errc::model || error.code() == Errc::usage;
+    if (!known || std::string(error.what()).find('\n') != std::string::npos) std::abort();
+  }
+  return 0;
+}
