@@ -1,0 +1,209 @@
+#include "config/pipeline_config.hpp"
+
+#include <fstream>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "config/fields.hpp"
+#include "config/placement.hpp"
+#include "core/error.hpp"
+#include "remo/public/parameters.hpp"
+
+namespace talaria::config {
+namespace {
+
+namespace fs = std::filesystem;
+using Environment = std::function<const char*(const char*)>;
+
+// One byte more than parse_yaml accepts, so that it sees a file that is too large.
+constexpr std::streamsize kReadBytes = (std::streamsize{1} << 20) + 1;
+
+std::vector<std::string_view> schemes() {
+  return {"lattice", "hybrid", "clear"};
+}
+std::vector<std::string_view> weight_types() {
+  return {"int8", "int16"};
+}
+std::vector<std::string_view> parameter_names() {
+  std::vector<std::string_view> names;
+  for (const auto& set : remo::kAcceptedParameters) names.push_back(set.name);
+  return names;
+}
+
+constexpr u64 kMaxThreads = 1024;
+
+/// The file being read, and what its checks need to remember.
+struct Reading {
+  PipelineConfig config;
+  fs::path folder; ///< what relative paths are relative to
+  Problems problems;
+  bool model_is_overridden = false;
+};
+
+ReadValue masking_in(Masking& out) {
+  return [&out](const Value& value) {
+    const ReadValue pool = [&out](const Value& item) {
+      read_mapping(item, {{"rows_ahead", whole_in(out.rows_ahead, 0, u64{1} << 20)},
+                          {"memory", bytes_in(out.memory)},
+                          {"threads", whole_in(out.pool_threads, 0, 64)}});
+    };
+    const ReadValue hybrid = [&out](const Value& item) {
+      read_mapping(item, {{"rank_ratio", ratio_in(out.hybrid_rank)}});
+    };
+    read_mapping(value, {{"scheme", one_of(out.scheme, schemes())},
+                         {"parameters", one_of(out.parameters, parameter_names())},
+                         {"weights", one_of(out.weights, weight_types())},
+                         {"reply", one_of(out.reply, {"full", "switched"})},
+                         {"integrity", one_of(out.integrity, {"freivalds", "none"})},
+                         {"pool", pool},
+                         {"hybrid", hybrid}});
+  };
+}
+
+ReadValue pipeline_in(Pipeline& out) {
+  return [&out](const Value& value) {
+    read_mapping(value, {{"micro_batches", whole_in(out.micro_batches, 1, 64)},
+                         {"max_rows", whole_in(out.max_rows, 1, 65536)},
+                         {"prefill_chunk", whole_in(out.prefill_chunk, 1, 65536)},
+                         {"threads", whole_in(out.threads, 0, kMaxThreads)}});
+  };
+}
+
+ReadValue readable_file_in(fs::path& out, const fs::path& folder) {
+  return [&out, &folder](const Value& value) {
+    path_in(out, folder)(value);
+    if (out.empty()) return;
+    std::error_code ignored;
+    if (!fs::is_regular_file(out, ignored) || !std::ifstream(out).is_open())
+      value.refuse(fmt::format("{} cannot be read; expected a PEM file", in_quotes(out.string())));
+  };
+}
+
+ReadValue tls_in(std::optional<Tls>& out, const fs::path& folder) {
+  return [&out, &folder](const Value& value) {
+    Tls& tls = out.emplace();
+    read_mapping(value, {{"ca", readable_file_in(tls.ca, folder), Presence::required},
+                         {"cert", readable_file_in(tls.cert, folder), Presence::required},
+                         {"key", readable_file_in(tls.key, folder), Presence::required}});
+  };
+}
+
+ReadValue trace_folder_in(std::optional<fs::path>& out, const fs::path& folder) {
+  return [&out, &folder](const Value& value) {
+    fs::path path;
+    path_in(path, folder)(value);
+    if (path.empty()) return;
+    std::error_code ignored;
+    if (fs::exists(path, ignored) && !fs::is_directory(path, ignored))
+      value.refuse(fmt::format("{} is a file; expected a folder", in_quotes(path.string())));
+    out = std::move(path);
+  };
+}
+
+ReadValue telemetry_in(Telemetry& out, const fs::path& folder) {
+  return [&out, &folder](const Value& value) {
+    read_mapping(value, {{"metrics", listen_address_in(out.metrics)},
+                         {"trace", trace_folder_in(out.trace, folder)}});
+  };
+}
+
+ReadValue serve_in(std::optional<std::string>& out) {
+  return [&out](const Value& value) {
+    read_mapping(value, {{"listen", listen_address_in(out), Presence::required}});
+  };
+}
+
+ReadValue model_in(fs::path& out, const fs::path& folder, bool must_exist) {
+  return [&out, &folder, must_exist](const Value& value) {
+    fs::path path;
+    path_in(path, folder)(value);
+    std::error_code ignored;
+    if (path.empty()) return;
+    if (must_exist && !fs::is_directory(path, ignored))
+      value.refuse(
+          fmt::format("{} is not there; expected a model folder", in_quotes(path.string())));
+    out = std::move(path);
+  };
+}
+
+void read_file(Reading& reading, const YamlNode& root) {
+  PipelineConfig& config = reading.config;
+  const fs::path& folder = reading.folder;
+  std::optional<Position> workers_at;
+  const ReadValue workers = [&](const Value& value) {
+    workers_at = value.at;
+    config.workers = read_workers(value);
+  };
+  const Value value{root, "", {1, 1}, reading.problems};
+  read_mapping(value, {{"model", model_in(config.model, folder, !reading.model_is_overridden),
+                        reading.model_is_overridden ? Presence::optional : Presence::required},
+                       {"masking", masking_in(config.masking)},
+                       {"pipeline", pipeline_in(config.pipeline)},
+                       {"workers", workers},
+                       {"tls", tls_in(config.tls, folder)},
+                       {"serve", serve_in(config.serve_listen)},
+                       {"telemetry", telemetry_in(config.telemetry, folder)}});
+  if (!config.workers.empty() && !config.tls)
+    reading.problems.add(*workers_at, "workers",
+                         "no tls; expected tls: { ca, cert, key } with workers");
+}
+
+const char* variable(const Environment& environment, const char* name) {
+  const char* text = environment ? environment(name) : nullptr;
+  return text != nullptr && *text != '\0' ? text : nullptr;
+}
+
+void apply_environment(Reading& reading, const Environment& environment) {
+  PipelineConfig& config = reading.config;
+  const fs::path current; // what a shell means by a relative path
+  const Field fields[] = {
+      {"TALARIA_MODEL", model_in(config.model, current, true)},
+      {"TALARIA_SCHEME", one_of(config.masking.scheme, schemes())},
+      {"TALARIA_PARAMETERS", one_of(config.masking.parameters, parameter_names())},
+      {"TALARIA_WEIGHTS", one_of(config.masking.weights, weight_types())},
+      {"TALARIA_THREADS", whole_in(config.pipeline.threads, 0, kMaxThreads)}};
+  for (const Field& field : fields) {
+    const std::string name(field.key);
+    const char* text = variable(environment, name.c_str());
+    if (text == nullptr) continue;
+    const YamlNode node{YamlNode::Kind::scalar, {}, text, false, {}};
+    field.read({node, name, {}, reading.problems});
+  }
+}
+
+PipelineConfig read(std::string_view yaml, const fs::path& file, const Environment& environment) {
+  Reading reading{{}, file.parent_path(), Problems(file), false};
+  reading.config.file = file;
+  reading.model_is_overridden = variable(environment, "TALARIA_MODEL") != nullptr;
+  read_file(reading, parse_yaml(yaml, file));
+  apply_environment(reading, environment);
+  reading.problems.throw_if_any();
+  return std::move(reading.config);
+}
+
+std::string read_text(const fs::path& file) {
+  std::error_code ignored;
+  std::ifstream stream(file, std::ios::binary);
+  if (fs::is_directory(file, ignored) || !stream)
+    throw Error(Errc::io,
+                fmt::format("{}: cannot be read; expected a pipeline file", file.string()));
+  std::string text(kReadBytes, '\0');
+  stream.read(text.data(), kReadBytes);
+  if (stream.bad())
+    throw Error(Errc::io, fmt::format("{}: reading failed; is the disk all right?", file.string()));
+  text.resize(static_cast<std::size_t>(stream.gcount()));
+  return text;
+}
+
+} // namespace
+
+PipelineConfig load_pipeline_config(const fs::path& file, const Environment& environment) {
+  return read(read_text(file), file, environment);
+}
+
+PipelineConfig parse_pipeline_config(std::string_view yaml, const fs::path& file) {
+  return read(yaml, file, {});
+}
+
+} // namespace talaria::config

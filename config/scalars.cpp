@@ -1,0 +1,103 @@
+#include "config/scalars.hpp"
+
+#include <algorithm>
+#include <arpa/inet.h>
+#include <charconv>
+#include <cmath>
+#include <limits>
+#include <utility>
+
+#include "config/pipeline_config.hpp"
+
+namespace talaria::config {
+namespace {
+
+bool is_digit(char c) {
+  return c >= '0' && c <= '9';
+}
+
+bool is_name_character(char c) {
+  return is_digit(c) || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '-' || c == '_' ||
+         c == '.';
+}
+
+bool all_of(std::string_view text, bool (*accepts)(char)) {
+  return !text.empty() && std::all_of(text.begin(), text.end(), accepts);
+}
+
+bool is_ip(int family, std::string_view text) {
+  in6_addr ignored; // large enough for both families
+  return inet_pton(family, std::string(text).c_str(), &ignored) == 1;
+}
+
+bool is_host(std::string_view text) {
+  if (text.size() > 253 || !all_of(text, is_name_character)) return false;
+  const bool looks_like_ip = text.find_first_not_of("0123456789.") == std::string_view::npos;
+  return looks_like_ip ? is_ip(AF_INET, text) : text.front() != '-' && text.front() != '.';
+}
+
+} // namespace
+
+std::optional<u64> parse_whole(std::string_view text) {
+  u64 value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size()) return std::nullopt;
+  return value;
+}
+
+std::optional<double> parse_real(std::string_view text) {
+  double value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
+  if (error != std::errc{} || end != text.data() + text.size() || !std::isfinite(value))
+    return std::nullopt;
+  return value;
+}
+
+std::optional<Address> parse_address(std::string_view text) {
+  const std::size_t colon = text.rfind(':');
+  if (colon == std::string_view::npos) return std::nullopt;
+  const auto port = parse_whole(text.substr(colon + 1));
+  if (!port || *port > 65535) return std::nullopt;
+  std::string_view host = text.substr(0, colon);
+  const bool in_brackets = host.size() > 2 && host.front() == '[' && host.back() == ']';
+  if (in_brackets) host = host.substr(1, host.size() - 2);
+  if (!(in_brackets ? is_ip(AF_INET6, host) : is_host(host))) return std::nullopt;
+  return Address{std::string(host), static_cast<u16>(*port)};
+}
+
+std::optional<LayerRange> parse_layers(std::string_view text) {
+  if (text == "all") return LayerRange{0, kMaxLayer, true};
+  const std::size_t dash = text.find('-');
+  const auto first = parse_whole(text.substr(0, dash));
+  const auto last = dash == std::string_view::npos ? first : parse_whole(text.substr(dash + 1));
+  if (!first || !last || *first > *last || *last > kMaxLayer) return std::nullopt;
+  return LayerRange{static_cast<u32>(*first), static_cast<u32>(*last), false};
+}
+
+bool is_device(std::string_view text) {
+  if (text == "cpu") return true;
+  if (!text.starts_with("cuda:")) return false;
+  const std::string_view index = text.substr(5);
+  const auto value = parse_whole(index);
+  return value && *value <= 255 && index.size() <= 3;
+}
+
+bool is_node_name(std::string_view text) {
+  return text.size() <= 64 && all_of(text, is_name_character);
+}
+
+std::optional<std::size_t> parse_bytes(std::string_view text) {
+  constexpr std::pair<std::string_view, int> kUnits[] = {{"KiB", 10}, {"MiB", 20}, {"GiB", 30}};
+  int shift = 0;
+  for (const auto& [unit, bits] : kUnits) {
+    if (!text.ends_with(unit)) continue;
+    shift = bits;
+    text.remove_suffix(unit.size());
+    break;
+  }
+  const auto value = parse_whole(text);
+  if (!value || *value > std::numeric_limits<std::size_t>::max() >> shift) return std::nullopt;
+  return static_cast<std::size_t>(*value) << shift;
+}
+
+} // namespace talaria::config

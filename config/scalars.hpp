@@ -1,0 +1,44 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+
+#include "core/integers.hpp"
+
+namespace talaria::config {
+
+struct Address {
+  std::string host; ///< without brackets
+  u16 port = 0;
+};
+
+struct LayerRange {
+  u32 first = 0;
+  u32 last = 0; ///< inclusive
+  bool all = false;
+};
+
+inline constexpr u32 kMaxLayer = 65535;
+
+// Each reads the whole of `text` or nothing: no sign, no space, no unit beyond what is named.
+
+/// Decimal digits.
+std::optional<u64> parse_whole(std::string_view text);
+
+/// "0.5", "1e-2"; finite.
+std::optional<double> parse_real(std::string_view text);
+
+/// "HOST:PORT": a name, an IPv4 address, or an IPv6 address in brackets.
+std::optional<Address> parse_address(std::string_view text);
+
+/// "A-B" with A <= B <= kMaxLayer, "A", or "all".
+std::optional<LayerRange> parse_layers(std::string_view text);
+
+/// "cpu", or "cuda:N" with N up to 255.
+bool is_device(std::string_view text);
+
+/// 1 to 64 of letters, digits, '-', '_' and '.'.
+bool is_node_name(std::string_view text);
+
+} // namespace talaria::config
