@@ -1,0 +1,29 @@
+#include "actors/enclave/activation_stage.hpp"
+
+#include "kernels/kernel_set.hpp"
+
+namespace talaria::enclave {
+
+Stage::behavior_type activation_stage(Stage::pointer self, StageContext context,
+                                      std::size_t intermediate, Stage next) {
+  return {[self, context, intermediate, next](const Flow& flow) {
+    guarded(self, context, flow.batch->id, [&] {
+      const Matrix<float>& x = *flow.x;
+      const auto span = context.span("activation", *flow.batch, x.rows());
+      Matrix<float> out(x.rows(), intermediate);
+      for (std::size_t r = 0; r < x.rows(); ++r)
+        kernels::active_kernels().silu_mul(x.row(r), x.row(r) + intermediate, out.row(r),
+                                           intermediate);
+      Flow next_flow = flow;
+      next_flow.x = share_clear(std::move(out));
+      self->send(next, std::move(next_flow));
+    });
+  }};
+}
+
+Stage spawn_activation(caf::actor_system& system, StageContext context, std::size_t intermediate,
+                       Stage next) {
+  return system.spawn(activation_stage, std::move(context), intermediate, std::move(next));
+}
+
+} // namespace talaria::enclave

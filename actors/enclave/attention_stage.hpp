@@ -1,0 +1,39 @@
+#pragma once
+
+#include <vector>
+
+#include "actors/enclave/kv_cache.hpp"
+#include "actors/enclave/stage_context.hpp"
+#include "model/weights/model_config.hpp"
+
+namespace talaria::enclave {
+
+/// What the attention of one layer computes with.
+struct AttentionShape {
+  std::size_t heads = 0;
+  std::size_t kv_heads = 0;
+  std::size_t head_dim = 0;
+  std::size_t window = 0;    ///< 0: none
+  float eps = 0;             ///< of q_norm and k_norm
+  std::vector<float> q_norm; ///< [head_dim] or empty
+  std::vector<float> k_norm;
+  /// In the last layer rows whose logits nobody wants end here: their keys and values are stored,
+  /// and neither masks nor products are spent on them.
+  bool last_layer = false;
+};
+
+/// Attention of one layer, keys and values included; takes the fused q, k, v rows.
+///
+///   Flow{x = q|k|v} ──► q/k norm, RoPE, append k v, softmax(q K^T) V ──► Flow{x = heads} ──►
+///   mask(o)
+///
+/// Micro-batches may arrive in any order: one whose sequence has not come so far yet waits here
+/// until the rows before it have been appended.
+///   last layer, no row wanted ──► Flow without rows ──► drain (the sampler)
+AttentionStage::behavior_type attention_stage(AttentionStage::pointer self, StageContext context,
+                                              AttentionShape shape, Stage next, SamplerStage drain);
+
+AttentionStage spawn_attention(caf::actor_system& system, StageContext context,
+                               AttentionShape shape, Stage next, SamplerStage drain);
+
+} // namespace talaria::enclave

@@ -1,0 +1,177 @@
+#pragma once
+
+#include <algorithm>
+#include <caf/all.hpp>
+#include <memory>
+#include <string>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "actors/worker_interface.hpp"
+#include "core/error.hpp"
+#include "core/integers.hpp"
+#include "core/matrix.hpp"
+#include "core/secret.hpp"
+#include "model/sampler.hpp"
+#include "remo/masking_scheme.hpp"
+#include "remo/public/wire_tensors.hpp"
+
+namespace talaria::enclave {
+
+/// Base of every message that must never leave the process. Serialising one is refused with
+/// sec::invalid_argument, and printing one shows its type and nothing else: a clear tensor has no
+/// form outside the enclave's memory.
+struct StaysInEnclave {};
+
+template <class Inspector, class T>
+requires std::is_base_of_v<StaysInEnclave, T>
+typename Inspector::result_type inspect(Inspector& f, T&) {
+  if constexpr (std::is_base_of_v<caf::serializer, Inspector> ||
+                std::is_base_of_v<caf::deserializer, Inspector>)
+    return caf::make_error(caf::sec::invalid_argument, "clear values stay in the enclave");
+  else
+    return f(caf::meta::type_name("clear"));
+}
+
+/// An activation shared between stages, immutable, wiped when the last stage lets go of it.
+using ClearTensor = std::shared_ptr<const Matrix<float>>;
+
+inline ClearTensor share_clear(Matrix<float> matrix) {
+  return ClearTensor(new Matrix<float>(std::move(matrix)), [](const Matrix<float>* m) {
+    auto* mutable_matrix = const_cast<Matrix<float>*>(m);
+    wipe(mutable_matrix->data(), m->rows() * m->cols() * sizeof(float));
+    delete m;
+  });
+}
+
+using SequenceId = u64;
+
+/// Consecutive positions of one sequence inside a micro-batch.
+struct Segment {
+  SequenceId sequence = 0;
+  u32 start = 0;       ///< position of the first row
+  u32 count = 0;       ///< rows
+  bool sample = false; ///< the last row's logits pick the next token
+  u32 logits_rows = 0; ///< trailing rows whose logits the caller asked for
+
+  /// Trailing rows that go through the head.
+  u32 wanted_rows() const { return std::max(logits_rows, sample ? 1U : 0U); }
+};
+
+/// The rows that travel through the layers together: tokens of one or several sequences.
+struct MicroBatch {
+  u64 id = 0;
+  u32 rows = 0;
+  std::vector<Segment> segments;
+  std::vector<u32> tokens; ///< [rows]
+  Matrix<float> rope_cos;  ///< [rows, head_dim / 2]
+  Matrix<float> rope_sin;
+
+  u32 wanted_rows() const {
+    u32 n = 0;
+    for (const Segment& s : segments) n += s.wanted_rows();
+    return n;
+  }
+};
+using MicroBatchPtr = std::shared_ptr<const MicroBatch>;
+
+/// What runs from stage to stage: the micro-batch, its residual stream and the tensor at hand.
+/// After the last layer's attention only the wanted rows are left in both.
+struct Flow : StaysInEnclave {
+  MicroBatchPtr batch;
+  ClearTensor residual; ///< [rows, hidden]
+  ClearTensor x;        ///< [rows, width of the stage]
+};
+
+/// Tells the unmask stage what is on its way to the worker: everything needed to open the reply.
+struct Pending : StaysInEnclave {
+  Flow flow;
+  u64 ticket = 0;
+  /// One owner; a box because messages are copyable. Taken once by the unmask stage.
+  std::shared_ptr<std::unique_ptr<remo::Opening>> opening;
+};
+
+/// A masked tensor on its way out. Nothing in it is secret.
+struct Outbound {
+  u64 ticket = 0;
+  u64 micro_batch = 0;
+  remo::MaskedTensor tensor;
+};
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, Outbound& x) {
+  return f(caf::meta::type_name("Outbound"), x.ticket, x.micro_batch, x.tensor);
+}
+
+/// A worker's answer, or why there is none.
+struct Answer {
+  u64 ticket = 0;
+  remo::WorkerProduct product;
+  caf::error failure;
+};
+template <class Inspector>
+typename Inspector::result_type inspect(Inspector& f, Answer& x) {
+  return f(caf::meta::type_name("Answer"), x.ticket, x.product, x.failure);
+}
+
+/// A micro-batch could not be finished; its sequences end with this error.
+struct Failure : StaysInEnclave {
+  u64 micro_batch = 0;
+  Errc code = Errc::internal;
+  std::string message;
+};
+
+/// The sequence ends while rows of it are still under way: they pass as zeros from now on, in any
+/// order, so that the sequences beside them in a micro-batch go on.
+struct Abandon : StaysInEnclave {
+  SequenceId sequence = 0;
+};
+
+/// The sequence is over and no row of it is under way: drop its keys, values and sampler.
+struct Forget : StaysInEnclave {
+  SequenceId sequence = 0;
+};
+
+/// A new sequence for the sampler stage.
+struct Enrol : StaysInEnclave {
+  SequenceId sequence = 0;
+  model::SamplingParameters sampling;
+  std::vector<u32> prompt;
+};
+
+/// What the sampler stage made of one micro-batch.
+struct Sampled : StaysInEnclave {
+  struct Choice {
+    SequenceId sequence = 0;
+    u32 token = 0;
+  };
+  struct Logits {
+    SequenceId sequence = 0;
+    u32 start = 0;    ///< position of the first row
+    ClearTensor rows; ///< [count, vocab]
+  };
+  u64 micro_batch = 0;
+  std::vector<Choice> choices;
+  std::vector<Logits> logits;
+};
+
+/// A stage that takes flows and passes them on.
+using Stage = caf::typed_actor<caf::reacts_to<Flow>>;
+/// Outsource stages take masked tensors.
+using OutsourceStage = caf::typed_actor<caf::reacts_to<Outbound>>;
+/// Unmask stages learn what is pending, then hear the answers.
+using UnmaskStage = caf::typed_actor<caf::reacts_to<Pending>, caf::reacts_to<Answer>>;
+/// Attention stages also forget sequences; so does the sampler, which learns of new ones.
+using AttentionStage =
+    caf::typed_actor<caf::reacts_to<Flow>, caf::reacts_to<Abandon>, caf::reacts_to<Forget>>;
+using SamplerStage =
+    caf::typed_actor<caf::reacts_to<Flow>, caf::reacts_to<Enrol>, caf::reacts_to<Forget>>;
+/// Whoever is told how micro-batches ended: the scheduler.
+using Overseer = caf::typed_actor<caf::reacts_to<Sampled>, caf::reacts_to<Failure>>;
+/// The entrance: a micro-batch by its tokens.
+struct Admit : StaysInEnclave {
+  MicroBatchPtr batch;
+};
+using EmbedStage = caf::typed_actor<caf::reacts_to<Admit>>;
+
+} // namespace talaria::enclave

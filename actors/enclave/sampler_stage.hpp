@@ -1,0 +1,16 @@
+#pragma once
+
+#include "actors/enclave/stage_context.hpp"
+
+namespace talaria::enclave {
+
+/// Picks tokens from logits, each sequence by its own parameters, seed and history.
+///
+///   Enrol{sequence, parameters, prompt} ──►┐
+///   Flow{x = logits of the wanted rows} ──►├─ sampler ──► Sampled{tokens, logits} ──► overseer
+///   Forget{sequence} ──────────────────────►┘
+SamplerStage::behavior_type sampler_stage(SamplerStage::pointer self, StageContext context);
+
+SamplerStage spawn_sampler(caf::actor_system& system, StageContext context);
+
+} // namespace talaria::enclave

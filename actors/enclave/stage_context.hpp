@@ -1,0 +1,42 @@
+#pragma once
+
+#include <exception>
+#include <string>
+#include <utility>
+
+#include "actors/enclave/messages.hpp"
+#include "telemetry/tracer.hpp"
+
+namespace talaria::enclave {
+
+/// What every stage is given: its name in traces, whom to tell of failures, and the tracer (or
+/// null).
+struct StageContext {
+  std::string name;
+  Overseer overseer;
+  telemetry::Tracer* tracer = nullptr;
+
+  telemetry::Span span(std::string_view what, const MicroBatch& batch, u64 rows) const {
+    return {tracer, name, what, batch.id, rows};
+  }
+};
+
+/// Runs `work` for a micro-batch; an exception ends that micro-batch with a Failure, not the stage.
+template <class Self, class Work>
+void guarded(Self self, const StageContext& context, u64 micro_batch, Work&& work) {
+  Failure failure;
+  failure.micro_batch = micro_batch;
+  try {
+    std::forward<Work>(work)();
+    return;
+  } catch (const Error& error) {
+    failure.code = error.code();
+    failure.message = error.what();
+  } catch (const std::exception& error) {
+    failure.code = Errc::internal;
+    failure.message = context.name + ": " + error.what();
+  }
+  self->send(context.overseer, std::move(failure));
+}
+
+} // namespace talaria::enclave

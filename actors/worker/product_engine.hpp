@@ -1,0 +1,54 @@
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <span>
+
+#include "core/thread_team.hpp"
+#include "kernels/kernel_set.hpp"
+#include "model/weights/quantized.hpp"
+#include "remo/public/parameters.hpp"
+#include "remo/public/public_matrix.hpp"
+#include "remo/public/wire_tensors.hpp"
+
+namespace talaria::worker {
+
+/// What a worker can do: multiply masked rows by the matrices it holds. Knows nothing of requests,
+/// tokens or masks, keeps nothing between calls, and trusts nothing in a tensor's header.
+class ProductEngine {
+public:
+  /// `seed` is that of the public matrix; `threads` >= 1 share each product.
+  ProductEngine(const remo::LatticeParameters& parameters, std::span<const u8> seed,
+                std::size_t threads);
+
+  /// Takes charge of a matrix. Not to be called while products run.
+  void add(model::QuantizedLinear matrix);
+  /// The matrix with this LinearId. @throws Error{usage} if it is not held here.
+  const model::QuantizedLinear& linear(u32 matrix) const;
+  std::size_t matrices() const noexcept { return linears_.size(); }
+  std::size_t weight_bytes() const noexcept { return weight_bytes_; }
+
+  /// c W for every row. @throws Error{usage} if the matrix is not here or shape and bytes disagree.
+  remo::WorkerProduct multiply(const remo::MaskedTensor& tensor);
+
+  /// Rows [first, first + count) of R = A W. @throws Error{usage} for rows that do not exist.
+  remo::WorkerProduct hint_rows(u32 matrix, u32 first, u32 count);
+
+private:
+  const remo::PublicMatrix& public_matrix(std::size_t d_in);
+  AlignedBuffer<u8> residue_rows(const u8* rows, std::size_t count,
+                                 const kernels::PackedWeights& w);
+
+  const remo::LatticeParameters& parameters_;
+  kernels::Modulus modulus_;
+  std::vector<u8> seed_;
+  ThreadTeam team_;
+  std::map<u32, model::QuantizedLinear> linears_;
+  std::size_t weight_bytes_ = 0;
+  std::mutex public_mutex_;
+  std::map<std::size_t, std::unique_ptr<remo::PublicMatrix>> public_matrices_; ///< by d_in
+};
+
+} // namespace talaria::worker

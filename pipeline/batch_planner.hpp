@@ -1,0 +1,73 @@
+#pragma once
+
+#include <cstddef>
+#include <map>
+#include <optional>
+#include <set>
+#include <vector>
+
+#include "actors/enclave/messages.hpp"
+#include "core/integers.hpp"
+
+namespace talaria::pipeline {
+
+/// How the scheduler forms micro-batches (`pipeline:` of pipeline.yaml).
+struct BatchLimits {
+  u32 micro_batches = 2;   ///< in flight at once, >= 1
+  u32 max_rows = 256;      ///< rows of one micro-batch, >= 1
+  u32 prefill_chunk = 128; ///< prompt tokens of one sequence in one micro-batch, >= 1
+};
+
+/// Which logits a sequence hands back besides its tokens.
+enum class LogitsWanted : u8 {
+  none,
+  last, ///< of the last prompt position
+  all,  ///< of every position
+};
+
+/// Continuous batching with chunked prefill, as a plain state machine: which rows go next. A
+/// sequence has work while it has tokens that have not entered the layers; sequences join and leave
+/// between any two micro-batches. Answers do not depend on any choice made here (DESIGN.md section
+/// 3).
+class BatchPlanner {
+public:
+  explicit BatchPlanner(BatchLimits limits) : limits_(limits) {}
+
+  /// A new sequence. `sample`: the last position's logits pick a token.
+  void add(enclave::SequenceId sequence, std::vector<u32> prompt, bool sample, LogitsWanted logits);
+  /// The token sampled for `sequence`; it has work again.
+  void append(enclave::SequenceId sequence, u32 token);
+  /// The sequence is over; rows in flight finish without it.
+  void remove(enclave::SequenceId sequence);
+
+  /// The next micro-batch (segments and tokens), or nothing: no work, or enough in flight.
+  std::optional<enclave::MicroBatch> next();
+  /// A micro-batch has left the layers. Returns the sequences it carried.
+  std::vector<enclave::SequenceId> retire(u64 micro_batch);
+
+  /// True while a micro-batch with rows of `sequence` is under way.
+  bool under_way(enclave::SequenceId sequence) const;
+
+  std::size_t in_flight() const noexcept { return in_flight_.size(); }
+  std::size_t sequences() const noexcept { return sequences_.size(); }
+
+private:
+  struct Sequence {
+    std::vector<u32> tokens; ///< prompt and sampled tokens
+    std::size_t next = 0;    ///< first token that has not entered the layers
+    bool sample = true;
+    LogitsWanted logits = LogitsWanted::none;
+    std::size_t waiting() const { return tokens.size() - next; }
+  };
+  bool take(enclave::SequenceId id, Sequence& sequence, enclave::MicroBatch& batch,
+            u32 limit) const;
+
+  BatchLimits limits_;
+  std::map<enclave::SequenceId, Sequence> sequences_;
+  std::map<u64, std::vector<enclave::SequenceId>> in_flight_;
+  u64 last_id_ = 0;
+  enclave::SequenceId turn_ =
+      0; ///< the sequence served last: the next micro-batch starts behind it
+};
+
+} // namespace talaria::pipeline

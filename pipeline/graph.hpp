@@ -1,0 +1,36 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "actors/enclave/mask_stage.hpp"
+#include "actors/worker_interface.hpp"
+#include "model/weights/quantized.hpp"
+#include "pipeline/scheduler.hpp"
+#include "remo/mask_pool.hpp"
+#include "telemetry/tracer.hpp"
+
+namespace talaria::pipeline {
+
+/// Everything the stages of one model share.
+struct GraphParts {
+  model::ModelConfig config;
+  std::shared_ptr<const model::EmbeddingTable> embeddings;
+  model::EnclaveTensors tensors;
+  std::vector<std::shared_ptr<const remo::MaskedLinear>> linears; ///< by LinearId
+  std::shared_ptr<remo::MaskPool> pool;                           ///< indexed by LinearId
+  worker::Worker worker;
+  telemetry::Tracer* tracer = nullptr;
+};
+
+/// The stages of a model, wired front to back (docs/architecture.md draws them).
+struct Graph {
+  Wiring wiring;                  ///< for the scheduler
+  std::vector<caf::actor> stages; ///< all of them, to be ended with the engine
+};
+
+/// Spawns one actor per stage and layer. Nothing flows until the scheduler knows the wiring.
+Graph build_graph(caf::actor_system& system, const GraphParts& parts,
+                  const enclave::Overseer& overseer);
+
+} // namespace talaria::pipeline

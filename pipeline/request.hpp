@@ -1,0 +1,55 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "actors/enclave/messages.hpp"
+#include "core/error.hpp"
+#include "core/integers.hpp"
+#include "model/sampler.hpp"
+#include "pipeline/batch_planner.hpp"
+
+namespace talaria::pipeline {
+
+/// One prompt to be continued.
+struct Request {
+  std::vector<u32> prompt; ///< at least one token
+  u32 max_tokens = 0;      ///< 0: only the prompt is processed, for `logits`
+  bool ignore_eos = false;
+  model::SamplingParameters sampling;
+  std::vector<std::string> stops;           ///< the answer ends before the first of these
+  LogitsWanted logits = LogitsWanted::none; ///< last or all if max_tokens is 0
+};
+
+/// Why an answer ended.
+enum class FinishReason : u8 { stop, length, cancelled, error };
+const char* to_string(FinishReason reason) noexcept;
+
+struct Timings {
+  double ttft_ms = 0;              ///< from submission to the first token
+  double prefill_tokens_per_s = 0; ///< prompt tokens over that time
+  double decode_tokens_per_s = 0;  ///< tokens after the first over the time they took; 0 below two
+};
+
+struct Completion {
+  std::vector<u32> tokens;
+  std::string text;
+  FinishReason reason = FinishReason::stop;
+  std::optional<Error> error; ///< set if reason is error
+  Timings timings;
+};
+
+/// Hears of one request while it runs; called on a thread of the engine, one call at a time.
+class RequestSink {
+public:
+  virtual ~RequestSink() = default;
+  /// Text that became certain; may be empty (a token inside a character).
+  virtual void text(std::string_view /*piece*/) {}
+  /// Logits of positions start, start + 1, ... as asked for; in order.
+  virtual void logits(u32 /*start*/, MatrixView<const float> /*rows*/) {}
+  virtual void finished(Completion completion) = 0;
+};
+
+} // namespace talaria::pipeline

@@ -1,0 +1,216 @@
+#include "pipeline/scheduler.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <map>
+#include <set>
+
+#include "kernels/kernel_set.hpp"
+#include "pipeline/text_stream.hpp"
+
+namespace talaria::pipeline {
+
+using enclave::SequenceId;
+
+const char* to_string(FinishReason reason) noexcept {
+  switch (reason) {
+  case FinishReason::stop:
+    return "stop";
+  case FinishReason::length:
+    return "length";
+  case FinishReason::cancelled:
+    return "cancelled";
+  case FinishReason::error:
+    return "error";
+  }
+  return "error";
+}
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct Active {
+  std::shared_ptr<const Request> request;
+  std::shared_ptr<RequestSink> sink;
+  TextStream stream;
+  Completion completion;
+  Clock::time_point submitted;
+  Clock::time_point first_token;
+  Clock::time_point last_token;
+};
+
+double seconds(Clock::time_point a, Clock::time_point b) {
+  return std::chrono::duration<double>(b - a).count();
+}
+
+Timings timings_of(const Active& active) {
+  Timings t;
+  if (active.completion.tokens.empty()) return t;
+  const double to_first = seconds(active.submitted, active.first_token);
+  t.ttft_ms = to_first * 1e3;
+  t.prefill_tokens_per_s = static_cast<double>(active.request->prompt.size()) / to_first;
+  const auto decoded = static_cast<double>(active.completion.tokens.size() - 1);
+  if (decoded > 0) t.decode_tokens_per_s = decoded / seconds(active.first_token, active.last_token);
+  return t;
+}
+
+/// The scheduler's state and rules; the actor below only dispatches messages to it.
+class Desk {
+public:
+  Desk(Scheduler::pointer self, SchedulerOptions options)
+      : self_(self), options_(std::move(options)), planner_(options_.limits) {}
+
+  void wire(const Wiring& wiring) {
+    wiring_ = wiring;
+    dispatch();
+  }
+
+  void submit(const Submit& submit) {
+    const Request& request = *submit.request;
+    const auto now = Clock::now();
+    active_.emplace(submit.sequence, Active{submit.request, submit.sink,
+                                            TextStream(*options_.tokenizer, request.stops),
+                                            Completion{}, now, now, now});
+    const bool sample = request.max_tokens > 0;
+    planner_.add(submit.sequence, request.prompt, sample, request.logits);
+    if (sample) {
+      enclave::Enrol enrol;
+      enrol.sequence = submit.sequence;
+      enrol.sampling = request.sampling;
+      enrol.prompt = request.prompt;
+      self_->send(wiring_.sampler, std::move(enrol));
+    }
+    dispatch();
+  }
+
+  void sampled(const enclave::Sampled& sampled) {
+    retire(sampled.micro_batch);
+    for (const auto& logits : sampled.logits) deliver_logits(logits);
+    for (const auto& choice : sampled.choices) take_token(choice.sequence, choice.token);
+    dispatch();
+  }
+
+  void failed(const enclave::Failure& failure) {
+    for (const SequenceId id : retire(failure.micro_batch))
+      finish(id, FinishReason::error, Error(failure.code, failure.message));
+    dispatch();
+  }
+
+  void cancel_all() {
+    while (!active_.empty()) finish(active_.begin()->first, FinishReason::cancelled, std::nullopt);
+  }
+
+private:
+  /// Sends micro-batches until enough are in flight.
+  void dispatch() {
+    while (auto plan = planner_.next()) {
+      const std::size_t half = options_.rope_frequencies.size();
+      plan->rope_cos = Matrix<float>(plan->rows, half);
+      plan->rope_sin = Matrix<float>(plan->rows, half);
+      std::size_t row = 0;
+      for (const auto& segment : plan->segments)
+        for (u32 i = 0; i < segment.count; ++i, ++row)
+          kernels::rope_angles(segment.start + i, options_.rope_frequencies.data(), half,
+                               plan->rope_cos.row(row), plan->rope_sin.row(row));
+      enclave::Admit admit;
+      admit.batch = std::make_shared<const enclave::MicroBatch>(*std::move(plan));
+      self_->send(wiring_.entrance, std::move(admit));
+    }
+  }
+
+  /// Takes a micro-batch off the list; sequences that ended earlier may now be forgotten.
+  std::vector<SequenceId> retire(u64 micro_batch) {
+    auto carried = planner_.retire(micro_batch);
+    for (const SequenceId id : carried)
+      if (abandoned_.contains(id) && !planner_.under_way(id)) {
+        abandoned_.erase(id);
+        tell_attention<enclave::Forget>(id);
+      }
+    return carried;
+  }
+
+  template <class Message>
+  void tell_attention(SequenceId id) {
+    Message message;
+    message.sequence = id;
+    for (const auto& attention : wiring_.attention) self_->send(attention, message);
+  }
+
+  void deliver_logits(const enclave::Sampled::Logits& logits) {
+    const auto it = active_.find(logits.sequence);
+    if (it == active_.end()) return;
+    it->second.sink->logits(logits.start, logits.rows->view());
+    const Request& request = *it->second.request;
+    if (request.max_tokens == 0 && logits.start + logits.rows->rows() == request.prompt.size())
+      finish(logits.sequence, FinishReason::length, std::nullopt);
+  }
+
+  void take_token(SequenceId id, u32 token) {
+    const auto it = active_.find(id);
+    if (it == active_.end()) return; // cancelled while its row was in flight
+    Active& active = it->second;
+    active.last_token = Clock::now();
+    if (active.completion.tokens.empty()) active.first_token = active.last_token;
+    active.completion.tokens.push_back(token);
+    const bool is_eos =
+        std::find(options_.eos.begin(), options_.eos.end(), token) != options_.eos.end();
+    if (is_eos && !active.request->ignore_eos) return finish(id, FinishReason::stop, std::nullopt);
+    emit(active, active.stream.push(token));
+    if (active.stream.stopped()) return finish(id, FinishReason::stop, std::nullopt);
+    if (active.completion.tokens.size() >= active.request->max_tokens)
+      return finish(id, FinishReason::length, std::nullopt);
+    planner_.append(id, token);
+  }
+
+  static void emit(Active& active, const std::string& piece) {
+    if (piece.empty()) return;
+    active.completion.text += piece;
+    active.sink->text(piece);
+  }
+
+  void finish(SequenceId id, FinishReason reason, std::optional<Error> error) {
+    auto node = active_.extract(id);
+    if (node.empty()) return;
+    Active& active = node.mapped();
+    emit(active, active.stream.finish());
+    planner_.remove(id);
+    enclave::Forget forget;
+    forget.sequence = id;
+    self_->send(wiring_.sampler, forget);
+    if (planner_.under_way(id)) {
+      abandoned_.insert(id);
+      tell_attention<enclave::Abandon>(id);
+    } else {
+      tell_attention<enclave::Forget>(id);
+    }
+    active.completion.reason = reason;
+    active.completion.error = std::move(error);
+    active.completion.timings = timings_of(active);
+    active.sink->finished(std::move(active.completion));
+  }
+
+  Scheduler::pointer self_;
+  SchedulerOptions options_;
+  BatchPlanner planner_;
+  Wiring wiring_;
+  std::map<SequenceId, Active> active_;
+  std::set<SequenceId> abandoned_; ///< over, with rows still under way
+};
+
+Scheduler::behavior_type scheduler(Scheduler::pointer self, SchedulerOptions options) {
+  auto desk = std::make_shared<Desk>(self, std::move(options));
+  return {[desk](const Wiring& wiring) { desk->wire(wiring); },
+          [desk](const Submit& submit) { desk->submit(submit); },
+          [desk](const CancelAll&) { desk->cancel_all(); },
+          [desk](const enclave::Sampled& sampled) { desk->sampled(sampled); },
+          [desk](const enclave::Failure& failure) { desk->failed(failure); }};
+}
+
+} // namespace
+
+Scheduler spawn_scheduler(caf::actor_system& system, SchedulerOptions options) {
+  return system.spawn(scheduler, std::move(options));
+}
+
+} // namespace talaria::pipeline

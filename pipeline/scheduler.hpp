@@ -1,0 +1,47 @@
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "actors/enclave/messages.hpp"
+#include "model/tokenizer.hpp"
+#include "pipeline/batch_planner.hpp"
+#include "pipeline/request.hpp"
+
+namespace talaria::pipeline {
+
+/// The stages the scheduler talks to, told once the graph stands.
+struct Wiring : enclave::StaysInEnclave {
+  enclave::EmbedStage entrance;
+  enclave::SamplerStage sampler;
+  std::vector<enclave::AttentionStage> attention;
+};
+struct Submit : enclave::StaysInEnclave {
+  enclave::SequenceId sequence = 0;
+  std::shared_ptr<const Request> request;
+  std::shared_ptr<RequestSink> sink;
+};
+/// Ends every request that runs or waits, with FinishReason::cancelled.
+struct CancelAll : enclave::StaysInEnclave {};
+
+using Scheduler =
+    caf::typed_actor<caf::reacts_to<Wiring>, caf::reacts_to<Submit>, caf::reacts_to<CancelAll>,
+                     caf::reacts_to<enclave::Sampled>, caf::reacts_to<enclave::Failure>>;
+
+/// What the scheduler knows of the model.
+struct SchedulerOptions {
+  BatchLimits limits;
+  std::shared_ptr<const model::Tokenizer> tokenizer;
+  std::vector<u32> eos;
+  std::vector<float> rope_frequencies; ///< [head_dim / 2]
+};
+
+/// Admits requests, forms micro-batches, keeps a bounded number of them in flight, and turns
+/// sampled tokens into text.
+///
+///   Submit ──► scheduler ──► Admit(micro-batch) ──► embed ──► ... ──► sampler
+///                  ▲                                                    │
+///                  └──────────────── Sampled | Failure ◄────────────────┘
+Scheduler spawn_scheduler(caf::actor_system& system, SchedulerOptions options);
+
+} // namespace talaria::pipeline

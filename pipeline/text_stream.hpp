@@ -1,0 +1,33 @@
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "core/integers.hpp"
+#include "model/tokenizer.hpp"
+
+namespace talaria::pipeline {
+
+/// Text of one answer as it grows: whole characters only, nothing of a stop string, and nothing
+/// that could still become one is shown before it is certain.
+class TextStream {
+public:
+  TextStream(const model::Tokenizer& tokenizer, std::vector<std::string> stops);
+
+  /// The text that became certain with this token; empty while nothing did.
+  std::string push(u32 token);
+  /// True once a stop string has appeared; later tokens add nothing.
+  bool stopped() const noexcept { return stopped_; }
+  /// What was held back, at the end of the answer.
+  std::string finish();
+
+private:
+  std::string release(bool everything);
+
+  model::StreamDecoder decoder_;
+  std::vector<std::string> stops_;
+  std::string held_;
+  bool stopped_ = false;
+};
+
+} // namespace talaria::pipeline

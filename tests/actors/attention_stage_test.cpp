@@ -1,0 +1,148 @@
+// Order: micro-batches of a sequence may arrive in any order and are attended in the order of
+// positions.
+#include "actors/enclave/attention_stage.hpp"
+
+#include <boost/test/unit_test.hpp>
+#include <caf/scheduler/test_coordinator.hpp>
+#include <map>
+
+#include "core/random.hpp"
+
+namespace talaria::enclave {
+
+namespace {
+
+struct TestConfig : caf::actor_system_config {
+  TestConfig() { set("scheduler.policy", caf::atom("testing")); }
+};
+
+constexpr std::size_t kDim = 8;
+
+/// One attention stage with one head, and everything it sends on.
+struct Fixture {
+  TestConfig config;
+  caf::actor_system system{config};
+  caf::scheduler::test_coordinator& clock =
+      dynamic_cast<caf::scheduler::test_coordinator&>(system.scheduler());
+  std::map<u64, std::vector<float>> attended; ///< by micro-batch
+  std::vector<u64> drained;
+  Stage sink;
+  SamplerStage drain;
+  Overseer overseer;
+  std::vector<std::string> failures;
+  AttentionStage stage;
+
+  explicit Fixture(bool last_layer = false) {
+    sink = system.spawn([this](Stage::pointer) -> Stage::behavior_type {
+      return {[this](const Flow& flow) {
+        attended[flow.batch->id].assign(flow.x->data(),
+                                        flow.x->data() + flow.x->rows() * flow.x->cols());
+      }};
+    });
+    drain = system.spawn([this](SamplerStage::pointer) -> SamplerStage::behavior_type {
+      return {[this](const Flow& flow) { drained.push_back(flow.batch->id); }, [](const Enrol&) {},
+              [](const Forget&) {}};
+    });
+    overseer = system.spawn([this](Overseer::pointer) -> Overseer::behavior_type {
+      return {[](const Sampled&) {}, [this](const Failure& f) { failures.push_back(f.message); }};
+    });
+    AttentionShape shape;
+    shape.heads = shape.kv_heads = 1;
+    shape.head_dim = kDim;
+    shape.last_layer = last_layer;
+    stage = spawn_attention(system, {"attention", overseer, nullptr}, shape, sink, drain);
+  }
+  ~Fixture() {
+    for (const auto& actor :
+         {caf::actor_cast<caf::actor>(sink), caf::actor_cast<caf::actor>(drain),
+          caf::actor_cast<caf::actor>(overseer), caf::actor_cast<caf::actor>(stage)})
+      caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
+    clock.run();
+  }
+  template <class Message>
+  void send(Message message) {
+    caf::anon_send(stage, std::move(message));
+    clock.run();
+  }
+};
+
+/// Rows [start, start + count) of one sequence; contents depend on the position only.
+Flow rows_of(u64 id, SequenceId sequence, u32 start, u32 count, bool sample = false) {
+  MicroBatch batch;
+  batch.id = id;
+  batch.rows = count;
+  batch.segments.push_back({sequence, start, count, sample, 0});
+  batch.rope_cos = Matrix<float>(count, kDim / 2);
+  batch.rope_sin = Matrix<float>(count, kDim / 2);
+  Matrix<float> qkv(count, 3 * kDim);
+  for (u32 r = 0; r < count; ++r) {
+    auto rng = seeded_rng(sequence, start + r);
+    for (std::size_t c = 0; c < 3 * kDim; ++c)
+      qkv(r, c) = static_cast<float>(rng.below(2000)) / 1000.0F - 1.0F;
+    for (std::size_t c = 0; c < kDim / 2; ++c) batch.rope_cos(r, c) = 1;
+  }
+  Flow flow;
+  flow.batch = std::make_shared<const MicroBatch>(std::move(batch));
+  flow.x = share_clear(std::move(qkv));
+  flow.residual = share_clear(Matrix<float>(count, 4));
+  return flow;
+}
+
+template <class Message>
+Message about(SequenceId sequence) {
+  Message message;
+  message.sequence = sequence;
+  return message;
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(micro_batches_that_overtake_wait_for_the_rows_before_them) {
+  Fixture in_order;
+  for (u32 i = 0; i < 4; ++i) in_order.send(rows_of(i, 1, 3 * i, 3));
+  Fixture shuffled;
+  shuffled.send(rows_of(2, 1, 6, 3));
+  shuffled.send(rows_of(3, 1, 9, 3));
+  BOOST_TEST(shuffled.attended.empty());
+  shuffled.send(rows_of(0, 1, 0, 3));
+  BOOST_TEST(shuffled.attended.size() == 1U);
+  shuffled.send(rows_of(1, 1, 3, 3));
+  BOOST_TEST(shuffled.attended.size() == 4U);
+  for (u64 id = 0; id < 4; ++id)
+    BOOST_TEST(shuffled.attended[id] == in_order.attended[id], boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(sequences_do_not_wait_for_each_other) {
+  Fixture f;
+  f.send(rows_of(1, 7, 2, 1));
+  f.send(rows_of(2, 8, 0, 2));
+  BOOST_TEST(f.attended.size() == 1U);
+  BOOST_TEST(f.attended.contains(2));
+}
+
+BOOST_AUTO_TEST_CASE(rows_of_an_abandoned_sequence_pass_as_zeros_until_it_is_forgotten) {
+  Fixture f;
+  f.send(rows_of(1, 7, 4, 2)); // waits for rows that will never come
+  BOOST_TEST(f.attended.empty());
+  f.send(about<Abandon>(7));
+  BOOST_TEST_REQUIRE(f.attended.contains(1));
+  for (const float value : f.attended[1]) BOOST_TEST(value == 0.0F);
+  f.send(about<Forget>(7));
+  f.send(rows_of(2, 7, 4, 2));
+  BOOST_TEST(!f.attended.contains(2));
+}
+
+BOOST_AUTO_TEST_CASE(the_last_layer_passes_on_wanted_rows_only) {
+  Fixture f(/*last_layer=*/true);
+  f.send(rows_of(1, 5, 0, 4));
+  BOOST_TEST(f.drained == std::vector<u64>{1}, boost::test_tools::per_element());
+  f.send(rows_of(2, 5, 4, 4, /*sample=*/true));
+  BOOST_TEST(f.attended.at(2).size() == kDim);
+  Fixture whole;
+  whole.send(rows_of(1, 5, 0, 8));
+  const auto& all = whole.attended.at(1);
+  const std::vector<float> last(all.end() - kDim, all.end());
+  BOOST_TEST(f.attended.at(2) == last, boost::test_tools::per_element());
+}
+
+} // namespace talaria::enclave
