@@ -1,0 +1,23 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+
+#include "cli/interrupt.hpp"
+
+namespace talaria::cli {
+
+/// What a chosen command does; returns the exit status and may throw Error.
+using Action = std::function<int(InterruptWatch&)>;
+
+/// Each adds one subcommand to `app`; when it is the one given, `chosen` becomes its action.
+void add_run_command(CLI::App& app, Action& chosen);
+void add_logits_command(CLI::App& app, Action& chosen);
+void add_tokenize_command(CLI::App& app, Action& chosen);
+void add_inspect_command(CLI::App& app, Action& chosen);
+
+/// The program `talaria`: parses, runs, turns errors into one line on standard error and an exit
+/// status.
+int talaria_main(int argc, char** argv);
+
+} // namespace talaria::cli

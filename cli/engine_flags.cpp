@@ -1,0 +1,162 @@
+#include "cli/engine_flags.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+#include <cstdlib>
+
+#include "kernels/kernel_set.hpp"
+#include "model/weights/quantized.hpp"
+
+namespace talaria::cli {
+
+void EngineFlags::add_to(CLI::App& command) {
+  command.add_option("--config", config_file_, "pipeline.yaml to start from");
+  command.add_option("--model", model_,
+                     "model folder (config.json, *.safetensors, tokenizer.json)");
+  command.add_option("--scheme", scheme_, "lattice (default), hybrid (research: leaks) or clear");
+  command.add_flag("--allow-clear", allow_clear_,
+                   "permit --scheme clear: the worker sees everything");
+  command.add_option("--parameters", parameters_,
+                     "lattice parameters: S48 (default), S46, S40, S54");
+  command.add_option("--weights", weights_, "int8 (default) or int16");
+  command.add_option("--reply", reply_, "full (default) or switched: fewer bytes, stricter rules");
+  command.add_option("--hybrid-rank", hybrid_rank_, "rank of the hybrid mask over d_in, (0, 1]");
+  command.add_option("--threads", threads_,
+                     "threads of enclave and embedded worker (0: all cores)");
+  command.add_option("--micro-batches", micro_batches_, "micro-batches in flight");
+  command.add_option("--max-rows", max_rows_, "rows of one micro-batch");
+  command.add_option("--prefill-chunk", prefill_chunk_,
+                     "prompt tokens of a sequence per micro-batch");
+  command.add_option("--isa", isa_, "force a kernel row: avx512, avx2 or reference");
+  command.add_option("--trace", trace_, "write a Chrome trace (open it in Perfetto)");
+}
+
+config::PipelineConfig EngineFlags::resolve() const {
+  config::PipelineConfig settings;
+  if (!config_file_.empty()) {
+    settings = config::load_pipeline_config(config_file_, ::getenv);
+  } else {
+    const auto from_environment = [](const char* name, std::string& value) {
+      if (const char* text = std::getenv(name)) value = text;
+    };
+    std::string model;
+    from_environment("TALARIA_MODEL", model);
+    settings.model = model.empty() ? shipped_model() : std::filesystem::path(model);
+    from_environment("TALARIA_SCHEME", settings.masking.scheme);
+    from_environment("TALARIA_PARAMETERS", settings.masking.parameters);
+    from_environment("TALARIA_WEIGHTS", settings.masking.weights);
+  }
+  const auto flag = [](const std::string& given, std::string& value) {
+    if (!given.empty()) value = given;
+  };
+  if (!model_.empty()) settings.model = model_;
+  flag(scheme_, settings.masking.scheme);
+  flag(parameters_, settings.masking.parameters);
+  flag(weights_, settings.masking.weights);
+  flag(reply_, settings.masking.reply);
+  settings.masking.hybrid_rank = hybrid_rank_.value_or(settings.masking.hybrid_rank);
+  settings.pipeline.threads = threads_.value_or(settings.pipeline.threads);
+  settings.pipeline.micro_batches = micro_batches_.value_or(settings.pipeline.micro_batches);
+  settings.pipeline.max_rows = max_rows_.value_or(settings.pipeline.max_rows);
+  settings.pipeline.prefill_chunk = prefill_chunk_.value_or(settings.pipeline.prefill_chunk);
+  if (settings.model.empty())
+    throw Error(Errc::usage,
+                "no model: give --model DIR, set TALARIA_MODEL, or name one in --config");
+  return settings;
+}
+
+config::PipelineConfig EngineFlags::resolve_for(const std::string& target) const {
+  if (target.empty()) return resolve();
+  EngineFlags with_target = *this;
+  (std::filesystem::is_directory(target) ? with_target.model_ : with_target.config_file_) = target;
+  return with_target.resolve();
+}
+
+namespace {
+
+/// @throws Error{usage} unless low <= value <= high.
+template <class T>
+T in_range(T value, T low, T high, const char* flag) {
+  if (!(value >= low && value <= high))
+    throw Error(Errc::usage,
+                fmt::format("{} must be between {} and {}; got {}", flag, low, high, value));
+  return value;
+}
+
+remo::ReplyFormat reply_format(const std::string& name) {
+  if (name == "full") return remo::ReplyFormat::full;
+  if (name == "switched") return remo::ReplyFormat::switched;
+  throw Error(Errc::usage, fmt::format("unknown reply format '{}': use full or switched", name));
+}
+
+} // namespace
+
+pipeline::EngineOptions EngineFlags::engine_options() const {
+  const config::PipelineConfig settings = resolve();
+  if (!settings.workers.empty())
+    throw Error(
+        Errc::config,
+        fmt::format("{}:{}: workers: this version runs its worker inside the process; remove "
+                    "the list",
+                    settings.file.string(), settings.workers.front().line));
+  pipeline::EngineOptions options;
+  options.model_dir = settings.model;
+  options.scheme.kind = remo::parse_scheme(settings.masking.scheme);
+  if (options.scheme.kind == remo::SchemeKind::clear && !allow_clear_)
+    throw Error(Errc::usage,
+                "--scheme clear shows the worker every activation; add --allow-clear if "
+                "that is what you want");
+  options.scheme.parameters = &remo::lattice_parameters(settings.masking.parameters);
+  options.scheme.reply = reply_format(settings.masking.reply);
+  options.scheme.verify = settings.masking.integrity != "none";
+  options.scheme.hybrid_rank = in_range(settings.masking.hybrid_rank, 1e-3, 1.0, "--hybrid-rank");
+  options.weights = model::parse_weight_format(settings.masking.weights);
+  options.threads = in_range<std::size_t>(settings.pipeline.threads, 0, 1024, "--threads");
+  options.batch.micro_batches =
+      in_range(settings.pipeline.micro_batches, 1U, 64U, "--micro-batches");
+  options.batch.max_rows = in_range(settings.pipeline.max_rows, 1U, 65536U, "--max-rows");
+  options.batch.prefill_chunk =
+      in_range(settings.pipeline.prefill_chunk, 1U, 65536U, "--prefill-chunk");
+  options.pool.rows_ahead = settings.masking.rows_ahead;
+  options.pool.memory_bytes = settings.masking.memory;
+  options.pool.threads = settings.masking.pool_threads;
+  options.trace = trace_;
+  if (!isa_.empty()) kernels::set_active_kernels(kernels::select_kernels(isa_));
+  return options;
+}
+
+std::filesystem::path shipped_model() {
+  namespace fs = std::filesystem;
+  std::error_code ignored;
+  const fs::path program = fs::read_symlink("/proc/self/exe", ignored);
+  const fs::path name = fs::path("models") / "talaria-tiny";
+  // build/bin/talaria -> the source tree; PREFIX/bin/talaria -> PREFIX/share/talaria.
+  for (const fs::path& candidate : {name, program.parent_path() / ".." / ".." / name,
+                                    program.parent_path() / ".." / "share" / "talaria" / name})
+    if (fs::exists(candidate / "config.json", ignored)) return candidate.lexically_normal();
+  return {};
+}
+
+std::vector<u32> parse_token_list(const std::string& text, const std::string& flag) {
+  std::vector<u32> ids;
+  std::size_t at = 0;
+  while (at < text.size()) {
+    if (text[at] == ',' || std::isspace(static_cast<unsigned char>(text[at])) != 0) {
+      ++at;
+      continue;
+    }
+    std::size_t end = text.find_first_of(", \t\r\n", at);
+    if (end == std::string::npos) end = text.size();
+    u32 id = 0;
+    const auto [stop, error] = std::from_chars(text.data() + at, text.data() + end, id);
+    if (error != std::errc() || stop != text.data() + end)
+      throw Error(Errc::usage, fmt::format("{}: item {} is not a token id; write ids as 1,2,3",
+                                           flag, ids.size() + 1));
+    ids.push_back(id);
+    at = end;
+  }
+  return ids;
+}
+
+} // namespace talaria::cli

@@ -1,0 +1,52 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "config/pipeline_config.hpp"
+#include "pipeline/engine.hpp"
+
+namespace talaria::cli {
+
+/// The flags that say which model to load and how, shared by the commands. A pipeline.yaml comes
+/// first, environment variables (TALARIA_MODEL, ...) override it, flags override both.
+class EngineFlags {
+public:
+  /// Adds the flags to `command`; their values live in this object.
+  void add_to(CLI::App& command);
+
+  /// The settings after all three sources. @throws Error{usage} or Error{config}.
+  config::PipelineConfig resolve() const;
+  /// The same with TARGET, a model folder or a pipeline.yaml, in the place of --model or --config.
+  config::PipelineConfig resolve_for(const std::string& target) const;
+  /// The same as engine options; chooses the kernel row (--isa) for the process.
+  /// @throws Error{usage}: `clear` without --allow-clear; Error{config}: workers this program
+  /// cannot reach.
+  pipeline::EngineOptions engine_options() const;
+
+private:
+  std::string config_file_;
+  std::string model_;
+  std::string scheme_;
+  std::string parameters_;
+  std::string weights_;
+  std::string reply_;
+  std::string isa_;
+  std::string trace_;
+  std::optional<std::size_t> threads_;
+  std::optional<double> hybrid_rank_;
+  std::optional<u32> micro_batches_;
+  std::optional<u32> max_rows_;
+  std::optional<u32> prefill_chunk_;
+  bool allow_clear_ = false;
+};
+
+/// The shipped model, looked for under ./models and beside the program; empty if it is not there.
+std::filesystem::path shipped_model();
+
+/// "1,2,3" or "1 2 3" to ids. @throws Error{usage} naming `flag` and the part that is not a number.
+std::vector<u32> parse_token_list(const std::string& text, const std::string& flag);
+
+} // namespace talaria::cli

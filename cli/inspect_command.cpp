@@ -1,0 +1,173 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.hpp"
+#include "cli/engine_flags.hpp"
+#include "pipeline/model_loader.hpp"
+#include "remo/bounds.hpp"
+
+namespace talaria::cli {
+
+using nlohmann::json;
+
+namespace {
+
+struct Row {
+  pipeline::LinearFigures figures;
+  remo::LinearBounds bounds;
+  std::size_t hint_bytes = 0;
+  std::size_t mask_row_bytes = 0;
+};
+
+struct Inspection {
+  config::PipelineConfig settings;
+  const remo::LatticeParameters* parameters = nullptr;
+  model::ModelConfig model;
+  std::vector<Row> rows;
+  std::size_t word_bytes() const {
+    return static_cast<std::size_t>(parameters->modulus().word_bytes);
+  }
+
+  template <class Figure>
+  std::size_t total(Figure figure) const {
+    std::size_t sum = 0;
+    for (const Row& row : rows) sum += figure(row);
+    return sum;
+  }
+};
+
+struct InspectFlags {
+  EngineFlags engine;
+  std::string target;
+  bool json = false;
+};
+
+Inspection inspect(const InspectFlags& flags) {
+  Inspection out;
+  out.settings = flags.engine.resolve_for(flags.target);
+  const auto scheme = remo::parse_scheme(out.settings.masking.scheme);
+  out.parameters = &remo::lattice_parameters(out.settings.masking.parameters);
+  TerminalProgress progress;
+  const pipeline::ModelLoader loader(out.settings.model,
+                                     model::parse_weight_format(out.settings.masking.weights));
+  out.model = loader.config();
+  loader.for_each_linear(progress, [&](const model::QuantizedLinear& linear) {
+    Row row;
+    row.figures = pipeline::figures_of(out.model, linear);
+    row.bounds = remo::linear_bounds(*out.parameters, row.figures.name, row.figures.d_in,
+                                     row.figures.max_column_norm);
+    if (scheme == remo::SchemeKind::lattice) {
+      row.hint_bytes = out.parameters->dimension() * row.figures.columns * out.word_bytes();
+      row.mask_row_bytes = (row.figures.d_in + row.figures.columns) * out.word_bytes();
+    }
+    out.rows.push_back(row);
+  });
+  return out;
+}
+
+json to_json(const Inspection& x) {
+  json linears = json::array();
+  for (const Row& row : x.rows)
+    linears.push_back({{"name", row.figures.name},
+                       {"d_in", row.figures.d_in},
+                       {"d_out", row.figures.d_out},
+                       {"columns", row.figures.columns},
+                       {"weight_bytes", row.figures.weight_bytes},
+                       {"hint_bytes", row.hint_bytes},
+                       {"mask_row_bytes", row.mask_row_bytes},
+                       {"max_column_norm", row.figures.max_column_norm},
+                       {"delta_bits", row.bounds.delta_bits},
+                       {"activation_norm", row.bounds.activation_norm},
+                       {"precision_bits", row.bounds.precision_bits}});
+  const auto up = x.total([&](const Row& r) { return r.figures.d_in * x.word_bytes(); });
+  const auto down = x.total([&](const Row& r) { return r.figures.columns * x.word_bytes(); });
+  return {
+      {"model",
+       {{"path", x.settings.model.string()},
+        {"type", x.model.model_type},
+        {"layers", x.model.layers},
+        {"hidden", x.model.hidden},
+        {"vocab", x.model.vocab},
+        {"context", x.model.max_position}}},
+      {"masking", {{"scheme", x.settings.masking.scheme}, {"weights", x.settings.masking.weights}}},
+      {"security",
+       {{"parameters", std::string(x.parameters->name)},
+        {"q", x.parameters->q},
+        {"ring_dimension", x.parameters->n},
+        {"rank", x.parameters->k},
+        {"core_svp_bits", x.parameters->core_svp_bits},
+        {"quantum_core_svp_bits", x.parameters->quantum_core_svp_bits},
+        {"fhe_standard_bits", x.parameters->fhe_standard_bits}}},
+      {"linears", linears},
+      {"totals",
+       {{"weight_bytes", x.total([](const Row& r) { return r.figures.weight_bytes; })},
+        {"hint_bytes", x.total([](const Row& r) { return r.hint_bytes; })},
+        {"mask_row_bytes", x.total([](const Row& r) { return r.mask_row_bytes; })},
+        {"bytes_up_per_token", up},
+        {"bytes_down_per_token", down},
+        {"round_trips_per_token", x.rows.size()}}},
+      {"placement", json::array({{{"worker", "embedded"},
+                                  {"layers", fmt::format("0-{}", x.model.layers - 1)},
+                                  {"matrices", x.rows.size()}}})}};
+}
+
+std::string mib(std::size_t bytes) {
+  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
+}
+
+void print(const Inspection& x) {
+  const auto& p = *x.parameters;
+  fmt::print("{}: {}, {} layers, hidden {}, vocabulary {}, context {}\n", x.settings.model.string(),
+             x.model.model_type, x.model.layers, x.model.hidden, x.model.vocab,
+             x.model.max_position);
+  fmt::print("scheme {}, weights {}\n", x.settings.masking.scheme, x.settings.masking.weights);
+  fmt::print(
+      "{}: q = {}, ring {}, rank {}; {:.1f} bits classical core-SVP, {:.1f} quantum, {:.1f} in "
+      "the cost model of the FHE standard\n\n",
+      p.name, p.q, p.n, p.k, p.core_svp_bits, p.quantum_core_svp_bits, p.fhe_standard_bits);
+  fmt::print("{:<22}{:>7}{:>8}{:>12}{:>13}{:>12}{:>10}{:>7}{:>10}{:>7}\n", "matrix", "d_in",
+             "columns", "weights", "hint", "mask B/row", "norm", "Delta", "|x| max", "bits");
+  for (const Row& row : x.rows)
+    fmt::print("{:<22}{:>7}{:>8}{:>12}{:>13}{:>12}{:>10.0f}{:>7}{:>10.3g}{:>7.1f}\n",
+               row.figures.name, row.figures.d_in, row.figures.columns,
+               mib(row.figures.weight_bytes), mib(row.hint_bytes), row.mask_row_bytes,
+               row.figures.max_column_norm, fmt::format("2^{}", row.bounds.delta_bits),
+               row.bounds.activation_norm, row.bounds.precision_bits);
+  const auto mask_bytes = x.total([](const Row& r) { return r.mask_row_bytes; });
+  const std::size_t stock =
+      std::min(x.settings.masking.memory, x.settings.masking.rows_ahead * mask_bytes);
+  fmt::print("\nworker    embedded: all {} matrices, {}\n", x.rows.size(),
+             mib(x.total([](const Row& r) { return r.figures.weight_bytes; })));
+  fmt::print("enclave   hints {}, masks {} ahead at most ({} bytes per token)\n",
+             mib(x.total([](const Row& r) { return r.hint_bytes; })), mib(stock), mask_bytes);
+  fmt::print("per token {} bytes up, {} bytes down, {} round trips\n",
+             x.total([&](const Row& r) { return r.figures.d_in * x.word_bytes(); }),
+             x.total([&](const Row& r) { return r.figures.columns * x.word_bytes(); }),
+             x.rows.size());
+}
+
+} // namespace
+
+void add_inspect_command(CLI::App& app, Action& chosen) {
+  auto flags = std::make_shared<InspectFlags>();
+  CLI::App* command =
+      app.add_subcommand("inspect", "Layers, bytes, hints, masks, placement, security level");
+  flags->engine.add_to(*command);
+  command->add_option("TARGET", flags->target, "model folder or pipeline.yaml");
+  command->add_flag("--json", flags->json, "print one JSON object");
+  command->callback([flags, &chosen] {
+    chosen = [flags](InterruptWatch&) {
+      const Inspection result = inspect(*flags);
+      if (flags->json)
+        fmt::print("{}\n", to_json(result).dump());
+      else
+        print(result);
+      return 0;
+    };
+  });
+}
+
+} // namespace talaria::cli

@@ -1,0 +1,55 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/engine_flags.hpp"
+#include "pipeline/engine.hpp"
+
+namespace talaria::cli {
+
+/// Prompts as given: texts, or one list of ids.
+struct PromptTexts {
+  std::vector<std::string> texts;
+  std::optional<std::vector<u32>> tokens;
+};
+
+/// Where prompts come from: --prompt, --prompt-file (one per line), --prompt-tokens or - (standard
+/// input).
+class PromptFlags {
+public:
+  void add_to(CLI::App& command);
+  /// @throws Error{usage} unless exactly one source is given and no prompt is empty; Error{io} for
+  /// a file that cannot be read.
+  PromptTexts read() const;
+  /// With --chat each text becomes a user message in the model's chat template (after --system).
+  /// @throws Error{model} if the model has no template or it cannot be rendered.
+  std::vector<std::vector<u32>> encode(const PromptTexts& prompts, const pipeline::Engine& engine,
+                                       const std::filesystem::path& model_dir) const;
+
+private:
+  std::optional<std::string> prompt_;
+  std::optional<std::string> file_;
+  std::optional<std::string> tokens_;
+  std::optional<std::string> dash_;
+  std::optional<std::string> system_;
+  bool chat_ = false;
+};
+
+/// How tokens are picked: flags over the model's generation_config.json over greedy.
+class SamplingFlags {
+public:
+  void add_to(CLI::App& command);
+  model::SamplingParameters resolve(const model::GenerationConfig& defaults) const;
+
+private:
+  std::optional<float> temperature_;
+  std::optional<float> top_p_;
+  std::optional<u32> top_k_;
+  std::optional<float> repetition_penalty_;
+  std::optional<u64> seed_;
+};
+
+} // namespace talaria::cli

@@ -1,0 +1,110 @@
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <future>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "cli/commands.hpp"
+#include "cli/prompts.hpp"
+#include "cli/run_report.hpp"
+
+namespace talaria::cli {
+
+namespace {
+
+struct RunFlags {
+  EngineFlags engine;
+  PromptFlags prompts;
+  SamplingFlags sampling;
+  u32 max_tokens = 256;
+  bool ignore_eos = false;
+  std::vector<std::string> stops;
+  bool json = false;
+  bool stats = false;
+};
+
+/// Streams one answer to standard output, or keeps it for the end.
+class AnswerSink final : public pipeline::RequestSink {
+public:
+  explicit AnswerSink(bool stream) : stream_(stream) {}
+  void text(std::string_view piece) override {
+    if (!stream_) return;
+    std::fwrite(piece.data(), 1, piece.size(), stdout);
+    std::fflush(stdout);
+  }
+  void finished(pipeline::Completion completion) override {
+    done_.set_value(std::move(completion));
+  }
+  std::future<pipeline::Completion> completion() { return done_.get_future(); }
+
+private:
+  bool stream_;
+  std::promise<pipeline::Completion> done_;
+};
+
+int run(const RunFlags& flags, InterruptWatch& interrupts) {
+  if (flags.max_tokens == 0)
+    throw Error(Errc::usage, "--max-tokens is 0: nothing to generate; ask for at least one token");
+  const PromptTexts texts = flags.prompts.read();
+  pipeline::EngineOptions options = flags.engine.engine_options();
+  TerminalProgress progress;
+  pipeline::Engine engine(options, progress);
+  if (!engine.warning().empty()) fmt::print(stderr, "talaria: warning: {}\n", engine.warning());
+  interrupts.on_interrupt([&engine] { engine.cancel_all(); });
+
+  const std::vector<std::vector<u32>> prompts =
+      flags.prompts.encode(texts, engine, options.model_dir);
+  const bool single = prompts.size() == 1;
+  std::vector<std::future<pipeline::Completion>> pending;
+  for (std::size_t i = 0; i < prompts.size(); ++i) {
+    pipeline::Request request;
+    request.prompt = prompts[i];
+    request.max_tokens = flags.max_tokens;
+    request.ignore_eos = flags.ignore_eos;
+    request.stops = flags.stops;
+    request.sampling = flags.sampling.resolve(engine.generation_config());
+    auto sink = std::make_shared<AnswerSink>(single && !flags.json);
+    pending.push_back(sink->completion());
+    engine.submit(std::move(request), sink);
+  }
+
+  std::vector<pipeline::Completion> completions;
+  for (auto& answer : pending) {
+    completions.push_back(answer.get());
+    if (!single && !flags.json) print_batch_answer(completions.size(), completions.back());
+  }
+  interrupts.on_interrupt(nullptr);
+  if (single && !flags.json) fmt::print("\n");
+
+  const RunReport report{options, prompts, completions, engine.worker_report(),
+                         engine.mask_stats()};
+  if (flags.json) fmt::print("{}\n", to_json(report).dump());
+  if (flags.stats) print_account(report);
+  engine.write_trace();
+  return exit_status_of(completions);
+}
+
+} // namespace
+
+void add_run_command(CLI::App& app, Action& chosen) {
+  auto flags = std::make_shared<RunFlags>();
+  CLI::App* command = app.add_subcommand("run", "Answer prompts; text streams as it comes");
+  flags->engine.add_to(*command);
+  flags->prompts.add_to(*command);
+  flags->sampling.add_to(*command);
+  command->add_option("--max-tokens", flags->max_tokens,
+                      "tokens to generate at most (default 256)");
+  command->add_flag("--ignore-eos", flags->ignore_eos, "go on behind end-of-sequence tokens");
+  command->add_option("--stop", flags->stops, "end the answer before this text (repeatable)")
+      ->allow_extra_args(false);
+  command->add_flag("--json", flags->json, "print one JSON object at the end");
+  command->add_flag("--stats", flags->stats,
+                    "account of the run on standard error, with a sample of "
+                    "what the worker saw");
+  command->callback([flags, &chosen] {
+    chosen = [flags](InterruptWatch& interrupts) { return run(*flags, interrupts); };
+  });
+}
+
+} // namespace talaria::cli

@@ -1,0 +1,136 @@
+#include "cli/run_report.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstring>
+#include <nlohmann/json.hpp>
+
+namespace talaria::cli {
+
+using nlohmann::json;
+
+namespace {
+
+json answer_json(const std::vector<u32>& prompt, const pipeline::Completion& c,
+                 const std::string& scheme) {
+  json out{{"text", c.text},
+           {"token_ids", c.tokens},
+           {"prompt_token_ids", prompt},
+           {"finish_reason", pipeline::to_string(c.reason)},
+           {"scheme", scheme},
+           {"timings",
+            {{"ttft_ms", c.timings.ttft_ms},
+             {"prefill_tokens_per_s", c.timings.prefill_tokens_per_s},
+             {"decode_tokens_per_s", c.timings.decode_tokens_per_s}}}};
+  if (c.error) out["error"] = {{"code", to_string(c.error->code())}, {"message", c.error->what()}};
+  return out;
+}
+
+std::string human_bytes(u64 bytes) {
+  constexpr const char* kUnits[] = {"B", "KB", "MB", "GB", "TB"};
+  auto value = static_cast<double>(bytes);
+  std::size_t unit = 0;
+  while (value >= 1000 && unit + 1 < std::size(kUnits)) {
+    value /= 1000;
+    ++unit;
+  }
+  return fmt::format("{:.{}f} {}", value, unit == 0 ? 0 : 1, kUnits[unit]);
+}
+
+/// The first values of the last row the worker was shown, as it saw them.
+std::string worker_sample(const remo::MaskedTensor& seen, const kernels::Modulus& q) {
+  constexpr std::size_t kShown = 4;
+  if (!seen.bytes || seen.rows == 0) return "nothing";
+  std::string out;
+  const std::size_t shown = std::min<std::size_t>(kShown, seen.cols);
+  for (std::size_t i = 0; i < shown; ++i) {
+    if (seen.kind == remo::ProductKind::float32) {
+      float value = 0;
+      std::memcpy(&value, seen.bytes->data() + i * sizeof value, sizeof value);
+      out += fmt::format("{:+.4f}  ", value);
+    } else {
+      const auto bytes = static_cast<std::size_t>(q.word_bytes);
+      out += fmt::format(
+          "{:0{}x} ", kernels::load_word(seen.bytes->data() + i * bytes, q.word_bytes), 2 * bytes);
+    }
+  }
+  return out + "...";
+}
+
+} // namespace
+
+json to_json(const RunReport& report) {
+  const std::string scheme = remo::to_string(report.options.scheme.kind);
+  const auto& totals = report.worker.totals;
+  json shared{{"bytes", {{"up", totals.bytes_in}, {"down", totals.bytes_out}}},
+              {"masks",
+               {{"made_ahead", report.masks.rows_made_ahead},
+                {"made_inline", report.masks.rows_made_inline},
+                {"stalls", report.masks.stalls}}},
+              {"workers", json::array({{{"name", report.worker.name},
+                                        {"requests", totals.requests},
+                                        {"rows", totals.rows},
+                                        {"weight_bytes", report.worker.weight_bytes},
+                                        {"bytes_in", totals.bytes_in},
+                                        {"bytes_out", totals.bytes_out}}})}};
+  json out;
+  if (report.completions.size() == 1) {
+    out = answer_json(report.prompts.front(), report.completions.front(), scheme);
+  } else {
+    out["scheme"] = scheme;
+    out["results"] = json::array();
+    for (std::size_t i = 0; i < report.completions.size(); ++i)
+      out["results"].push_back(answer_json(report.prompts[i], report.completions[i], scheme));
+  }
+  out.update(shared);
+  return out;
+}
+
+void print_account(const RunReport& report) {
+  std::size_t tokens = 0;
+  std::size_t prompt_tokens = 0;
+  for (std::size_t i = 0; i < report.completions.size(); ++i) {
+    tokens += report.completions[i].tokens.size();
+    prompt_tokens += report.prompts[i].size();
+  }
+  const auto& first = report.completions.front().timings;
+  const auto& totals = report.worker.totals;
+  const auto& scheme = report.options.scheme;
+  fmt::print(stderr, "\n  scheme    {}", remo::to_string(scheme.kind));
+  if (scheme.kind == remo::SchemeKind::lattice)
+    fmt::print(stderr, " {} ({:.0f} bits classical, {:.0f} quantum core-SVP)",
+               scheme.parameters->name, scheme.parameters->core_svp_bits,
+               scheme.parameters->quantum_core_svp_bits);
+  fmt::print(stderr, "\n  tokens    {} in, {} out; first after {:.0f} ms, then {:.0f} tokens/s\n",
+             prompt_tokens, tokens, first.ttft_ms, first.decode_tokens_per_s);
+  fmt::print(stderr, "  wire      {} up, {} down in {} requests of {} rows\n",
+             human_bytes(totals.bytes_in), human_bytes(totals.bytes_out), totals.requests,
+             totals.rows);
+  fmt::print(stderr, "  masks     {} rows made ahead, {} inline\n", report.masks.rows_made_ahead,
+             report.masks.rows_made_inline);
+  fmt::print(stderr, "  worker saw {} rows of {}, the last of which begins\n            {}\n",
+             report.worker.last_seen.rows, report.worker.last_seen.cols,
+             worker_sample(report.worker.last_seen, scheme.parameters->modulus()));
+}
+
+void print_batch_answer(std::size_t number, const pipeline::Completion& completion) {
+  fmt::print("[{}] {}\n", number, completion.text);
+  std::fflush(stdout);
+}
+
+int exit_status_of(const std::vector<pipeline::Completion>& completions) {
+  for (const auto& completion : completions) {
+    if (completion.error) {
+      fmt::print(stderr, "talaria: {}\n", completion.error->what());
+      return exit_status(completion.error->code());
+    }
+    if (completion.reason == pipeline::FinishReason::cancelled) {
+      fmt::print(stderr, "talaria: interrupted\n");
+      return exit_status(Errc::cancelled);
+    }
+  }
+  return 0;
+}
+
+} // namespace talaria::cli

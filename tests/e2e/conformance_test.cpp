@@ -1,0 +1,169 @@
+// Every model against the fp32 references under tests/data/references (plain torch, written and run
+// separately; see the README there).
+#include <algorithm>
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+#include <cmath>
+#include <cstring>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "tests/support/collect.hpp"
+#include "tests/support/models.hpp"
+
+namespace talaria {
+
+using nlohmann::json;
+using pipeline::LogitsWanted;
+using pipeline::Request;
+
+namespace {
+
+json read_json(const std::filesystem::path& path) {
+  std::ifstream in(path);
+  BOOST_REQUIRE_MESSAGE(in, path.string());
+  return json::parse(in);
+}
+
+/// A float32 vector in NumPy format 1.0.
+std::vector<float> read_npy(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  const std::string bytes(std::istreambuf_iterator<char>(in), {});
+  BOOST_REQUIRE(bytes.starts_with("\x93NUMPY"));
+  const std::size_t header = 10 + static_cast<u8>(bytes[8]) + 256U * static_cast<u8>(bytes[9]);
+  BOOST_REQUIRE(bytes.substr(0, header).find("'<f4'") != std::string::npos);
+  std::vector<float> out((bytes.size() - header) / sizeof(float));
+  std::memcpy(out.data(), bytes.data() + header, out.size() * sizeof(float));
+  return out;
+}
+
+pipeline::EngineOptions options_for(const std::string& model, model::WeightFormat weights,
+                                    remo::SchemeKind scheme) {
+  pipeline::EngineOptions options;
+  options.model_dir = tests::model_folder(model);
+  options.weights = weights;
+  options.scheme.kind = scheme;
+  return options;
+}
+
+double standard_deviation(const std::vector<float>& x) {
+  double sum = 0;
+  double squares = 0;
+  for (const float v : x) sum += v;
+  const double mean = sum / static_cast<double>(x.size());
+  for (const float v : x) squares += (v - mean) * (v - mean);
+  return std::sqrt(squares / static_cast<double>(x.size()));
+}
+
+double log_sum_exp(const std::vector<float>& x) {
+  const double top = *std::max_element(x.begin(), x.end());
+  double sum = 0;
+  for (const float v : x) sum += std::exp(v - top);
+  return top + std::log(sum);
+}
+
+constexpr double kLogitTolerance = 2e-3; // of the standard deviation of the reference's logits
+constexpr double kDecisiveMargin = 1e-3; // below it, top-1 and top-2 may change places
+constexpr u32 kGreedyTokens = 64;
+
+void check_logits(const json& reference, const std::vector<float>& last,
+                  const std::vector<std::vector<float>>& logits) {
+  const double tolerance = kLogitTolerance * standard_deviation(last);
+  double worst = 0;
+  for (std::size_t i = 0; i < last.size(); ++i)
+    worst = std::max(worst, std::abs(static_cast<double>(logits.back()[i]) - last[i]));
+  BOOST_TEST(worst <= tolerance, "last logits differ by " << worst << " of " << tolerance);
+  BOOST_TEST_REQUIRE(logits.size() == reference.at("prompt_ids").size());
+  for (std::size_t position = 0; position < logits.size(); ++position) {
+    for (const auto& pair : reference.at("top5")[position]) {
+      const double ours = logits[position][pair[0].get<std::size_t>()];
+      BOOST_TEST_REQUIRE(std::abs(ours - pair[1].get<double>()) <= tolerance + 1e-6,
+                         "position " << position << ", token " << pair[0]);
+    }
+    const double ours = log_sum_exp(logits[position]);
+    BOOST_TEST_REQUIRE(std::abs(ours - reference.at("logsumexp")[position].get<double>()) <=
+                           tolerance + 1e-6,
+                       "logsumexp of position " << position);
+  }
+}
+
+/// Tokens must agree up to the first step at which the reference itself was undecided.
+void check_greedy(const json& reference, const std::vector<u32>& tokens) {
+  BOOST_TEST_REQUIRE(tokens.size() == kGreedyTokens);
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const u32 expected = reference.at("greedy_ids")[i].get<u32>();
+    if (tokens[i] == expected) continue;
+    BOOST_TEST(reference.at("greedy_margin")[i].get<double>() <= kDecisiveMargin,
+               "token " << i << " differs");
+    return;
+  }
+}
+
+void check_prompt(pipeline::Engine& engine, const std::filesystem::path& folder,
+                  const std::string& prompt) {
+  const json reference = read_json(folder / (prompt + ".json"));
+  Request logits;
+  logits.prompt = reference.at("prompt_ids").get<std::vector<u32>>();
+  logits.logits = LogitsWanted::all;
+  Request greedy;
+  greedy.prompt = logits.prompt;
+  greedy.max_tokens = kGreedyTokens;
+  greedy.ignore_eos = true;
+  const auto results = tests::run_together(engine, {logits, greedy});
+  check_logits(reference, read_npy(folder / (prompt + ".last_logits.npy")), results[0].logits);
+  check_greedy(reference, results[1].completion.tokens);
+}
+
+std::vector<std::string> prompts_of(const std::filesystem::path& folder) {
+  return read_json(folder / "index.json").at("prompts").get<std::vector<std::string>>();
+}
+
+} // namespace
+
+BOOST_DATA_TEST_CASE(int16_weights_reproduce_the_fp32_reference,
+                     boost::unit_test::data::make(tests::kModels), model) {
+  const auto folder = tests::kReferences / model;
+  SilentProgress progress;
+  pipeline::Engine engine(options_for(model, model::WeightFormat::int16, remo::SchemeKind::lattice),
+                          progress);
+  for (const std::string& prompt : prompts_of(folder)) BOOST_TEST_CONTEXT("prompt " << prompt) {
+      check_prompt(engine, folder, prompt);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(int8_weights_keep_the_perplexity_of_the_held_out_text) {
+  constexpr u32 kBos = 4092;
+  constexpr double kTolerance = 1e-3; // relative
+  const json reference = read_json(tests::kReferences / "talaria-tiny" / "perplexity.json");
+  SilentProgress progress;
+  pipeline::Engine engine(
+      options_for("talaria-tiny", model::WeightFormat::int8, remo::SchemeKind::lattice), progress);
+  std::ifstream in(tests::kReferences / "heldout.txt", std::ios::binary);
+  const std::string text(std::istreambuf_iterator<char>(in), {});
+  const std::vector<u32> ids = engine.tokenizer().encode(text, false);
+  BOOST_TEST_REQUIRE(ids.size() == reference.at("tokens").get<std::size_t>());
+
+  const json& window = reference.at("window_255");
+  const auto chunk = window.at("chunk").get<std::size_t>();
+  double nll = 0;
+  for (std::size_t begin = 0; begin < ids.size(); begin += chunk) {
+    const std::size_t end = std::min(ids.size(), begin + chunk);
+    Request request;
+    request.prompt = {kBos};
+    request.prompt.insert(request.prompt.end(), ids.begin() + static_cast<std::ptrdiff_t>(begin),
+                          ids.begin() + static_cast<std::ptrdiff_t>(end));
+    request.logits = LogitsWanted::all;
+    const auto results = tests::run_together(engine, {request});
+    for (std::size_t i = begin; i < end; ++i) {
+      const auto& row = results[0].logits[i - begin];
+      nll += log_sum_exp(row) - row[ids[i]];
+    }
+  }
+  const double perplexity = std::exp(nll / static_cast<double>(ids.size()));
+  const double expected = window.at("ppl").get<double>();
+  BOOST_TEST_MESSAGE("perplexity " << perplexity << ", reference " << expected);
+  BOOST_TEST(std::abs(perplexity / expected - 1) <= kTolerance,
+             perplexity << " against " << expected);
+}
+
+} // namespace talaria
