@@ -17,7 +17,7 @@ using remo::WorkerProduct;
 namespace {
 
 /// Below this many multiplications of a row value by a weight, waking another thread costs more
-/// than it saves (some 50 us on an idle machine against 3 us a million).
+/// than it saves: without the limit talaria-tiny decodes a third slower (docs/performance.md).
 constexpr std::size_t kWorthSharing = std::size_t{8} << 20;
 
 remo::SharedBytes share(AlignedBuffer<u8> bytes) {

@@ -5,15 +5,12 @@
 #include <CLI/CLI.hpp>
 #include <algorithm>
 #include <charconv>
-#include <chrono>
 #include <cstdio>
 #include <cstring>
-#include <optional>
 #include <string>
 
 #include "actors/worker/product_engine.hpp"
 #include "core/error.hpp"
-#include "core/progress.hpp"
 #include "core/random.hpp"
 #include "kernels/kernel_set.hpp"
 #include "model/weights/quantized.hpp"
