@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <vector>
 
 #include "core/integers.hpp"
 #include "core/matrix.hpp"
@@ -35,6 +36,32 @@ struct WorkerProduct {
   ProductKind kind = ProductKind::residues;
   u32 rows = 0;
   u32 cols = 0; ///< columns of the matrix as the worker holds it (2 d_out for int16)
+  SharedBytes bytes;
+  /// Who computed it, one node number per column shard, filled in by the enclave's dispatcher; never
+  /// travels. Empty from an embedded worker.
+  std::vector<u32> answered_by;
+};
+
+/// Asks for rows [first, first + count) of the hint R = A W of one matrix.
+struct HintRequest {
+  u32 matrix = 0;
+  u32 first = 0;
+  u32 count = 0;
+};
+
+/// Asks for panels [first, first + count) of one matrix (kernels::PackedWeights::kPanel columns
+/// each): an enclave without weights streams them once, for its integrity vectors.
+struct WeightRequest {
+  u32 matrix = 0;
+  u32 first = 0;
+  u32 count = 0;
+};
+
+/// Panels as they lie in memory, [count][ceil(d_in / 4)][64 columns][4 inputs] int8.
+struct WeightPanels {
+  u32 matrix = 0;
+  u32 first = 0;
+  u32 count = 0;
   SharedBytes bytes;
 };
 
