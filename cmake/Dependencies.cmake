@@ -8,6 +8,7 @@ pkg_check_modules(PCRE2 REQUIRED IMPORTED_TARGET libpcre2-8)
 
 find_package(ICU 72 REQUIRED COMPONENTS uc)
 find_package(yaml-cpp 0.7 REQUIRED)
+find_package(CapnProto 0.9 REQUIRED)
 
 if(NOT TALARIA_WITHOUT_CAF)
   find_package(CLI11 2.1 REQUIRED)

@@ -1,0 +1,287 @@
+#include "transport/wire_codec.hpp"
+
+#include <boost/test/data/monomorphic.hpp>
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <capnp/message.h>
+#include <capnp/serialize.h>
+
+#include <cstring>
+
+#include "newer_wire.capnp.h"
+#include "tests/transport/link_fixture.hpp"
+
+namespace bdata = boost::unit_test::data;
+using namespace talaria;
+using namespace talaria::tests;
+
+namespace {
+
+const WireFormat kFormat = wire_format(identity_of("x"));
+constexpr std::size_t kLimit = std::size_t{1} << 30;
+
+/// A frame's parts as a receiver sees them.
+struct Received {
+  AlignedBuffer<u8> head;
+  std::size_t payload_bytes = 0;
+};
+Received received(const OutFrame& frame) {
+  const Prefix prefix =
+      decode_prefix(std::span(frame.start).first<kPrefixBytes>(), kLimit);
+  BOOST_REQUIRE(frame.size() == kPrefixBytes + prefix.head_bytes + prefix.payload_bytes);
+  Received out{AlignedBuffer<u8>(prefix.head_bytes), prefix.payload_bytes};
+  std::memcpy(out.head.data(), frame.start.data() + kPrefixBytes, prefix.head_bytes);
+  return out;
+}
+
+/// The head of a message of the newer schema.
+Received received(capnp::MessageBuilder& message, std::size_t payload_bytes) {
+  const auto words = capnp::messageToFlatArray(message);
+  Received out{AlignedBuffer<u8>(words.asBytes().size()), payload_bytes};
+  std::memcpy(out.head.data(), words.begin(), out.head.size());
+  return out;
+}
+
+template <class Decode>
+std::string malformed(Decode&& decode) {
+  const Error error = error_of(decode);
+  BOOST_TEST((error.code() == Errc::verification));
+  BOOST_TEST(contains(error.what(), "malformed frame: "), error.what());
+  return error.what();
+}
+
+OutFrame tensor_frame(u64 id = 1) {
+  return encode(id, Request(masked(3, 5, 1)), kFormat);
+}
+
+/// decode_request() of a tensor that announces these numbers.
+std::string complaint_about(u64 rows, u64 columns, u16 kind, std::size_t payload_bytes) {
+  capnp::MallocMessageBuilder message;
+  auto tensor = message.initRoot<newer::Frame>().initMaskedTensor();
+  tensor.setRows(rows);
+  tensor.setColumns(columns);
+  tensor.setKind(static_cast<newer::ProductKind>(kind));
+  const Received r = received(message, payload_bytes);
+  return malformed([&] { decode_request(r.head.span(), r.payload_bytes, kFormat); });
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(wire_codec)
+
+BOOST_AUTO_TEST_CASE(values_are_as_wide_as_both_ends_agreed) {
+  BOOST_TEST(kFormat.residue_bytes == 6u);
+  BOOST_TEST(kFormat.switched_bytes == 4u);
+  Identity other = identity_of("x");
+  other.parameters = "S54";
+  other.modulus = 18014398492704769;
+  BOOST_TEST(wire_format(other).residue_bytes == 7u);
+  BOOST_TEST(wire_format(other).switched_bytes == 5u);
+  other.parameters = "unheard of";
+  BOOST_TEST(wire_format(other).switched_bytes == 0u);
+  BOOST_TEST(wire_format(Identity{}).residue_bytes == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(hellos_keep_every_field) {
+  Hello hello;
+  hello.role = Role::down;
+  hello.session.fill(0xab);
+  hello.identity = identity_of("gpu-a");
+  hello.identity->weight_bytes = u64{1} << 40;
+  hello.identity->matrices.push_back({8, 1, 2, 3, 4, std::nullopt});
+  hello.refusal = Error(Errc::config, "no");
+  const Received r = received(encode(hello));
+  const Hello back = decode_hello(r.head.span(), r.payload_bytes);
+  BOOST_TEST((back.role == Role::down));
+  BOOST_TEST((back.session == hello.session));
+  BOOST_TEST((back.refusal->code() == Errc::config));
+  BOOST_TEST(back.refusal->what() == "no");
+  BOOST_TEST(back.identity->name == "gpu-a");
+  BOOST_TEST(back.identity->software == "test 0");
+  BOOST_TEST(back.identity->device == "cpu");
+  BOOST_TEST(back.identity->weight_bytes == u64{1} << 40);
+  BOOST_TEST(!first_difference(*hello.identity, *back.identity).has_value());
+  BOOST_TEST(!first_difference(*back.identity, *hello.identity).has_value());
+  BOOST_TEST(!back.identity->matrices.at(1).digest.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_plain_hello_has_neither_identity_nor_refusal) {
+  const Received r = received(encode(Hello{}));
+  const Hello back = decode_hello(r.head.span(), r.payload_bytes);
+  BOOST_TEST(!back.identity.has_value());
+  BOOST_TEST(!back.refusal.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(every_error_code_survives_and_an_unknown_one_is_internal) {
+  for (const Errc code : {Errc::usage, Errc::config, Errc::io, Errc::model, Errc::no_worker,
+                          Errc::verification, Errc::bounds, Errc::cancelled, Errc::internal}) {
+    const Received r = received(encode(5, Reply(Error(code, "why")), kFormat));
+    const auto [id, reply] = decode_reply(r.head.span(), r.payload_bytes, kFormat);
+    BOOST_TEST(id == 5u);
+    BOOST_TEST((std::get<Error>(reply).code() == code));
+  }
+  capnp::MallocMessageBuilder message;
+  message.initRoot<newer::Frame>().initFailure().setCode("too_modern");
+  const Received r = received(message, 0);
+  const auto reply = decode_reply(r.head.span(), 0, kFormat).second;
+  BOOST_TEST((std::get<Error>(reply).code() == Errc::internal));
+}
+
+BOOST_AUTO_TEST_CASE(large_payloads_are_shared_and_small_ones_travel_with_their_head) {
+  const auto large = masked(1000, 96, 1);
+  BOOST_TEST(encode(1, Request(large), kFormat).payload == large.bytes);
+  BOOST_TEST(tensor_frame().payload == nullptr);
+}
+
+BOOST_AUTO_TEST_CASE(fields_of_a_later_version_are_ignored) {
+  capnp::MallocMessageBuilder message;
+  auto frame = message.initRoot<newer::Frame>();
+  auto hello = frame.initHello();
+  hello.setSession(kj::arrayPtr(reinterpret_cast<const capnp::byte*>("0123456789abcdef"), 16));
+  hello.setRegion("mars");
+  auto identity = hello.initIdentity();
+  identity.setProtocolOldest(1);
+  identity.setProtocolNewest(7);
+  identity.setName("from the future");
+  identity.setPublicSeed(capnp::Data::Reader(Sha256Digest{}.data(), 32));
+  identity.setZone("b");
+  const Received r = received(message, 0);
+  const Hello back = decode_hello(r.head.span(), 0);
+  BOOST_TEST(back.identity->name == "from the future");
+  BOOST_TEST((common_protocol(*back.identity, Identity{}) == kProtocolNewest));
+
+  capnp::MallocMessageBuilder second;
+  auto tensor = second.initRoot<newer::Frame>().initMaskedTensor();
+  tensor.setRows(2);
+  tensor.setColumns(3);
+  tensor.setUrgency(9);
+  const Received t = received(second, 36);
+  const auto request = decode_request(t.head.span(), 36, kFormat).second;
+  BOOST_TEST(std::get<remo::MaskedTensor>(request).rows == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(kinds_of_frames_of_a_later_version_are_refused) {
+  capnp::MallocMessageBuilder message;
+  message.initRoot<newer::Frame>().setFarewell("bye");
+  const Received r = received(message, 0);
+  malformed([&] { decode_request(r.head.span(), 0, kFormat); });
+  malformed([&] { decode_reply(r.head.span(), 0, kFormat); });
+  malformed([&] { decode_hello(r.head.span(), 0); });
+  malformed([&] { decode_beat(r.head.span(), 0); });
+}
+
+BOOST_AUTO_TEST_CASE(a_frame_in_the_wrong_place_is_refused) {
+  const Received request = received(tensor_frame());
+  malformed([&] { decode_reply(request.head.span(), request.payload_bytes, kFormat); });
+  malformed([&] { decode_beat(request.head.span(), 0); });
+  const Received beat = received(encode(Beat{}));
+  malformed([&] { decode_request(beat.head.span(), 0, kFormat); });
+  malformed([&] { decode_hello(beat.head.span(), 0); });
+}
+
+BOOST_AUTO_TEST_CASE(shapes_must_make_the_bytes) {
+  constexpr u64 kHuge = u64{1} << 60;
+  complaint_about(kHuge, 96, 0, 0);
+  complaint_about(kHuge, 16, 0, 0);            // the product is 2^64 x 6: 0 if it wrapped
+  complaint_about(u64{1} << 32, u64{1} << 32, 2, 0);
+  complaint_about(u64{1} << 31, u64{1} << 31, 2, 0);
+  complaint_about(3, 5, 0, 89);
+  complaint_about(3, 5, 0, 91);
+  complaint_about(3, 5, 2, 90);
+  BOOST_TEST(contains(complaint_about(3, 5, 3, 90), "unknown kind"));
+  BOOST_TEST(contains(complaint_about(3, 5, 65535, 90), "unknown kind"));
+}
+
+BOOST_AUTO_TEST_CASE(kinds_that_were_not_agreed_on_cannot_travel) {
+  const Received r = received(tensor_frame());
+  malformed([&] { decode_request(r.head.span(), r.payload_bytes, WireFormat{}); });
+  auto product = std::get<remo::WorkerProduct>(echo(masked(3, 5, 1)));
+  BOOST_TEST((error_of([&] { encode(1, Reply(product), WireFormat{}); }).code() == Errc::internal));
+}
+
+BOOST_AUTO_TEST_CASE(panels_must_make_the_bytes) {
+  remo::WeightPanels panels{kMatrix, 0, 3, random_bytes(3 * 256 * 2, 1)};
+  const Received r = received(encode(1, Reply(panels), kFormat));
+  BOOST_CHECK_NO_THROW(decode_reply(r.head.span(), r.payload_bytes, kFormat));
+  for (const std::size_t bytes : {0, 1, 256, 3 * 256 - 1, 3 * 256 + 1})
+    malformed([&] { decode_reply(r.head.span(), bytes, kFormat); });
+}
+
+BOOST_AUTO_TEST_CASE(payloads_belong_to_tensors_and_panels_alone) {
+  const Received r = received(encode(1, Request(remo::HintRequest{1, 2, 3}), kFormat));
+  malformed([&] { decode_request(r.head.span(), 8, kFormat); });
+  const Received f = received(encode(1, Reply(Error(Errc::usage, "x")), kFormat));
+  malformed([&] { decode_reply(f.head.span(), 8, kFormat); });
+  const Received h = received(encode(Hello{}));
+  malformed([&] { decode_hello(h.head.span(), 8); });
+}
+
+BOOST_AUTO_TEST_CASE(prefixes_are_checked_before_anything_is_taken) {
+  const OutFrame good = tensor_frame();
+  const auto with = [&](std::size_t at, u64 value, std::size_t bytes) {
+    std::array<u8, kPrefixBytes> prefix;
+    std::copy_n(good.start.begin(), kPrefixBytes, prefix.begin());
+    std::memcpy(prefix.data() + at, &value, bytes);
+    return malformed([&] { decode_prefix(prefix, 1 << 20); });
+  };
+  BOOST_TEST(contains(with(0, 0x31524c55, 4), "mark of this protocol"));
+  for (const u64 head : {u64{0}, u64{12}, u64{kMaxHeadBytes + 8}, u64{0xfffffff8}})
+    BOOST_TEST(contains(with(4, head, 4), "a head of"));
+  for (const u64 payload : {u64{1} << 20, u64{1} << 60, ~u64{0}})
+    BOOST_TEST(contains(with(8, payload, 8), "bytes announced"));
+}
+
+BOOST_AUTO_TEST_CASE(what_a_peer_calls_itself_is_one_printable_line) {
+  Hello hello;
+  hello.identity = identity_of("a\nb\x1b[2J\xff");
+  hello.identity->device = std::string(10'000, 'x');
+  const Received r = received(encode(hello));
+  const Hello back = decode_hello(r.head.span(), 0);
+  BOOST_TEST(back.identity->name == "a?b?[2J?");
+  BOOST_TEST(back.identity->device.size() == 128u);
+}
+
+BOOST_AUTO_TEST_CASE(an_identity_of_very_many_matrices_is_refused_by_both_ends) {
+  Hello hello;
+  hello.identity = identity_of("big");
+  hello.identity->matrices.resize(5'000, hello.identity->matrices[0]);
+  const Received r = received(encode(hello));
+  BOOST_TEST(decode_hello(r.head.span(), 0).identity->matrices.size() == 5'000u);
+  hello.identity->matrices.resize(20'000, hello.identity->matrices[0]);
+  BOOST_TEST((error_of([&] { encode(hello); }).code() == Errc::internal));
+}
+
+BOOST_DATA_TEST_CASE(a_head_with_any_byte_changed_is_refused_or_understood, bdata::xrange(4), kind) {
+  Hello hello;
+  hello.identity = identity_of("gpu-a");
+  hello.refusal = Error(Errc::config, "no");
+  const OutFrame frames[] = {
+      encode(hello), encode(Beat{1, 2, true}), tensor_frame(),
+      encode(9, Reply(std::get<remo::WorkerProduct>(echo(masked(3, 5, 1)))), kFormat)};
+  const Received good = received(frames[kind]);
+  for (std::size_t at = 0; at < good.head.size(); ++at)
+    for (const u8 flip : {0x01, 0x80, 0xff}) {
+      Received bad = received(frames[kind]);
+      bad.head[at] ^= flip;
+      try {
+        switch (kind) {
+        case 0:
+          decode_hello(bad.head.span(), bad.payload_bytes);
+          break;
+        case 1:
+          decode_beat(bad.head.span(), bad.payload_bytes);
+          break;
+        case 2:
+          decode_request(bad.head.span(), bad.payload_bytes, kFormat);
+          break;
+        default:
+          decode_reply(bad.head.span(), bad.payload_bytes, kFormat);
+        }
+      } catch (const Error& error) {
+        BOOST_TEST((error.code() == Errc::verification));
+      }
+    }
+}
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -1,0 +1,37 @@
+#include "transport/frame_io.hpp"
+
+#include <algorithm>
+#include <array>
+
+namespace talaria::transport {
+
+void write_frame(TlsChannel& channel, const OutFrame& frame) {
+  channel.write(frame.start);
+  if (frame.payload) channel.write(frame.payload->span());
+}
+
+FrameReader::Head FrameReader::next() {
+  std::array<u8, kPrefixBytes> bytes;
+  channel_.read(bytes);
+  const Prefix prefix = decode_prefix(bytes, max_frame_bytes_);
+  if (head_.size() < prefix.head_bytes)
+    head_ = AlignedBuffer<u8>(std::max<std::size_t>(prefix.head_bytes, 1024));
+  const std::span<u8> head = head_.span().first(prefix.head_bytes);
+  channel_.read(head);
+  payload_bytes_ = prefix.payload_bytes;
+  return {head, payload_bytes_};
+}
+
+remo::SharedBytes FrameReader::payload(ReceiveBuffers& buffers) {
+  const auto buffer = buffers.take(payload_bytes_);
+  channel_.read(buffer->span());
+  return buffer;
+}
+
+Hello read_hello(TlsChannel& channel) {
+  FrameReader reader(channel, kPrefixBytes + kMaxHeadBytes);
+  const FrameReader::Head head = reader.next();
+  return decode_hello(head.bytes, head.payload_bytes);
+}
+
+} // namespace talaria::transport

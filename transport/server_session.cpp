@@ -1,0 +1,115 @@
+#include "transport/server_session.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+namespace talaria::transport {
+
+ServerSession::ServerSession(std::string peer, const Sha256Digest& certificate,
+                             const WireFormat& format, const ServerOptions& options)
+    : peer_(std::move(peer)), certificate_(certificate), format_(format),
+      max_in_flight_(std::max<std::size_t>(options.max_in_flight, 1)),
+      max_in_flight_bytes_(options.max_in_flight_bytes),
+      max_frame_bytes_(options.max_frame_bytes) {}
+
+void ServerSession::reply(u64 id, const Reply& reply) {
+  OutFrame frame = encode(id, reply, format_);
+  if (frame.size() > max_frame_bytes_)
+    throw Error(Errc::internal, fmt::format("a reply of {} bytes; the limit is {}", frame.size(),
+                                            max_frame_bytes_));
+  {
+    const std::lock_guard lock(mutex_);
+    const auto request = open_.find(id);
+    if (ended_ || request == open_.end()) return;
+    bytes_ += frame.size();
+    bytes_ -= request->second;
+    ++unsent_;
+    open_.erase(request);
+    replies_.push_back(std::move(frame));
+  }
+  replies_ready_.notify_one();
+}
+
+void ServerSession::attach(Role role, const Sha256Digest& certificate, TlsChannel& channel) {
+  const std::lock_guard lock(mutex_);
+  if (certificate != certificate_)
+    throw Error(Errc::config, "the session belongs to another certificate");
+  bool& taken = taken_[static_cast<std::size_t>(role)];
+  if (taken) throw Error(Errc::config, "the session has this connection already");
+  if (ended_) throw Error(Errc::config, "the session has ended");
+  taken = true;
+  channels_.push_back(&channel);
+}
+
+void ServerSession::detach(TlsChannel& channel) {
+  const std::lock_guard lock(mutex_);
+  std::erase(channels_, &channel);
+}
+
+bool ServerSession::complete() const {
+  const std::lock_guard lock(mutex_);
+  return taken_[0] && taken_[1] && taken_[2];
+}
+
+void ServerSession::end(const std::string& reason) {
+  {
+    const std::lock_guard lock(mutex_);
+    if (ended_) return;
+    ended_ = true;
+    reason_ = reason;
+    replies_.clear();
+    open_.clear();
+    for (TlsChannel* channel : channels_) channel->interrupt();
+  }
+  room_.notify_all();
+  replies_ready_.notify_all();
+}
+
+bool ServerSession::ended() const {
+  const std::lock_guard lock(mutex_);
+  return ended_;
+}
+
+std::string ServerSession::reason() const {
+  const std::lock_guard lock(mutex_);
+  return reason_;
+}
+
+bool ServerSession::wait_for_room(std::size_t bytes) {
+  std::unique_lock lock(mutex_);
+  room_.wait(lock, [&] {
+    const std::size_t count = open_.size() + unsent_;
+    return ended_ || count == 0 ||
+           (count < max_in_flight_ && bytes_ + bytes <= max_in_flight_bytes_);
+  });
+  return !ended_;
+}
+
+void ServerSession::begin(u64 id, std::size_t bytes) {
+  const std::lock_guard lock(mutex_);
+  if (ended_) return;
+  if (!open_.emplace(id, bytes).second)
+    throw Error(Errc::verification, fmt::format("request {} came twice", id));
+  bytes_ += bytes;
+}
+
+std::optional<OutFrame> ServerSession::next_reply() {
+  std::unique_lock lock(mutex_);
+  replies_ready_.wait(lock, [this] { return ended_ || !replies_.empty(); });
+  if (ended_) return std::nullopt;
+  OutFrame frame = std::move(replies_.front());
+  replies_.pop_front();
+  return frame;
+}
+
+void ServerSession::sent(std::size_t bytes) {
+  {
+    const std::lock_guard lock(mutex_);
+    --unsent_;
+    bytes_ -= bytes;
+  }
+  room_.notify_one();
+}
+
+} // namespace talaria::transport

@@ -1,0 +1,75 @@
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "transport/tls_channel.hpp"
+#include "transport/wire_codec.hpp"
+#include "transport/worker_server.hpp"
+
+namespace talaria::transport {
+
+/// What the threads of one session share: the books of its requests, the queue of its replies.
+/// Thread-safe. Holds no reference to the server, so that whoever works on a request may keep it.
+class ServerSession final : public WorkerServer::Session {
+public:
+  ServerSession(std::string peer, const Sha256Digest& certificate, const WireFormat& format,
+                const ServerOptions& options);
+
+  void reply(u64 id, const Reply& reply) override;
+  const std::string& peer() const override { return peer_; }
+
+  /// Registers a connection, so that end() reaches it; each role once, with the certificate of the
+  /// first. @throws Error{config} if it does not belong here. The channel must stay until detach().
+  void attach(Role role, const Sha256Digest& certificate, TlsChannel& channel);
+  void detach(TlsChannel& channel);
+  /// Whether all three connections have come.
+  bool complete() const;
+
+  /// Ends the session for the first reason given: connections are interrupted, waiting threads
+  /// wake, later replies are dropped.
+  void end(const std::string& reason);
+  bool ended() const;
+  std::string reason() const;
+
+  /// Waits until a request of `bytes` bytes may be taken in; false if the session has ended.
+  bool wait_for_room(std::size_t bytes);
+  /// Enters a request. @throws Error{verification} if its id is in flight already.
+  void begin(u64 id, std::size_t bytes);
+  /// The next reply to be sent; nothing when the session has ended.
+  std::optional<OutFrame> next_reply();
+  /// A reply of `bytes` bytes has been sent.
+  void sent(std::size_t bytes);
+
+  const std::shared_ptr<Traffic>& traffic() const noexcept { return traffic_; }
+  const WireFormat& format() const noexcept { return format_; }
+
+private:
+  const std::string peer_;
+  const Sha256Digest certificate_;
+  const WireFormat format_;
+  const std::size_t max_in_flight_;
+  const std::size_t max_in_flight_bytes_;
+  const std::size_t max_frame_bytes_;
+  const std::shared_ptr<Traffic> traffic_ = std::make_shared<Traffic>();
+
+  mutable std::mutex mutex_;
+  std::condition_variable room_;
+  std::condition_variable replies_ready_;
+  bool ended_ = false;
+  std::string reason_;
+  bool taken_[3] = {};                ///< by Role
+  std::vector<TlsChannel*> channels_; ///< those of threads that are running
+  std::unordered_map<u64, std::size_t> open_; ///< requests without a reply: id to bytes
+  std::deque<OutFrame> replies_;
+  std::size_t unsent_ = 0; ///< replies queued or being written
+  std::size_t bytes_ = 0;  ///< of open requests and unsent replies
+};
+
+} // namespace talaria::transport

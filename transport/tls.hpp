@@ -1,0 +1,43 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+
+#include "core/integers.hpp"
+
+struct ssl_ctx_st; // OpenSSL's SSL_CTX
+
+namespace talaria::transport {
+
+/// PEM files: the authority both ends trust, our certificate (with its chain, if any), its key.
+struct TlsFiles {
+  std::filesystem::path ca;
+  std::filesystem::path cert;
+  std::filesystem::path key;
+};
+
+/// Which end of a link this process is: it decides what its certificate must be good for.
+enum class End { enclave, worker };
+
+/// TLS 1.3 and nothing older, AES-128-GCM before AES-256-GCM, both ends show a certificate of the
+/// one authority, no session tickets. Copies share the settings; thread-safe.
+class TlsContext {
+public:
+  /// Writers change their key every `key_update_bytes` bytes: AES-GCM wears out after some 360 GB
+  /// (RFC 8446 section 5.5) and OpenSSL does not count.
+  /// @throws Error{config} naming the file: unreadable, not PEM, key and certificate do not belong
+  /// together, expired or not valid yet, not made for this end, a key that is encrypted or, being
+  /// ours, readable by others.
+  TlsContext(const TlsFiles& files, End end, u64 key_update_bytes = u64{64} << 30);
+
+  End end() const noexcept { return end_; }
+  u64 key_update_bytes() const noexcept { return key_update_bytes_; }
+  ssl_ctx_st* get() const noexcept { return context_.get(); }
+
+private:
+  std::shared_ptr<ssl_ctx_st> context_;
+  End end_;
+  u64 key_update_bytes_;
+};
+
+} // namespace talaria::transport

@@ -1,0 +1,281 @@
+#include "transport/worker_link.hpp"
+
+#include <fmt/format.h>
+
+#include <atomic>
+#include <condition_variable>
+#include <deque>
+#include <map>
+#include <mutex>
+#include <optional>
+#include <thread>
+#include <unordered_map>
+
+#include "transport/clock_estimate.hpp"
+#include "transport/frame_io.hpp"
+#include "transport/link_handshake.hpp"
+
+namespace talaria::transport {
+namespace {
+
+using std::chrono::nanoseconds;
+
+i64 wall_ns() {
+  return std::chrono::duration_cast<nanoseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
+}
+
+/// The most bytes that an honest answer to each request has.
+struct AnswerBound {
+  const Identity& peer;
+  const WireFormat& format;
+  std::size_t otherwise; ///< for a matrix that the worker does not hold
+
+  const HeldMatrix* held(u32 matrix) const {
+    for (const HeldMatrix& m : peer.matrices)
+      if (m.matrix == matrix) return &m;
+    return nullptr;
+  }
+  std::size_t at_most(u128 bytes) const {
+    return bytes < otherwise ? static_cast<std::size_t>(bytes) : otherwise;
+  }
+  std::size_t operator()(const remo::MaskedTensor& t) const {
+    const HeldMatrix* m = held(t.matrix);
+    const std::size_t value = t.kind == remo::ProductKind::float32 ? 4
+                              : t.kind == remo::ProductKind::switched ? format.switched_bytes
+                                                                      : format.residue_bytes;
+    return m == nullptr ? otherwise : at_most(u128{t.rows} * m->column_count * value);
+  }
+  std::size_t operator()(const remo::HintRequest& r) const {
+    const HeldMatrix* m = held(r.matrix);
+    return m == nullptr ? otherwise : at_most(u128{r.count} * m->column_count * format.residue_bytes);
+  }
+  std::size_t operator()(const remo::WeightRequest& r) const {
+    const HeldMatrix* m = held(r.matrix);
+    return m == nullptr ? otherwise : at_most(u128{r.count} * ((u128{m->d_in} + 3) / 4) * 256);
+  }
+};
+
+} // namespace
+
+class WorkerLink::Impl {
+public:
+  Impl(ConnectedLink link, std::string name, const LinkOptions& options, Events events)
+      : link_(std::move(link)), name_(std::move(name)), options_(options),
+        events_(std::move(events)), format_(wire_format(link_.peer)),
+        buffers_(ReceiveBuffers::create()) {}
+
+  void start() {
+    control_ = std::thread([this] { guarded([this] { run_control(); }); });
+    up_ = std::thread([this] { guarded([this] { run_up(); }); });
+    down_ = std::thread([this] {
+      guarded([this] { run_down(); });
+      tell_lost();
+    });
+  }
+
+  ~Impl() {
+    {
+      const std::lock_guard lock(mutex_);
+      stopping_ = true;
+    }
+    interrupt();
+    for (std::thread* thread : {&control_, &up_, &down_})
+      if (thread->joinable()) thread->join();
+  }
+
+  bool send(u64 id, const Request& request) {
+    OutFrame frame = encode(id, request, format_);
+    const std::size_t bytes = frame.size();
+    if (bytes > options_.max_frame_bytes)
+      throw Error(Errc::internal, fmt::format("a request of {} bytes; the limit is {}", bytes,
+                                              options_.max_frame_bytes));
+    const std::size_t bound =
+        std::visit(AnswerBound{link_.peer, format_, options_.max_frame_bytes}, request);
+    {
+      const std::lock_guard lock(mutex_);
+      const bool room = queued_bytes_ == 0 || queued_bytes_ + bytes <= options_.max_queued_bytes;
+      if (stopping_ || lost_ || !room || in_flight_.size() >= options_.max_in_flight) return false;
+      if (!in_flight_.emplace(id, bound).second)
+        throw Error(Errc::internal, fmt::format("request {} is in flight already", id));
+      queued_bytes_ += bytes;
+      queue_.push_back(std::move(frame));
+    }
+    work_.notify_one();
+    return true;
+  }
+
+  Figures figures() const {
+    const std::lock_guard lock(mutex_);
+    return {link_.traffic->sent, link_.traffic->received, clock_.round_trip_ms(),
+            clock_.offset_ms()};
+  }
+  const Identity& peer() const noexcept { return link_.peer; }
+
+private:
+  /// Runs a thread's body; whatever ends it ends the link.
+  template <class Body>
+  void guarded(Body&& body) noexcept {
+    try {
+      body();
+    } catch (const Error& error) {
+      fail(error);
+    } catch (const std::exception& error) {
+      fail(Error(Errc::internal, error.what()));
+    }
+  }
+
+  void fail(const Error& error) {
+    {
+      const std::lock_guard lock(mutex_);
+      if (!lost_) lost_ = Error(error.code(), fmt::format("worker {}: {}", name_, error.what()));
+    }
+    interrupt();
+  }
+
+  void interrupt() {
+    for (TlsChannel* channel : {link_.control.get(), link_.up.get(), link_.down.get()})
+      channel->interrupt();
+    work_.notify_all();
+  }
+
+  void tell_lost() noexcept {
+    std::unique_lock lock(mutex_);
+    queue_.clear(); // the tensors in it belong to others
+    if (stopping_ || !lost_) return;
+    const Error error = *lost_;
+    lock.unlock();
+    if (events_.lost) events_.lost(error);
+  }
+
+  bool ended() const {
+    const std::lock_guard lock(mutex_);
+    return stopping_ || lost_;
+  }
+
+  void run_control() {
+    TlsChannel& channel = *link_.control;
+    FrameReader reader(channel, kPrefixBytes + kMaxHeadBytes);
+    TimePoint next_beat = SteadyClock::now();
+    while (!ended()) {
+      const TimePoint now = SteadyClock::now();
+      channel.set_deadline(now + options_.silence);
+      if (now >= next_beat) {
+        send_beat(channel);
+        next_beat = now + options_.heartbeat;
+      }
+      const auto silent = nanoseconds(steady_ns() - link_.traffic->last_received.load());
+      if (silent > options_.silence)
+        throw Error(Errc::no_worker, fmt::format("silent for more than {} ms",
+                                                 options_.silence.count()));
+      if (channel.wait_readable(std::min(options_.heartbeat, options_.silence / 4 + Milliseconds(1))))
+        take_beat(reader);
+    }
+  }
+
+  void send_beat(TlsChannel& channel) {
+    constexpr std::size_t kMostOpen = 10'000; // silence ends the link long before
+    const i64 sent = steady_ns();
+    if (open_beats_.size() < kMostOpen) open_beats_.push_back(sent);
+    write_frame(channel, encode(Beat{sent, wall_ns(), false}));
+  }
+
+  void take_beat(FrameReader& reader) {
+    const FrameReader::Head head = reader.next();
+    const Beat beat = decode_beat(head.bytes, head.payload_bytes);
+    const i64 now = steady_ns();
+    if (!beat.answer || open_beats_.empty() || open_beats_.front() != beat.sent)
+      throw Error(Errc::verification, "answered a beat that was not sent");
+    open_beats_.pop_front();
+    const std::lock_guard lock(mutex_);
+    clock_.add(nanoseconds(now - beat.sent), nanoseconds(beat.clock), nanoseconds(wall_ns()));
+  }
+
+  void run_up() {
+    for (;;) {
+      OutFrame frame;
+      {
+        std::unique_lock lock(mutex_);
+        work_.wait(lock, [this] { return stopping_ || lost_ || !queue_.empty(); });
+        if (stopping_ || lost_) return;
+        frame = std::move(queue_.front());
+        queue_.pop_front();
+      }
+      write_frame(*link_.up, frame);
+      const std::lock_guard lock(mutex_);
+      queued_bytes_ -= frame.size();
+    }
+  }
+
+  void run_down() {
+    FrameReader reader(*link_.down, options_.max_frame_bytes);
+    for (;;) {
+      const FrameReader::Head head = reader.next();
+      auto [id, reply] = decode_reply(head.bytes, head.payload_bytes, format_);
+      settle(id, head.payload_bytes);
+      set_payload(reply, reader.payload(*buffers_));
+      if (ended()) return;
+      if (events_.reply) events_.reply(id, std::move(reply));
+    }
+  }
+
+  /// Takes the request off the books before memory is spent on its answer.
+  void settle(u64 id, std::size_t payload_bytes) {
+    const std::lock_guard lock(mutex_);
+    const auto found = in_flight_.find(id);
+    if (found == in_flight_.end())
+      throw Error(Errc::verification, fmt::format("answered request {}, which is not open", id));
+    if (payload_bytes > found->second)
+      throw Error(Errc::verification, fmt::format("answered request {} with {} bytes; {} are enough",
+                                                  id, payload_bytes, found->second));
+    in_flight_.erase(found);
+  }
+
+  ConnectedLink link_;
+  const std::string name_;
+  const LinkOptions options_;
+  const Events events_;
+  const WireFormat format_;
+  const std::shared_ptr<ReceiveBuffers> buffers_;
+  std::deque<i64> open_beats_; ///< of the control thread
+
+  mutable std::mutex mutex_; ///< guards what follows
+  std::condition_variable work_;
+  bool stopping_ = false;
+  std::optional<Error> lost_;
+  std::deque<OutFrame> queue_;
+  std::size_t queued_bytes_ = 0; ///< with the frame being written
+  std::unordered_map<u64, std::size_t> in_flight_; ///< id to the most bytes its answer may have
+  ClockEstimate clock_;
+
+  std::thread control_;
+  std::thread up_;
+  std::thread down_;
+};
+
+WorkerLink::WorkerLink(const TlsContext& tls, const Address& address,
+                       const std::string& expected_name, const Identity& wanted,
+                       const LinkOptions& options, Events events) {
+  ConnectedLink link = connect_link(tls, address, expected_name, wanted, options);
+  std::string name = to_string(address); // what it calls itself is its word only
+  if (!link.peer.name.empty()) name = fmt::format("{} ({})", link.peer.name, name);
+  impl_ = std::make_unique<Impl>(std::move(link), std::move(name), options, std::move(events));
+  impl_->start();
+}
+
+WorkerLink::~WorkerLink() = default;
+
+const Identity& WorkerLink::peer() const noexcept {
+  return impl_->peer();
+}
+
+bool WorkerLink::send(u64 id, const Request& request) {
+  return impl_->send(id, request);
+}
+
+WorkerLink::Figures WorkerLink::figures() const {
+  return impl_->figures();
+}
+
+} // namespace talaria::transport
