@@ -1,0 +1,90 @@
+#pragma once
+
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "model/weights/manifest.hpp"
+#include "model/weights/model_config.hpp"
+#include "model/weights/quantized.hpp"
+#include "model/weights/safetensors.hpp"
+
+namespace talaria::model {
+
+/// What a folder given as a model is.
+enum class FolderKind : u8 {
+  hugging_face,     ///< config.json and safetensors weights as published
+  prepared_enclave, ///< OUT/enclave of `talaria prepare`
+  prepared_worker,  ///< OUT/worker of `talaria prepare`
+  prepared_root,    ///< OUT itself: holds enclave/ and worker/
+};
+
+/// @throws Error{model} if `folder` is none of them (missing folders included).
+FolderKind folder_kind(const std::filesystem::path& folder);
+
+/// Where the enclave finds config, tokenizer, embeddings and biases: `folder` itself, or enclave/
+/// of a prepared root. load_model_config, TensorStore, load_enclave_tensors, EmbeddingTable and the
+/// tokenizer read either kind.
+/// @throws Error{model} for a worker's folder, which holds none of these.
+std::filesystem::path enclave_folder(const std::filesystem::path& folder);
+
+/// Where a worker finds its weights: `folder` itself, or worker/ of a prepared root.
+/// @throws Error{model} for an enclave's folder, which holds no weights.
+std::filesystem::path worker_folder(const std::filesystem::path& folder);
+
+/// The worker's half of a prepared model: int8 matrices, one file per layer. Only the files of the
+/// layers that are loaded need to be there. Const methods may run on several threads at once.
+class PreparedWorker {
+public:
+  /// Opens OUT/worker or OUT. Reads no weights.
+  /// @throws Error{model} naming file and field if manifest or config.json is damaged or they
+  /// disagree.
+  explicit PreparedWorker(const std::filesystem::path& folder);
+
+  const ModelConfig& config() const noexcept { return config_; }
+  const Manifest& manifest() const noexcept { return manifest_; }
+  WeightFormat format() const noexcept { return manifest_.weights; }
+
+  /// Matrix `id`, packed, `scale` empty; the bits of load_linear().
+  /// @throws Error{model} naming file and matrix if it is missing, truncated, or its digest is not
+  /// the manifest's.
+  QuantizedLinear load(LinearId id) const;
+
+private:
+  std::filesystem::path folder_;
+  Manifest manifest_;
+  ModelConfig config_;
+};
+
+/// The enclave's half of a prepared model: everything but the weight matrices.
+class PreparedEnclave {
+public:
+  /// Opens OUT/enclave or OUT and checks every file against the manifest, which reads them all.
+  /// @throws Error{model} naming the file (and field) that is missing, damaged or inconsistent.
+  explicit PreparedEnclave(const std::filesystem::path& folder);
+
+  const ModelConfig& config() const noexcept { return config_; }
+  const Manifest& manifest() const noexcept { return manifest_; }
+  WeightFormat format() const noexcept { return manifest_.weights; }
+
+  /// For load_enclave_tensors() and EmbeddingTable.
+  std::shared_ptr<const TensorStore> tensors() const noexcept { return store_; }
+  /// QuantizedLinear::scale of matrix `id`: [d_out]. @throws Error{model}
+  std::vector<float> scale(LinearId id) const;
+  /// What model::digest() gives for the worker's matrix `id`.
+  const Sha256Digest& digest(LinearId id) const { return manifest_.matrices.at(id.value).digest; }
+
+private:
+  Manifest manifest_;
+  ModelConfig config_;
+  std::shared_ptr<const TensorStore> store_;
+};
+
+/// "layers.3.qkv.scale": the tensor of enclave.safetensors with the scales of matrix `id`.
+std::string scale_tensor(const ModelConfig& config, LinearId id);
+
+/// "layer-00003.safetensors" or "lm_head.safetensors": the file of worker/ that holds matrix `id`.
+std::string weight_file(const ModelConfig& config, LinearId id);
+
+} // namespace talaria::model

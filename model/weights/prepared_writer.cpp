@@ -1,0 +1,280 @@
+#include "model/weights/prepared_writer.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "core/error.hpp"
+#include "model/weights/prepared.hpp"
+#include "model/weights/prepared_files.hpp"
+#include "model/weights/prepared_staging.hpp"
+#include "model/weights/tensor_names.hpp"
+
+namespace talaria::model {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+constexpr const char* kEmbeddings = "model.embed_tokens.weight";
+constexpr const char* kEnclaveTensors = "enclave.safetensors";
+
+const char* dtype_name(Dtype dtype) {
+  switch (dtype) {
+  case Dtype::bf16:
+    return "BF16";
+  case Dtype::f16:
+    return "F16";
+  case Dtype::f32:
+    break;
+  }
+  return "F32";
+}
+
+std::span<const u8> bytes_of(const std::vector<float>& values) {
+  return {reinterpret_cast<const u8*>(values.data()), values.size() * sizeof(float)};
+}
+
+/// Files of a model folder that only the enclave reads, config.json apart.
+bool belongs_to_enclave(const std::string& name) {
+  const auto json_named = [&](const char* prefix) {
+    return name.starts_with(prefix) && name.ends_with(".json");
+  };
+  return name == "generation_config.json" || name == "special_tokens_map.json" ||
+         name == "added_tokens.json" || json_named("tokenizer") ||
+         name.starts_with("chat_template");
+}
+
+void make_folder(const fs::path& folder) {
+  std::error_code failure;
+  fs::create_directory(folder, failure);
+  if (failure)
+    throw Error(Errc::io, fmt::format("{}: {}", folder.string(), failure.message()));
+}
+
+FileEntry copied(const fs::path& from, const fs::path& folder) {
+  std::ifstream in(from, std::ios::binary);
+  OutputFile out(folder, from.filename().string());
+  std::vector<char> buffer(std::size_t{1} << 20);
+  while (in) {
+    in.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
+    out.write(std::string_view(buffer.data(), static_cast<std::size_t>(in.gcount())));
+  }
+  if (!in.eof()) throw Error(Errc::model, fmt::format("{}: cannot be read", from.string()));
+  return out.finish();
+}
+
+/// One run of `talaria prepare`, into a folder that exists and is empty.
+class Preparation {
+public:
+  Preparation(const fs::path& model_dir, const PrepareOptions& options, Progress& progress)
+      : model_dir_(model_dir), options_(options), progress_(progress),
+        config_(load_model_config(model_dir)), store_(model_dir) {
+    // What the enclave would refuse when it loads is refused here.
+    load_enclave_tensors(store_, config_);
+    EmbeddingTable(store_, config_);
+    result_.worker.model_type = config_.model_type;
+    result_.worker.weights = options.weights;
+    result_.worker.layers = config_.layers;
+    plan_enclave_tensors();
+  }
+
+  u64 weight_bytes() const {
+    u64 sum = 0;
+    for (u32 i = 0; i < linear_count(config_); ++i) sum += matrix_bytes({i});
+    return sum;
+  }
+  /// Both halves, small files apart.
+  u64 total_bytes() const {
+    u64 sum = weight_bytes();
+    for (const PlannedTensor& tensor : planned_) sum += tensor.bytes;
+    return sum;
+  }
+
+  Prepared write(const fs::path& folder) {
+    make_folder(folder / "worker");
+    make_folder(folder / "enclave");
+    progress_.begin("prepare", weight_bytes());
+    write_worker(folder / "worker");
+    write_enclave(folder / "enclave");
+    progress_.end();
+    return std::move(result_);
+  }
+
+private:
+  u64 columns(LinearId id) const {
+    const std::size_t sets = options_.weights == WeightFormat::int16 ? 2 : 1;
+    return sets * linear_outputs(config_, linear_kind(config_, id));
+  }
+  u64 matrix_bytes(LinearId id) const {
+    return columns(id) * linear_inputs(config_, linear_kind(config_, id));
+  }
+
+  void plan(const std::string& name, std::vector<std::size_t> shape) {
+    const TensorView& view = store_.get(name, shape);
+    planned_.push_back({name, dtype_name(view.dtype), std::move(shape), view.bytes.size()});
+  }
+
+  /// The tensors that are copied as they are; the scales follow them.
+  void plan_enclave_tensors() {
+    plan(kEmbeddings, {config_.vocab, config_.hidden});
+    for (u32 layer = 0; config_.qk_norm && layer < config_.layers; ++layer)
+      for (const char* name : {"q_norm", "k_norm"})
+        plan(fmt::format("model.layers.{}.self_attn.{}.weight", layer, name), {config_.head_dim});
+    for (u32 i = 0; i < linear_count(config_); ++i)
+      if (has_bias(config_, linear_kind(config_, {i})))
+        for (const LinearPart& part : linear_parts(config_, {i}))
+          plan(part.base + ".bias", {part.rows});
+    copied_ = planned_.size();
+    for (u32 i = 0; i < linear_count(config_); ++i) {
+      const std::size_t outputs = linear_outputs(config_, linear_kind(config_, {i}));
+      planned_.push_back(
+          {scale_tensor(config_, {i}), "F32", {outputs}, outputs * sizeof(float)});
+    }
+  }
+
+  /// Consecutive matrices that share a file.
+  void write_worker(const fs::path& folder) {
+    Manifest& manifest = result_.worker;
+    manifest.side = PreparedSide::worker;
+    manifest.files.push_back(copied(model_dir_ / "config.json", folder));
+    const u32 count = linear_count(config_);
+    for (u32 first = 0; first < count;) {
+      const std::string name = weight_file(config_, {first});
+      u32 end = first + 1;
+      while (end < count && weight_file(config_, {end}) == name) ++end;
+      manifest.files.push_back(write_matrices(folder, name, first, end));
+      first = end;
+    }
+    for (const FileEntry& entry : manifest.files) result_.worker_bytes += entry.bytes;
+    write_manifest(folder, manifest);
+  }
+
+  FileEntry write_matrices(const fs::path& folder, const std::string& name, u32 first, u32 end) {
+    std::vector<PlannedTensor> tensors;
+    for (u32 i = first; i < end; ++i)
+      tensors.push_back({linear_name(config_, {i}),
+                         "I8",
+                         {linear_inputs(config_, linear_kind(config_, {i})), columns({i})},
+                         matrix_bytes({i})});
+    OutputFile file(folder, name);
+    file.write(safetensors_head(tensors));
+    for (u32 i = first; i < end; ++i) {
+      if (options_.cancelled && options_.cancelled()) throw Error(Errc::cancelled, "interrupted");
+      QuantizedLinear linear = load_linear(store_, config_, {i}, options_.weights);
+      write_row_major(file, linear.columns);
+      result_.worker.matrices.push_back(
+          {i, linear_name(config_, {i}), linear.d_in, columns({i}), digest(linear)});
+      scales_.push_back(std::move(linear.scale));
+      progress_.advance(matrix_bytes({i}));
+    }
+    return file.finish();
+  }
+
+  void write_enclave(const fs::path& folder) {
+    Manifest& manifest = result_.enclave;
+    manifest = result_.worker;
+    manifest.side = PreparedSide::enclave;
+    manifest.files.assign(1, copied(model_dir_ / "config.json", folder));
+    std::vector<fs::path> copies;
+    for (const auto& entry : fs::directory_iterator(model_dir_))
+      if (entry.is_regular_file() && belongs_to_enclave(entry.path().filename().string()))
+        copies.push_back(entry.path());
+    std::sort(copies.begin(), copies.end());
+    for (const fs::path& path : copies) manifest.files.push_back(copied(path, folder));
+    manifest.files.push_back(write_enclave_tensors(folder));
+    manifest.files.push_back(write_index(folder));
+    for (const FileEntry& entry : manifest.files) result_.enclave_bytes += entry.bytes;
+    write_manifest(folder, manifest);
+  }
+
+  FileEntry write_enclave_tensors(const fs::path& folder) {
+    OutputFile file(folder, kEnclaveTensors);
+    file.write(safetensors_head(planned_));
+    for (std::size_t i = 0; i < copied_; ++i)
+      file.write(store_.get(planned_[i].name, planned_[i].shape).bytes);
+    for (const std::vector<float>& scale : scales_) file.write(bytes_of(scale));
+    return file.finish();
+  }
+
+  /// The index of a sharded model, so that TensorStore opens the folder like any other.
+  FileEntry write_index(const fs::path& folder) {
+    nlohmann::json map = nlohmann::json::object();
+    u64 bytes = 0;
+    for (const PlannedTensor& tensor : planned_) {
+      map[tensor.name] = kEnclaveTensors;
+      bytes += tensor.bytes;
+    }
+    OutputFile file(folder, "model.safetensors.index.json");
+    const nlohmann::json index{{"metadata", {{"total_size", bytes}}}, {"weight_map", map}};
+    file.write(index.dump(1) + "\n");
+    return file.finish();
+  }
+
+  void write_manifest(const fs::path& folder, const Manifest& manifest) {
+    OutputFile file(folder, kManifestFile);
+    file.write(to_text(manifest));
+    file.finish();
+  }
+
+  const fs::path& model_dir_;
+  const PrepareOptions& options_;
+  Progress& progress_;
+  ModelConfig config_;
+  TensorStore store_;
+  std::vector<PlannedTensor> planned_; ///< of enclave.safetensors, in its order
+  std::size_t copied_ = 0;             ///< of these, the ones copied from the model
+  std::vector<std::vector<float>> scales_;
+  Prepared result_;
+};
+
+/// @throws Error{usage} unless OUT is free, or made by us and to be replaced.
+void check_target(const fs::path& out, bool force) {
+  std::error_code ignored;
+  if (!fs::exists(out, ignored)) return;
+  if (!force)
+    throw Error(Errc::usage,
+                fmt::format("{} exists; give another folder, or --force to replace what an earlier "
+                            "prepare made",
+                            out.string()));
+  if (!fs::is_directory(out, ignored) || !has_manifest(out / "enclave") ||
+      !has_manifest(out / "worker"))
+    throw Error(Errc::usage, fmt::format("{} was not made by `talaria prepare`; --force does not "
+                                         "replace it: remove it yourself",
+                                         out.string()));
+}
+
+void check_space(const fs::path& folder, u64 wanted) {
+  std::error_code failure;
+  const auto space = fs::space(folder, failure);
+  if (!failure && space.available < wanted)
+    throw Error(Errc::io, fmt::format("{}: {} bytes are free, {} are needed", folder.string(),
+                                      space.available, wanted));
+}
+
+/// Without the slash that a completed directory name ends with.
+fs::path without_slash(const fs::path& path) {
+  const fs::path whole = fs::absolute(path).lexically_normal();
+  return whole.has_filename() ? whole : whole.parent_path();
+}
+
+} // namespace
+
+Prepared prepare_model(const fs::path& model_dir, const fs::path& out,
+                       const PrepareOptions& options, Progress& progress) {
+  if (folder_kind(model_dir) != FolderKind::hugging_face)
+    throw Error(Errc::usage, fmt::format("{} is prepared already; give the folder it was made from",
+                                         model_dir.string()));
+  const fs::path target = without_slash(out);
+  check_target(target, options.force);
+  Preparation preparation(model_dir, options, progress);
+  StagingFolder staging(target);
+  check_space(staging.path(), preparation.total_bytes());
+  Prepared result = preparation.write(staging.path());
+  staging.publish();
+  return result;
+}
+
+} // namespace talaria::model
