@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <concepts>
 #include <filesystem>
 #include <functional>
@@ -53,6 +54,8 @@ ReadValue one_of(std::string& out, std::vector<std::string_view> accepted);
 ReadValue whole_within(std::function<void(u64)> store, u64 low, u64 high);
 ReadValue ratio_in(double& out); ///< above 0 and up to 1
 ReadValue bytes_in(std::size_t& out);
+ReadValue duration_in(std::chrono::milliseconds& out, std::chrono::milliseconds low,
+                      std::chrono::milliseconds high);
 ReadValue path_in(std::filesystem::path& out, const std::filesystem::path& folder);
 ReadValue listen_address_in(std::optional<std::string>& out);
 /// Any text that `accepts` takes.

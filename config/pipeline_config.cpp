@@ -6,7 +6,9 @@
 #include <fmt/format.h>
 
 #include "config/fields.hpp"
+#include "config/operation.hpp"
 #include "config/placement.hpp"
+#include "config/scalars.hpp"
 #include "core/error.hpp"
 #include "remo/public/parameters.hpp"
 
@@ -76,7 +78,9 @@ ReadValue readable_file_in(fs::path& out, const fs::path& folder) {
     if (out.empty()) return;
     std::error_code ignored;
     if (!fs::is_regular_file(out, ignored) || !std::ifstream(out).is_open())
-      value.refuse(fmt::format("{} cannot be read; expected a PEM file", in_quotes(out.string())));
+      value.refuse(fmt::format("{} cannot be read; expected a PEM file (talaria certs init "
+                               "makes them)",
+                               in_quotes(out.string())));
   };
 }
 
@@ -85,7 +89,9 @@ ReadValue tls_in(std::optional<Tls>& out, const fs::path& folder) {
     Tls& tls = out.emplace();
     read_mapping(value, {{"ca", readable_file_in(tls.ca, folder), Presence::required},
                          {"cert", readable_file_in(tls.cert, folder), Presence::required},
-                         {"key", readable_file_in(tls.key, folder), Presence::required}});
+                         {"key", readable_file_in(tls.key, folder), Presence::required},
+                         {"enclave_name",
+                          text_in(tls.enclave_name, is_host_name, "the name in the certificate")}});
   };
 }
 
@@ -133,7 +139,7 @@ void read_file(Reading& reading, const YamlNode& root) {
   std::optional<Position> workers_at;
   const ReadValue workers = [&](const Value& value) {
     workers_at = value.at;
-    config.workers = read_workers(value);
+    config.workers = read_workers(value, folder);
   };
   const Value value{root, "", {1, 1}, reading.problems};
   read_mapping(value, {{"model", model_in(config.model, folder, !reading.model_is_overridden),
@@ -143,7 +149,10 @@ void read_file(Reading& reading, const YamlNode& root) {
                        {"workers", workers},
                        {"tls", tls_in(config.tls, folder)},
                        {"serve", serve_in(config.serve_listen)},
-                       {"telemetry", telemetry_in(config.telemetry, folder)}});
+                       {"telemetry", telemetry_in(config.telemetry, folder)},
+                       {"faults", faults_in(config.faults)},
+                       {"hints", hints_in(config.hints, folder)},
+                       {"launch", launch_in(config.launch, folder)}});
   if (!config.workers.empty() && !config.tls)
     reading.problems.add(*workers_at, "workers",
                          "no tls; expected tls: { ca, cert, key } with workers");
@@ -175,6 +184,7 @@ void apply_environment(Reading& reading, const Environment& environment) {
 PipelineConfig read(std::string_view yaml, const fs::path& file, const Environment& environment) {
   Reading reading{{}, file.parent_path(), Problems(file), false};
   reading.config.file = file;
+  reading.config.launch.logs = reading.folder / "logs";
   reading.model_is_overridden = variable(environment, "TALARIA_MODEL") != nullptr;
   read_file(reading, parse_yaml(yaml, file));
   apply_environment(reading, environment);

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <chrono>
 #include <cstddef>
 #include <filesystem>
 #include <functional>
@@ -37,24 +38,73 @@ struct Pipeline {
 /// One entry of `workers:`.
 struct WorkerNode {
   enum class Role { primary, replica };
+  /// Who starts it: this program on this machine, this program over ssh, or somebody else.
+  enum class Start { local, ssh, never };
   std::string name;
   std::string host;
   u16 port = 0;
   std::string device = "cpu"; ///< cpu or cuda:N
   bool all_layers = false;    ///< layers: all
-  u32 first_layer = 0;        ///< layers: A-B, inclusive
+  u32 first_layer = 0;        ///< layers: A-B, inclusive; the last layer brings the head
   u32 last_layer = 0;
+  u32 share = 1; ///< columns: share/shares, the part of the columns of each of its matrices
+  u32 shares = 1;
   Role role = Role::primary;
+  std::size_t threads = 0;    ///< 0: the worker chooses; at most 1024
+  std::string tls_name;       ///< what its certificate must say; the host unless given
+  Start start = Start::never; ///< local for loopback hosts, ssh if `ssh` is given, else never
+  std::string ssh;            ///< [USER@]HOST of its machine
+  // On its own machine; relative to the file's folder for local nodes, kept as written for others.
+  // Empty: see node_files().
+  std::filesystem::path program, model, cert, key, ca;
   int line = 0; ///< where the entry stands, for later errors
+  int layers_line = 0, layers_column = 0;
 };
 
 struct Tls {
   std::filesystem::path ca, cert, key;
+  std::string enclave_name = "talaria-enclave"; ///< what workers expect in `cert`
 };
 
 struct Telemetry {
   std::optional<std::string> metrics;         ///< HOST:PORT
   std::optional<std::filesystem::path> trace; ///< a folder
+};
+
+/// `faults:` what is done about workers that fail.
+struct Faults {
+  using Duration = std::chrono::milliseconds;
+  Duration deadline{10'000};          ///< of one product; then a replica is asked. 10ms to 1h
+  Duration request_deadline{120'000}; ///< of one product, whoever answers it. deadline to 24h
+  u32 retries = 3;                    ///< of one product on other workers or links, 0 to 100
+  u32 strikes = 3;                    ///< missed deadlines in a row, then quarantine. 1 to 1000
+  Duration heartbeat{100};            ///< 10ms to 1min
+  Duration silence{2'000};            ///< two heartbeats to 10min without a byte: the link is lost
+  Duration reconnect_first{100};      ///< reconnect.first, 10ms to 1min; doubles each time
+  Duration reconnect_most{5'000};     ///< reconnect.most, first to 1h
+  Duration quarantine{300'000};       ///< 0s to 24h; a wrong answer or too many strikes
+  u32 in_flight = 64;                 ///< products under way on one link, 1 to 4096
+};
+
+/// `hints:` the disk cache of what the enclave fetches from workers.
+struct Hints {
+  bool use_cache = true;                       ///< false: cache: none
+  std::optional<std::filesystem::path> cache;  ///< a folder; nothing: the user's cache folder
+  std::size_t max_size = std::size_t{50} << 30; ///< in bytes, at least 1 MiB
+};
+
+/// `launch:` how nodes are started and kept.
+struct Launch {
+  using Duration = std::chrono::milliseconds;
+  std::filesystem::path logs;    ///< a folder; logs/ beside the file unless given
+  std::filesystem::path program; ///< talaria-worker; empty: the one beside the running program
+  /// Words of a command line, quotes as in a shell. {ssh} becomes the node's `ssh`, {command} one
+  /// word: the node's command line, quoted for the shell at the other end.
+  std::string ssh = "ssh -o BatchMode=yes {ssh} {command}";
+  u32 restarts = 5;                ///< in a row, 0 to 1000
+  Duration backoff_first{200};     ///< backoff.first, 10ms to 1min; doubles each time
+  Duration backoff_most{30'000};   ///< backoff.most, first to 1h
+  Duration ready{600'000};         ///< from start to ready, 100ms to 24h
 };
 
 /// A pipeline.yaml (DESIGN.md section 6), read and validated. Relative paths are resolved against
@@ -68,6 +118,9 @@ struct PipelineConfig {
   std::optional<Tls> tls;
   std::optional<std::string> serve_listen; ///< HOST:PORT
   Telemetry telemetry;
+  Faults faults;
+  Hints hints;
+  Launch launch;
 };
 
 /// Reads a file, then applies environment variables (TALARIA_MODEL, TALARIA_SCHEME,
@@ -75,13 +128,45 @@ struct PipelineConfig {
 /// empty: not set; a relative TALARIA_MODEL is relative to the current folder, not to the file's).
 /// @throws Error{config} with every problem found, one line each "file:line:column: key: what is
 /// wrong; what was expected": unknown or repeated keys, wrong types, values out of range,
-/// overlapping primary layers, gaps between layers, workers without tls, a missing model folder.
+/// overlapping primary layers, gaps between layers, column shares that are missing or held twice,
+/// workers without tls, a missing model folder.
 /// Error{io} if the file cannot be read.
 PipelineConfig load_pipeline_config(const std::filesystem::path& file,
                                     const std::function<const char*(const char*)>& environment);
 
 /// The same from text; `file` is used in messages and to resolve paths.
 PipelineConfig parse_pipeline_config(std::string_view yaml, const std::filesystem::path& file);
+
+/// Compares the layers of the workers with the model's. Nothing to say without workers.
+/// @throws Error{config} "file:line:column: workers[i].layers: ..." for layers the model does not
+/// have and for layers that no primary worker holds.
+void check_layer_count(const PipelineConfig& config, u32 layers);
+
+/// The files `node` works with, on its own machine.
+struct NodeFiles {
+  std::filesystem::path program, model, cert, key, ca;
+};
+/// What the entry says or else: the pipeline's model; HOST.pem and HOST.key beside tls.ca, and
+/// tls.ca (local) or ca.pem beside its certificate (ssh). A program is left empty if neither the
+/// entry nor `launch.program` (local only) names one.
+NodeFiles node_files(const PipelineConfig& config, const WorkerNode& node);
+
+/// "127.0.0.1:7600", "[fd00::6]:7601".
+std::string address_of(const WorkerNode& node);
+
+/// "all", "3" or "0-15".
+std::string layers_of(const WorkerNode& node);
+
+/// "100ms", "2s", "5min" or "1h" to milliseconds; whole numbers only; nothing if malformed or more
+/// than ten years.
+std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
+
+/// The same backwards, in the largest unit that divides it.
+std::string to_text(std::chrono::milliseconds duration);
+
+/// A command line to its words: blanks separate, '...' and "..." and \ keep together as in a shell;
+/// nothing is expanded. Nothing if a quote is left open.
+std::optional<std::vector<std::string>> split_words(std::string_view text);
 
 /// "2GiB", "512MiB", "64KiB", "1000000" to bytes; nothing if malformed or too large.
 std::optional<std::size_t> parse_bytes(std::string_view text);

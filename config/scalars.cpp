@@ -74,6 +74,31 @@ std::optional<LayerRange> parse_layers(std::string_view text) {
   return LayerRange{static_cast<u32>(*first), static_cast<u32>(*last), false};
 }
 
+std::optional<ColumnShare> parse_share(std::string_view text) {
+  const std::size_t slash = text.find('/');
+  if (slash == std::string_view::npos) return std::nullopt;
+  const auto index = parse_whole(text.substr(0, slash));
+  const auto count = parse_whole(text.substr(slash + 1));
+  if (!index || !count || *index < 1 || *index > *count || *count > kMaxShares) return std::nullopt;
+  return ColumnShare{static_cast<u32>(*index), static_cast<u32>(*count)};
+}
+
+bool is_host_name(std::string_view text) {
+  return is_host(text) || is_ip(AF_INET6, text);
+}
+
+bool is_loopback(std::string_view host) {
+  return host == "localhost" || host == "::1" ||
+         (host.starts_with("127.") && is_ip(AF_INET, host));
+}
+
+bool is_ssh_target(std::string_view text) {
+  const std::size_t at = text.find('@');
+  if (at == std::string_view::npos) return is_host(text);
+  const std::string_view user = text.substr(0, at);
+  return is_node_name(user) && user.front() != '-' && is_host(text.substr(at + 1));
+}
+
 bool is_device(std::string_view text) {
   if (text == "cpu") return true;
   if (!text.starts_with("cuda:")) return false;
@@ -98,6 +123,60 @@ std::optional<std::size_t> parse_bytes(std::string_view text) {
   const auto value = parse_whole(text);
   if (!value || *value > std::numeric_limits<std::size_t>::max() >> shift) return std::nullopt;
   return static_cast<std::size_t>(*value) << shift;
+}
+
+namespace {
+// Longest first where one ends with another.
+constexpr std::pair<std::string_view, u64> kTimeUnits[] = {
+    {"min", 60'000}, {"ms", 1}, {"h", 3'600'000}, {"s", 1'000}};
+} // namespace
+
+std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
+  constexpr u64 kMost = u64{10} * 365 * 24 * 3'600'000;
+  for (const auto& [unit, milliseconds] : kTimeUnits) {
+    if (!text.ends_with(unit)) continue;
+    text.remove_suffix(unit.size());
+    const auto value = parse_whole(text);
+    if (!value || *value > kMost / milliseconds) return std::nullopt;
+    return std::chrono::milliseconds(*value * milliseconds);
+  }
+  return std::nullopt;
+}
+
+std::string to_text(std::chrono::milliseconds duration) {
+  const i64 count = duration.count();
+  if (count == 0) return "0s";
+  for (const auto& [unit, size] : {kTimeUnits[2], kTimeUnits[0], kTimeUnits[3]})
+    if (count % static_cast<i64>(size) == 0)
+      return std::to_string(count / static_cast<i64>(size)).append(unit);
+  return std::to_string(count) + "ms";
+}
+
+std::optional<std::vector<std::string>> split_words(std::string_view text) {
+  std::vector<std::string> words;
+  bool in_word = false;
+  char quote = 0;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    if (quote == 0 && (c == ' ' || c == '\t')) {
+      in_word = false;
+      continue;
+    }
+    if (!in_word) words.emplace_back();
+    in_word = true;
+    if (quote == 0 && (c == '\'' || c == '"')) {
+      quote = c;
+    } else if (c == quote) {
+      quote = 0;
+    } else if (c == '\\' && quote != '\'') {
+      if (++i == text.size()) return std::nullopt;
+      words.back() += text[i];
+    } else {
+      words.back() += c;
+    }
+  }
+  if (quote != 0) return std::nullopt;
+  return words;
 }
 
 } // namespace talaria::config

@@ -19,7 +19,13 @@ struct LayerRange {
   bool all = false;
 };
 
+struct ColumnShare {
+  u32 index = 1; ///< counted from 1
+  u32 count = 1;
+};
+
 inline constexpr u32 kMaxLayer = 65535;
+inline constexpr u32 kMaxShares = 64;
 
 // Each reads the whole of `text` or nothing: no sign, no space, no unit beyond what is named.
 
@@ -34,6 +40,18 @@ std::optional<Address> parse_address(std::string_view text);
 
 /// "A-B" with A <= B <= kMaxLayer, "A", or "all".
 std::optional<LayerRange> parse_layers(std::string_view text);
+
+/// "I/N" with 1 <= I <= N <= kMaxShares.
+std::optional<ColumnShare> parse_share(std::string_view text);
+
+/// A DNS name, an IPv4 address, or an IPv6 address without brackets.
+bool is_host_name(std::string_view text);
+
+/// A host that only this machine can reach: 127.0.0.0/8, ::1 and localhost.
+bool is_loopback(std::string_view host);
+
+/// "HOST" or "USER@HOST"; nothing that ssh could take for an option.
+bool is_ssh_target(std::string_view text);
 
 /// "cpu", or "cuda:N" with N up to 255.
 bool is_device(std::string_view text);

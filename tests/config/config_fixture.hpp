@@ -90,6 +90,27 @@ workers:
 tls: { ca: certs/ca.pem, cert: certs/enclave.pem, key: certs/enclave.key }
 serve: { listen: 127.0.0.1:8000 }
 telemetry: { metrics: 127.0.0.1:9400, trace: traces/ }
+faults:
+  deadline: 3s
+  request_deadline: 1min
+  retries: 7
+  strikes: 2
+  heartbeat: 50ms
+  silence: 500ms
+  reconnect: { first: 20ms, most: 2s }
+  quarantine: 1h
+  in_flight: 8
+hints: { cache: hints, max_size: 3GiB }
+launch:
+  logs: var/logs
+  program: bin/talaria-worker
+  ssh: ssh -p 2222 {ssh} {command}
+  restarts: 9
+  backoff: { first: 1s, most: 1min }
+  ready: 30s
 )";
+
+inline constexpr std::string_view kTls =
+    "tls: { ca: certs/ca.pem, cert: certs/enclave.pem, key: certs/enclave.key }\n";
 
 } // namespace talaria::tests

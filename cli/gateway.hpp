@@ -1,0 +1,28 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "cli/interrupt.hpp"
+#include "config/pipeline_config.hpp"
+
+namespace talaria::cli {
+
+/// What `talaria launch` gives the server it runs once all nodes are ready.
+struct GatewayContext {
+  const config::PipelineConfig& config;
+  /// The gateway sets its own on_interrupt(), and then looks at interrupted(): the signal may have
+  /// come before. `talaria stop` arrives here as well.
+  InterruptWatch& interrupts;
+  /// To be called once requests are taken; `launch --detach` returns then.
+  std::function<void()> ready;
+  /// Hands over what gives the health of the links, a JSON array of {name, state, round_trip_ms,
+  /// in_flight, strikes}, for `talaria status`. Called from another thread until the gateway
+  /// returns, or hands over nothing.
+  std::function<void(std::function<std::string()>)> publish_workers;
+};
+
+/// Serves until it is interrupted; returns the exit status, and may throw Error.
+using Gateway = std::function<int(GatewayContext&)>;
+
+} // namespace talaria::cli

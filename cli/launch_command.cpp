@@ -1,0 +1,263 @@
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <chrono>
+#include <condition_variable>
+#include <csignal>
+#include <cstdlib>
+#include <memory>
+#include <mutex>
+#include <nlohmann/json.hpp>
+#include <utility>
+
+#include "cli/commands.hpp"
+#include "cli/placement_table.hpp"
+#include "core/error.hpp"
+#include "launch/control_socket.hpp"
+#include "launch/detach.hpp"
+#include "launch/live_view.hpp"
+#include "launch/status.hpp"
+#include "launch/supervisor.hpp"
+
+namespace talaria::cli {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+struct LaunchFlags {
+  std::string file;
+  bool dry_run = false;
+  bool detach = false;
+  bool json = false;
+  int report_fd = -1; ///< set by a launch that detaches, for the one that stays
+};
+
+/// Turns the signal watcher's call into something to wait for.
+class StopRequest {
+public:
+  void request() {
+    std::lock_guard lock(mutex_);
+    requested_ = true;
+    changed_.notify_all();
+  }
+  void wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return requested_; });
+  }
+
+private:
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  bool requested_ = false;
+};
+
+/// What `talaria status` is told, whichever thread asks.
+class StatusBoard {
+public:
+  StatusBoard(const config::PipelineConfig& config, const launch::Supervisor& supervisor)
+      : supervisor_(supervisor) {
+    status_.file = std::filesystem::absolute(config.file);
+    status_.state = "starting";
+    status_.serve = config.serve_listen.value_or("");
+    status_.logs = config.launch.logs;
+  }
+  void set_state(const std::string& state) {
+    std::lock_guard lock(mutex_);
+    status_.state = state;
+  }
+  void set_workers(std::function<std::string()> workers) {
+    std::lock_guard lock(mutex_);
+    workers_ = std::move(workers);
+  }
+  std::string json() {
+    std::lock_guard lock(mutex_);
+    status_.uptime = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start_);
+    status_.nodes = supervisor_.nodes();
+    status_.workers = workers_ ? workers_() : "[]";
+    return launch::to_json(status_);
+  }
+
+private:
+  const launch::Supervisor& supervisor_;
+  const Clock::time_point start_ = Clock::now();
+  std::mutex mutex_;
+  launch::ClusterStatus status_;
+  std::function<std::string()> workers_;
+};
+
+/// Whatever happens, no signal finds an action whose objects are gone.
+class InterruptAction {
+public:
+  InterruptAction(InterruptWatch& watch, std::function<void()> action) : watch_(watch) {
+    watch_.on_interrupt(std::move(action));
+  }
+  ~InterruptAction() { watch_.on_interrupt(nullptr); }
+  InterruptAction(const InterruptAction&) = delete;
+  InterruptAction& operator=(const InterruptAction&) = delete;
+
+private:
+  InterruptWatch& watch_;
+};
+
+/// A detached gateway tells its log, and the launch that waits for it.
+class ReportingView final : public launch::LiveView {
+public:
+  explicit ReportingView(launch::ReadinessReport& report) : report_(report) {}
+  void line(std::string_view text) override {
+    log_.line(text);
+    report_.line(text);
+  }
+  void show(const std::vector<launch::NodeState>& nodes) override { log_.show(nodes); }
+
+private:
+  launch::PlainView log_{STDERR_FILENO, true};
+  launch::ReadinessReport& report_;
+};
+
+struct Run {
+  const LaunchFlags& flags;
+  const config::PipelineConfig& config;
+  const Gateway& gateway;
+  InterruptWatch& interrupts;
+  launch::ReadinessReport& report;
+  std::shared_ptr<launch::LiveView> view;
+};
+
+void announce(const Run& run, std::size_t nodes, Clock::time_point start) {
+  const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start);
+  if (run.flags.json)
+    fmt::print("{}\n", nlohmann::json{{"event", "ready"},
+                                      {"nodes", nodes},
+                                      {"pid", ::getpid()},
+                                      {"seconds", static_cast<double>(took.count()) / 1000}}
+                           .dump());
+  else
+    run.view->line(fmt::format("{} {} ready after {}; Ctrl-C or talaria stop {} ends {}", nodes,
+                               nodes == 1 ? "node" : "nodes", launch::time_text(took),
+                               run.config.file.string(), nodes == 1 ? "it" : "them"));
+  std::fflush(stdout);
+  run.report.ready();
+}
+
+int run_cluster(const Run& run) {
+  const auto start = Clock::now();
+  const config::PipelineConfig& config = run.config;
+  launch::Supervisor supervisor(config, {launch::startable_nodes(config), run.view});
+  StatusBoard board(config, supervisor);
+  const launch::ControlServer control(
+      config.file, {[&board] { return board.json(); }, [] { ::kill(::getpid(), SIGTERM); }});
+  StopRequest stop;
+  const InterruptAction on_interrupt(run.interrupts, [&] {
+    stop.request();
+    supervisor.request_stop();
+  });
+  supervisor.start();
+  supervisor.wait_until_ready();
+  const auto ready = [&] {
+    board.set_state("running");
+    announce(run, supervisor.nodes().size(), start);
+  };
+  int status = 0;
+  if (run.gateway && config.serve_listen) {
+    GatewayContext context{config, run.interrupts, ready,
+                           [&board](auto workers) { board.set_workers(std::move(workers)); }};
+    status = run.gateway(context);
+    board.set_workers(nullptr);
+  } else {
+    ready();
+    stop.wait();
+  }
+  board.set_state("stopping");
+  supervisor.stop();
+  run.view->line("stopped");
+  return status;
+}
+
+void check_plan(const config::PipelineConfig& config, const Gateway& gateway) {
+  config::check_layer_count(config, model::load_model_config(config.model).layers);
+  if (config.workers.empty() && !(gateway && config.serve_listen))
+    throw Error(Errc::config,
+                fmt::format("{}: neither workers to start nor a server to run; add workers: or "
+                            "serve:",
+                            config.file.string()));
+}
+
+int launch_here(const LaunchFlags& flags, const config::PipelineConfig& config,
+                const Gateway& gateway, InterruptWatch& interrupts) {
+  launch::ReadinessReport report(flags.report_fd);
+  std::shared_ptr<launch::LiveView> view;
+  if (flags.report_fd >= 0)
+    view = std::make_shared<ReportingView>(report);
+  else if (flags.json)
+    view = std::make_shared<launch::JsonView>(STDOUT_FILENO);
+  else
+    view = launch::make_live_view(STDERR_FILENO);
+  try {
+    return run_cluster({flags, config, gateway, interrupts, report, view});
+  } catch (const Error& error) {
+    report.failed(error);
+    throw;
+  }
+}
+
+int launch_detached(const LaunchFlags& flags, const config::PipelineConfig& config,
+                    InterruptWatch& interrupts) {
+  if (const auto pid = launch::running_gateway(config.file))
+    throw Error(Errc::config, fmt::format("{} is running already (pid {}); see talaria status, "
+                                          "talaria stop",
+                                          config.file.string(), *pid));
+  std::shared_ptr<launch::LiveView> view = launch::make_live_view(STDERR_FILENO);
+  if (flags.json) view = std::make_shared<launch::JsonView>(STDOUT_FILENO);
+  // Held while waiting; the signal is seen in `interrupted`.
+  const InterruptAction on_interrupt(interrupts, [] {});
+  const auto log = config.launch.logs / "gateway.log";
+  const pid_t pid =
+      launch::start_detached({{std::filesystem::read_symlink("/proc/self/exe").string(), "launch",
+                               std::filesystem::absolute(config.file).string()},
+                              log,
+                              [&view](std::string_view line) { view->line(line); },
+                              [&interrupts] { return interrupts.interrupted(); }});
+  if (flags.json)
+    fmt::print("{}\n",
+               nlohmann::json{{"event", "ready"}, {"pid", pid}, {"log", log.string()}}.dump());
+  else
+    fmt::print("running with pid {}, log in {}\n", pid, log.string());
+  return 0;
+}
+
+int print_plan(const LaunchFlags& flags, const config::PipelineConfig& config) {
+  const PlacementTable table = placement_table(config, model::load_model_config(config.model));
+  if (flags.json)
+    fmt::print("{}\n", to_json(table).dump());
+  else
+    fmt::print("{}", to_text(table));
+  return 0;
+}
+
+int launch_command(const LaunchFlags& flags, const Gateway& gateway, InterruptWatch& interrupts) {
+  const config::PipelineConfig config = config::load_pipeline_config(flags.file, ::getenv);
+  if (flags.dry_run) return print_plan(flags, config);
+  check_plan(config, gateway);
+  if (flags.detach) return launch_detached(flags, config, interrupts);
+  return launch_here(flags, config, gateway, interrupts);
+}
+
+} // namespace
+
+void add_launch_command(CLI::App& app, Action& chosen, Gateway gateway) {
+  auto flags = std::make_shared<LaunchFlags>();
+  CLI::App* command =
+      app.add_subcommand("launch", "Start the nodes of a pipeline.yaml, keep them up, and serve");
+  command->add_option("FILE", flags->file, "pipeline.yaml")->required();
+  command->add_flag("--dry-run", flags->dry_run, "print the resolved plan and start nothing");
+  command->add_flag("--detach", flags->detach, "return once all is ready; the rest goes on");
+  command->add_flag("--json", flags->json, "print events, or the plan, as JSON");
+  command->add_option("--report-fd", flags->report_fd)->group(""); // between two launches
+  command->callback([flags, &chosen, gateway = std::move(gateway)] {
+    chosen = [flags, gateway](InterruptWatch& interrupts) {
+      return launch_command(*flags, gateway, interrupts);
+    };
+  });
+}
+
+} // namespace talaria::cli
