@@ -13,18 +13,27 @@ struct Dispute {
   remo::WorkerProduct wrong;
 };
 
+/// `right` was given for `tensor` after a dispute and passed its check: whoever gave another answer
+/// lied.
+struct Settled {
+  remo::MaskedTensor tensor;
+  remo::WorkerProduct right;
+};
+
 /// Whoever multiplies: the embedded worker, a link that stands for a remote one, or a dispatcher in
 /// front of several. Nobody upstream can tell which.
 ///
 ///   MaskedTensor c ──► worker ──► WorkerProduct c·W
 ///   Dispute        ──► worker ──► WorkerProduct from somebody else
+///   Settled        ──► worker
 ///   HintRequest    ──► worker ──► WorkerProduct (rows of A·W)
 ///   WeightRequest  ──► worker ──► WeightPanels
 ///                         └── caf::error with the code of an Errc and one line of text
-using Worker = caf::typed_actor<caf::replies_to<remo::MaskedTensor>::with<remo::WorkerProduct>,
-                                caf::replies_to<Dispute>::with<remo::WorkerProduct>,
-                                caf::replies_to<remo::HintRequest>::with<remo::WorkerProduct>,
-                                caf::replies_to<remo::WeightRequest>::with<remo::WeightPanels>>;
+using Worker =
+    caf::typed_actor<caf::replies_to<remo::MaskedTensor>::with<remo::WorkerProduct>,
+                     caf::replies_to<Dispute>::with<remo::WorkerProduct>, caf::reacts_to<Settled>,
+                     caf::replies_to<remo::HintRequest>::with<remo::WorkerProduct>,
+                     caf::replies_to<remo::WeightRequest>::with<remo::WeightPanels>>;
 
 } // namespace talaria::worker
 
@@ -36,3 +45,4 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::remo::HintRequest)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::remo::WeightRequest)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::remo::WeightPanels)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::worker::Dispute)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::worker::Settled)

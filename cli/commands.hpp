@@ -3,6 +3,7 @@
 #include <CLI/CLI.hpp>
 #include <functional>
 
+#include "cli/gateway.hpp"
 #include "cli/interrupt.hpp"
 
 namespace talaria::cli {
@@ -15,6 +16,12 @@ void add_run_command(CLI::App& app, Action& chosen);
 void add_logits_command(CLI::App& app, Action& chosen);
 void add_tokenize_command(CLI::App& app, Action& chosen);
 void add_inspect_command(CLI::App& app, Action& chosen);
+/// `gateway` serves when the file has a `serve:` section; without it, launch keeps the nodes up.
+void add_launch_command(CLI::App& app, Action& chosen, Gateway gateway = {});
+void add_status_command(CLI::App& app, Action& chosen);
+void add_stop_command(CLI::App& app, Action& chosen);
+void add_certs_command(CLI::App& app, Action& chosen);
+void add_prepare_command(CLI::App& app, Action& chosen);
 
 /// The program `talaria`: parses, runs, turns errors into one line on standard error and an exit
 /// status.

@@ -84,6 +84,44 @@ T in_range(T value, T low, T high, const char* flag) {
   return value;
 }
 
+void print_worker_line(const std::string& line) {
+  fmt::print(stderr, "talaria: {}\n", line);
+}
+
+/// The workers of the file as the pipeline takes them; nothing without any.
+std::optional<pipeline::ClusterOptions> cluster_options(const config::PipelineConfig& settings) {
+  if (settings.workers.empty()) return std::nullopt;
+  pipeline::ClusterOptions cluster;
+  for (const config::WorkerNode& worker : settings.workers) {
+    pipeline::ClusterNode node;
+    node.name = worker.name;
+    node.address = {worker.host, worker.port};
+    node.tls_name = worker.tls_name.empty() ? worker.host : worker.tls_name;
+    node.all_layers = worker.all_layers;
+    node.first_layer = worker.first_layer;
+    node.last_layer = worker.last_layer;
+    node.share = {worker.share - 1, worker.shares};
+    node.replica = worker.role == config::WorkerNode::Role::replica;
+    cluster.nodes.push_back(std::move(node));
+  }
+  cluster.tls = {settings.tls->ca, settings.tls->cert, settings.tls->key};
+  const config::Faults& faults = settings.faults;
+  auto& policy = cluster.policy;
+  policy.deadline = faults.deadline;
+  policy.request_deadline = faults.request_deadline;
+  policy.retries = faults.retries;
+  policy.strikes = faults.strikes;
+  policy.heartbeat = faults.heartbeat;
+  policy.silence = faults.silence;
+  policy.reconnect_first = faults.reconnect_first;
+  policy.reconnect_most = faults.reconnect_most;
+  policy.quarantine = faults.quarantine;
+  policy.in_flight = faults.in_flight;
+  cluster.ready = std::min<cluster::Milliseconds>(faults.request_deadline, settings.launch.ready);
+  cluster.log = print_worker_line;
+  return cluster;
+}
+
 remo::ReplyFormat reply_format(const std::string& name) {
   if (name == "full") return remo::ReplyFormat::full;
   if (name == "switched") return remo::ReplyFormat::switched;
@@ -93,13 +131,10 @@ remo::ReplyFormat reply_format(const std::string& name) {
 } // namespace
 
 pipeline::EngineOptions EngineFlags::engine_options() const {
-  const config::PipelineConfig settings = resolve();
-  if (!settings.workers.empty())
-    throw Error(
-        Errc::config,
-        fmt::format("{}:{}: workers: this version runs its worker inside the process; remove "
-                    "the list",
-                    settings.file.string(), settings.workers.front().line));
+  return engine_options(resolve());
+}
+
+pipeline::EngineOptions EngineFlags::engine_options(const config::PipelineConfig& settings) const {
   pipeline::EngineOptions options;
   options.model_dir = settings.model;
   options.scheme.kind = remo::parse_scheme(settings.masking.scheme);
@@ -122,6 +157,12 @@ pipeline::EngineOptions EngineFlags::engine_options() const {
   options.pool.memory_bytes = settings.masking.memory;
   options.pool.threads = settings.masking.pool_threads;
   options.trace = trace_;
+  options.cluster = cluster_options(settings);
+  if (settings.hints.use_cache)
+    options.hints.folder =
+        pipeline::hint_folder(settings.hints.cache ? settings.hints.cache->string() : "");
+  options.hints.max_bytes = settings.hints.max_size;
+  options.hints.log = print_worker_line;
   if (!isa_.empty()) kernels::set_active_kernels(kernels::select_kernels(isa_));
   return options;
 }

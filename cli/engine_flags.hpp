@@ -22,9 +22,10 @@ public:
   /// The same with TARGET, a model folder or a pipeline.yaml, in the place of --model or --config.
   config::PipelineConfig resolve_for(const std::string& target) const;
   /// The same as engine options; chooses the kernel row (--isa) for the process.
-  /// @throws Error{usage}: `clear` without --allow-clear; Error{config}: workers this program
-  /// cannot reach.
+  /// @throws Error{usage}: `clear` without --allow-clear.
   pipeline::EngineOptions engine_options() const;
+  /// The same from settings that resolve() gave.
+  pipeline::EngineOptions engine_options(const config::PipelineConfig& settings) const;
 
 private:
   std::string config_file_;

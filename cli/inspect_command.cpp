@@ -6,6 +6,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/engine_flags.hpp"
+#include "cli/placement_table.hpp"
 #include "pipeline/model_loader.hpp"
 #include "remo/bounds.hpp"
 
@@ -109,9 +110,7 @@ json to_json(const Inspection& x) {
         {"bytes_up_per_token", up},
         {"bytes_down_per_token", down},
         {"round_trips_per_token", x.rows.size()}}},
-      {"placement", json::array({{{"worker", "embedded"},
-                                  {"layers", fmt::format("0-{}", x.model.layers - 1)},
-                                  {"matrices", x.rows.size()}}})}};
+      {"placement", to_json(placement_table(x.settings, x.model)).at("nodes")}};
 }
 
 std::string mib(std::size_t bytes) {
@@ -139,8 +138,7 @@ void print(const Inspection& x) {
   const auto mask_bytes = x.total([](const Row& r) { return r.mask_row_bytes; });
   const std::size_t stock =
       std::min(x.settings.masking.memory, x.settings.masking.rows_ahead * mask_bytes);
-  fmt::print("\nworker    embedded: all {} matrices, {}\n", x.rows.size(),
-             mib(x.total([](const Row& r) { return r.figures.weight_bytes; })));
+  fmt::print("\n{}\n", to_text(placement_table(x.settings, x.model)));
   fmt::print("enclave   hints {}, masks {} ahead at most ({} bytes per token)\n",
              mib(x.total([](const Row& r) { return r.hint_bytes; })), mib(stock), mask_bytes);
   fmt::print("per token {} bytes up, {} bytes down, {} round trips\n",

@@ -8,6 +8,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/engine_flags.hpp"
+#include "cli/local_nodes.hpp"
 
 namespace talaria::cli {
 
@@ -58,8 +59,11 @@ struct LogitsFlags {
 
 int logits(const LogitsFlags& flags, InterruptWatch& interrupts) {
   const std::vector<u32> prompt = parse_token_list(flags.tokens, "--tokens");
+  const config::PipelineConfig settings = flags.engine.resolve();
+  const pipeline::EngineOptions options = flags.engine.engine_options(settings);
+  const auto nodes = start_local_nodes(settings, interrupts);
   TerminalProgress progress;
-  pipeline::Engine engine(flags.engine.engine_options(), progress);
+  pipeline::Engine engine(options, progress);
   if (!engine.warning().empty()) fmt::print(stderr, "talaria: warning: {}\n", engine.warning());
   interrupts.on_interrupt([&engine] { engine.cancel_all(); });
 

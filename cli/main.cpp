@@ -27,6 +27,11 @@ int talaria_main(int argc, char** argv) {
   add_logits_command(app, chosen);
   add_tokenize_command(app, chosen);
   add_inspect_command(app, chosen);
+  add_launch_command(app, chosen);
+  add_status_command(app, chosen);
+  add_stop_command(app, chosen);
+  add_certs_command(app, chosen);
+  add_prepare_command(app, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {

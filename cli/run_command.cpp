@@ -6,8 +6,10 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
+#include "cli/local_nodes.hpp"
 #include "cli/prompts.hpp"
 #include "cli/run_report.hpp"
+#include "model/weights/prepared.hpp"
 
 namespace talaria::cli {
 
@@ -47,14 +49,16 @@ int run(const RunFlags& flags, InterruptWatch& interrupts) {
   if (flags.max_tokens == 0)
     throw Error(Errc::usage, "--max-tokens is 0: nothing to generate; ask for at least one token");
   const PromptTexts texts = flags.prompts.read();
-  pipeline::EngineOptions options = flags.engine.engine_options();
+  const config::PipelineConfig settings = flags.engine.resolve();
+  pipeline::EngineOptions options = flags.engine.engine_options(settings);
+  const auto nodes = start_local_nodes(settings, interrupts);
   TerminalProgress progress;
   pipeline::Engine engine(options, progress);
   if (!engine.warning().empty()) fmt::print(stderr, "talaria: warning: {}\n", engine.warning());
   interrupts.on_interrupt([&engine] { engine.cancel_all(); });
 
   const std::vector<std::vector<u32>> prompts =
-      flags.prompts.encode(texts, engine, options.model_dir);
+      flags.prompts.encode(texts, engine, model::enclave_folder(options.model_dir));
   const bool single = prompts.size() == 1;
   std::vector<std::future<pipeline::Completion>> pending;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
@@ -77,8 +81,8 @@ int run(const RunFlags& flags, InterruptWatch& interrupts) {
   interrupts.on_interrupt(nullptr);
   if (single && !flags.json) fmt::print("\n");
 
-  const RunReport report{options, prompts, completions, engine.worker_report(),
-                         engine.mask_stats()};
+  const RunReport report{
+      options, prompts, completions, engine.workers(), engine.last_seen(), engine.mask_stats()};
   if (flags.json) fmt::print("{}\n", to_json(report).dump());
   if (flags.stats) print_account(report);
   engine.write_trace();

@@ -58,22 +58,46 @@ std::string worker_sample(const remo::MaskedTensor& seen, const kernels::Modulus
   return out + "...";
 }
 
+pipeline::WorkerReport total(const std::vector<pipeline::WorkerReport>& workers) {
+  pipeline::WorkerReport sum;
+  for (const auto& worker : workers) {
+    sum.requests += worker.requests;
+    sum.rows += worker.rows;
+    sum.bytes_in += worker.bytes_in;
+    sum.bytes_out += worker.bytes_out;
+  }
+  return sum;
+}
+
 } // namespace
+
+json worker_json(const pipeline::WorkerReport& worker) {
+  return {{"name", worker.name},
+          {"address", worker.address},
+          {"state", worker.state},
+          {"trouble", worker.trouble},
+          {"requests", worker.requests},
+          {"rows", worker.rows},
+          {"weight_bytes", worker.weight_bytes},
+          {"bytes_in", worker.bytes_in},
+          {"bytes_out", worker.bytes_out},
+          {"reconnects", worker.reconnects},
+          {"in_flight", worker.in_flight},
+          {"strikes", worker.strikes},
+          {"round_trip_ms", worker.round_trip_ms}};
+}
 
 json to_json(const RunReport& report) {
   const std::string scheme = remo::to_string(report.options.scheme.kind);
-  const auto& totals = report.worker.totals;
+  const pipeline::WorkerReport totals = total(report.workers);
+  json workers = json::array();
+  for (const auto& worker : report.workers) workers.push_back(worker_json(worker));
   json shared{{"bytes", {{"up", totals.bytes_in}, {"down", totals.bytes_out}}},
               {"masks",
                {{"made_ahead", report.masks.rows_made_ahead},
                 {"made_inline", report.masks.rows_made_inline},
                 {"stalls", report.masks.stalls}}},
-              {"workers", json::array({{{"name", report.worker.name},
-                                        {"requests", totals.requests},
-                                        {"rows", totals.rows},
-                                        {"weight_bytes", report.worker.weight_bytes},
-                                        {"bytes_in", totals.bytes_in},
-                                        {"bytes_out", totals.bytes_out}}})}};
+              {"workers", std::move(workers)}};
   json out;
   if (report.completions.size() == 1) {
     out = answer_json(report.prompts.front(), report.completions.front(), scheme);
@@ -95,7 +119,7 @@ void print_account(const RunReport& report) {
     prompt_tokens += report.prompts[i].size();
   }
   const auto& first = report.completions.front().timings;
-  const auto& totals = report.worker.totals;
+  const pipeline::WorkerReport totals = total(report.workers);
   const auto& scheme = report.options.scheme;
   fmt::print(stderr, "\n  scheme    {}", remo::to_string(scheme.kind));
   if (scheme.kind == remo::SchemeKind::lattice)
@@ -110,8 +134,8 @@ void print_account(const RunReport& report) {
   fmt::print(stderr, "  masks     {} rows made ahead, {} inline\n", report.masks.rows_made_ahead,
              report.masks.rows_made_inline);
   fmt::print(stderr, "  worker saw {} rows of {}, the last of which begins\n            {}\n",
-             report.worker.last_seen.rows, report.worker.last_seen.cols,
-             worker_sample(report.worker.last_seen, scheme.parameters->modulus()));
+             report.last_seen.rows, report.last_seen.cols,
+             worker_sample(report.last_seen, scheme.parameters->modulus()));
 }
 
 void print_batch_answer(std::size_t number, const pipeline::Completion& completion) {

@@ -12,13 +12,17 @@ struct RunReport {
   const pipeline::EngineOptions& options;
   const std::vector<std::vector<u32>>& prompts;
   const std::vector<pipeline::Completion>& completions;
-  pipeline::WorkerReport worker;
+  std::vector<pipeline::WorkerReport> workers;
+  remo::MaskedTensor last_seen; ///< by a worker
   remo::MaskPool::Stats masks;
 };
 
 /// One prompt: the object of DESIGN.md section 5. Several: {"results": [one each], ...} with what
 /// they share beside them.
 nlohmann::json to_json(const RunReport& report);
+
+/// One entry of "workers".
+nlohmann::json worker_json(const pipeline::WorkerReport& worker);
 
 /// The account on standard error: speed, bytes each way, and a sample of what the worker saw.
 void print_account(const RunReport& report);

@@ -5,9 +5,11 @@
 #include <algorithm>
 #include <atomic>
 #include <future>
+#include <mutex>
 #include <thread>
 
 #include "actors/errors.hpp"
+#include "pipeline/cluster_session.hpp"
 #include "pipeline/graph.hpp"
 #include "pipeline/model_loader.hpp"
 #include "pipeline/scheduler.hpp"
@@ -31,9 +33,12 @@ public:
       : self_(system), worker_(std::move(worker)) {}
 
   remo::WorkerProduct hint_rows(u32 matrix, u32 first, u32 count) override {
-    return ask(worker::HintRequest{matrix, first, count});
+    return ask(remo::HintRequest{matrix, first, count});
   }
   remo::WorkerProduct product(const remo::MaskedTensor& rows) override { return ask(rows); }
+
+  /// Who gave the last answer, by node number.
+  const std::vector<u32>& answered_by() const noexcept { return answered_by_; }
 
 private:
   template <class Question>
@@ -42,12 +47,25 @@ private:
     self_->request(worker_, caf::infinite, question)
         .receive([&](remo::WorkerProduct& answer) { product = std::move(answer); },
                  [](caf::error& error) { throw from_caf(error); });
+    answered_by_ = product.answered_by;
     return product;
   }
 
   caf::scoped_actor self_;
   worker::Worker worker_;
+  std::vector<u32> answered_by_;
 };
+
+/// Bytes of all hints, as a scheme reports them to a Progress.
+std::size_t hint_total(const model::ModelConfig& config, const EngineOptions& options) {
+  if (options.scheme.kind != remo::SchemeKind::lattice) return 0;
+  std::size_t columns = 0;
+  for (u32 i = 0; i < model::linear_count(config); ++i)
+    columns += model::linear_outputs(config, model::linear_kind(config, {i}));
+  const auto& p = *options.scheme.parameters;
+  return columns * (options.weights == model::WeightFormat::int16 ? 2 : 1) * p.dimension() *
+         static_cast<std::size_t>(p.modulus().word_bytes);
+}
 
 std::size_t thread_count(std::size_t asked) {
   return asked != 0 ? asked : std::max(1U, std::thread::hardware_concurrency());
@@ -59,11 +77,12 @@ struct Engine::Impl {
   explicit Impl(const EngineOptions& options)
       : loader(options.model_dir, options.weights),
         tokenizer(
-            std::make_shared<const model::Tokenizer>(model::Tokenizer::load(options.model_dir))),
-        generation(model::load_generation_config(options.model_dir)),
+            std::make_shared<const model::Tokenizer>(model::Tokenizer::load(loader.folder()))),
+        generation(model::load_generation_config(loader.folder())),
         tracer(options.trace.empty() ? nullptr
                                      : std::make_unique<telemetry::Tracer>(options.trace)),
         system_config(thread_count(options.threads)), system(system_config) {}
+  ~Impl();
 
   ModelLoader loader;
   std::shared_ptr<const model::Tokenizer> tokenizer;
@@ -72,44 +91,79 @@ struct Engine::Impl {
   std::string warning;
   std::size_t hint_bytes = 0;
 
-  std::shared_ptr<worker::ProductEngine> products;
+  std::shared_ptr<worker::ProductEngine> products; ///< null with remote workers
   std::shared_ptr<worker::WorkerLedger> ledger = std::make_shared<worker::WorkerLedger>();
   std::vector<std::shared_ptr<const remo::MaskedLinear>> linears;
   std::shared_ptr<remo::MaskPool> pool;
 
   SystemConfig system_config;
   caf::actor_system system;
+  std::unique_ptr<ClusterSession> session; ///< null with an embedded worker
+  mutable std::mutex session_mutex;
   worker::Worker worker;   ///< whom the stages ask
   worker::Worker embedded; ///< the one behind it, if it is decorated
   Scheduler scheduler;
   std::vector<caf::actor> stages;
   std::atomic<u64> last_sequence{0};
 
-  void load(const EngineOptions& options, Progress& progress);
+  void embed_worker(const EngineOptions& options, Progress& progress);
+  void connect_workers(const EngineOptions& options);
+  void prepare_linears(const EngineOptions& options, Progress& progress);
+  std::shared_ptr<const remo::MaskedLinear> prepare(remo::MaskingScheme& scheme,
+                                                    const remo::LinearSpec& spec, HintCache& hints,
+                                                    const WorkerHints& source, Rng& rng,
+                                                    Progress& progress);
   void spawn(const EngineOptions& options);
 };
 
-/// Weights to the worker, then hints from it. The enclave keeps what each LinearSpec needs in
-/// between: column scales, and a loan of the weights for the integrity vectors (one pass, REMO.md
-/// 7b).
-void Engine::Impl::load(const EngineOptions& options, Progress& progress) {
+/// Also after a load that failed half way: whatever was spawned has to end before the system can.
+Engine::Impl::~Impl() {
+  caf::scoped_actor self(system);
+  const auto end = [&self](const auto& handle) {
+    if (handle) self->send_exit(handle, caf::exit_reason::user_shutdown);
+  };
+  if (scheduler) {
+    // Sinks hear of the cancellation before the scheduler goes: exits queue behind messages.
+    self->send(scheduler, CancelAll{});
+    end(caf::actor_cast<caf::actor>(scheduler));
+    self->wait_for(scheduler);
+  }
+  for (const caf::actor& stage : stages) end(stage);
+  end(caf::actor_cast<caf::actor>(worker));
+  end(caf::actor_cast<caf::actor>(embedded));
+  if (session) end(caf::actor_cast<caf::actor>(session->dispatcher()));
+}
+
+void Engine::Impl::embed_worker(const EngineOptions& options, Progress& progress) {
   products = std::make_shared<worker::ProductEngine>(
       *options.scheme.parameters, remo::release_seed(), thread_count(options.threads));
   loader.for_each_linear(progress,
                          [&](model::QuantizedLinear linear) { products->add(std::move(linear)); });
   worker = worker::spawn_worker(system, products, ledger);
-  if (options.decorate_worker) {
-    embedded = worker;
-    worker = options.decorate_worker(system, worker);
-  }
+}
 
+void Engine::Impl::connect_workers(const EngineOptions& options) {
+  session = std::make_unique<ClusterSession>(system, *options.cluster, loader,
+                                             *options.scheme.parameters);
+  worker = session->dispatcher();
+  session->await_ready();
+}
+
+/// Hints from the workers. The enclave keeps what each LinearSpec needs: column scales, and a loan
+/// of the weights for the integrity vectors (one pass, REMO.md 7b).
+void Engine::Impl::prepare_linears(const EngineOptions& options, Progress& progress) {
   const auto scheme = remo::make_scheme(options.scheme);
   warning = scheme->warning();
   const auto tensors = model::load_enclave_tensors(loader.tensors(), loader.config());
-  WorkerHints hints(system, worker);
+  WorkerHints source(system, worker);
+  HintCache hints(source, *options.scheme.parameters, session ? options.hints : HintCacheOptions{});
   auto rng = ChaChaRng::from_system();
+  progress.begin("hints", hint_total(loader.config(), options));
   for (u32 i = 0; i < model::linear_count(loader.config()); ++i) {
-    const model::QuantizedLinear& held = products->linear(i);
+    std::optional<model::QuantizedLinear> loan;
+    if (session) loan = session->load({i});
+    const model::QuantizedLinear& held = loan ? *loan : products->linear(i);
+    if (session) hints.expect(i, model::digest(held), held.columns.d_out());
     remo::LinearSpec spec;
     spec.matrix = i;
     spec.name = model::linear_name(loader.config(), {i});
@@ -119,8 +173,27 @@ void Engine::Impl::load(const EngineOptions& options, Progress& progress) {
     spec.columns = &held.columns;
     spec.scale = held.scale;
     spec.bias = tensors.bias[i];
-    linears.push_back(scheme->prepare(spec, hints, rng, progress));
+    linears.push_back(prepare(*scheme, spec, hints, source, rng, progress));
     hint_bytes += linears.back()->hint_bytes();
+  }
+  progress.end();
+}
+
+/// A hint that fails its check is fetched again: first without the cache, then from another worker
+/// for as long as there is one.
+std::shared_ptr<const remo::MaskedLinear>
+Engine::Impl::prepare(remo::MaskingScheme& scheme, const remo::LinearSpec& spec, HintCache& hints,
+                      const WorkerHints& source, Rng& rng, Progress& progress) {
+  for (std::size_t tries = 0;; ++tries) {
+    try {
+      return scheme.prepare(spec, hints, rng, progress);
+    } catch (const Error& error) {
+      if (error.code() != Errc::verification || !session || tries > 2 * session->nodes()) throw;
+      const bool from_disk = hints.discard(spec.matrix);
+      if (from_disk) continue;
+      const auto& suspects = source.answered_by();
+      if (!session->discredit(spec.matrix, suspects)) throw;
+    }
   }
 }
 
@@ -153,23 +226,19 @@ void Engine::Impl::spawn(const EngineOptions& options) {
 
 Engine::Engine(const EngineOptions& options, Progress& progress)
     : impl_(std::make_unique<Impl>(options)) {
-  impl_->load(options, progress);
+  if (options.cluster)
+    impl_->connect_workers(options);
+  else
+    impl_->embed_worker(options, progress);
+  if (options.decorate_worker) {
+    impl_->embedded = impl_->worker;
+    impl_->worker = options.decorate_worker(impl_->system, impl_->worker);
+  }
+  impl_->prepare_linears(options, progress);
   impl_->spawn(options);
 }
 
-Engine::~Engine() {
-  cancel_all();
-  caf::scoped_actor self(impl_->system);
-  const auto end = [&self](const auto& handle) {
-    if (handle) self->send_exit(handle, caf::exit_reason::user_shutdown);
-  };
-  // Sinks hear of the cancellation before the scheduler goes: exits queue behind messages.
-  end(caf::actor_cast<caf::actor>(impl_->scheduler));
-  self->wait_for(impl_->scheduler);
-  for (const caf::actor& stage : impl_->stages) end(stage);
-  end(caf::actor_cast<caf::actor>(impl_->worker));
-  end(caf::actor_cast<caf::actor>(impl_->embedded));
-}
+Engine::~Engine() = default;
 
 const model::ModelConfig& Engine::config() const {
   return impl_->loader.config();
@@ -217,9 +286,32 @@ void Engine::cancel_all() {
   if (impl_->scheduler) caf::anon_send(impl_->scheduler, CancelAll{});
 }
 
-WorkerReport Engine::worker_report() const {
-  return {"embedded", impl_->products->weight_bytes(), impl_->ledger->totals(),
-          impl_->ledger->last_seen()};
+std::vector<WorkerReport> Engine::workers() const {
+  if (!impl_->session) {
+    const auto totals = impl_->ledger->totals();
+    WorkerReport report;
+    report.name = report.address = "embedded";
+    report.state = "ready";
+    report.weight_bytes = impl_->products->weight_bytes();
+    report.requests = totals.requests;
+    report.rows = totals.rows;
+    report.bytes_in = totals.bytes_in;
+    report.bytes_out = totals.bytes_out;
+    return {report};
+  }
+  const std::lock_guard lock(impl_->session_mutex);
+  std::vector<WorkerReport> reports;
+  for (const cluster::NodeHealth& node : impl_->session->health().nodes)
+    reports.push_back({node.name, node.address, to_string(node.state), node.trouble,
+                       node.weight_bytes, node.products, node.rows, node.bytes_up, node.bytes_down,
+                       node.reconnects, node.in_flight, node.strikes, node.round_trip_ms});
+  return reports;
+}
+
+remo::MaskedTensor Engine::last_seen() const {
+  if (!impl_->session) return impl_->ledger->last_seen();
+  const std::lock_guard lock(impl_->session_mutex);
+  return impl_->session->health().last_seen;
 }
 
 remo::MaskPool::Stats Engine::mask_stats() const {

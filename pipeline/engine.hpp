@@ -14,6 +14,8 @@
 #include "model/tokenizer.hpp"
 #include "model/weights/model_config.hpp"
 #include "pipeline/batch_planner.hpp"
+#include "pipeline/cluster_plan.hpp"
+#include "pipeline/hint_cache.hpp"
 #include "pipeline/request.hpp"
 #include "remo/mask_pool.hpp"
 #include "remo/masking_scheme.hpp"
@@ -28,23 +30,37 @@ struct EngineOptions {
   BatchLimits batch;
   remo::MaskPool::Options pool;
   std::filesystem::path trace; ///< empty: no trace
+  /// Workers on other machines; nothing: one worker inside this process.
+  std::optional<ClusterOptions> cluster;
+  HintCacheOptions hints; ///< for remote workers; an embedded one computes hints as fast as a disk
   /// Puts an actor of the caller's in front of the embedded worker (null: none): recorders, and
   /// tests that let a worker lie or die.
   std::function<worker::Worker(caf::actor_system&, worker::Worker)> decorate_worker;
 };
 
-/// What a worker has been asked so far.
+/// What a worker has been asked so far, and how it is.
 struct WorkerReport {
   std::string name;
+  std::string address; ///< "embedded", or HOST:PORT
+  std::string state;   ///< ready, connecting or quarantined
+  std::string trouble; ///< why it is not, or last was not, ready
   std::size_t weight_bytes = 0;
-  worker::WorkerLedger::Totals totals;
-  remo::MaskedTensor last_seen; ///< the last rows it was shown
+  u64 requests = 0;
+  u64 rows = 0;
+  u64 bytes_in = 0;  ///< masked tensors
+  u64 bytes_out = 0; ///< products
+  u64 reconnects = 0;
+  u32 in_flight = 0;
+  u32 strikes = 0;
+  double round_trip_ms = 0;
 };
 
-/// A loaded model ready to answer: enclave and embedded worker in one process. Thread-safe.
+/// A loaded model ready to answer: the enclave, and its workers in this process or elsewhere.
+/// Thread-safe.
 class Engine {
 public:
-  /// Loads, quantises, hands the weights to the worker, fetches and verifies the hints.
+  /// Loads, quantises, hands the weights to the embedded worker or connects to remote ones, fetches
+  /// and verifies the hints.
   /// @throws Error as the rooms below do.
   Engine(const EngineOptions& options, Progress& progress);
   ~Engine(); ///< cancels what runs, ends every actor, wipes the masks
@@ -63,7 +79,10 @@ public:
   /// Ends every request; each sink hears FinishReason::cancelled.
   void cancel_all();
 
-  WorkerReport worker_report() const;
+  /// One entry per worker, in the order of the configuration.
+  std::vector<WorkerReport> workers() const;
+  /// The last masked rows that a worker was shown.
+  remo::MaskedTensor last_seen() const;
   remo::MaskPool::Stats mask_stats() const;
   /// Blocks until the mask pool is full: for measurements of steady state.
   void wait_for_masks();

@@ -57,8 +57,8 @@ private:
     const auto id = model::linear_id(parts_.config, layer, kind);
     const std::string name = model::linear_name(parts_.config, id);
     const enclave::OutsourcedLinear target{parts_.linears[id.value], parts_.pool, id.value};
-    const auto unmask = keep(
-        enclave::spawn_unmask(system_, context(name + ".unmask"), target, mode, std::move(next)));
+    const auto unmask = keep(enclave::spawn_unmask(system_, context(name + ".unmask"), target, mode,
+                                                   parts_.worker, std::move(next)));
     const auto outsource = keep(enclave::spawn_outsource(system_, parts_.worker, unmask));
     return keep(enclave::spawn_mask(system_, context(name + ".mask"), target, outsource, unmask));
   }

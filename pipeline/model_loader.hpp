@@ -3,12 +3,14 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "actors/worker/product_engine.hpp"
 #include "core/progress.hpp"
 #include "core/random.hpp"
+#include "model/weights/prepared.hpp"
 #include "model/weights/quantized.hpp"
 #include "remo/masking_scheme.hpp"
 
@@ -24,25 +26,44 @@ struct LinearFigures {
   double max_column_norm = 0;
 };
 
-/// A model folder, opened: what stays in the enclave, and the linear layers one at a time.
+/// A model folder, opened: what stays in the enclave, and the linear layers one at a time if it has
+/// them. Reads a Hugging Face folder and the folders of `talaria prepare`.
 class ModelLoader {
 public:
+  /// @throws Error{model} as the readers do; Error{usage} if a prepared folder holds another
+  /// format.
   ModelLoader(const std::filesystem::path& model_dir, model::WeightFormat format);
 
+  /// Where tokenizer and generation_config.json lie.
+  const std::filesystem::path& folder() const noexcept { return folder_; }
   const model::ModelConfig& config() const noexcept { return config_; }
   const model::TensorStore& tensors() const noexcept { return *store_; }
-  std::shared_ptr<const model::TensorStore> shared_tensors() const noexcept { return store_; }
   model::WeightFormat format() const noexcept { return format_; }
+
+  /// False for the enclave's half of a prepared model: only workers have the weights.
+  bool has_weights() const noexcept { return enclave_ == nullptr || worker_ != nullptr; }
+  /// Matrix `id` with its scales. @throws Error{model}; Error{usage} without weights.
+  model::QuantizedLinear load(model::LinearId id) const;
+  /// The scales alone, and what model::digest() gives: known without the weights if the folder was
+  /// prepared.
+  std::vector<float> scale(model::LinearId id) const { return enclave_->scale(id); }
+  std::optional<Sha256Digest> known_digest(model::LinearId id) const;
 
   /// Quantises every matrix, in the order of LinearId, and hands each to `take`.
   void for_each_linear(Progress& progress,
                        const std::function<void(model::QuantizedLinear)>& take) const;
 
 private:
+  std::filesystem::path folder_;
   model::ModelConfig config_;
-  std::shared_ptr<const model::TensorStore> store_;
   model::WeightFormat format_;
+  std::shared_ptr<const model::TensorStore> store_;
+  std::unique_ptr<const model::PreparedEnclave> enclave_; ///< null: a Hugging Face folder
+  std::unique_ptr<const model::PreparedWorker> worker_;
 };
+
+/// int8 weights of matrix `id` in bytes, without padding: what progress is counted in.
+std::size_t linear_bytes(const model::ModelConfig& config, model::LinearId id);
 
 /// The figures of a quantised matrix.
 LinearFigures figures_of(const model::ModelConfig& config, const model::QuantizedLinear& linear);

@@ -15,6 +15,7 @@ Stage::behavior_type mask_stage(Stage::pointer self, StageContext context, Outso
       pending.flow.x.reset(); // the opening has what it needs of x
       pending.ticket = ++ticket;
       pending.opening = std::make_shared<std::unique_ptr<remo::Opening>>(std::move(masked.opening));
+      pending.tensor = masked.tensor;
       self->send(unmask, std::move(pending));
       self->send(outsource, Outbound{ticket, flow.batch->id, std::move(masked.tensor)});
     });

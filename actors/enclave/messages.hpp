@@ -90,6 +90,7 @@ struct Pending : StaysInEnclave {
   u64 ticket = 0;
   /// One owner; a box because messages are copyable. Taken once by the unmask stage.
   std::shared_ptr<std::unique_ptr<remo::Opening>> opening;
+  remo::MaskedTensor tensor; ///< what was sent, for a second opinion
 };
 
 /// A masked tensor on its way out. Nothing in it is secret.
@@ -98,10 +99,6 @@ struct Outbound {
   u64 micro_batch = 0;
   remo::MaskedTensor tensor;
 };
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, Outbound& x) {
-  return f(caf::meta::type_name("Outbound"), x.ticket, x.micro_batch, x.tensor);
-}
 
 /// A worker's answer, or why there is none.
 struct Answer {
@@ -109,10 +106,6 @@ struct Answer {
   remo::WorkerProduct product;
   caf::error failure;
 };
-template <class Inspector>
-typename Inspector::result_type inspect(Inspector& f, Answer& x) {
-  return f(caf::meta::type_name("Answer"), x.ticket, x.product, x.failure);
-}
 
 /// A micro-batch could not be finished; its sequences end with this error.
 struct Failure : StaysInEnclave {
@@ -175,3 +168,6 @@ struct Admit : StaysInEnclave {
 using EmbedStage = caf::typed_actor<caf::reacts_to<Admit>>;
 
 } // namespace talaria::enclave
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::enclave::Outbound)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::enclave::Answer)

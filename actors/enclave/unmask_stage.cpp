@@ -12,47 +12,97 @@ namespace {
 struct Waiting {
   Flow flow;
   std::unique_ptr<remo::Opening> opening;
+  remo::MaskedTensor tensor;
+  std::string dispute; ///< what was wrong with the last answer; empty if there was none
 };
 
-Flow opened(const StageContext& context, const remo::MaskedLinear& linear, Unmasked mode,
-            Waiting& waiting, const Answer& answer) {
-  Flow flow = std::move(waiting.flow);
-  if (answer.failure) {
-    const Error why = from_caf(answer.failure);
-    throw Error(why.code(), linear.name() + ": " + why.what());
+class Desk {
+public:
+  Desk(UnmaskStage::pointer self, StageContext context, OutsourcedLinear target, Unmasked mode,
+       worker::Worker worker, Stage next)
+      : self_(self), context_(std::move(context)), target_(std::move(target)), mode_(mode),
+        worker_(std::move(worker)), next_(std::move(next)) {}
+
+  void expect(const Pending& pending) {
+    waiting_.insert_or_assign(
+        pending.ticket, Waiting{pending.flow, std::move(*pending.opening), pending.tensor, {}});
   }
-  const auto span = context.span("unmask", *flow.batch, waiting.opening->rows());
-  const MatrixView<const float> residual =
-      mode == Unmasked::into_residual ? flow.residual->view() : MatrixView<const float>();
-  auto product = linear.unmask(waiting.opening, answer.product, residual);
-  flow.x = share_clear(std::move(product).value());
-  if (mode == Unmasked::into_residual) flow.residual = flow.x;
-  return flow;
-}
+
+  void hear(const Answer& answer) {
+    auto node = waiting_.extract(answer.ticket);
+    if (node.empty()) return;
+    Waiting& waiting = node.mapped();
+    guarded(self_, context_, waiting.flow.batch->id, [&] {
+      if (answer.failure) throw failure_of(waiting, answer.failure);
+      auto product = open(waiting, answer.product);
+      if (!product && waiting.opening && product.error().code() == Errc::verification) {
+        waiting.dispute = product.error().what();
+        dispute(answer, waiting.tensor);
+        waiting_.insert(std::move(node));
+        return;
+      }
+      Flow flow = std::move(waiting.flow);
+      flow.x = share_clear(std::move(product).value());
+      if (mode_ == Unmasked::into_residual) flow.residual = flow.x;
+      if (!waiting.dispute.empty())
+        self_->send(worker_, worker::Settled{waiting.tensor, answer.product});
+      self_->send(next_, std::move(flow));
+    });
+  }
+
+private:
+  Error failure_of(const Waiting& waiting, const caf::error& failure) const {
+    const Error why = from_caf(failure);
+    const std::string before =
+        waiting.dispute.empty() ? target_.linear->name() + ": " : waiting.dispute + "; ";
+    return Error(why.code(), before + why.what());
+  }
+
+  Result<Matrix<float>> open(Waiting& waiting, const remo::WorkerProduct& product) {
+    const auto span = context_.span("unmask", *waiting.flow.batch, waiting.opening->rows());
+    const MatrixView<const float> residual = mode_ == Unmasked::into_residual
+                                                 ? waiting.flow.residual->view()
+                                                 : MatrixView<const float>();
+    return target_.linear->unmask(waiting.opening, product, residual);
+  }
+
+  void dispute(const Answer& answer, const remo::MaskedTensor& tensor) {
+    const u64 ticket = answer.ticket;
+    self_->request(worker_, caf::infinite, worker::Dispute{tensor, answer.product})
+        .then(
+            [this, ticket](const remo::WorkerProduct& product) {
+              hear({ticket, product, {}});
+            },
+            [this, ticket](caf::error& failure) {
+              hear({ticket, {}, std::move(failure)});
+            });
+  }
+
+  UnmaskStage::pointer self_;
+  StageContext context_;
+  OutsourcedLinear target_;
+  Unmasked mode_;
+  worker::Worker worker_;
+  Stage next_;
+  std::unordered_map<u64, Waiting> waiting_;
+};
 
 } // namespace
 
 UnmaskStage::behavior_type unmask_stage(UnmaskStage::pointer self, StageContext context,
-                                        OutsourcedLinear target, Unmasked mode, Stage next) {
-  // Handlers share the waiting room; it dies, and the openings in it are wiped, with the actor.
-  auto waiting = std::make_shared<std::unordered_map<u64, Waiting>>();
-  return {[waiting](const Pending& pending) {
-            waiting->insert_or_assign(pending.ticket,
-                                      Waiting{pending.flow, std::move(*pending.opening)});
-          },
-          [self, context, target, mode, next, waiting](const Answer& answer) {
-            auto node = waiting->extract(answer.ticket);
-            if (node.empty()) return;
-            const u64 micro_batch = node.mapped().flow.batch->id;
-            guarded(self, context, micro_batch, [&] {
-              self->send(next, opened(context, *target.linear, mode, node.mapped(), answer));
-            });
-          }};
+                                        OutsourcedLinear target, Unmasked mode,
+                                        worker::Worker worker, Stage next) {
+  // Handlers share the desk; it dies, and the openings on it are wiped, with the actor.
+  auto desk = std::make_shared<Desk>(self, std::move(context), std::move(target), mode,
+                                     std::move(worker), std::move(next));
+  return {[desk](const Pending& pending) { desk->expect(pending); },
+          [desk](const Answer& answer) { desk->hear(answer); }};
 }
 
 UnmaskStage spawn_unmask(caf::actor_system& system, StageContext context, OutsourcedLinear target,
-                         Unmasked mode, Stage next) {
-  return system.spawn(unmask_stage, std::move(context), std::move(target), mode, std::move(next));
+                         Unmasked mode, worker::Worker worker, Stage next) {
+  return system.spawn(unmask_stage, std::move(context), std::move(target), mode, std::move(worker),
+                      std::move(next));
 }
 
 } // namespace talaria::enclave

@@ -11,15 +11,20 @@ enum class Unmasked {
   into_residual, ///< added to the residual stream (o, down)
 };
 
-/// Checks and opens the worker's answers.
+/// Checks and opens the worker's answers. A full reply that is not the product is disputed: the
+/// same masked bytes go to somebody else, and whoever was wrong is found out by the answer that
+/// passes.
 ///
 ///   Pending{opening} ──►┐
 ///                       ├─ unmask ──► Flow ──► next
-///   Answer{product} ───►┘      └── not the product, or none came ──► Failure ──► overseer
+///   Answer{product} ───►┘   ▲  ├── not the product ──► Dispute ──► worker ──► Answer
+///                           │  └── nobody left, or none came ──► Failure ──► overseer
+///                           └──────── a second answer that passes ──► Settled ──► worker
 UnmaskStage::behavior_type unmask_stage(UnmaskStage::pointer self, StageContext context,
-                                        OutsourcedLinear target, Unmasked mode, Stage next);
+                                        OutsourcedLinear target, Unmasked mode,
+                                        worker::Worker worker, Stage next);
 
 UnmaskStage spawn_unmask(caf::actor_system& system, StageContext context, OutsourcedLinear target,
-                         Unmasked mode, Stage next);
+                         Unmasked mode, worker::Worker worker, Stage next);
 
 } // namespace talaria::enclave

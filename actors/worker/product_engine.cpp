@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <cstring>
 #include <utility>
 
 #include "core/error.hpp"
@@ -31,29 +33,43 @@ ProductEngine::ProductEngine(const remo::LatticeParameters& parameters, std::spa
     : parameters_(parameters), modulus_(parameters.modulus()), seed_(seed.begin(), seed.end()),
       team_(threads) {}
 
-void ProductEngine::add(model::QuantizedLinear matrix) {
+void ProductEngine::add(model::QuantizedLinear matrix, std::size_t first_column) {
+  if (first_column % PackedWeights::kPanel != 0)
+    throw Error(Errc::internal, "a part of a matrix must begin with a panel");
   weight_bytes_ += matrix.columns.bytes();
-  linears_.insert_or_assign(matrix.id.value, std::move(matrix));
+  held_.insert_or_assign(matrix.id.value, Held{std::move(matrix), first_column});
 }
 
-const model::QuantizedLinear& ProductEngine::linear(u32 matrix) const {
-  const auto it = linears_.find(matrix);
-  if (it == linears_.end())
+const ProductEngine::Held& ProductEngine::held(u32 matrix) const {
+  const auto it = held_.find(matrix);
+  if (it == held_.end())
     throw Error(Errc::usage, fmt::format("matrix {} is not held by this worker", matrix));
   return it->second;
 }
 
-WorkerProduct ProductEngine::multiply(const MaskedTensor& tensor) {
-  const PackedWeights& w = linear(tensor.matrix).columns;
-  const std::size_t value_bytes = tensor.kind == ProductKind::float32
-                                      ? sizeof(float)
+std::size_t ProductEngine::value_bytes(ProductKind kind) const noexcept {
+  return kind == ProductKind::float32 ? sizeof(float)
                                       : static_cast<std::size_t>(modulus_.word_bytes);
-  if (tensor.cols != w.d_in() || tensor.bytes == nullptr ||
-      tensor.bytes->size() != std::size_t{tensor.rows} * tensor.cols * value_bytes)
+}
+
+void ProductEngine::check(const MaskedTensor& tensor) const {
+  const PackedWeights& w = linear(tensor.matrix).columns;
+  const std::size_t bytes = value_bytes(tensor.kind);
+  if (tensor.rows == 0 || tensor.cols != w.d_in() || tensor.bytes == nullptr ||
+      tensor.bytes->size() != std::size_t{tensor.rows} * tensor.cols * bytes)
     throw Error(Errc::usage,
                 fmt::format("matrix {} takes rows of {} values of {} bytes; got {} x {}",
-                            tensor.matrix, w.d_in(), value_bytes, tensor.rows, tensor.cols));
-  WorkerProduct product{tensor.matrix, tensor.kind, tensor.rows, static_cast<u32>(w.d_out()), {}};
+                            tensor.matrix, w.d_in(), bytes, tensor.rows, tensor.cols));
+}
+
+WorkerProduct ProductEngine::multiply(const MaskedTensor& tensor) {
+  check(tensor);
+  const PackedWeights& w = linear(tensor.matrix).columns;
+  WorkerProduct product;
+  product.matrix = tensor.matrix;
+  product.kind = tensor.kind;
+  product.rows = tensor.rows;
+  product.cols = static_cast<u32>(w.d_out());
   if (tensor.kind == ProductKind::float32) {
     AlignedBuffer<u8> out(tensor.rows * w.d_out() * sizeof(float));
     const auto* in = reinterpret_cast<const float*>(tensor.bytes->data());
@@ -71,15 +87,64 @@ WorkerProduct ProductEngine::multiply(const MaskedTensor& tensor) {
   return product;
 }
 
-WorkerProduct ProductEngine::hint_rows(u32 matrix, u32 first, u32 count) {
-  const PackedWeights& w = linear(matrix).columns;
+std::vector<WorkerProduct> ProductEngine::multiply_together(std::span<const MaskedTensor> tensors) {
+  if (tensors.size() == 1) return {multiply(tensors[0])};
+  MaskedTensor joined = tensors[0];
+  std::size_t bytes = 0;
+  joined.rows = 0;
+  for (const MaskedTensor& tensor : tensors) {
+    joined.rows += tensor.rows;
+    bytes += tensor.bytes->size();
+  }
+  AlignedBuffer<u8> rows(bytes);
+  u8* at = rows.data();
+  for (const MaskedTensor& tensor : tensors)
+    at = std::copy(tensor.bytes->begin(), tensor.bytes->end(), at);
+  joined.bytes = share(std::move(rows));
+
+  const WorkerProduct all = multiply(joined);
+  const std::size_t row_bytes = all.bytes->size() / all.rows;
+  const u8* from = all.bytes->data();
+  std::vector<WorkerProduct> products;
+  for (const MaskedTensor& tensor : tensors) {
+    WorkerProduct& product = products.emplace_back(all);
+    product.rows = tensor.rows;
+    AlignedBuffer<u8> part(tensor.rows * row_bytes);
+    std::copy_n(from, part.size(), part.data());
+    from += part.size();
+    product.bytes = share(std::move(part));
+  }
+  return products;
+}
+
+WorkerProduct ProductEngine::hint_rows(const remo::HintRequest& request) {
+  const PackedWeights& w = linear(request.matrix).columns;
   const remo::PublicMatrix& a = public_matrix(w.d_in());
-  if (first > a.rows() || count > a.rows() - first)
+  if (request.first > a.rows() || request.count > a.rows() - request.first)
     throw Error(Errc::usage, fmt::format("the hint of matrix {} has {} rows; asked for {} from {}",
-                                         matrix, a.rows(), count, first));
-  WorkerProduct product{matrix, ProductKind::residues, count, static_cast<u32>(w.d_out()), {}};
-  product.bytes = share(residue_rows(a.row(first), count, w));
+                                         request.matrix, a.rows(), request.count, request.first));
+  WorkerProduct product;
+  product.matrix = request.matrix;
+  product.rows = request.count;
+  product.cols = static_cast<u32>(w.d_out());
+  product.bytes = share(residue_rows(a.row(request.first), request.count, w));
   return product;
+}
+
+remo::WeightPanels ProductEngine::panels(const remo::WeightRequest& request) const {
+  const Held& part = held(request.matrix);
+  const PackedWeights& w = part.linear.columns;
+  const std::size_t first_panel = part.first_column / PackedWeights::kPanel;
+  if (request.first < first_panel || request.first - first_panel > w.panels() ||
+      request.count > w.panels() - (request.first - first_panel))
+    throw Error(Errc::usage,
+                fmt::format("matrix {} is held here from panel {} to {}; asked for {} from {}",
+                            request.matrix, first_panel, first_panel + w.panels(), request.count,
+                            request.first));
+  const std::size_t panel_bytes = w.groups() * PackedWeights::kPanel * 4;
+  AlignedBuffer<u8> bytes(request.count * panel_bytes);
+  if (!bytes.empty()) std::memcpy(bytes.data(), w.panel(request.first - first_panel), bytes.size());
+  return {request.matrix, request.first, request.count, share(std::move(bytes))};
 }
 
 AlignedBuffer<u8> ProductEngine::residue_rows(const u8* rows, std::size_t count,

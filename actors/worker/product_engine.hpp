@@ -5,6 +5,7 @@
 #include <memory>
 #include <mutex>
 #include <span>
+#include <vector>
 
 #include "core/thread_team.hpp"
 #include "kernels/kernel_set.hpp"
@@ -23,20 +24,37 @@ public:
   ProductEngine(const remo::LatticeParameters& parameters, std::span<const u8> seed,
                 std::size_t threads);
 
-  /// Takes charge of a matrix. Not to be called while products run.
-  void add(model::QuantizedLinear matrix);
-  /// The matrix with this LinearId. @throws Error{usage} if it is not held here.
-  const model::QuantizedLinear& linear(u32 matrix) const;
-  std::size_t matrices() const noexcept { return linears_.size(); }
+  /// Takes charge of a matrix, or of the columns of it from `first_column` on (a multiple of
+  /// PackedWeights::kPanel). Not to be called while products run.
+  void add(model::QuantizedLinear matrix, std::size_t first_column = 0);
+  /// The matrix with this LinearId, as much of it as is held. @throws Error{usage} if it is not
+  /// held here.
+  const model::QuantizedLinear& linear(u32 matrix) const { return held(matrix).linear; }
+  std::size_t matrices() const noexcept { return held_.size(); }
   std::size_t weight_bytes() const noexcept { return weight_bytes_; }
 
   /// c W for every row. @throws Error{usage} if the matrix is not here or shape and bytes disagree.
   remo::WorkerProduct multiply(const remo::MaskedTensor& tensor);
+  /// The same for several tensors of one matrix and kind in one reading of the weights; each must
+  /// have passed check().
+  std::vector<remo::WorkerProduct> multiply_together(std::span<const remo::MaskedTensor> tensors);
+  /// @throws Error{usage} as multiply() would.
+  void check(const remo::MaskedTensor& tensor) const;
 
   /// Rows [first, first + count) of R = A W. @throws Error{usage} for rows that do not exist.
-  remo::WorkerProduct hint_rows(u32 matrix, u32 first, u32 count);
+  remo::WorkerProduct hint_rows(const remo::HintRequest& request);
+
+  /// Panels by their number in the whole matrix. @throws Error{usage} for panels not held here.
+  remo::WeightPanels panels(const remo::WeightRequest& request) const;
 
 private:
+  struct Held {
+    model::QuantizedLinear linear;
+    std::size_t first_column = 0;
+  };
+  const Held& held(u32 matrix) const;
+  /// Of one value of a masked row.
+  std::size_t value_bytes(remo::ProductKind kind) const noexcept;
   const remo::PublicMatrix& public_matrix(std::size_t d_in);
   AlignedBuffer<u8> residue_rows(const u8* rows, std::size_t count,
                                  const kernels::PackedWeights& w);
@@ -45,7 +63,7 @@ private:
   kernels::Modulus modulus_;
   std::vector<u8> seed_;
   ThreadTeam team_;
-  std::map<u32, model::QuantizedLinear> linears_;
+  std::map<u32, Held> held_;
   std::size_t weight_bytes_ = 0;
   std::mutex public_mutex_;
   std::map<std::size_t, std::unique_ptr<remo::PublicMatrix>> public_matrices_; ///< by d_in

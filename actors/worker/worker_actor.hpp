@@ -31,13 +31,36 @@ private:
   remo::MaskedTensor last_;
 };
 
-/// The worker of embedded mode: the same interface as a remote one, inside this process. Runs
-/// products for milliseconds at a time, so it is spawned detached.
-Worker::behavior_type worker_actor(Worker::pointer self, std::shared_ptr<ProductEngine> engine,
-                                   std::shared_ptr<WorkerLedger> ledger);
+/// Tells a WorkerActor that everything which had arrived is in its list.
+struct MultiplyWaiting {};
 
-/// Spawns worker_actor on a thread of its own.
+/// The worker: the embedded one, and the one inside talaria-worker. Rows of one matrix that arrived
+/// while it was busy, from any number of enclaves, are multiplied together in one reading of the
+/// weights. Runs products for milliseconds at a time, so it is spawned detached.
+class WorkerActor : public Worker::extend<caf::reacts_to<MultiplyWaiting>>::base {
+public:
+  WorkerActor(caf::actor_config& config, std::shared_ptr<ProductEngine> engine,
+              std::shared_ptr<WorkerLedger> ledger);
+  behavior_type make_behavior() override;
+  const char* name() const override { return "worker"; }
+
+private:
+  struct Waiting {
+    remo::MaskedTensor tensor;
+    caf::typed_response_promise<remo::WorkerProduct> promise;
+  };
+  void multiply_waiting();
+  void multiply(std::vector<Waiting> group);
+
+  std::shared_ptr<ProductEngine> engine_;
+  std::shared_ptr<WorkerLedger> ledger_;
+  std::vector<Waiting> waiting_; ///< in order of arrival
+};
+
+/// Spawns a WorkerActor on a thread of its own.
 Worker spawn_worker(caf::actor_system& system, std::shared_ptr<ProductEngine> engine,
                     std::shared_ptr<WorkerLedger> ledger);
 
 } // namespace talaria::worker
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::worker::MultiplyWaiting)

@@ -1,53 +1,69 @@
 #include "cli/worker/worker_main.hpp"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <algorithm>
-#include <charconv>
+#include <csignal>
 #include <cstdio>
 #include <cstring>
+#include <memory>
+#include <nlohmann/json.hpp>
 #include <string>
 
-#include "actors/worker/product_engine.hpp"
+#include "actors/worker/service.hpp"
+#include "cli/worker/end_watch.hpp"
+#include "cli/worker/worker_flags.hpp"
+#include "cli/worker/worker_share.hpp"
 #include "core/error.hpp"
 #include "core/random.hpp"
 #include "kernels/kernel_set.hpp"
 #include "model/weights/quantized.hpp"
-#include "remo/public/public_matrix.hpp"
 
 namespace talaria::cli {
 
 namespace {
 
-struct WorkerFlags {
-  std::string model;
-  std::string layers = "all";
-  std::string weights = "int8";
-  std::string parameters = "S48";
-  std::string isa;
-  std::size_t threads = 1;
+/// One JSON object per line on standard output, for whoever started this worker.
+void emit(const nlohmann::json& event) {
+  fmt::print("{}\n", event.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
+  std::fflush(stdout);
+}
+
+class JsonProgress final : public Progress {
+public:
+  void begin(const std::string& what, std::size_t total) override {
+    what_ = what;
+    total_ = total;
+    done_ = 0;
+    report();
+  }
+  void advance(std::size_t bytes) override {
+    done_ += bytes;
+    report();
+  }
+  void end() override {}
+
+private:
+  void report() const {
+    emit({{"event", "progress"}, {"what", what_}, {"done", done_}, {"total", total_}});
+  }
+  std::string what_;
+  std::size_t total_ = 0;
+  std::size_t done_ = 0;
 };
 
-struct LayerRange {
-  u32 first = 0;
-  u32 last = 0;
-};
+std::unique_ptr<Progress> progress_for(const std::string& kind) {
+  if (kind == "json") return std::make_unique<JsonProgress>();
+  if (kind == "none") return std::make_unique<SilentProgress>();
+  if (kind == "auto") return std::make_unique<TerminalProgress>();
+  throw Error(Errc::usage, fmt::format("--progress {}: use auto, none or json", kind));
+}
 
-/// "A-B", "A" or "all" within a model of `count` layers.
-LayerRange parse_layers(const std::string& text, u32 count) {
-  if (text == "all") return {0, count - 1};
-  LayerRange range;
-  const char* end = text.data() + text.size();
-  auto [at, error] = std::from_chars(text.data(), end, range.first);
-  range.last = range.first;
-  if (error == std::errc() && at != end && *at == '-')
-    std::tie(at, error) = std::make_tuple(std::from_chars(at + 1, end, range.last).ptr, error);
-  if (error != std::errc() || at != end || range.first > range.last || range.last >= count)
-    throw Error(Errc::usage,
-                fmt::format("--layers {}: the model has layers 0-{}; write A-B, A or all", text,
-                            count - 1));
-  return range;
+void log_line(const std::string& line) {
+  const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
+  fmt::print(stderr, "{:%Y-%m-%dT%H:%M:%S}Z {}\n", fmt::gmtime(now), line);
 }
 
 /// Multiplies one random row of residues by the matrix and compares with the reference kernels.
@@ -68,36 +84,89 @@ bool product_is_exact(worker::ProductEngine& engine, const model::QuantizedLinea
          std::memcmp(product.bytes->data(), expected.data(), expected.size()) == 0;
 }
 
-int check(const WorkerFlags& flags) {
-  if (flags.threads < 1 || flags.threads > 1024)
-    throw Error(Errc::usage, "--threads must be between 1 and 1024");
-  if (!flags.isa.empty()) kernels::set_active_kernels(kernels::select_kernels(flags.isa));
-  const auto& parameters = remo::lattice_parameters(flags.parameters);
-  const auto format = model::parse_weight_format(flags.weights);
-  const auto config = model::load_model_config(flags.model);
-  const model::TensorStore store(flags.model);
-  const LayerRange range = parse_layers(flags.layers, config.layers);
-  worker::ProductEngine engine(parameters, remo::release_seed(), flags.threads);
+/// Without --listen: the digests of what was loaded, and a proof that this machine multiplies
+/// right.
+int check(const WorkerShare& share, const remo::LatticeParameters& parameters) {
   auto rng = ChaChaRng::from_system();
   bool exact = true;
-  for (u32 i = 0; i < model::linear_count(config); ++i) {
-    const bool head = model::linear_kind(config, {i}) == model::LinearKind::lm_head;
-    const u32 layer = head ? config.layers - 1 : model::linear_layer(config, {i});
-    if (layer < range.first || layer > range.last) continue;
-    engine.add(model::load_linear(store, config, {i}, format));
-    const auto& linear = engine.linear(i);
-    const bool ok = product_is_exact(engine, linear, parameters.modulus(), rng);
+  for (const auto& held : share.identity.matrices) {
+    const auto& linear = share.engine->linear(held.matrix);
+    const bool ok = product_is_exact(*share.engine, linear, parameters.modulus(), rng);
     exact = exact && ok;
-    fmt::print("{:<22} {:>6} x {:<7} sha256 {}  product {}\n", model::linear_name(config, {i}),
-               linear.d_in, linear.columns.d_out(), to_hex(model::digest(linear)).substr(0, 16),
-               ok ? "exact" : "WRONG");
+    fmt::print("{:<22} {:>6} x {:<7} sha256 {}  product {}\n",
+               model::linear_name(share.config, {held.matrix}), linear.d_in, linear.columns.d_out(),
+               to_hex(*held.digest).substr(0, 16), ok ? "exact" : "WRONG");
   }
-  fmt::print("{} matrices, {} bytes of weights, kernels {}\n", engine.matrices(),
-             engine.weight_bytes(), kernels::active_kernels().name);
+  fmt::print("{} matrices, {} bytes of weights, kernels {}\n", share.engine->matrices(),
+             share.engine->weight_bytes(), kernels::active_kernels().name);
   if (!exact)
     throw Error(Errc::verification,
                 "a product differs from the reference kernels; do not use this machine");
   return 0;
+}
+
+std::string host_name() {
+  char name[256] = {};
+  gethostname(name, sizeof name - 1);
+  return name;
+}
+
+int serve(const WorkerFlags& flags, WorkerShare share, const transport::TlsContext& tls,
+          EndWatch& end) {
+  caf::actor_system_config config;
+  config.set("scheduler.policy", caf::atom("sharing"));
+  config.set("scheduler.max-threads", std::size_t{1}); // the products run on threads of their own
+  caf::actor_system system(config);
+  worker::ServiceOptions options;
+  options.listen = transport::parse_address(flags.listen);
+  options.server.enclave_name = flags.enclave_name;
+  options.matrix_name = [config = share.config](u32 id) {
+    return id < model::linear_count(config) ? model::linear_name(config, {id}) : "unknown";
+  };
+  options.log = log_line;
+  if (!flags.record.empty())
+    options.recorder = std::make_shared<worker::Recorder>(flags.record, log_line);
+  const std::size_t matrices = share.engine->matrices();
+  const std::size_t bytes = share.engine->weight_bytes();
+  options.identity = std::move(share.identity);
+  const std::string device = options.identity.device;
+  auto address = options.listen;
+  worker::WorkerService service(system, share.engine, std::make_shared<worker::WorkerLedger>(), tls,
+                                std::move(options));
+  address.port = service.port();
+  if (flags.progress == "json")
+    emit({{"event", "ready"},
+          {"address", transport::to_string(address)},
+          {"matrices", matrices},
+          {"bytes", bytes}});
+  log_line(fmt::format("{} listens on {}: {} matrices, {} bytes of weights, {}", flags.name,
+                       transport::to_string(address), matrices, bytes, device));
+  end.now_serving();
+  end.wait();
+  log_line(flags.name + " ends");
+  return 0;
+}
+
+int run(WorkerFlags& flags) {
+  std::signal(SIGPIPE, SIG_IGN);
+  EndWatch end(flags.exit_with_stdin);
+  if (flags.name.empty()) flags.name = host_name();
+  const auto progress = progress_for(flags.progress);
+  if (flags.listen.empty()) {
+    const auto& parameters = remo::lattice_parameters(flags.parameters);
+    return check(load_share(flags, *progress), parameters);
+  }
+  if (flags.cert.empty() || flags.key.empty() || flags.ca.empty())
+    throw Error(Errc::usage, "--listen needs --cert, --key and --ca: there is no plain TCP here; "
+                             "`talaria certs init DIR --hosts NAME` makes them");
+  const transport::TlsContext tls({flags.ca, flags.cert, flags.key}, transport::End::worker);
+  return serve(flags, load_share(flags, *progress), tls, end);
+}
+
+int fail(const WorkerFlags& flags, Errc code, const std::string& message) {
+  if (flags.progress == "json") emit({{"event", "error"}, {"message", message}});
+  fmt::print(stderr, "talaria-worker: {}\n", message);
+  return exit_status(code);
 }
 
 } // namespace
@@ -105,32 +174,23 @@ int check(const WorkerFlags& flags) {
 int worker_main(int argc, char** argv) {
   CLI::App app(
       "Talaria's untrusted side: holds linear weights and multiplies masked rows.\n"
-      "Loads its share of a model, prints the digest of each matrix, and checks its products "
-      "against the reference kernels.");
+      "With --listen it serves enclaves over mutual TLS 1.3. Without, it prints the digest "
+      "of each matrix and checks its products against the reference kernels.");
   app.set_version_flag("--version", "talaria-worker " TALARIA_VERSION);
   WorkerFlags flags;
-  app.add_option("--model", flags.model, "model folder")->required();
-  app.add_option("--layers", flags.layers,
-                 "A-B, A or all (default); the last layer brings the head");
-  app.add_option("--weights", flags.weights, "int8 (default) or int16");
-  app.add_option("--parameters", flags.parameters,
-                 "lattice parameters: S48 (default), S46, S40, S54");
-  app.add_option("--threads", flags.threads, "threads of a product");
-  app.add_option("--isa", flags.isa, "force a kernel row: avx512, avx2 or reference");
+  flags.add_to(app);
   try {
     app.parse(argc, argv);
-    return check(flags);
+    return run(flags);
   } catch (const CLI::Success& success) {
     return app.exit(success);
   } catch (const CLI::ParseError& error) {
     fmt::print(stderr, "talaria-worker: {} (see --help)\n", error.what());
     return exit_status(Errc::usage);
   } catch (const Error& error) {
-    fmt::print(stderr, "talaria-worker: {}\n", error.what());
-    return exit_status(error.code());
+    return fail(flags, error.code(), error.what());
   } catch (const std::exception& error) {
-    fmt::print(stderr, "talaria-worker: {}\n", error.what());
-    return exit_status(Errc::internal);
+    return fail(flags, Errc::internal, error.what());
   }
 }
 

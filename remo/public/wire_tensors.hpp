@@ -37,8 +37,8 @@ struct WorkerProduct {
   u32 rows = 0;
   u32 cols = 0; ///< columns of the matrix as the worker holds it (2 d_out for int16)
   SharedBytes bytes;
-  /// Who computed it, one node number per column shard, filled in by the enclave's dispatcher; never
-  /// travels. Empty from an embedded worker.
+  /// Who computed it, one node number per column shard, filled in by the enclave's dispatcher;
+  /// never travels. Empty from an embedded worker.
   std::vector<u32> answered_by;
 };
 

@@ -73,8 +73,8 @@ BOOST_AUTO_TEST_CASE(a_header_that_does_not_fit_its_bytes_is_refused) {
   bad = good;
   bad.bytes = nullptr;
   BOOST_CHECK_THROW(engine.multiply(bad), Error);
-  BOOST_CHECK_THROW(engine.hint_rows(0, remo::kDefaultParameters.dimension(), 1), Error);
-  BOOST_CHECK_THROW(engine.hint_rows(0, 1, 0xffffffff), Error);
+  BOOST_CHECK_THROW(engine.hint_rows({0, remo::kDefaultParameters.dimension(), 1}), Error);
+  BOOST_CHECK_THROW(engine.hint_rows({0, 1, 0xffffffff}), Error);
 }
 
 } // namespace talaria::worker

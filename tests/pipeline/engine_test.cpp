@@ -5,6 +5,7 @@
 #include <set>
 
 #include "tests/support/models.hpp"
+#include "tests/support/workers.hpp"
 
 namespace talaria::pipeline {
 
@@ -29,17 +30,16 @@ Request short_request(std::vector<u32> prompt, u32 max_tokens) {
 template <class Change>
 auto decorated(Change change) {
   return [change](caf::actor_system& system, worker::Worker honest) {
-    return system.spawn([honest,
-                         change](worker::Worker::pointer self) -> worker::Worker::behavior_type {
-      return {[=](const remo::MaskedTensor& tensor) {
-                auto promise = self->make_response_promise<remo::WorkerProduct>();
-                self->request(honest, caf::infinite, tensor)
-                    .then([=](remo::WorkerProduct& product) mutable { change(promise, product); },
-                          [=](caf::error& error) mutable { promise.deliver(std::move(error)); });
-                return promise;
-              },
-              [=](const worker::HintRequest& request) { return self->delegate(honest, request); }};
-    });
+    return system.spawn(
+        [honest, change](worker::Worker::pointer self) -> worker::Worker::behavior_type {
+          return tests::in_front_of(self, honest, [=](const remo::MaskedTensor& tensor) {
+            auto promise = self->make_response_promise<remo::WorkerProduct>();
+            self->request(honest, caf::infinite, tensor)
+                .then([=](remo::WorkerProduct& product) mutable { change(promise, product); },
+                      [=](caf::error& error) mutable { promise.deliver(std::move(error)); });
+            return promise;
+          });
+        });
   };
 }
 
@@ -105,15 +105,17 @@ BOOST_AUTO_TEST_CASE(a_wrong_hint_stops_the_load) {
   auto options = options_for("qwen2");
   options.decorate_worker = [](caf::actor_system& system, worker::Worker honest) {
     return system.spawn([honest](worker::Worker::pointer self) -> worker::Worker::behavior_type {
-      return {[=](const remo::MaskedTensor& tensor) { return self->delegate(honest, tensor); },
-              [=](const worker::HintRequest& request) {
-                auto promise = self->make_response_promise<remo::WorkerProduct>();
-                self->request(honest, caf::infinite, request)
-                    .then([=](remo::WorkerProduct& rows) mutable {
-                      promise.deliver(request.matrix == 2 ? with_flipped_bit(rows, 1000) : rows);
-                    });
-                return promise;
-              }};
+      return tests::in_front_of(
+          self, honest,
+          [=](const remo::MaskedTensor& tensor) { return self->delegate(honest, tensor); },
+          [=](const remo::HintRequest& request) {
+            auto promise = self->make_response_promise<remo::WorkerProduct>();
+            self->request(honest, caf::infinite, request)
+                .then([=](remo::WorkerProduct& rows) mutable {
+                  promise.deliver(request.matrix == 2 ? with_flipped_bit(rows, 1000) : rows);
+                });
+            return promise;
+          });
     });
   };
   SilentProgress progress;
@@ -127,12 +129,11 @@ BOOST_AUTO_TEST_CASE(a_worker_that_dies_is_an_error_and_not_a_hang) {
   auto options = options_for("qwen2");
   options.decorate_worker = [](caf::actor_system& system, worker::Worker honest) {
     return system.spawn([honest](worker::Worker::pointer self) -> worker::Worker::behavior_type {
-      return {[=](const remo::MaskedTensor&) {
-                auto unanswered = self->make_response_promise<remo::WorkerProduct>();
-                self->quit(caf::exit_reason::kill);
-                return unanswered;
-              },
-              [=](const worker::HintRequest& request) { return self->delegate(honest, request); }};
+      return tests::in_front_of(self, honest, [=](const remo::MaskedTensor&) {
+        auto unanswered = self->make_response_promise<remo::WorkerProduct>();
+        self->quit(caf::exit_reason::kill);
+        return unanswered;
+      });
     });
   };
   SilentProgress progress;
@@ -234,17 +235,16 @@ BOOST_AUTO_TEST_CASE(the_worker_is_never_shown_the_same_row_twice) {
   auto seen = std::make_shared<std::multiset<std::vector<u8>>>();
   auto options = options_for("qwen2");
   options.decorate_worker = [seen](caf::actor_system& system, worker::Worker honest) {
-    return system.spawn([seen,
-                         honest](worker::Worker::pointer self) -> worker::Worker::behavior_type {
-      return {[=](const remo::MaskedTensor& tensor) {
-                const std::size_t row_bytes = tensor.bytes->size() / tensor.rows;
-                for (u32 r = 0; r < tensor.rows; ++r)
-                  seen->emplace(tensor.bytes->data() + r * row_bytes,
-                                tensor.bytes->data() + (r + 1) * row_bytes);
-                return self->delegate(honest, tensor);
-              },
-              [=](const worker::HintRequest& request) { return self->delegate(honest, request); }};
-    });
+    return system.spawn(
+        [seen, honest](worker::Worker::pointer self) -> worker::Worker::behavior_type {
+          return tests::in_front_of(self, honest, [=](const remo::MaskedTensor& tensor) {
+            const std::size_t row_bytes = tensor.bytes->size() / tensor.rows;
+            for (u32 r = 0; r < tensor.rows; ++r)
+              seen->emplace(tensor.bytes->data() + r * row_bytes,
+                            tensor.bytes->data() + (r + 1) * row_bytes);
+            return self->delegate(honest, tensor);
+          });
+        });
   };
   SilentProgress progress;
   Engine engine(options, progress);

@@ -1,0 +1,71 @@
+#pragma once
+
+#include <caf/all.hpp>
+#include <functional>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "actors/cluster/link_actor.hpp"
+#include "actors/cluster/node.hpp"
+#include "actors/cluster/placement.hpp"
+#include "actors/worker_interface.hpp"
+
+namespace talaria::cluster {
+
+/// Answered once every shard of every matrix has a worker that is ready; with an error of
+/// Errc::no_worker or Errc::config that names workers and reasons when `limit` is over, or at once
+/// when a worker cannot work with this enclave at all and no other holds its layers.
+struct AwaitReady {
+  Milliseconds limit{0};
+};
+struct Ready {};
+/// The digest of columns [first_column, ...) of a matrix, for every worker that holds exactly them.
+struct Expected {
+  std::vector<transport::HeldMatrix> parts;
+};
+/// The hint of a matrix that this node sent failed its check.
+struct Discredit {
+  u32 matrix = 0;
+  u32 node = 0;
+};
+struct ClusterHealth {
+  std::vector<NodeHealth> nodes;
+  remo::MaskedTensor last_seen; ///< the last masked tensor that left the enclave
+};
+
+/// The whole cluster behind the one worker interface. Sends each product to the workers that hold
+/// its columns, puts shards together, and keeps the question until it is answered: a worker that is
+/// lost, late or wrong is replaced, with the same masked bytes.
+///
+///   MaskedTensor ──► dispatcher ──► link of each shard ──► product ──► joined ──► sender
+///                        ├── lost, late: the next holder; none ready: wait for one
+///                        ├── Dispute: somebody else; who was wrong is quarantined
+///                        └── given up: caf::error (Errc::no_worker, Errc::verification)
+///
+/// A WeightRequest may be answered with fewer panels than asked for: up to the end of the shard its
+/// first panel lies in.
+using Dispatcher =
+    worker::Worker::extend<caf::reacts_to<NodeEvent>, caf::reacts_to<Expected>,
+                           caf::reacts_to<Discredit>, caf::replies_to<AwaitReady>::with<Ready>,
+                           caf::replies_to<AskHealth>::with<ClusterHealth>>;
+
+struct DispatcherOptions {
+  std::vector<NodeSettings> nodes;
+  PlacementPlan plan; ///< by LinearId
+  FaultPolicy policy;
+  std::shared_ptr<const transport::TlsContext> tls;
+  std::function<void(const std::string&)> log; ///< one line each; called on any thread
+  /// Stands for a node (tests put a liar here); null: spawn_link.
+  std::function<Link(caf::actor_system&, u32 node, const NodeWatcher&)> link;
+};
+
+Dispatcher spawn_dispatcher(caf::actor_system& system, DispatcherOptions options);
+
+} // namespace talaria::cluster
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::AwaitReady)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::Ready)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::Expected)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::ClusterHealth)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::Discredit)

@@ -1,0 +1,328 @@
+#include "actors/cluster/link_actor.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "actors/errors.hpp"
+
+namespace talaria::cluster {
+
+const char* to_string(NodeHealth::State state) noexcept {
+  switch (state) {
+  case NodeHealth::State::connecting:
+    return "connecting";
+  case NodeHealth::State::ready:
+    return "ready";
+  case NodeHealth::State::quarantined:
+    return "quarantined";
+  }
+  return "connecting";
+}
+
+/// What the link's threads and timers tell the link. `attempt` numbers the connections: words about
+/// an earlier one are ignored.
+struct Connected {
+  u64 attempt = 0;
+  std::shared_ptr<transport::WorkerLink> link;
+};
+struct NotConnected {
+  u64 attempt = 0;
+  Errc code = Errc::no_worker;
+  std::string why;
+};
+struct Arrived {
+  u64 attempt = 0;
+  u64 id = 0;
+  std::shared_ptr<transport::Reply> reply;
+};
+struct Connect {
+  u64 attempt = 0;
+};
+
+} // namespace talaria::cluster
+
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::Connected)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::NotConnected)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::Arrived)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::Connect)
+
+namespace talaria::cluster {
+
+namespace {
+
+using remo::HintRequest;
+using remo::MaskedTensor;
+using remo::WeightPanels;
+using remo::WeightRequest;
+using remo::WorkerProduct;
+
+using LinkInside = Link::extend<caf::reacts_to<Connected>, caf::reacts_to<NotConnected>,
+                                caf::reacts_to<Arrived>, caf::reacts_to<Connect>>;
+
+class LinkActor final : public LinkInside::base {
+public:
+  LinkActor(caf::actor_config& config, u32 node, NodeSettings settings, FaultPolicy policy,
+            std::shared_ptr<const transport::TlsContext> tls, caf::actor_addr watcher)
+      : LinkInside::base(config), node_(node), settings_(std::move(settings)), policy_(policy),
+        tls_(std::move(tls)), watcher_(std::move(watcher)), pause_(policy.reconnect_first) {
+    health_.name = settings_.name;
+    health_.address = transport::to_string(settings_.address);
+  }
+
+  const char* name() const override { return "link"; }
+
+  behavior_type make_behavior() override {
+    connect();
+    return {[this](const MaskedTensor& tensor) { return ask<WorkerProduct>(tensor); },
+            [this](const HintRequest& request) { return ask<WorkerProduct>(request); },
+            [this](const WeightRequest& request) { return ask<WeightPanels>(request); },
+            [this](const SetAside& order) { set_aside(order); },
+            [this](const Expect& expect) { learn(expect); },
+            [this](const AskHealth&) { return health(); },
+            [this](const Connected& news) { connected(news); },
+            [this](const NotConnected& news) {
+              if (news.attempt == attempt_) lost(news.code, news.why);
+            },
+            [this](const Arrived& news) { arrived(news); },
+            [this](const Connect& order) {
+              if (order.attempt == attempt_) connect();
+            }};
+  }
+
+  void on_exit() override {
+    ++attempt_;
+    fail_all(Error(Errc::no_worker, describe() + " was let go"));
+    link_.reset();
+    if (connecting_.joinable()) connecting_.join();
+  }
+
+private:
+  /// An unanswered question. Exactly one of the promises is in use.
+  struct Open {
+    transport::Request request;
+    caf::typed_response_promise<WorkerProduct> product;
+    caf::typed_response_promise<WeightPanels> panels;
+  };
+
+  std::string describe() const {
+    return fmt::format("worker '{}' ({})", settings_.name, health_.address);
+  }
+
+  template <class Answer>
+  caf::typed_response_promise<Answer> ask(transport::Request request) {
+    auto promise = make_response_promise<Answer>();
+    if (!link_) {
+      promise.deliver(
+          to_caf(Error(Errc::no_worker, describe() + " is not connected: " + health_.trouble)));
+      return promise;
+    }
+    const u64 id = ++last_id_;
+    if (open_.size() >= policy_.in_flight || !link_->send(id, request)) {
+      promise.deliver(to_caf(Error(Errc::no_worker, describe() + " has too much to do")));
+      return promise;
+    }
+    Open open{std::move(request), {}, {}};
+    if constexpr (std::is_same_v<Answer, WorkerProduct>)
+      open.product = promise;
+    else
+      open.panels = promise;
+    open_.emplace(id, std::move(open));
+    return promise;
+  }
+
+  void connect() {
+    const u64 attempt = ++attempt_;
+    if (connecting_.joinable()) connecting_.join(); // it has said its last word, or soon will
+    transport::LinkOptions options;
+    options.heartbeat = policy_.heartbeat;
+    options.silence = policy_.silence;
+    connecting_ = std::thread([self = caf::actor_cast<caf::actor_addr>(this), attempt,
+                               settings = settings_, tls = tls_, options] {
+      const auto tell = [self](auto&& message) {
+        if (auto link = caf::actor_cast<caf::strong_actor_ptr>(self))
+          caf::anon_send(caf::actor_cast<caf::actor>(link), std::move(message));
+      };
+      transport::WorkerLink::Events events;
+      events.reply = [tell, attempt](u64 id, transport::Reply reply) {
+        tell(Arrived{attempt, id, std::make_shared<transport::Reply>(std::move(reply))});
+      };
+      events.lost = [tell, attempt](Error why) {
+        tell(NotConnected{attempt, why.code(), why.what()});
+      };
+      try {
+        tell(Connected{attempt, std::make_shared<transport::WorkerLink>(
+                                    *tls, settings.address, settings.tls_name, settings.wanted,
+                                    options, std::move(events))});
+      } catch (const Error& error) {
+        tell(NotConnected{attempt, error.code(), error.what()});
+      } catch (const std::exception& error) {
+        tell(NotConnected{attempt, Errc::no_worker, error.what()});
+      }
+    });
+  }
+
+  void connected(const Connected& news) {
+    if (news.attempt != attempt_) return;
+    // A digest may have become known while the connection was being made.
+    if (const auto difference = transport::first_difference(settings_.wanted, news.link->peer())) {
+      lost(Errc::config, *difference);
+      return;
+    }
+    link_ = news.link;
+    pause_ = policy_.reconnect_first;
+    health_.state = NodeHealth::State::ready;
+    health_.device = link_->peer().device;
+    health_.weight_bytes = link_->peer().weight_bytes;
+    tell_watcher({node_, true, {}, Errc::no_worker});
+  }
+
+  void learn(const Expect& expect) {
+    for (auto& part : settings_.wanted.matrices)
+      if (part.matrix == expect.part.matrix && part.first_column == expect.part.first_column &&
+          part.column_count == expect.part.column_count)
+        part.digest = expect.part.digest;
+    if (!link_) return;
+    if (const auto difference = transport::first_difference(settings_.wanted, link_->peer()))
+      lost(Errc::config, *difference);
+  }
+
+  void arrived(const Arrived& news) {
+    if (news.attempt != attempt_) return;
+    auto node = open_.extract(news.id);
+    if (node.empty()) return;
+    Open& open = node.mapped();
+    const auto refuse = [&open](const Error& error) {
+      if (std::holds_alternative<WeightRequest>(open.request))
+        open.panels.deliver(to_caf(error));
+      else
+        open.product.deliver(to_caf(error));
+    };
+    if (const auto* error = std::get_if<Error>(news.reply.get())) {
+      refuse(Error(error->code(), describe() + " says: " + error->what()));
+      return;
+    }
+    if (const auto wrong = wrong_answer(open.request, *news.reply)) {
+      refuse(Error(Errc::verification, describe() + " " + *wrong));
+      return;
+    }
+    if (auto* panels = std::get_if<WeightPanels>(news.reply.get())) {
+      open.panels.deliver(std::move(*panels));
+      return;
+    }
+    auto& product = std::get<WorkerProduct>(*news.reply);
+    if (std::holds_alternative<MaskedTensor>(open.request)) {
+      const auto& tensor = std::get<MaskedTensor>(open.request);
+      ++health_.products;
+      health_.rows += tensor.rows;
+      health_.bytes_up += tensor.bytes->size();
+      health_.bytes_down += product.bytes->size();
+    }
+    open.product.deliver(std::move(product));
+  }
+
+  /// What is wrong with an answer's header, given the question. Its values are checked elsewhere.
+  std::optional<std::string> wrong_answer(const transport::Request& request,
+                                          const transport::Reply& reply) const {
+    if (const auto* weights = std::get_if<WeightRequest>(&request)) {
+      const auto* panels = std::get_if<WeightPanels>(&reply);
+      if (panels == nullptr || panels->matrix != weights->matrix ||
+          panels->first != weights->first || panels->count != weights->count)
+        return "answered something else than the weights it was asked for";
+      return std::nullopt;
+    }
+    const auto* product = std::get_if<WorkerProduct>(&reply);
+    if (product == nullptr) return "answered something else than a product";
+    u32 matrix = 0;
+    u32 rows = 0;
+    auto kind = remo::ProductKind::residues;
+    if (const auto* tensor = std::get_if<MaskedTensor>(&request)) {
+      matrix = tensor->matrix;
+      rows = tensor->rows;
+      kind = tensor->kind;
+    } else {
+      const auto& hint = std::get<HintRequest>(request);
+      matrix = hint.matrix;
+      rows = hint.count;
+    }
+    if (product->matrix != matrix)
+      return fmt::format("answered for matrix {} when asked for {}", product->matrix, matrix);
+    if (product->kind != kind) return "answered in another format than it was asked for";
+    if (product->rows != rows) return fmt::format("returned {} rows of {}", product->rows, rows);
+    for (const auto& part : settings_.wanted.matrices)
+      if (part.matrix == matrix && part.column_count == product->cols) return std::nullopt;
+    return fmt::format("returned {} columns, which is not what it holds", product->cols);
+  }
+
+  void set_aside(const SetAside& order) {
+    if (health_.state == NodeHealth::State::quarantined) return;
+    ++attempt_;
+    health_.state = NodeHealth::State::quarantined;
+    drop(Errc::no_worker, order.why);
+    delayed_send(this, order.time, Connect{attempt_});
+  }
+
+  void lost(Errc code, const std::string& why) {
+    ++attempt_; // whatever else is said of this connection is late
+    // Whoever does not speak the protocol is somebody else; a worker that stops to is a liar.
+    if (code == Errc::verification && !link_) code = Errc::no_worker;
+    health_.state = NodeHealth::State::connecting;
+    ++health_.reconnects;
+    drop(code, why);
+    delayed_send(this, pause_, Connect{attempt_});
+    pause_ = std::min(pause_ * 2, policy_.reconnect_most);
+  }
+
+  void drop(Errc code, const std::string& why) {
+    health_.trouble = why;
+    link_.reset();
+    tell_watcher({node_, false, why, code}); // before the failures, so that nobody asks again here
+    fail_all(Error(Errc::no_worker, describe() + " is lost: " + why));
+  }
+
+  void fail_all(const Error& why) {
+    auto open = std::exchange(open_, {});
+    for (auto& [id, question] : open)
+      if (std::holds_alternative<WeightRequest>(question.request))
+        question.panels.deliver(to_caf(why));
+      else
+        question.product.deliver(to_caf(why));
+  }
+
+  void tell_watcher(NodeEvent event) {
+    if (auto watcher = caf::actor_cast<caf::strong_actor_ptr>(watcher_))
+      send(caf::actor_cast<NodeWatcher>(watcher), std::move(event));
+  }
+
+  NodeHealth health() const {
+    NodeHealth now = health_;
+    now.in_flight = static_cast<u32>(open_.size());
+    if (link_) now.round_trip_ms = link_->figures().round_trip_ms;
+    return now;
+  }
+
+  u32 node_;
+  NodeSettings settings_;
+  FaultPolicy policy_;
+  std::shared_ptr<const transport::TlsContext> tls_;
+  caf::actor_addr watcher_;
+  NodeHealth health_;
+  Milliseconds pause_;
+  u64 attempt_ = 0;
+  u64 last_id_ = 0;
+  std::shared_ptr<transport::WorkerLink> link_;
+  std::thread connecting_;
+  std::map<u64, Open> open_;
+};
+
+} // namespace
+
+Link spawn_link(caf::actor_system& system, u32 node, NodeSettings settings,
+                const FaultPolicy& policy, std::shared_ptr<const transport::TlsContext> tls,
+                const NodeWatcher& watcher) {
+  return system.spawn<LinkActor>(node, std::move(settings), policy, std::move(tls),
+                                 caf::actor_cast<caf::actor_addr>(watcher));
+}
+
+} // namespace talaria::cluster

@@ -1,0 +1,74 @@
+#include "cli/worker/worker_flags.hpp"
+
+#include <fmt/format.h>
+
+#include <charconv>
+
+#include "core/error.hpp"
+
+namespace talaria::cli {
+
+void WorkerFlags::add_to(CLI::App& app) {
+  app.add_option("--model", model, "model folder, or the worker folder of `talaria prepare`")
+      ->required();
+  app.add_option("--layers", layers, "A-B, A or all (default); the last layer brings the head");
+  app.add_option("--columns", columns,
+                 "i/n: only the i-th of n shares of the columns of each matrix (default 1/1)");
+  app.add_option("--weights", weights, "int8 (default) or int16");
+  app.add_option("--parameters", parameters, "lattice parameters: S48 (default), S46, S40, S54");
+  app.add_option("--device", device, "cpu (default)");
+  app.add_option("--threads", threads, "threads of a product (0, the default: all cores)");
+  app.add_option("--isa", isa, "force a kernel row: avx512, avx2 or reference");
+  app.add_option("--listen", listen, "HOST:PORT to serve on; without it: check products and end");
+  app.add_option("--cert", cert, "this worker's certificate (PEM)");
+  app.add_option("--key", key, "its private key (PEM)");
+  app.add_option("--ca", ca, "the CA that signed the enclave's certificate (PEM)");
+  app.add_option("--enclave-name", enclave_name,
+                 "name an enclave's certificate must carry (default talaria-enclave)");
+  app.add_option("--name", name, "name in logs (default: the host name)");
+  app.add_option("--record", record,
+                 "write everything received into this new folder, as .npy with a JSON line each");
+  app.add_option("--progress", progress,
+                 "auto (default): a bar on a terminal; none; json: events on standard output");
+  app.add_flag("--exit-with-stdin", exit_with_stdin,
+               "end when standard input closes, so that no worker outlives who started it");
+}
+
+namespace {
+
+/// Reads "A" or "A<separator>B"; false if it is neither.
+bool parse_pair(const std::string& text, char separator, u32& first, u32& second) {
+  const char* end = text.data() + text.size();
+  auto [at, error] = std::from_chars(text.data(), end, first);
+  if (error != std::errc()) return false;
+  second = first;
+  if (at == end) return true;
+  if (*at != separator) return false;
+  const auto rest = std::from_chars(at + 1, end, second);
+  return rest.ec == std::errc() && rest.ptr == end;
+}
+
+} // namespace
+
+LayerRange parse_layer_range(const std::string& text, u32 count) {
+  if (text == "all") return {0, count - 1};
+  LayerRange range;
+  if (!parse_pair(text, '-', range.first, range.last) || range.first > range.last ||
+      range.last >= count)
+    throw Error(Errc::usage,
+                fmt::format("--layers {}: the model has layers 0-{}; write A-B, A or all", text,
+                            count - 1));
+  return range;
+}
+
+model::ColumnShare parse_column_share(const std::string& text) {
+  u32 index = 0;
+  u32 count = 0;
+  const bool has_slash = text.find('/') != std::string::npos;
+  if (!has_slash || !parse_pair(text, '/', index, count) || index == 0 || index > count)
+    throw Error(Errc::usage,
+                fmt::format("--columns {}: write i/n with i from 1 to n, such as 1/2", text));
+  return {index - 1, count};
+}
+
+} // namespace talaria::cli

@@ -1,0 +1,40 @@
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <string>
+
+#include "model/weights/column_shard.hpp"
+
+namespace talaria::cli {
+
+/// The flags of talaria-worker, as given.
+struct WorkerFlags {
+  std::string model;
+  std::string layers = "all";
+  std::string columns = "1/1";
+  std::string weights; ///< empty: int8, or what the prepared folder holds
+  std::string parameters = "S48";
+  std::string device = "cpu";
+  std::string isa;
+  std::size_t threads = 0; ///< 0: all cores
+  std::string name;
+  std::string listen; ///< empty: prove the products and end
+  std::string cert, key, ca;
+  std::string enclave_name = "talaria-enclave";
+  std::string record;
+  std::string progress = "auto"; ///< auto, none or json
+  bool exit_with_stdin = false;
+
+  void add_to(CLI::App& app);
+};
+
+struct LayerRange {
+  u32 first = 0;
+  u32 last = 0;
+};
+/// "A-B", "A" or "all" within a model of `count` layers. @throws Error{usage}
+LayerRange parse_layer_range(const std::string& text, u32 count);
+/// "i/n" with 1 <= i <= n. @throws Error{usage}
+model::ColumnShare parse_column_share(const std::string& text);
+
+} // namespace talaria::cli

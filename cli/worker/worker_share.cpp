@@ -1,0 +1,123 @@
+#include "cli/worker/worker_share.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <functional>
+#include <optional>
+#include <thread>
+
+#include "core/error.hpp"
+#include "kernels/kernel_set.hpp"
+#include "model/weights/prepared.hpp"
+#include "model/weights/quantized.hpp"
+#include "remo/public/public_matrix.hpp"
+
+namespace talaria::cli {
+
+namespace {
+
+/// A model folder of either kind, seen as matrices.
+struct Source {
+  model::ModelConfig config;
+  model::WeightFormat format = model::WeightFormat::int8;
+  std::function<model::QuantizedLinear(model::LinearId)> load;
+};
+
+Source open_source(const WorkerFlags& flags) {
+  Source source;
+  if (model::folder_kind(flags.model) == model::FolderKind::hugging_face) {
+    source.config = model::load_model_config(flags.model);
+    source.format = model::parse_weight_format(flags.weights.empty() ? "int8" : flags.weights);
+    auto store = std::make_shared<const model::TensorStore>(flags.model);
+    source.load = [store, config = source.config, format = source.format](model::LinearId id) {
+      return model::load_linear(*store, config, id, format);
+    };
+    return source;
+  }
+  auto prepared = std::make_shared<const model::PreparedWorker>(model::worker_folder(flags.model));
+  source.config = prepared->config();
+  source.format = prepared->format();
+  if (!flags.weights.empty() && model::parse_weight_format(flags.weights) != source.format)
+    throw Error(Errc::usage, fmt::format("--weights {}: {} was prepared as {}", flags.weights,
+                                         flags.model, model::to_string(source.format)));
+  source.load = [prepared](model::LinearId id) { return prepared->load(id); };
+  return source;
+}
+
+std::vector<model::LinearId> matrices_of(const model::ModelConfig& config, LayerRange range) {
+  std::vector<model::LinearId> ids;
+  for (u32 i = 0; i < model::linear_count(config); ++i) {
+    const bool head = model::linear_kind(config, {i}) == model::LinearKind::lm_head;
+    const u32 layer = head ? config.layers - 1 : model::linear_layer(config, {i});
+    if (range.first <= layer && layer <= range.last) ids.push_back({i});
+  }
+  return ids;
+}
+
+std::size_t bytes_of(const model::ModelConfig& config, model::LinearId id) {
+  const auto kind = model::linear_kind(config, id);
+  return model::linear_inputs(config, kind) * model::linear_outputs(config, kind);
+}
+
+/// Gives the engine the matrix, or its share of columns, and says what enclaves are to be told of
+/// it: nothing if the share is empty, as that of a narrow matrix may be.
+std::optional<transport::HeldMatrix> hand_over(worker::ProductEngine& engine,
+                                               model::QuantizedLinear whole,
+                                               model::ColumnShare share) {
+  const u64 columns = whole.columns.d_out();
+  const auto range = model::column_range(columns, share);
+  if (range.count == 0) return std::nullopt;
+  transport::HeldMatrix held{whole.id.value, whole.d_in, columns, range.first, range.count,
+                             model::digest_of_part(whole, range)};
+  if (range.count == columns)
+    engine.add(std::move(whole));
+  else
+    engine.add(model::take_columns(whole, range), range.first);
+  return held;
+}
+
+} // namespace
+
+WorkerShare load_share(const WorkerFlags& flags, Progress& progress) {
+  if (flags.threads > 1024) throw Error(Errc::usage, "--threads must be between 0 and 1024");
+  if (flags.device != "cpu")
+    throw Error(Errc::usage,
+                fmt::format("--device {}: this build computes on cpu only", flags.device));
+  if (!flags.isa.empty()) kernels::set_active_kernels(kernels::select_kernels(flags.isa));
+  const auto& parameters = remo::lattice_parameters(flags.parameters);
+  const Source source = open_source(flags);
+  const model::ColumnShare columns = parse_column_share(flags.columns);
+  const auto ids =
+      matrices_of(source.config, parse_layer_range(flags.layers, source.config.layers));
+  const std::size_t threads =
+      flags.threads != 0 ? flags.threads : std::max(1U, std::thread::hardware_concurrency());
+
+  WorkerShare share;
+  share.config = source.config;
+  share.engine = std::make_shared<worker::ProductEngine>(parameters, remo::release_seed(), threads);
+  std::size_t total = 0;
+  for (const auto id : ids) total += bytes_of(source.config, id);
+  progress.begin("weights", total);
+  for (const auto id : ids) {
+    if (const auto held = hand_over(*share.engine, source.load(id), columns))
+      share.identity.matrices.push_back(*held);
+    progress.advance(bytes_of(source.config, id));
+  }
+  progress.end();
+
+  share.identity.name = flags.name;
+  share.identity.software = "talaria-worker " TALARIA_VERSION;
+  share.identity.parameters = parameters.name;
+  share.identity.modulus = parameters.q;
+  share.identity.dimension = parameters.dimension();
+  share.identity.weights = model::to_string(source.format);
+  share.identity.public_seed = sha256(remo::release_seed());
+  share.identity.layers = source.config.layers;
+  share.identity.device =
+      fmt::format("cpu {}, {} threads", kernels::active_kernels().name, threads);
+  share.identity.weight_bytes = share.engine->weight_bytes();
+  return share;
+}
+
+} // namespace talaria::cli

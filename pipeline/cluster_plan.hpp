@@ -1,0 +1,48 @@
+#pragma once
+
+#include <functional>
+#include <string>
+#include <vector>
+
+#include "actors/cluster/node.hpp"
+#include "actors/cluster/placement.hpp"
+#include "model/weights/column_shard.hpp"
+#include "model/weights/quantized.hpp"
+#include "remo/public/parameters.hpp"
+#include "transport/tls.hpp"
+
+namespace talaria::pipeline {
+
+/// One remote worker as the configuration has it.
+struct ClusterNode {
+  std::string name;
+  transport::Address address;
+  std::string tls_name; ///< the name in its certificate
+  bool all_layers = false;
+  u32 first_layer = 0; ///< inclusive range otherwise; the last layer brings the head
+  u32 last_layer = 0;
+  model::ColumnShare share; ///< of the columns of each of its matrices
+  bool replica = false;     ///< asked only when no primary can be
+};
+
+/// Everything an enclave needs to know to use workers on other machines.
+struct ClusterOptions {
+  std::vector<ClusterNode> nodes;
+  transport::TlsFiles tls;
+  cluster::FaultPolicy policy;
+  cluster::Milliseconds ready{30000};          ///< how long to wait for the workers at the start
+  std::function<void(const std::string&)> log; ///< lines about workers; called on any thread
+};
+
+/// The resolved plan: where each matrix is computed, and what each node must hold.
+struct ClusterPlan {
+  cluster::PlacementPlan placement; ///< by LinearId
+  std::vector<cluster::NodeSettings> nodes;
+};
+
+/// @throws Error{config} naming the matrix if some of its columns have no worker, or the node if
+/// its layers or share do not exist in this model.
+ClusterPlan plan_cluster(const ClusterOptions& options, const model::ModelConfig& config,
+                         model::WeightFormat format, const remo::LatticeParameters& parameters);
+
+} // namespace talaria::pipeline

@@ -1,0 +1,305 @@
+// Workers behind TLS change no bit, whatever the topology; workers that lie are named and replaced.
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+#include <cstring>
+#include <mutex>
+#include <set>
+#include <sstream>
+
+#include "tests/support/collect.hpp"
+#include "tests/support/loopback_worker.hpp"
+#include "tests/support/models.hpp"
+
+namespace talaria {
+
+using tests::LoopbackShare;
+using tests::LoopbackWorker;
+
+namespace {
+
+/// Lines that the dispatcher logged.
+class Lines {
+public:
+  std::function<void(const std::string&)> sink() {
+    return [this](const std::string& line) {
+      const std::lock_guard lock(mutex_);
+      text_ += line + "\n";
+    };
+  }
+  std::string text() const {
+    const std::lock_guard lock(mutex_);
+    return text_;
+  }
+  bool mention(const std::string& what) const { return text().find(what) != std::string::npos; }
+  /// Names of the workers in lines of the form "worker 'NAME' (...) is quarantined: ...".
+  std::set<std::string> quarantined() const {
+    std::set<std::string> names;
+    std::istringstream lines(text());
+    for (std::string line; std::getline(lines, line);) {
+      const auto name = line.find('\'');
+      if (line.find(" is quarantined") != std::string::npos)
+        names.insert(line.substr(name + 1, line.find('\'', name + 1) - name - 1));
+    }
+    return names;
+  }
+
+private:
+  mutable std::mutex mutex_;
+  std::string text_;
+};
+
+struct Member {
+  LoopbackShare share;
+  bool replica = false;
+  tests::Lie lie = nullptr;
+};
+
+/// Workers and the options of an engine that uses them.
+class Cluster {
+public:
+  Cluster(const std::string& model, const std::vector<Member>& members,
+          const std::string& weights = "int8", const std::string& worker_model = {}) {
+    options_.model_dir = model;
+    options_.weights = model::parse_weight_format(weights);
+    options_.threads = 2;
+    auto& cluster = options_.cluster.emplace();
+    cluster.tls = certificates_.enclave();
+    cluster.log = lines_.sink();
+    cluster.policy.request_deadline = cluster::Milliseconds(20000);
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      LoopbackShare share = members[i].share;
+      share.model = worker_model.empty() ? model : worker_model;
+      share.weights = weights;
+      workers_.push_back(std::make_unique<LoopbackWorker>(certificates_, share, members[i].lie));
+      cluster.nodes.push_back(tests::node_at("node-" + std::to_string(i), workers_.back()->port(),
+                                             share, members[i].replica));
+    }
+  }
+  pipeline::EngineOptions& options() { return options_; }
+  const Lines& lines() const { return lines_; }
+
+private:
+  tests::LoopbackCertificates certificates_;
+  Lines lines_;
+  std::vector<std::unique_ptr<LoopbackWorker>> workers_;
+  pipeline::EngineOptions options_;
+};
+
+std::vector<pipeline::Request> requests() {
+  std::vector<pipeline::Request> all;
+  for (u32 variant = 0; variant < 3; ++variant) {
+    pipeline::Request logits;
+    auto rng = seeded_rng(31, variant);
+    logits.prompt.resize(5 + 20 * variant);
+    for (auto& token : logits.prompt) token = static_cast<u32>(rng.below(4096));
+    logits.logits = pipeline::LogitsWanted::all;
+    pipeline::Request text;
+    text.prompt = logits.prompt;
+    text.max_tokens = 10;
+    text.ignore_eos = true;
+    text.sampling.temperature = 0.8F;
+    text.sampling.seed = 11;
+    all.push_back(std::move(logits));
+    all.push_back(std::move(text));
+  }
+  return all;
+}
+
+std::vector<tests::Collected> answers(const pipeline::EngineOptions& options) {
+  SilentProgress progress;
+  pipeline::Engine engine(options, progress);
+  return tests::run_together(engine, requests());
+}
+
+std::vector<tests::Collected> embedded_answers(const std::string& model,
+                                               const std::string& weights = "int8") {
+  pipeline::EngineOptions options;
+  options.model_dir = model;
+  options.weights = model::parse_weight_format(weights);
+  options.threads = 2;
+  return answers(options);
+}
+
+void check_same(const std::vector<tests::Collected>& a, const std::vector<tests::Collected>& b) {
+  BOOST_TEST_REQUIRE(a.size() == b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    BOOST_TEST(a[i].completion.tokens == b[i].completion.tokens, boost::test_tools::per_element());
+    BOOST_TEST_REQUIRE(a[i].logits.size() == b[i].logits.size());
+    for (std::size_t row = 0; row < a[i].logits.size(); ++row)
+      BOOST_TEST_REQUIRE(std::memcmp(a[i].logits[row].data(), b[i].logits[row].data(),
+                                     a[i].logits[row].size() * sizeof(float)) == 0);
+  }
+}
+
+LoopbackShare layers(const std::string& range, const std::string& columns = "1/1") {
+  return {{}, "int8", range, columns};
+}
+
+remo::SharedBytes changed(const remo::SharedBytes& bytes,
+                          const std::function<void(AlignedBuffer<u8>&)>& change) {
+  AlignedBuffer<u8> copy(bytes->size());
+  std::copy(bytes->begin(), bytes->end(), copy.begin());
+  change(copy);
+  return std::make_shared<const AlignedBuffer<u8>>(std::move(copy));
+}
+
+/// Lies about products only, so that the load succeeds.
+tests::Lie about_products(std::function<void(remo::WorkerProduct&)> change) {
+  return [change](const transport::Request& request, transport::Reply reply) {
+    if (std::holds_alternative<remo::MaskedTensor>(request))
+      change(std::get<remo::WorkerProduct>(reply));
+    return reply;
+  };
+}
+
+} // namespace
+
+BOOST_DATA_TEST_CASE(topologies_change_no_bit, boost::unit_test::data::make(tests::kModels),
+                     model) {
+  const std::string folder = tests::model_folder(model);
+  const auto expected = embedded_answers(folder);
+  const u32 last = model::load_model_config(folder).layers - 1;
+  BOOST_TEST_REQUIRE(last >= 1U);
+  const std::string front = "0-" + std::to_string((last - 1) / 2);
+  const std::string back = std::to_string((last - 1) / 2 + 1) + "-" + std::to_string(last);
+  const std::vector<std::vector<Member>> topologies{
+      {{layers("all")}},
+      {{layers(front)}, {layers(back)}},
+      {{layers(front)}, {layers(back)}, {layers("all"), true}},
+      {{layers("all", "1/2")}, {layers("all", "2/2")}},
+      {{layers(front, "1/2")}, {layers(front, "2/2")}, {layers(back)}, {layers("all"), true}}};
+  for (const auto& members : topologies) BOOST_TEST_CONTEXT(members.size() << " workers") {
+      Cluster cluster(folder, members);
+      check_same(expected, answers(cluster.options()));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(sharded_int16_and_other_schemes_change_no_bit) {
+  const std::string folder = tests::model_folder("qwen2");
+  {
+    Cluster cluster(folder, {{layers("all", "1/2")}, {layers("all", "2/2")}}, "int16");
+    check_same(embedded_answers(folder, "int16"), answers(cluster.options()));
+  }
+  Cluster cluster(folder, {{layers("all", "1/2")}, {layers("all", "2/2")}});
+  cluster.options().scheme.reply = remo::ReplyFormat::switched;
+  const auto expected = embedded_answers(folder);
+  check_same(expected, answers(cluster.options()));
+  cluster.options().scheme.kind = remo::SchemeKind::clear;
+  check_same(expected, answers(cluster.options()));
+}
+
+BOOST_AUTO_TEST_CASE(every_kind_of_liar_is_named_and_replaced) {
+  const std::string folder = tests::model_folder("qwen3");
+  const auto expected = embedded_answers(folder);
+  const auto earlier = std::make_shared<std::map<u32, remo::WorkerProduct>>();
+  const std::map<std::string, std::function<void(remo::WorkerProduct&)>> liars{
+      {"flips a bit",
+       [](auto& product) {
+         product.bytes = changed(product.bytes, [](auto& bytes) { bytes[bytes.size() / 2] ^= 1; });
+       }},
+      {"swaps rows",
+       [](auto& product) {
+         if (product.rows < 2) return;
+         const std::size_t row = product.bytes->size() / product.rows;
+         product.bytes = changed(product.bytes, [row](auto& bytes) {
+           std::swap_ranges(bytes.begin(), bytes.begin() + row, bytes.begin() + row);
+         });
+       }},
+      {"answers for another layer", [](auto& product) { product.matrix += 4; }},
+      {"repeats an old answer",
+       [earlier](auto& product) {
+         const auto old = earlier->find(product.matrix * 1000 + product.rows);
+         if (old != earlier->end())
+           product = old->second;
+         else
+           earlier->emplace(product.matrix * 1000 + product.rows, product);
+       }},
+      {"returns too few rows",
+       [](auto& product) {
+         if (product.rows < 2) return;
+         const std::size_t row = product.bytes->size() / product.rows;
+         --product.rows;
+         AlignedBuffer<u8> fewer(product.bytes->size() - row);
+         std::copy_n(product.bytes->begin(), fewer.size(), fewer.begin());
+         product.bytes = std::make_shared<const AlignedBuffer<u8>>(std::move(fewer));
+       }},
+  };
+  for (const auto& [name, lie] : liars) BOOST_TEST_CONTEXT("a worker that " << name) {
+      Cluster cluster(folder, {{layers("all"), false, about_products(lie)}, {layers("all"), true}});
+      check_same(expected, answers(cluster.options()));
+      BOOST_CHECK(cluster.lines().quarantined() == std::set<std::string>{"node-0"});
+    }
+}
+
+BOOST_AUTO_TEST_CASE(among_column_shards_only_the_liar_is_quarantined) {
+  const std::string folder = tests::model_folder("llama3");
+  const auto flip = about_products([](remo::WorkerProduct& product) {
+    product.bytes = changed(product.bytes, [](auto& bytes) { bytes[7] ^= 2; });
+  });
+  Cluster cluster(
+      folder, {{layers("all", "1/2")}, {layers("all", "2/2"), false, flip}, {layers("all"), true}});
+  check_same(embedded_answers(folder), answers(cluster.options()));
+  BOOST_CHECK(cluster.lines().quarantined() == std::set<std::string>{"node-1"});
+}
+
+BOOST_AUTO_TEST_CASE(a_wrong_hint_is_fetched_from_the_replica) {
+  const std::string folder = tests::model_folder("qwen2");
+  const tests::Lie lie = [](const transport::Request& request, transport::Reply reply) {
+    const auto* hint = std::get_if<remo::HintRequest>(&request);
+    if (hint != nullptr && hint->matrix == 2) {
+      auto& product = std::get<remo::WorkerProduct>(reply);
+      product.bytes = changed(product.bytes, [](auto& bytes) { bytes[1000] ^= 1; });
+    }
+    return reply;
+  };
+  Cluster cluster(folder, {{layers("all"), false, lie}, {layers("all"), true}});
+  check_same(embedded_answers(folder), answers(cluster.options()));
+  BOOST_CHECK(cluster.lines().quarantined() == std::set<std::string>{"node-0"});
+  BOOST_TEST(cluster.lines().mention("layers.0.gate_up"), cluster.lines().text());
+}
+
+BOOST_AUTO_TEST_CASE(a_liar_without_a_replica_ends_the_request_with_its_name_and_layer) {
+  const std::string folder = tests::model_folder("qwen2");
+  const auto flip = about_products([](remo::WorkerProduct& product) {
+    product.bytes = changed(product.bytes, [](auto& bytes) { bytes[7] ^= 2; });
+  });
+  Cluster cluster(folder, {{layers("all"), false, flip}});
+  BOOST_CHECK_EXCEPTION(answers(cluster.options()), Error, [](const Error& error) {
+    BOOST_TEST_MESSAGE(error.what());
+    return error.code() == Errc::verification &&
+           std::string(error.what()).find("layers.0.qkv") != std::string::npos &&
+           std::string(error.what()).find("worker 'node-0'") != std::string::npos;
+  });
+}
+
+BOOST_AUTO_TEST_CASE(workers_with_other_weights_are_refused_by_name) {
+  const std::string folder = tests::model_folder("qwen2");
+  {
+    Cluster cluster(folder, {{layers("all")}}, "int8", tests::model_folder("qwen3"));
+    BOOST_CHECK_EXCEPTION(answers(cluster.options()), Error, [](const Error& error) {
+      BOOST_TEST_MESSAGE(error.what());
+      return error.code() == Errc::config &&
+             std::string(error.what()).find("node-0") != std::string::npos;
+    });
+  }
+  Cluster cluster(folder, {{layers("all")}});
+  cluster.options().scheme.parameters = &remo::lattice_parameters("S46");
+  BOOST_CHECK_EXCEPTION(answers(cluster.options()), Error, [](const Error& error) {
+    return error.code() == Errc::config &&
+           std::string(error.what()).find("parameters") != std::string::npos;
+  });
+}
+
+BOOST_AUTO_TEST_CASE(a_cluster_nobody_answers_in_is_an_error_that_names_workers) {
+  const std::string folder = tests::model_folder("qwen2");
+  Cluster cluster(folder, {{layers("all")}});
+  cluster.options().cluster->nodes[0].address.port = 1;
+  cluster.options().cluster->ready = cluster::Milliseconds(700);
+  BOOST_CHECK_EXCEPTION(answers(cluster.options()), Error, [](const Error& error) {
+    BOOST_TEST_MESSAGE(error.what());
+    return error.code() == Errc::no_worker &&
+           std::string(error.what()).find("node-0") != std::string::npos;
+  });
+}
+
+} // namespace talaria
