@@ -24,8 +24,7 @@ constexpr u32 kColumns = 1024;
 struct Folder {
   std::filesystem::path path;
   Folder() {
-    std::string name =
-        (std::filesystem::temp_directory_path() / "talaria-bench-XXXXXX").string();
+    std::string name = (std::filesystem::temp_directory_path() / "talaria-bench-XXXXXX").string();
     if (::mkdtemp(name.data()) == nullptr) throw Error(Errc::io, "cannot make a temporary folder");
     path = name;
     create_certificates(path, {"127.0.0.1"});

@@ -59,7 +59,7 @@ public:
     status_.file = std::filesystem::absolute(config.file);
     status_.state = "starting";
     status_.serve = config.serve_listen.value_or("");
-    status_.logs = config.launch.logs;
+    status_.logs = std::filesystem::absolute(config.launch.logs);
   }
   void set_state(const std::string& state) {
     std::lock_guard lock(mutex_);
@@ -144,8 +144,10 @@ int run_cluster(const Run& run) {
   const config::PipelineConfig& config = run.config;
   launch::Supervisor supervisor(config, {launch::startable_nodes(config), run.view});
   StatusBoard board(config, supervisor);
+  std::once_flag once; // a second signal would end the process without waiting for its nodes
   const launch::ControlServer control(
-      config.file, {[&board] { return board.json(); }, [] { ::kill(::getpid(), SIGTERM); }});
+      config.file, {[&board] { return board.json(); },
+                    [&once] { std::call_once(once, [] { ::kill(::getpid(), SIGTERM); }); }});
   StopRequest stop;
   const InterruptAction on_interrupt(run.interrupts, [&] {
     stop.request();

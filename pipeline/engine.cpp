@@ -256,7 +256,7 @@ std::size_t Engine::hint_bytes() const {
   return impl_->hint_bytes;
 }
 
-void Engine::submit(Request request, std::shared_ptr<RequestSink> sink) {
+enclave::SequenceId Engine::submit(Request request, std::shared_ptr<RequestSink> sink) {
   const model::ModelConfig& model = config();
   const std::size_t length = request.prompt.size();
   if (length == 0) throw Error(Errc::usage, "the prompt is empty; give at least one token");
@@ -276,10 +276,18 @@ void Engine::submit(Request request, std::shared_ptr<RequestSink> sink) {
   request.sampling.validate();
   request.max_tokens = std::min(request.max_tokens, static_cast<u32>(model.max_position - length));
   Submit submit;
-  submit.sequence = ++impl_->last_sequence;
+  const enclave::SequenceId sequence = ++impl_->last_sequence;
+  submit.sequence = sequence;
   submit.request = std::make_shared<const Request>(std::move(request));
   submit.sink = std::move(sink);
   caf::anon_send(impl_->scheduler, std::move(submit));
+  return sequence;
+}
+
+void Engine::cancel(enclave::SequenceId sequence) {
+  Cancel cancel;
+  cancel.sequence = sequence;
+  caf::anon_send(impl_->scheduler, std::move(cancel));
 }
 
 void Engine::cancel_all() {

@@ -74,8 +74,10 @@ public:
 
   /// @throws Error{usage} for an empty prompt, an id outside the vocabulary, or a prompt longer
   /// than the context. max_tokens is cut to what the context holds. The sink is told everything
-  /// else.
-  void submit(Request request, std::shared_ptr<RequestSink> sink);
+  /// else, possibly before this returns. Returns the request's name for cancel().
+  enclave::SequenceId submit(Request request, std::shared_ptr<RequestSink> sink);
+  /// Ends one request; its sink hears FinishReason::cancelled. Nothing happens if it is over.
+  void cancel(enclave::SequenceId sequence);
   /// Ends every request; each sink hears FinishReason::cancelled.
   void cancel_all();
 

@@ -97,6 +97,11 @@ public:
     dispatch();
   }
 
+  void cancel(SequenceId id) {
+    finish(id, FinishReason::cancelled, std::nullopt);
+    dispatch();
+  }
+
   void cancel_all() {
     while (!active_.empty()) finish(active_.begin()->first, FinishReason::cancelled, std::nullopt);
   }
@@ -202,6 +207,7 @@ Scheduler::behavior_type scheduler(Scheduler::pointer self, SchedulerOptions opt
   auto desk = std::make_shared<Desk>(self, std::move(options));
   return {[desk](const Wiring& wiring) { desk->wire(wiring); },
           [desk](const Submit& submit) { desk->submit(submit); },
+          [desk](const Cancel& cancel) { desk->cancel(cancel.sequence); },
           [desk](const CancelAll&) { desk->cancel_all(); },
           [desk](const enclave::Sampled& sampled) { desk->sampled(sampled); },
           [desk](const enclave::Failure& failure) { desk->failed(failure); }};

@@ -21,12 +21,17 @@ struct Submit : enclave::StaysInEnclave {
   std::shared_ptr<const Request> request;
   std::shared_ptr<RequestSink> sink;
 };
+/// Ends one request, if it has not ended, with FinishReason::cancelled.
+struct Cancel : enclave::StaysInEnclave {
+  enclave::SequenceId sequence = 0;
+};
 /// Ends every request that runs or waits, with FinishReason::cancelled.
 struct CancelAll : enclave::StaysInEnclave {};
 
 using Scheduler =
-    caf::typed_actor<caf::reacts_to<Wiring>, caf::reacts_to<Submit>, caf::reacts_to<CancelAll>,
-                     caf::reacts_to<enclave::Sampled>, caf::reacts_to<enclave::Failure>>;
+    caf::typed_actor<caf::reacts_to<Wiring>, caf::reacts_to<Submit>, caf::reacts_to<Cancel>,
+                     caf::reacts_to<CancelAll>, caf::reacts_to<enclave::Sampled>,
+                     caf::reacts_to<enclave::Failure>>;
 
 /// What the scheduler knows of the model.
 struct SchedulerOptions {

@@ -72,8 +72,9 @@ bool have_pair(const fs::path& dir, const std::string& name) {
 Credential read_authority(const fs::path& dir) {
   Credential authority = Credential::read(dir / "ca.pem", dir / "ca.key");
   if (!authority.is_living_authority())
-    throw Error(Errc::config, fmt::format("{}: it has expired or is no authority; use another folder",
-                                          (dir / "ca.pem").string()));
+    throw Error(Errc::config,
+                fmt::format("{}: it has expired or is no authority; use another folder",
+                            (dir / "ca.pem").string()));
   return authority;
 }
 
@@ -135,10 +136,10 @@ private:
 };
 
 Credential make_authority(FileSet& files, Clock::time_point now) {
-  Credential authority = Credential::create({"Talaria certificate authority",
-                                             CertificateUse::authority, now - kClockSkew,
-                                             now + Days(kMostDays)},
-                                            nullptr);
+  Credential authority =
+      Credential::create({"Talaria certificate authority", CertificateUse::authority,
+                          now - kClockSkew, now + Days(kMostDays)},
+                         nullptr);
   files.add("ca", authority);
   return authority;
 }
@@ -152,9 +153,10 @@ std::vector<fs::path> create_certificates(const fs::path& dir,
   const bool have_authority = have_pair(dir, "ca");
   const bool have_enclave = have_pair(dir, "enclave");
   if (have_enclave && !certificate_names(dir / "enclave.pem", options.enclave_name))
-    throw Error(Errc::config, fmt::format("{} is not for the name {}; remove it and its key to have "
-                                          "it made again",
-                                          (dir / "enclave.pem").string(), options.enclave_name));
+    throw Error(Errc::config,
+                fmt::format("{} is not for the name {}; remove it and its key to have "
+                            "it made again",
+                            (dir / "enclave.pem").string(), options.enclave_name));
   std::set<std::string> missing; // each host once
   for (const std::string& host : hosts)
     if (!have_pair(dir, host)) missing.insert(host);

@@ -7,7 +7,7 @@
 namespace talaria::transport {
 
 struct CertificateOptions {
-  int days = 825;                              ///< validity, 1 to 3650; never beyond the authority's
+  int days = 825; ///< validity, 1 to 3650; never beyond the authority's
   std::string enclave_name = "talaria-enclave"; ///< DNS name in the enclave's certificate
 };
 
@@ -20,8 +20,8 @@ struct CertificateOptions {
 /// EC P-256; keys have mode 0600. An authority in DIR is kept and used, so that hosts can be added
 /// later; certificates in DIR are kept as they are. Returns the files written, which may be none.
 /// If it throws, it has written nothing.
-/// @throws Error{usage} for a host that is no name or address, or too many days; Error{config} for an
-/// authority or a pair of files in DIR that cannot be used; Error{io} if DIR cannot be written.
+/// @throws Error{usage} for a host that is no name or address, or too many days; Error{config} for
+/// an authority or a pair of files in DIR that cannot be used; Error{io} if DIR cannot be written.
 std::vector<std::filesystem::path> create_certificates(const std::filesystem::path& dir,
                                                        const std::vector<std::string>& hosts,
                                                        const CertificateOptions& options = {});

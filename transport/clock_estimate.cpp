@@ -25,7 +25,8 @@ double ClockEstimate::round_trip_ms() const {
 }
 
 double ClockEstimate::offset_ms() const {
-  const auto end = samples_.begin() + static_cast<std::ptrdiff_t>(std::min(count_, samples_.size()));
+  const auto end =
+      samples_.begin() + static_cast<std::ptrdiff_t>(std::min(count_, samples_.size()));
   const auto best = std::min_element(samples_.begin(), end, [](const Sample& a, const Sample& b) {
     return a.round_trip_ms < b.round_trip_ms;
   });

@@ -42,8 +42,7 @@ void compare_matrix(Comparison& c, const HeldMatrix& wanted, const HeldMatrix* h
     return;
   }
   const auto part = [](const HeldMatrix& m) {
-    return fmt::format("{} x {}, columns {}+{}", m.d_in, m.columns, m.first_column,
-                       m.column_count);
+    return fmt::format("{} x {}, columns {}+{}", m.d_in, m.columns, m.first_column, m.column_count);
   };
   if (part(wanted) != part(*held)) c.say(name, part(wanted), part(*held));
   if (wanted.digest && held->digest && *wanted.digest != *held->digest)

@@ -27,12 +27,12 @@ struct HeldMatrix {
 struct Identity {
   u32 protocol_oldest = kProtocolOldest;
   u32 protocol_newest = kProtocolNewest;
-  std::string name;       ///< of the node, for logs
-  std::string software;   ///< "talaria-worker 0.1.0"
-  std::string parameters; ///< name of the lattice parameters, "S48"
-  u64 modulus = 0;        ///< q; sets the size of a residue
-  u32 dimension = 0;      ///< n of the lattice, the number of rows of a hint
-  std::string weights;    ///< "int8"
+  std::string name;           ///< of the node, for logs
+  std::string software;       ///< "talaria-worker 0.1.0"
+  std::string parameters;     ///< name of the lattice parameters, "S48"
+  u64 modulus = 0;            ///< q; sets the size of a residue
+  u32 dimension = 0;          ///< n of the lattice, the number of rows of a hint
+  std::string weights;        ///< "int8"
   Sha256Digest public_seed{}; ///< of the seed of A
   u32 layers = 0;
   std::string device; ///< "cpu avx512, 2 threads"

@@ -21,8 +21,10 @@ public:
 
   /// Connects, says hello, and returns the worker's hello.
   std::pair<std::unique_ptr<TlsChannel>, Hello> open(Role role, const Identity* wanted) {
-    auto channel = std::make_unique<TlsChannel>(tls_, connect_to(address_, deadline_), expected_name_);
-    // The data connections may stand still for backpressure; that a worker is gone shows on control.
+    auto channel =
+        std::make_unique<TlsChannel>(tls_, connect_to(address_, deadline_), expected_name_);
+    // The data connections may stand still for backpressure; that a worker is gone shows on
+    // control.
     const Milliseconds stall = std::max(options_.silence * 10, Milliseconds(60'000));
     set_user_timeout(channel->socket(), role == Role::control ? options_.silence : stall);
     channel->set_deadline(deadline_);
@@ -51,8 +53,8 @@ private:
   SessionId session_{};
 };
 
-/// Both ends compare, and ours is the answer that names "this side"; but a worker of another version
-/// may see a difference that we do not.
+/// Both ends compare, and ours is the answer that names "this side"; but a worker of another
+/// version may see a difference that we do not.
 void check_accepted(const Identity& wanted, const Hello& hello) {
   if (hello.identity) {
     if (const auto difference = first_difference(wanted, *hello.identity))

@@ -16,7 +16,8 @@ namespace talaria::transport {
 class ReceiveBuffers : public std::enable_shared_from_this<ReceiveBuffers> {
 public:
   /// Keeps at most `retained_bytes` of unused buffers, the oldest leave first.
-  static std::shared_ptr<ReceiveBuffers> create(std::size_t retained_bytes = std::size_t{256} << 20);
+  static std::shared_ptr<ReceiveBuffers> create(std::size_t retained_bytes = std::size_t{256}
+                                                                             << 20);
 
   /// A buffer of exactly `bytes` bytes with arbitrary contents.
   std::shared_ptr<AlignedBuffer<u8>> take(std::size_t bytes);

@@ -10,8 +10,8 @@ ServerSession::ServerSession(std::string peer, const Sha256Digest& certificate,
                              const WireFormat& format, const ServerOptions& options)
     : peer_(std::move(peer)), certificate_(certificate), format_(format),
       max_in_flight_(std::max<std::size_t>(options.max_in_flight, 1)),
-      max_in_flight_bytes_(options.max_in_flight_bytes),
-      max_frame_bytes_(options.max_frame_bytes) {}
+      max_in_flight_bytes_(options.max_in_flight_bytes), max_frame_bytes_(options.max_frame_bytes) {
+}
 
 void ServerSession::reply(u64 id, const Reply& reply) {
   OutFrame frame = encode(id, reply, format_);

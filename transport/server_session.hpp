@@ -64,8 +64,8 @@ private:
   std::condition_variable replies_ready_;
   bool ended_ = false;
   std::string reason_;
-  bool taken_[3] = {};                ///< by Role
-  std::vector<TlsChannel*> channels_; ///< those of threads that are running
+  bool taken_[3] = {};                        ///< by Role
+  std::vector<TlsChannel*> channels_;         ///< those of threads that are running
   std::unordered_map<u64, std::size_t> open_; ///< requests without a reply: id to bytes
   std::deque<OutFrame> replies_;
   std::size_t unsent_ = 0; ///< replies queued or being written

@@ -51,8 +51,8 @@ Resolution resolve_until(const Address& address, TimePoint deadline) {
   std::future<Resolution> answer = promise->get_future();
   std::thread([promise, address] { promise->set_value(resolve(address, AI_ADDRCONFIG)); }).detach();
   if (answer.wait_until(deadline) != std::future_status::ready)
-    throw Error(Errc::no_worker, fmt::format("{}: the name could not be resolved in time",
-                                             to_string(address)));
+    throw Error(Errc::no_worker,
+                fmt::format("{}: the name could not be resolved in time", to_string(address)));
   return answer.get();
 }
 
@@ -122,7 +122,8 @@ Socket connect_to(const Address& address, TimePoint deadline) {
       error = errno;
       continue;
     }
-    const TimePoint now = SteadyClock::now(); // an address that swallows packets leaves time for the rest
+    const TimePoint now =
+        SteadyClock::now(); // an address that swallows packets leaves time for the rest
     error = connect_one(socket, *a, now + (deadline - now) / left);
     if (error != 0) continue;
     set_blocking(socket.fd());
@@ -157,10 +158,9 @@ u16 local_port(const Socket& socket) {
 std::optional<Accepted> accept_from(const Socket& listener, bool& out_of_descriptors) {
   sockaddr_storage from{};
   socklen_t size = sizeof from;
-  const int fd =
-      ::accept4(listener.fd(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_CLOEXEC);
-  out_of_descriptors = fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS ||
-                                  errno == ENOMEM);
+  const int fd = ::accept4(listener.fd(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_CLOEXEC);
+  out_of_descriptors =
+      fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
   if (fd < 0) return std::nullopt;
   set_no_delay(fd);
   return Accepted{Socket(fd), address_of(from, size)};

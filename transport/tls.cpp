@@ -29,7 +29,7 @@ void check_readable(const std::filesystem::path& file) {
 /// As ssh does: a key of ours that others may read is no secret. A key that the administrator owns
 /// and shares with our group is his choice.
 void check_key_mode(const std::filesystem::path& key) {
-  struct stat status{};
+  struct stat status {};
   if (::stat(key.c_str(), &status) != 0) refuse(key, std::generic_category().message(errno));
   if (status.st_uid == ::geteuid() && (status.st_mode & 077) != 0)
     refuse(key, fmt::format("the private key is readable by others (mode {:04o}); chmod 600 it",
@@ -49,10 +49,10 @@ void check_certificate(const std::filesystem::path& file, X509* certificate, End
   const bool worker = end == End::worker;
   if (X509_check_purpose(certificate, worker ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT,
                          0) != 1)
-    refuse(file, fmt::format("the certificate is not made for a{}; its extended key usage must "
-                             "allow {}",
-                             worker ? " worker" : "n enclave",
-                             worker ? "serverAuth" : "clientAuth"));
+    refuse(file,
+           fmt::format("the certificate is not made for a{}; its extended key usage must "
+                       "allow {}",
+                       worker ? " worker" : "n enclave", worker ? "serverAuth" : "clientAuth"));
 }
 
 void load_files(SSL_CTX* context, const TlsFiles& files, End end) {
@@ -77,8 +77,8 @@ void load_files(SSL_CTX* context, const TlsFiles& files, End end) {
 TlsContext::TlsContext(const TlsFiles& files, End end, u64 key_update_bytes)
     : end_(end), key_update_bytes_(key_update_bytes) {
   ERR_clear_error();
-  context_.reset(
-      SSL_CTX_new(end == End::worker ? TLS_server_method() : TLS_client_method()), SSL_CTX_free);
+  context_.reset(SSL_CTX_new(end == End::worker ? TLS_server_method() : TLS_client_method()),
+                 SSL_CTX_free);
   SSL_CTX* context = context_.get();
   if (context == nullptr || SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1 ||
       SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) != 1 ||

@@ -22,7 +22,8 @@ constexpr std::size_t kMostPerWrite = std::size_t{16} << 20; // bytes between tw
 std::string openssl_reason(unsigned long error) {
   const char* text = ERR_reason_error_string(error);
   const std::string reason = text == nullptr ? "TLS failed" : text;
-  const bool alert = ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) > SSL_AD_REASON_OFFSET;
+  const bool alert =
+      ERR_GET_LIB(error) == ERR_LIB_SSL && ERR_GET_REASON(error) > SSL_AD_REASON_OFFSET;
   return alert ? "the other end refuses: " + reason : reason;
 }
 
@@ -206,7 +207,8 @@ void TlsChannel::linger(Milliseconds limit) noexcept {
   std::array<char, 4096> ignored;
   pollfd waiting{socket_.fd(), POLLIN, 0};
   while (::poll(&waiting, 1, milliseconds_until(until)) > 0 && SteadyClock::now() < until &&
-         ::recv(socket_.fd(), ignored.data(), ignored.size(), MSG_DONTWAIT) > 0) {}
+         ::recv(socket_.fd(), ignored.data(), ignored.size(), MSG_DONTWAIT) > 0) {
+  }
 }
 
 } // namespace talaria::transport

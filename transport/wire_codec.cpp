@@ -19,7 +19,7 @@ static_assert(std::endian::native == std::endian::little, "values travel as they
 namespace talaria::transport {
 namespace {
 
-constexpr u32 kMagic = 0x31524c54; // "TLR1"
+constexpr u32 kMagic = 0x31524c54;              // "TLR1"
 constexpr std::size_t kSmallPayload = 12 << 10; // with its head below one TLS record of 16 KiB
 constexpr std::size_t kMaxMatrices = 10'000;
 constexpr std::size_t kMaxMessage = 1024;
@@ -59,7 +59,8 @@ bool panels_fit(u32 count, std::size_t bytes) {
 /// What a peer wrote for a log or a table: one line of printable ASCII, at most `most` characters.
 std::string printable(capnp::Text::Reader text, std::size_t most) {
   std::string out(text.begin(), std::min(text.size(), most));
-  std::replace_if(out.begin(), out.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
   return out;
 }
 
@@ -77,9 +78,9 @@ capnp::Data::Reader data_of(std::span<const u8> bytes) {
 
 // ---- failures -----------------------------------------------------------------------------------
 
-constexpr Errc kCodes[] = {Errc::usage,        Errc::config, Errc::io,        Errc::model,
-                           Errc::no_worker,    Errc::bounds, Errc::cancelled, Errc::internal,
-                           Errc::verification};
+constexpr Errc kCodes[] = {Errc::usage,     Errc::config,    Errc::io,
+                           Errc::model,     Errc::no_worker, Errc::bounds,
+                           Errc::cancelled, Errc::internal,  Errc::verification};
 
 void write_failure(wire::Failure::Builder out, const Error& error) {
   out.setCode(to_string(error.code()));
@@ -88,8 +89,8 @@ void write_failure(wire::Failure::Builder out, const Error& error) {
 
 Error read_failure(wire::Failure::Reader in) {
   const std::string_view name(in.getCode().cStr(), in.getCode().size());
-  const auto known =
-      std::find_if(std::begin(kCodes), std::end(kCodes), [name](Errc c) { return name == to_string(c); });
+  const auto known = std::find_if(std::begin(kCodes), std::end(kCodes),
+                                  [name](Errc c) { return name == to_string(c); });
   // A newer peer may know codes that this program does not.
   return {known == std::end(kCodes) ? Errc::internal : *known,
           printable(in.getMessage(), kMaxMessage)};

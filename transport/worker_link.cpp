@@ -42,14 +42,15 @@ struct AnswerBound {
   }
   std::size_t operator()(const remo::MaskedTensor& t) const {
     const HeldMatrix* m = held(t.matrix);
-    const std::size_t value = t.kind == remo::ProductKind::float32 ? 4
+    const std::size_t value = t.kind == remo::ProductKind::float32    ? 4
                               : t.kind == remo::ProductKind::switched ? format.switched_bytes
                                                                       : format.residue_bytes;
     return m == nullptr ? otherwise : at_most(u128{t.rows} * m->column_count * value);
   }
   std::size_t operator()(const remo::HintRequest& r) const {
     const HeldMatrix* m = held(r.matrix);
-    return m == nullptr ? otherwise : at_most(u128{r.count} * m->column_count * format.residue_bytes);
+    return m == nullptr ? otherwise
+                        : at_most(u128{r.count} * m->column_count * format.residue_bytes);
   }
   std::size_t operator()(const remo::WeightRequest& r) const {
     const HeldMatrix* m = held(r.matrix);
@@ -167,9 +168,10 @@ private:
       }
       const auto silent = nanoseconds(steady_ns() - link_.traffic->last_received.load());
       if (silent > options_.silence)
-        throw Error(Errc::no_worker, fmt::format("silent for more than {} ms",
-                                                 options_.silence.count()));
-      if (channel.wait_readable(std::min(options_.heartbeat, options_.silence / 4 + Milliseconds(1))))
+        throw Error(Errc::no_worker,
+                    fmt::format("silent for more than {} ms", options_.silence.count()));
+      if (channel.wait_readable(
+              std::min(options_.heartbeat, options_.silence / 4 + Milliseconds(1))))
         take_beat(reader);
     }
   }
@@ -227,8 +229,9 @@ private:
     if (found == in_flight_.end())
       throw Error(Errc::verification, fmt::format("answered request {}, which is not open", id));
     if (payload_bytes > found->second)
-      throw Error(Errc::verification, fmt::format("answered request {} with {} bytes; {} are enough",
-                                                  id, payload_bytes, found->second));
+      throw Error(Errc::verification,
+                  fmt::format("answered request {} with {} bytes; {} are enough", id, payload_bytes,
+                              found->second));
     in_flight_.erase(found);
   }
 
@@ -245,7 +248,7 @@ private:
   bool stopping_ = false;
   std::optional<Error> lost_;
   std::deque<OutFrame> queue_;
-  std::size_t queued_bytes_ = 0; ///< with the frame being written
+  std::size_t queued_bytes_ = 0;                   ///< with the frame being written
   std::unordered_map<u64, std::size_t> in_flight_; ///< id to the most bytes its answer may have
   ClockEstimate clock_;
 

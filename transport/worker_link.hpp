@@ -31,8 +31,8 @@ struct LinkOptions {
 ///                       control     ◄══ beats    ══► worker
 ///
 /// All callbacks come from the down thread: replies in the order they arrive, then perhaps one
-/// `lost`, then nothing. The link does not answer requests that were open when it was lost; its owner
-/// does. A callback may call send() and figures(), but must not destroy the link.
+/// `lost`, then nothing. The link does not answer requests that were open when it was lost; its
+/// owner does. A callback may call send() and figures(), but must not destroy the link.
 class WorkerLink {
 public:
   struct Events {
@@ -59,7 +59,8 @@ public:
 
   /// Queues a request under an id that is not in flight. False if the link is lost or a bound of
   /// LinkOptions is reached; never blocks. Tensor bytes are shared, not copied. Thread-safe.
-  /// @throws Error{internal} if shape and bytes disagree or exceed max_frame_bytes, or the id is used.
+  /// @throws Error{internal} if shape and bytes disagree or exceed max_frame_bytes, or the id is
+  /// used.
   bool send(u64 id, const Request& request);
 
   struct Figures {

@@ -199,11 +199,9 @@ private:
     if (hello.role == Role::control) close_session(hello.session, *session);
   }
 
-  void run_role(Connection& c, const Hello& hello,
-                const std::shared_ptr<ServerSession>& session) {
+  void run_role(Connection& c, const Hello& hello, const std::shared_ptr<ServerSession>& session) {
     const Milliseconds stall = std::max(options_.silence * 10, Milliseconds(60'000));
-    set_user_timeout(c.channel.socket(),
-                     hello.role == Role::control ? options_.silence : stall);
+    set_user_timeout(c.channel.socket(), hello.role == Role::control ? options_.silence : stall);
     switch (hello.role) {
     case Role::control:
       log(fmt::format("{}: linked", session->peer()));
@@ -229,9 +227,9 @@ private:
     if (const auto difference = first_difference_for_worker(*hello.identity, identity_))
       throw Error(Errc::config, *difference);
     const Sha256Digest certificate = c.channel.peer_certificate();
-    auto session = std::make_shared<ServerSession>(
-        fmt::format("{} ({})", options_.enclave_name, c.address), certificate,
-        wire_format(identity_), options_);
+    auto session =
+        std::make_shared<ServerSession>(fmt::format("{} ({})", options_.enclave_name, c.address),
+                                        certificate, wire_format(identity_), options_);
     const std::lock_guard lock(mutex_);
     if (sessions_.size() >= options_.max_sessions)
       throw Error(Errc::no_worker,

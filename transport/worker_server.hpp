@@ -18,14 +18,15 @@ using Milliseconds = std::chrono::milliseconds;
 struct ServerOptions {
   std::string enclave_name = "talaria-enclave"; ///< must stand in the enclave's certificate
   Milliseconds handshake_timeout{5000};         ///< from the first packet to an accepted hello
-  Milliseconds silence{10000}; ///< no byte for this long on any connection: the session ends
+  Milliseconds silence{10000};    ///< no byte for this long on any connection: the session ends
   std::size_t max_half_open = 16; ///< connections without an accepted hello; then the oldest goes
   std::size_t max_sessions = 64;
   std::size_t max_frame_bytes = std::size_t{1} << 30;
   /// Requests of a session that are not answered, or whose answer is not sent yet. At the bound its
   /// reader stops reading, and TCP holds the enclave back.
   std::size_t max_in_flight = 256;
-  std::size_t max_in_flight_bytes = std::size_t{1} << 30; ///< the same for their bytes; one always fits
+  std::size_t max_in_flight_bytes = std::size_t{1}
+                                    << 30; ///< the same for their bytes; one always fits
 };
 
 /// The worker's end: accepts links from enclaves that show the right certificate and want what this

@@ -35,8 +35,8 @@ void need(bool worked, const char* what) {
 void add_extension(X509* certificate, X509* issuer, int kind, const std::string& value) {
   X509V3_CTX context;
   X509V3_set_ctx(&context, issuer, certificate, nullptr, nullptr, 0);
-  const Owned<X509_EXTENSION> extension(
-      X509V3_EXT_conf_nid(nullptr, &context, kind, value.c_str()), X509_EXTENSION_free);
+  const Owned<X509_EXTENSION> extension(X509V3_EXT_conf_nid(nullptr, &context, kind, value.c_str()),
+                                        X509_EXTENSION_free);
   need(extension && X509_add_ext(certificate, extension.get(), -1) == 1,
        "add an extension to a certificate");
 }

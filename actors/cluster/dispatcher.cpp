@@ -237,7 +237,7 @@ private:
     } else {
       text += ": " + troubles(work.job.plan());
     }
-    node.mapped().promise.deliver(to_caf(Error(code, text)));
+    node.mapped().promise.deliver(to_caf(Error(code, work.job.plan().name + ": " + text)));
   }
 
   /// "worker 'a' (10.0.0.5:7600): connection refused; ..." for everybody who holds the matrix.

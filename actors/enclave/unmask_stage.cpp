@@ -51,11 +51,13 @@ public:
   }
 
 private:
+  /// Names the matrix once, whoever failed.
   Error failure_of(const Waiting& waiting, const caf::error& failure) const {
     const Error why = from_caf(failure);
-    const std::string before =
-        waiting.dispute.empty() ? target_.linear->name() + ": " : waiting.dispute + "; ";
-    return Error(why.code(), before + why.what());
+    std::string text = why.what();
+    const std::string name = target_.linear->name() + ": ";
+    if (text.starts_with(name)) text.erase(0, name.size());
+    return Error(why.code(), (waiting.dispute.empty() ? name : waiting.dispute + "; ") + text);
   }
 
   Result<Matrix<float>> open(Waiting& waiting, const remo::WorkerProduct& product) {

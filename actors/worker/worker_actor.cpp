@@ -67,6 +67,12 @@ WorkerActor::behavior_type WorkerActor::make_behavior() {
   };
 }
 
+/// Promises keep their actor alive: one that is never answered would keep this one for ever.
+void WorkerActor::on_exit() {
+  for (Waiting& item : std::exchange(waiting_, {}))
+    item.promise.deliver(to_caf(Error(Errc::cancelled, "the worker ends")));
+}
+
 /// Oldest first; rows of the same matrix join it. Groups stay small: with many rows the product is
 /// bound by arithmetic, and joining only delays the first of them.
 void WorkerActor::multiply_waiting() {

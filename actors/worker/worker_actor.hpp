@@ -42,6 +42,7 @@ public:
   WorkerActor(caf::actor_config& config, std::shared_ptr<ProductEngine> engine,
               std::shared_ptr<WorkerLedger> ledger);
   behavior_type make_behavior() override;
+  void on_exit() override;
   const char* name() const override { return "worker"; }
 
 private:

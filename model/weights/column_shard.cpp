@@ -67,9 +67,9 @@ std::span<const u8> panel_bytes(const PackedWeights& weights, std::size_t first,
 ColumnRange column_range(u64 columns, ColumnShare share) {
   const u64 panels = (columns + kPanel - 1) / kPanel;
   if (share.index >= share.count)
-    throw Error(Errc::config, fmt::format("column share {} of {}: shares are numbered from 0 to {}",
-                                          share.index, share.count,
-                                          share.count == 0 ? 0 : share.count - 1));
+    throw Error(Errc::config,
+                fmt::format("column share {} of {}: shares are numbered from 0 to {}", share.index,
+                            share.count, share.count == 0 ? 0 : share.count - 1));
   const auto cut = [&](u64 index) {
     return std::min(columns, panels * index / share.count * kPanel);
   };
@@ -127,8 +127,8 @@ void WeightAssembler::add(u64 first, u64 count, std::span<const u8> bytes) {
 
 QuantizedLinear WeightAssembler::finish(const Sha256Digest& expected) {
   if (next_ != panels())
-    throw Error(Errc::verification, fmt::format("matrix {}: the worker sent {} of {} panels", name_,
-                                                next_, panels()));
+    throw Error(Errc::verification,
+                fmt::format("matrix {}: the worker sent {} of {} panels", name_, next_, panels()));
   if (digest(linear_) != expected)
     throw Error(Errc::verification,
                 fmt::format("matrix {}: the weights the worker sent do not have the expected "

@@ -24,8 +24,8 @@ struct ColumnRange {
 };
 
 /// The columns of one share. Cuts lie at multiples of kernels::PackedWeights::kPanel, shares differ
-/// by one panel at most, and one after the other they are the whole. A matrix with fewer panels than
-/// shares leaves some shares empty (count 0): its owner computes nothing of that matrix.
+/// by one panel at most, and one after the other they are the whole. A matrix with fewer panels
+/// than shares leaves some shares empty (count 0): its owner computes nothing of that matrix.
 /// @throws Error{config} if index is not below count.
 ColumnRange column_range(u64 columns, ColumnShare share);
 
@@ -43,8 +43,8 @@ Sha256Digest digest_of_part(const QuantizedLinear& whole, ColumnRange range);
 /// The same, by whoever has only the part: `part` of take_columns(), whose first column is `first`.
 Sha256Digest digest_of_held_part(const QuantizedLinear& part, u64 first);
 
-/// Puts a matrix together again from panels that arrive in order, as an untrusted worker sends them.
-/// Holds one matrix. Nothing of it may be used before finish().
+/// Puts a matrix together again from panels that arrive in order, as an untrusted worker sends
+/// them. Holds one matrix. Nothing of it may be used before finish().
 class WeightAssembler {
 public:
   /// `name` is for errors, e.g. "layers.3.qkv"; the shape is that of the whole matrix.
@@ -57,7 +57,8 @@ public:
   std::size_t next_panel() const noexcept { return next_; }
 
   /// Panels [first, first + count), as they lie in memory.
-  /// @throws Error{verification} naming the matrix if they are not the next ones or of another size.
+  /// @throws Error{verification} naming the matrix if they are not the next ones or of another
+  /// size.
   void add(u64 first, u64 count, std::span<const u8> bytes);
 
   /// The matrix, `scale` empty. Call once.

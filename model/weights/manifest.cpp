@@ -146,8 +146,8 @@ Manifest read_manifest(const std::filesystem::path& folder) {
   if (fields.text("format").value_or("") != kFormat)
     fields.refuse("format", fmt::format("\"{}\"", kFormat));
   if (fields.required_integer("version", 0, ~0u) != kVersion)
-    fields.refuse("version", fmt::format("{}: prepare the model again with this talaria",
-                                         kVersion));
+    fields.refuse("version",
+                  fmt::format("{}: prepare the model again with this talaria", kVersion));
   Manifest manifest;
   manifest.side = read_side(fields);
   manifest.model_type = required_text(fields, "model_type");

@@ -21,7 +21,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::size_t kGroup = 4;                           // inputs that lie side by side
+constexpr std::size_t kGroup = 4;                                   // inputs that lie side by side
 constexpr std::size_t kPanelGroup = PackedWeights::kPanel * kGroup; // bytes of a panel's group
 constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
 constexpr std::size_t kLengthBytes = 8;
@@ -205,10 +205,9 @@ void WeightFile::read(const std::string& name, PackedWeights& weights) const {
   const Extent& extent = at->second;
   const std::size_t columns = weights.d_out();
   if (extent.d_in != weights.d_in() || extent.columns != columns)
-    throw Error(Errc::model,
-                fmt::format("{}: matrix {} has shape [{}, {}], {} asks for [{}, {}]",
-                            path_.string(), name, extent.d_in, extent.columns, kManifestFile,
-                            weights.d_in(), columns));
+    throw Error(Errc::model, fmt::format("{}: matrix {} has shape [{}, {}], {} asks for [{}, {}]",
+                                         path_.string(), name, extent.d_in, extent.columns,
+                                         kManifestFile, weights.d_in(), columns));
   std::vector<u8> buffer(groups_at_a_time(weights) * kGroup * columns);
   for_each_piece(weights, [&](std::size_t first, std::size_t groups, std::size_t rows) {
     read_bytes(extent.offset + first * kGroup * columns,

@@ -50,8 +50,7 @@ bool belongs_to_enclave(const std::string& name) {
 void make_folder(const fs::path& folder) {
   std::error_code failure;
   fs::create_directory(folder, failure);
-  if (failure)
-    throw Error(Errc::io, fmt::format("{}: {}", folder.string(), failure.message()));
+  if (failure) throw Error(Errc::io, fmt::format("{}: {}", folder.string(), failure.message()));
 }
 
 FileEntry copied(const fs::path& from, const fs::path& folder) {
@@ -130,8 +129,7 @@ private:
     copied_ = planned_.size();
     for (u32 i = 0; i < linear_count(config_); ++i) {
       const std::size_t outputs = linear_outputs(config_, linear_kind(config_, {i}));
-      planned_.push_back(
-          {scale_tensor(config_, {i}), "F32", {outputs}, outputs * sizeof(float)});
+      planned_.push_back({scale_tensor(config_, {i}), "F32", {outputs}, outputs * sizeof(float)});
     }
   }
 

@@ -60,8 +60,7 @@ Npy read_npy(const fs::path& path) {
   const std::string text = slurp(path);
   BOOST_TEST_REQUIRE(text.size() >= 10);
   BOOST_TEST((text.substr(0, 8) == std::string("\x93NUMPY\x01\x00", 8)));
-  const std::size_t length =
-      static_cast<u8>(text[8]) + 256 * std::size_t{static_cast<u8>(text[9])};
+  const std::size_t length = static_cast<u8>(text[8]) + 256 * std::size_t{static_cast<u8>(text[9])};
   BOOST_TEST((10 + length) % 64 == 0U);
   BOOST_TEST_REQUIRE(text.size() >= 10 + length);
   BOOST_TEST(text[9 + length] == '\n');
@@ -109,10 +108,10 @@ BOOST_AUTO_TEST_CASE(each_request_has_a_line_that_says_what_it_was) {
   const tests::TemporaryFolder folder;
   Recorder recorder(folder.path(), nullptr);
   auto rng = seeded_rng(3);
-  recorder.record(
-      tensor_of(4, remo::ProductKind::residues, 1, 9, random_bytes(9 * 6, rng)), "layers.1.qkv");
-  recorder.record(
-      tensor_of(5, remo::ProductKind::switched, 2, 3, random_bytes(6 * 6, rng)), "layers.1.o");
+  recorder.record(tensor_of(4, remo::ProductKind::residues, 1, 9, random_bytes(9 * 6, rng)),
+                  "layers.1.qkv");
+  recorder.record(tensor_of(5, remo::ProductKind::switched, 2, 3, random_bytes(6 * 6, rng)),
+                  "layers.1.o");
   const auto lines = lines_of(folder.path());
   BOOST_TEST_REQUIRE(lines.size() == 2U);
   BOOST_TEST(lines[0].at("file") == "000001-layers.1.qkv.npy");
@@ -132,9 +131,9 @@ BOOST_AUTO_TEST_CASE(tensors_whose_bytes_do_not_fit_their_header_are_left_out) {
   Recorder recorder(folder.path(), nullptr);
   const std::vector<u8> bytes(54);
   using remo::ProductKind;
-  recorder.record(tensor_of(4, ProductKind::residues, 2, 5, bytes), "o");    // 5.4 bytes a value
-  recorder.record(tensor_of(4, ProductKind::residues, 1, 1, bytes), "o");    // 54 bytes a value
-  recorder.record(tensor_of(4, ProductKind::float32, 3, 3, bytes), "o");     // 6 bytes a float
+  recorder.record(tensor_of(4, ProductKind::residues, 2, 5, bytes), "o"); // 5.4 bytes a value
+  recorder.record(tensor_of(4, ProductKind::residues, 1, 1, bytes), "o"); // 54 bytes a value
+  recorder.record(tensor_of(4, ProductKind::float32, 3, 3, bytes), "o");  // 6 bytes a float
   recorder.record(tensor_of(4, ProductKind::residues, 0, 9, {}), "o");
   recorder.record(tensor_of(4, ProductKind::residues, ~0U, ~0U, bytes), "o");
   recorder.record(remo::MaskedTensor{4, ProductKind::residues, 1, 9, nullptr}, "o");

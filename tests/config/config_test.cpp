@@ -190,6 +190,22 @@ BOOST_AUTO_TEST_CASE(the_embedded_example_loads) {
   BOOST_TEST(config.masking.scheme == "lattice");
 }
 
+BOOST_AUTO_TEST_CASE(the_local_cluster_example_is_complete_for_the_shipped_model) {
+  std::filesystem::create_directories(root() / "models/talaria-tiny");
+  std::filesystem::create_directories(root() / "examples/certs");
+  for (const char* file : {"ca.pem", "enclave.pem", "enclave.key"})
+    std::ofstream(root() / "examples/certs" / file) << "a file\n";
+  const auto copy = root() / "examples/cluster-local.yaml";
+  std::filesystem::copy_file(TALARIA_SOURCE_DIR "/examples/cluster-local.yaml", copy);
+  const auto config = config::load_pipeline_config(copy, nothing_set);
+  config::check_layer_count(config, 6);
+  BOOST_TEST_REQUIRE(config.workers.size() == 3u);
+  for (const auto& worker : config.workers)
+    BOOST_TEST((worker.start == config::WorkerNode::Start::local));
+  BOOST_TEST(config::node_files(config, config.workers[0]).cert ==
+             root() / "examples/certs/127.0.0.1.pem");
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_CASE(byte_sizes_are_read_with_their_unit) {

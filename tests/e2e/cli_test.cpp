@@ -203,7 +203,7 @@ BOOST_AUTO_TEST_CASE(a_trace_opens_as_json_and_contains_no_text) {
 BOOST_AUTO_TEST_CASE(ctrl_c_ends_cleanly_with_what_has_been_said) {
   const auto done = tests::run_program({kTalaria, "run", "--model", kTiny, "--prompt",
                                         "In the beginning", "--max-tokens", "900", "--ignore-eos"},
-                                       {}, /*interrupt=*/true);
+                                       {}, [](pid_t talaria) { ::kill(talaria, SIGINT); });
   BOOST_TEST(done.status == 130);
   BOOST_TEST(!done.out.empty());
   BOOST_TEST(done.err == "talaria: interrupted\n");

@@ -65,8 +65,8 @@ void read_hello(const Head& head) {
   if (hello.refusal) check_text(hello.refusal->what());
   if (!hello.identity) return;
   const Identity& peer = *hello.identity;
-  for (const std::string* text : {&peer.name, &peer.software, &peer.parameters, &peer.weights,
-                                  &peer.device})
+  for (const std::string* text :
+       {&peer.name, &peer.software, &peer.parameters, &peer.weights, &peer.device})
     check_text(*text);
   require(wire_format(peer).residue_bytes <= 8);
   first_difference(peer, Identity{});

@@ -27,8 +27,7 @@ QuantizedLinear random_linear(WeightFormat format, std::size_t d_in, std::size_t
   linear.format = format;
   linear.d_in = d_in;
   linear.d_out = d_out;
-  linear.columns =
-      kernels::PackedWeights(d_in, format == WeightFormat::int16 ? 2 * d_out : d_out);
+  linear.columns = kernels::PackedWeights(d_in, format == WeightFormat::int16 ? 2 * d_out : d_out);
   for (std::size_t i = 0; i < d_in; ++i)
     for (std::size_t j = 0; j < linear.columns.d_out(); ++j)
       linear.columns.at(i, j) = static_cast<i8>(static_cast<int>(rng.below(255)) - 127);
@@ -111,8 +110,8 @@ BOOST_DATA_TEST_CASE(whole_and_part_agree_on_the_digest_of_a_part, bdata::make(k
 BOOST_AUTO_TEST_CASE(the_digest_of_a_part_is_sha256_of_the_documented_bytes) {
   auto rng = seeded_rng(7);
   const QuantizedLinear whole = random_linear(WeightFormat::int16, 5, 100, rng); // 200 columns
-  Bytes bytes{9, 0, 0, 0, 1,  5, 0, 0, 0, 0, 0, 0, 0, 100, 0, 0, 0, 0, 0,
-              0, 0, 64, 0, 0, 0, 0, 0, 0, 0, 136, 0, 0, 0, 0, 0, 0, 0};
+  Bytes bytes{9, 0, 0,  0, 1, 5, 0, 0, 0, 0, 0,   0, 0, 100, 0, 0, 0, 0, 0,
+              0, 0, 64, 0, 0, 0, 0, 0, 0, 0, 136, 0, 0, 0,   0, 0, 0, 0};
   const auto weights = panels(whole, 1, 3);
   bytes.insert(bytes.end(), weights.begin(), weights.end());
   BOOST_TEST((digest_of_part(whole, {64, 136}) == sha256(bytes)));
@@ -143,8 +142,8 @@ BOOST_DATA_TEST_CASE(panels_in_order_make_the_matrix_again,
     }
     const QuantizedLinear again = assembler.finish(digest(whole));
     BOOST_TEST(again.columns.bytes() == whole.columns.bytes());
-    BOOST_TEST(std::memcmp(again.columns.panel(0), whole.columns.panel(0),
-                           whole.columns.bytes()) == 0);
+    BOOST_TEST(std::memcmp(again.columns.panel(0), whole.columns.panel(0), whole.columns.bytes()) ==
+               0);
   }
 }
 

@@ -160,9 +160,8 @@ BOOST_AUTO_TEST_CASE(the_enclaves_folder_holds_no_weight_matrix_and_no_folded_ga
                           name.ends_with("k_norm.weight");
     BOOST_TEST(expected, name << " is in the enclave's folder");
   }
-  check_error(
-      [&] { load_linear(*enclave.tensors(), enclave.config(), {0}, WeightFormat::int8); },
-      Errc::model, {"q_proj.weight", "missing"});
+  check_error([&] { load_linear(*enclave.tensors(), enclave.config(), {0}, WeightFormat::int8); },
+              Errc::model, {"q_proj.weight", "missing"});
 }
 
 BOOST_AUTO_TEST_CASE(matrices_are_written_row_major) {
@@ -225,8 +224,7 @@ BOOST_AUTO_TEST_CASE(a_flipped_weight_is_named_with_its_matrix_and_leaves_the_ot
   std::string text = slurp(path);
   text.back() = static_cast<char>(text.back() ^ 1);
   spill(path, text);
-  check_error([&] { worker.load(id); }, Errc::model,
-              {path.string(), "layers.0.down", "SHA-256"});
+  check_error([&] { worker.load(id); }, Errc::model, {path.string(), "layers.0.down", "SHA-256"});
   worker.load(linear_id(worker.config(), 0, LinearKind::qkv));
 }
 
@@ -236,8 +234,8 @@ BOOST_AUTO_TEST_CASE(a_truncated_or_missing_layer_is_an_error_when_it_is_loaded)
   const LinearId id = linear_id(config, 1, LinearKind::o);
   const fs::path path = model.worker() / weight_file(config, id);
   const std::string whole = slurp(path);
-  for (const std::size_t length : {std::size_t{0}, std::size_t{5}, std::size_t{100},
-                                   whole.size() / 2, whole.size() - 1}) {
+  for (const std::size_t length :
+       {std::size_t{0}, std::size_t{5}, std::size_t{100}, whole.size() / 2, whole.size() - 1}) {
     spill(path, whole.substr(0, length));
     const PreparedWorker worker(model.worker());
     check_error([&] { worker.load(id); }, Errc::model, {path.string()});

@@ -35,11 +35,11 @@ Sha256Digest digest_number(u32 number) {
 
 /// A hint whose rows are determined by matrix and row; counts what it is asked for.
 struct FakeWorker final : remo::HintSource {
-  u64 fetched = 0;              ///< rows
-  u64 asked = 0;                ///< calls
-  u64 breaks_at = ~u64{0};      ///< throws when asked for this row
-  u32 wrong_columns = 0;        ///< added to the answer's columns
-  std::vector<u32> first_rows;  ///< of every call
+  u64 fetched = 0;             ///< rows
+  u64 asked = 0;               ///< calls
+  u64 breaks_at = ~u64{0};     ///< throws when asked for this row
+  u32 wrong_columns = 0;       ///< added to the answer's columns
+  std::vector<u32> first_rows; ///< of every call
   bool product_asked = false;
 
   remo::WorkerProduct hint_rows(u32 matrix, u32 first, u32 count) override {
@@ -49,7 +49,8 @@ struct FakeWorker final : remo::HintSource {
       throw Error(Errc::no_worker, "the worker is gone");
     fetched += count;
     AlignedBuffer<u8> bytes(std::size_t{count} * kRowBytes);
-    for (u32 r = 0; r < count; ++r) fill(matrix, first + r, bytes.data() + std::size_t{r} * kRowBytes);
+    for (u32 r = 0; r < count; ++r)
+      fill(matrix, first + r, bytes.data() + std::size_t{r} * kRowBytes);
     return {matrix,
             remo::ProductKind::residues,
             count,
@@ -73,11 +74,9 @@ struct Process {
   std::vector<std::string> log;
   HintCache cache;
 
-  explicit Process(const fs::path& folder, u64 max_bytes = 0,
-                   std::vector<u32> matrices = {0, 1, 2})
-      : cache(worker, kParameters, {folder, max_bytes, [this](const std::string& line) {
-                                      log.push_back(line);
-                                    }}) {
+  explicit Process(const fs::path& folder, u64 max_bytes = 0, std::vector<u32> matrices = {0, 1, 2})
+      : cache(worker, kParameters,
+              {folder, max_bytes, [this](const std::string& line) { log.push_back(line); }}) {
     for (const u32 matrix : matrices) cache.expect(matrix, digest_number(matrix), kColumns);
   }
 

@@ -7,8 +7,10 @@
 #include <unistd.h>
 
 #include <filesystem>
+#include <functional>
 #include <stdexcept>
 #include <string>
+#include <utility>
 #include <vector>
 
 namespace talaria::tests {
@@ -20,10 +22,10 @@ struct Finished {
   std::string err;
 };
 
-/// Runs a program with `input` on its standard input and collects what it writes. If `interrupt` is
-/// set, SIGINT is sent as soon as the first byte arrives on standard output.
+/// Runs a program with `input` on its standard input and collects what it writes. `on_output` is
+/// called with its process id as soon as the first byte arrives on standard output.
 inline Finished run_program(const std::vector<std::string>& command, const std::string& input = {},
-                            bool interrupt = false) {
+                            std::function<void(pid_t)> on_output = nullptr) {
   int in[2];
   int out[2];
   int err[2];
@@ -58,10 +60,7 @@ inline Finished run_program(const std::vector<std::string>& command, const std::
       const ssize_t n = ::read(fds[i].fd, buffer, sizeof buffer);
       if (n > 0) {
         sinks[i]->append(buffer, static_cast<std::size_t>(n));
-        if (interrupt && i == 0) {
-          ::kill(child, SIGINT);
-          interrupt = false;
-        }
+        if (on_output && i == 0) std::exchange(on_output, nullptr)(child);
       } else {
         ::close(fds[i].fd);
         fds[i].fd = -1;

@@ -25,8 +25,8 @@ BOOST_AUTO_TEST_CASE(brackets_are_no_part_of_the_host) {
 
 BOOST_DATA_TEST_CASE(what_is_no_address_is_refused_on_one_line,
                      bdata::make({"", ":", "host", "host:", ":7600", "host:65536", "host:-1",
-                                  "host:7600x", "host: 7600", "::1:7600", "[::1]", "[]:1", "[host]:1",
-                                  "[::1:1", "a[b]:1", "ho\nst:1", "h\x80:1"}),
+                                  "host:7600x", "host: 7600", "::1:7600", "[::1]", "[]:1",
+                                  "[host]:1", "[::1:1", "a[b]:1", "ho\nst:1", "h\x80:1"}),
                      text) {
   try {
     transport::parse_address(text);

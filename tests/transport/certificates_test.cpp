@@ -66,14 +66,13 @@ BOOST_AUTO_TEST_CASE(the_files_have_their_names_and_keys_are_private) {
   const TemporaryFolder folder;
   const fs::path dir = folder.path() / "new" / "certs";
   const auto written = create_certificates(dir, {"gpu-a", "10.0.0.5", "::1", "gpu-a"});
-  const std::vector<std::string> expected{"10.0.0.5.key", "10.0.0.5.pem", "::1.key",
-                                          "::1.pem",      "ca.key",       "ca.pem",
-                                          "enclave.key",  "enclave.pem",  "gpu-a.key",
-                                          "gpu-a.pem"};
+  const std::vector<std::string> expected{
+      "10.0.0.5.key", "10.0.0.5.pem", "::1.key",     "::1.pem",   "ca.key",
+      "ca.pem",       "enclave.key",  "enclave.pem", "gpu-a.key", "gpu-a.pem"};
   BOOST_TEST(listing(dir) == expected, boost::test_tools::per_element());
   BOOST_TEST(written.size() == expected.size());
   for (const fs::path& file : written) {
-    struct stat status{};
+    struct stat status {};
     BOOST_REQUIRE(::stat(file.c_str(), &status) == 0);
     BOOST_TEST((status.st_mode & 0777) == (file.extension() == ".key" ? 0600u : 0644u), file);
   }
@@ -123,7 +122,8 @@ BOOST_AUTO_TEST_CASE(no_certificate_outlives_its_authority) {
   const auto key = ca.key_pem();
   std::ofstream(folder.path() / "ca.key").write(key.data(), static_cast<long>(key.size()));
   create_certificates(folder.path(), {"gpu-a"});
-  const Credential host = Credential::read(folder.path() / "gpu-a.pem", folder.path() / "gpu-a.key");
+  const Credential host =
+      Credential::read(folder.path() / "gpu-a.pem", folder.path() / "gpu-a.key");
   BOOST_TEST((host.ends() <= ca.ends() + std::chrono::seconds(2)));
   BOOST_TEST(verdict(folder.path(), "gpu-a.pem", X509_PURPOSE_SSL_SERVER) == X509_V_OK);
 }
@@ -186,8 +186,8 @@ BOOST_AUTO_TEST_CASE(an_enclave_certificate_of_another_name_is_not_taken_for_thi
   create_certificates(folder.path(), {});
   CertificateOptions options;
   options.enclave_name = "other";
-  BOOST_TEST((error_of([&] { create_certificates(folder.path(), {}, options); }).code() ==
-              Errc::config));
+  BOOST_TEST(
+      (error_of([&] { create_certificates(folder.path(), {}, options); }).code() == Errc::config));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -57,8 +57,9 @@ BOOST_AUTO_TEST_CASE(matrices_must_be_held_with_the_same_shape_and_digest) {
 
 BOOST_AUTO_TEST_CASE(an_unknown_digest_and_further_matrices_are_no_difference) {
   BOOST_TEST(difference([](Identity& i) { i.matrices[0].digest.reset(); }) == "nothing");
-  BOOST_TEST(difference([](Identity& i) { i.matrices.push_back({99, 1, 1, 0, 1, {}}); }) ==
-             "nothing");
+  BOOST_TEST(difference([](Identity& i) {
+               i.matrices.push_back({99, 1, 1, 0, 1, {}});
+             }) == "nothing");
 }
 
 BOOST_AUTO_TEST_CASE(the_newest_common_protocol_is_used) {

@@ -91,8 +91,12 @@ inline Reply echo(const Request& request) {
   if (const auto* t = std::get_if<remo::MaskedTensor>(&request))
     return remo::WorkerProduct{t->matrix, t->kind, t->rows, t->cols, t->bytes, {}};
   if (const auto* h = std::get_if<remo::HintRequest>(&request))
-    return remo::WorkerProduct{h->matrix, remo::ProductKind::residues, h->count, u32{kColumns},
-                               random_bytes(h->count * kColumns * 6, h->first), {}};
+    return remo::WorkerProduct{h->matrix,
+                               remo::ProductKind::residues,
+                               h->count,
+                               u32{kColumns},
+                               random_bytes(h->count * kColumns * 6, h->first),
+                               {}};
   const auto& w = std::get<remo::WeightRequest>(request);
   return remo::WeightPanels{w.matrix, w.first, w.count,
                             random_bytes(w.count * (kInputs / 4) * 256, w.first)};
@@ -138,7 +142,8 @@ struct EchoWorker {
   Lines log;
   WorkerServer server;
 
-  explicit EchoWorker(const ServerOptions& options = patient_server(), Identity identity = identity_of("echo"),
+  explicit EchoWorker(const ServerOptions& options = patient_server(),
+                      Identity identity = identity_of("echo"),
                       const Address& listen = {"127.0.0.1", 0}, TlsContext tls = worker_tls())
       : server(tls, listen, std::move(identity), options,
                {[](std::shared_ptr<WorkerServer::Session> session, u64 id, const Request& request) {

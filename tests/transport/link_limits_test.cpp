@@ -138,8 +138,9 @@ BOOST_AUTO_TEST_CASE(an_id_in_flight_cannot_be_used_twice) {
   Inbox inbox;
   const auto link = link_to(worker.address(), inbox);
   BOOST_TEST_REQUIRE(link->send(1, remo::HintRequest{kMatrix, 0, 1}));
-  BOOST_TEST((error_of([&] { link->send(1, remo::HintRequest{kMatrix, 0, 1}); }).code() ==
-              Errc::internal));
+  BOOST_TEST((error_of([&] {
+                link->send(1, remo::HintRequest{kMatrix, 0, 1});
+              }).code() == Errc::internal));
 }
 
 BOOST_AUTO_TEST_CASE(replies_to_a_session_that_is_gone_are_dropped) {

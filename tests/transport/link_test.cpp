@@ -1,14 +1,11 @@
 // Honest ends over loopback TLS: everything arrives as it was sent.
 
-
-
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
 #include <cstring>
 
 #include "tests/transport/link_fixture.hpp"
-
 
 using namespace talaria;
 using namespace talaria::tests;
@@ -32,8 +29,8 @@ void check_echo(const Reply& reply, const remo::MaskedTensor& sent) {
 }
 
 // cols up to kColumns: the link bounds an answer by what the worker holds
-const std::pair<u32, u32> kShapes[] = {{0, 0},   {0, 96},  {1, 1},     {1, 3},      {7, 13},
-                                       {3, 160}, {64, 96}, {683, 3},   {2731, 1},   {12, 159},
+const std::pair<u32, u32> kShapes[] = {{0, 0},    {0, 96},    {1, 1},     {1, 3},    {7, 13},
+                                       {3, 160},  {64, 96},   {683, 3},   {2731, 1}, {12, 159},
                                        {13, 157}, {256, 160}, {4099, 160}};
 
 } // namespace
@@ -41,7 +38,6 @@ const std::pair<u32, u32> kShapes[] = {{0, 0},   {0, 96},  {1, 1},     {1, 3},  
 std::ostream& operator<<(std::ostream& out, const std::pair<u32, u32>& shape) {
   return out << shape.first << " x " << shape.second;
 }
-
 
 BOOST_AUTO_TEST_SUITE(worker_link)
 
@@ -83,8 +79,9 @@ BOOST_AUTO_TEST_CASE(a_switched_request_has_residues_and_its_reply_four_bytes) {
       worker_tls(), {"127.0.0.1", 0}, identity_of("switching"), patient_server(),
       {[](std::shared_ptr<WorkerServer::Session> session, u64 id, const Request& request) {
          const auto& t = std::get<remo::MaskedTensor>(request);
-         session->reply(id, remo::WorkerProduct{t.matrix, t.kind, t.rows, 10,
-                                                random_bytes(t.rows * 10 * 4, 77), {}});
+         session->reply(id,
+                        remo::WorkerProduct{
+                            t.matrix, t.kind, t.rows, 10, random_bytes(t.rows * 10 * 4, 77), {}});
        },
        {}});
   Inbox inbox;

@@ -11,8 +11,8 @@
 
 namespace talaria::tests {
 
-/// A worker that completes the hellos and then does as it is told, once: for dishonest and sick ones.
-/// The script gets the control, up and down connections.
+/// A worker that completes the hellos and then does as it is told, once: for dishonest and sick
+/// ones. The script gets the control, up and down connections.
 class RawWorker {
 public:
   using Script = std::function<void(TlsChannel& control, TlsChannel& up, TlsChannel& down)>;
@@ -20,8 +20,7 @@ public:
   explicit RawWorker(Script script, Identity identity = identity_of("raw"),
                      TlsContext tls = worker_tls())
       : listener_(listen_on({"127.0.0.1", 0})), tls_(std::move(tls)),
-        identity_(std::move(identity)),
-        thread_([this, script = std::move(script)] {
+        identity_(std::move(identity)), thread_([this, script = std::move(script)] {
           try {
             run(script);
           } catch (const Error&) { // the enclave has left, which many scripts provoke

@@ -121,9 +121,9 @@ BOOST_AUTO_TEST_CASE(a_session_cannot_be_joined_with_another_certificate_or_twic
   for (const char* name : {"ca.pem", "ca.key"})
     std::filesystem::copy(certificates().folder.path() / name, other.path() / name);
   create_certificates(other.path(), {});
-  const TlsContext second({other.path() / "ca.pem", other.path() / "enclave.pem",
-                           other.path() / "enclave.key"},
-                          End::enclave);
+  const TlsContext second(
+      {other.path() / "ca.pem", other.path() / "enclave.pem", other.path() / "enclave.key"},
+      End::enclave);
   EchoWorker worker;
   const auto hello_as = [&](const TlsContext& tls, Role role) {
     auto channel = std::make_unique<TlsChannel>(

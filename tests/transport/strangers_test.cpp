@@ -61,16 +61,13 @@ struct Forgery {
   RawTls::Dress make(const std::string& name, CertificateUse use, int starts_h, int ends_h,
                      bool own_authority = false) {
     const auto now = std::chrono::system_clock::now();
-    const Credential ca = own_authority
-                              ? Credential::create({"other", CertificateUse::authority, now,
-                                                    now + std::chrono::hours(1)},
-                                                   nullptr)
-                              : Credential::read(certificates().files("ca").cert,
-                                                 certificates().files("ca").key);
-    const Credential made =
-        Credential::create({name, use, now + std::chrono::hours(starts_h),
-                            now + std::chrono::hours(ends_h)},
-                           &ca);
+    const Credential ca =
+        own_authority
+            ? Credential::create(
+                  {"other", CertificateUse::authority, now, now + std::chrono::hours(1)}, nullptr)
+            : Credential::read(certificates().files("ca").cert, certificates().files("ca").key);
+    const Credential made = Credential::create(
+        {name, use, now + std::chrono::hours(starts_h), now + std::chrono::hours(ends_h)}, &ca);
     std::filesystem::remove(folder.path() / "x.key"); // of an earlier certificate
     const auto write = [this](const char* file, std::string_view text) {
       FILE* out = std::fopen((folder.path() / file).c_str(), "w");
@@ -174,7 +171,8 @@ BOOST_AUTO_TEST_CASE(servers_in_the_wrong_dress_are_no_workers) {
       error_with_server(forgery.make("127.0.0.1", CertificateUse::server, -1, 1, true));
   BOOST_TEST((authority.code() == Errc::no_worker));
   BOOST_TEST(contains(authority.what(), "its certificate is refused"), authority.what());
-  const Error expired = error_with_server(forgery.make("127.0.0.1", CertificateUse::server, -2, -1));
+  const Error expired =
+      error_with_server(forgery.make("127.0.0.1", CertificateUse::server, -2, -1));
   BOOST_TEST(contains(expired.what(), "expired"), expired.what());
   const Error name = error_with_server(forgery.make("127.0.0.2", CertificateUse::server, -1, 1));
   BOOST_TEST(contains(name.what(), "IP address mismatch"), name.what());
@@ -204,8 +202,8 @@ BOOST_AUTO_TEST_CASE(names_that_would_match_anybody_are_refused) {
   Inbox inbox;
   for (const char* name : {"", ".example.org", "*.example.org"}) {
     const Error error = error_of([&] {
-      WorkerLink link(enclave_tls(), worker.address(), name, identity_of("enclave"),
-                      patient_link(), inbox.events());
+      WorkerLink link(enclave_tls(), worker.address(), name, identity_of("enclave"), patient_link(),
+                      inbox.events());
     });
     BOOST_TEST((error.code() == Errc::config), name);
     ServerOptions options;

@@ -34,10 +34,10 @@ struct Files {
     const auto now = std::chrono::system_clock::now();
     const Credential ca =
         Credential::read(certificates().files("ca").cert, certificates().files("ca").key);
-    const Credential made = Credential::create(
-        {"talaria-enclave", use, now + std::chrono::hours(starts_h),
-         now + std::chrono::hours(ends_h)},
-        &ca);
+    const Credential made =
+        Credential::create({"talaria-enclave", use, now + std::chrono::hours(starts_h),
+                            now + std::chrono::hours(ends_h)},
+                           &ca);
     write(enclave.cert, made.certificate_pem());
     const auto key = made.key_pem();
     write(enclave.key, {key.data(), key.size()});
@@ -116,12 +116,13 @@ BOOST_AUTO_TEST_CASE(an_encrypted_key_is_refused_without_asking) {
   std::fclose(in);
   FILE* out = std::fopen(files.enclave.key.c_str(), "w");
   unsigned char phrase[] = "pass";
-  PEM_write_PKCS8PrivateKey(out, key.get(), EVP_aes_128_cbc(), nullptr, 0,
-                            [](char* buffer, int, int, void* text) {
-                              std::copy_n(static_cast<char*>(text), 4, buffer);
-                              return 4;
-                            },
-                            phrase);
+  PEM_write_PKCS8PrivateKey(
+      out, key.get(), EVP_aes_128_cbc(), nullptr, 0,
+      [](char* buffer, int, int, void* text) {
+        std::copy_n(static_cast<char*>(text), 4, buffer);
+        return 4;
+      },
+      phrase);
   std::fclose(out);
   BOOST_TEST(contains(files.complaint(files.enclave.key), "passphrase"));
 }

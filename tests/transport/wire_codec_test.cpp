@@ -27,8 +27,7 @@ struct Received {
   std::size_t payload_bytes = 0;
 };
 Received received(const OutFrame& frame) {
-  const Prefix prefix =
-      decode_prefix(std::span(frame.start).first<kPrefixBytes>(), kLimit);
+  const Prefix prefix = decode_prefix(std::span(frame.start).first<kPrefixBytes>(), kLimit);
   BOOST_REQUIRE(frame.size() == kPrefixBytes + prefix.head_bytes + prefix.payload_bytes);
   Received out{AlignedBuffer<u8>(prefix.head_bytes), prefix.payload_bytes};
   std::memcpy(out.head.data(), frame.start.data() + kPrefixBytes, prefix.head_bytes);
@@ -183,7 +182,7 @@ BOOST_AUTO_TEST_CASE(a_frame_in_the_wrong_place_is_refused) {
 BOOST_AUTO_TEST_CASE(shapes_must_make_the_bytes) {
   constexpr u64 kHuge = u64{1} << 60;
   complaint_about(kHuge, 96, 0, 0);
-  complaint_about(kHuge, 16, 0, 0);            // the product is 2^64 x 6: 0 if it wrapped
+  complaint_about(kHuge, 16, 0, 0); // the product is 2^64 x 6: 0 if it wrapped
   complaint_about(u64{1} << 32, u64{1} << 32, 2, 0);
   complaint_about(u64{1} << 31, u64{1} << 31, 2, 0);
   complaint_about(3, 5, 0, 89);
@@ -252,7 +251,8 @@ BOOST_AUTO_TEST_CASE(an_identity_of_very_many_matrices_is_refused_by_both_ends) 
   BOOST_TEST((error_of([&] { encode(hello); }).code() == Errc::internal));
 }
 
-BOOST_DATA_TEST_CASE(a_head_with_any_byte_changed_is_refused_or_understood, bdata::xrange(4), kind) {
+BOOST_DATA_TEST_CASE(a_head_with_any_byte_changed_is_refused_or_understood, bdata::xrange(4),
+                     kind) {
   Hello hello;
   hello.identity = identity_of("gpu-a");
   hello.refusal = Error(Errc::config, "no");
@@ -263,7 +263,7 @@ BOOST_DATA_TEST_CASE(a_head_with_any_byte_changed_is_refused_or_understood, bdat
   for (std::size_t at = 0; at < good.head.size(); ++at)
     for (const u8 flip : {0x01, 0x80, 0xff}) {
       Received bad = received(frames[kind]);
-      bad.head[at] ^= flip;
+      bad.head[at] = static_cast<u8>(bad.head[at] ^ flip);
       try {
         switch (kind) {
         case 0:
