@@ -134,7 +134,7 @@ BOOST_DATA_TEST_CASE(lattice_equals_clear_bit_for_bit, boost::unit_test::data::m
                      model) {
   const auto expected = expectation(model, model::WeightFormat::int8, 8);
   check_world({.name = "lattice, 2 threads", .isa = {}}, model, {1, 3, 8}, expected);
-  check_world({.name = "lattice, 1 thread", .threads = 1, .isa = {}}, model, {1, 3}, expected);
+  check_world({.name = "lattice, 1 thread", .threads = 1, .isa = {}}, model, {1, 3, 8}, expected);
   check_world(
       {.name = "lattice, switched replies", .isa = {}, .reply = remo::ReplyFormat::switched}, model,
       {1, 3}, expected);
