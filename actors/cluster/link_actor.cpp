@@ -119,8 +119,9 @@ private:
       return promise;
     }
     const u64 id = ++last_id_;
-    if (open_.size() >= policy_.in_flight || !link_->send(id, request)) {
-      promise.deliver(to_caf(Error(Errc::no_worker, describe() + " has too much to do")));
+    if (!link_->send(id, request)) { // it is gone, and the news of it is on its way
+      lost(Errc::no_worker, "the connection was closed");
+      promise.deliver(to_caf(Error(Errc::no_worker, describe() + " is lost: " + health_.trouble)));
       return promise;
     }
     Open open{std::move(request), {}, {}};
@@ -138,6 +139,8 @@ private:
     transport::LinkOptions options;
     options.heartbeat = policy_.heartbeat;
     options.silence = policy_.silence;
+    options.max_in_flight = 2 * policy_.in_flight; // the dispatcher keeps below that
+    options.max_queued_bytes = std::size_t{1} << 40;
     connecting_ = std::thread([self = caf::actor_cast<caf::actor_addr>(this), attempt,
                                settings = settings_, tls = tls_, options] {
       const auto tell = [self](auto&& message) {

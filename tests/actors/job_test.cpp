@@ -1,0 +1,125 @@
+#include "actors/cluster/job.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+namespace talaria::cluster {
+
+namespace {
+
+using remo::WorkerProduct;
+
+constexpr auto kLater = std::chrono::seconds(1);
+
+/// Two shards of 2 columns; node 0 holds the first, 1 the second, 2 all of them, 3 the first.
+MatrixPlan two_shards() {
+  return {5,
+          "layers.1.o",
+          3,
+          4,
+          {{0, 2, {{0, 0, 2}, {3, 0, 2}, {2, 0, 4}}}, {2, 2, {{1, 2, 2}, {2, 0, 4}}}}};
+}
+
+/// Rows of one-byte values: value(row, column) = 16 row + column of the whole matrix.
+WorkerProduct product(u32 rows, u32 first, u32 columns) {
+  WorkerProduct p;
+  p.matrix = 5;
+  p.rows = rows;
+  p.cols = columns;
+  AlignedBuffer<u8> bytes(rows * columns);
+  for (u32 r = 0; r < rows; ++r)
+    for (u32 c = 0; c < columns; ++c) bytes[r * columns + c] = static_cast<u8>(16 * r + first + c);
+  p.bytes = std::make_shared<const AlignedBuffer<u8>>(std::move(bytes));
+  return p;
+}
+
+Job job_for(const MatrixPlan& plan, Clock::time_point now) {
+  remo::MaskedTensor tensor;
+  tensor.matrix = 5;
+  tensor.rows = 3;
+  return {plan, tensor, now + kLater};
+}
+
+void check_whole(const Job& job, const std::vector<u32>& by) {
+  BOOST_TEST_REQUIRE(job.complete());
+  const WorkerProduct whole = job.joined();
+  const WorkerProduct expected = product(3, 0, 4);
+  BOOST_TEST(whole.cols == 4U);
+  BOOST_TEST(whole.bytes->span() == expected.bytes->span(), boost::test_tools::per_element());
+  BOOST_TEST(whole.answered_by == by, boost::test_tools::per_element());
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(job)
+
+BOOST_AUTO_TEST_CASE(shards_are_put_side_by_side_whatever_order_they_come_in) {
+  const MatrixPlan plan = two_shards();
+  const auto now = Clock::now();
+  Job job = job_for(plan, now);
+  BOOST_TEST(job.assign(0, 0, now + kLater));
+  BOOST_TEST(job.assign(1, 1, now + kLater));
+  BOOST_TEST(job.open_shards().empty());
+  job.answer(1, product(3, 2, 2));
+  BOOST_TEST(!job.complete());
+  job.answer(0, product(3, 0, 2));
+  check_whole(job, {0, 1});
+}
+
+BOOST_AUTO_TEST_CASE(a_node_that_holds_several_shards_is_asked_once) {
+  const MatrixPlan plan = two_shards();
+  const auto now = Clock::now();
+  Job job = job_for(plan, now);
+  BOOST_TEST(job.assign(0, 2, now + kLater));
+  BOOST_TEST(!job.assign(1, 2, now + kLater));
+  job.answer(2, product(3, 0, 4));
+  check_whole(job, {2, 2});
+}
+
+BOOST_AUTO_TEST_CASE(a_lost_node_opens_its_shard_again_and_counts_as_a_failure) {
+  const MatrixPlan plan = two_shards();
+  const auto now = Clock::now();
+  Job job = job_for(plan, now);
+  job.assign(0, 0, now + kLater);
+  job.assign(1, 1, now + kLater);
+  job.release(1, "gone");
+  job.release(1, "gone"); // it owes nothing any more
+  BOOST_TEST(job.failures() == 1U);
+  BOOST_TEST(job.open_shards() == std::vector<std::size_t>{1}, boost::test_tools::per_element());
+  BOOST_TEST(job.assign(1, 2, now + kLater));
+  job.answer(2, product(3, 0, 4)); // it holds the first shard too: nobody waits for node 0
+  check_whole(job, {2, 2});
+  job.answer(0, product(3, 0, 2));
+  check_whole(job, {2, 2});
+}
+
+BOOST_AUTO_TEST_CASE(a_late_node_is_named_once_asked_last_and_still_welcome) {
+  const MatrixPlan plan = two_shards();
+  const auto now = Clock::now();
+  Job job = job_for(plan, now);
+  job.assign(0, 0, now);
+  job.assign(1, 1, now + kLater);
+  BOOST_TEST(job.overdue(now) == std::vector<u32>{0}, boost::test_tools::per_element());
+  BOOST_TEST(job.overdue(now).empty());
+  BOOST_TEST(job.candidates(0).front().node == 3U);
+  BOOST_TEST(job.candidates(0).back().node == 0U);
+  BOOST_TEST(job.assign(0, 3, now + kLater));
+  job.answer(0, product(3, 0, 2));
+  job.answer(1, product(3, 2, 2));
+  check_whole(job, {0, 1});
+}
+
+BOOST_AUTO_TEST_CASE(an_excluded_node_is_neither_asked_nor_believed) {
+  const MatrixPlan plan = two_shards();
+  const auto now = Clock::now();
+  Job job = job_for(plan, now);
+  job.exclude(2);
+  job.exclude(1);
+  BOOST_TEST(job.candidates(1).empty());
+  BOOST_TEST(job.candidates(0).size() == 2U);
+  job.answer(2, product(3, 0, 4));
+  BOOST_TEST(!job.complete());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+} // namespace talaria::cluster
