@@ -232,7 +232,7 @@ int print_plan(const LaunchFlags& flags, const config::PipelineConfig& config) {
   if (flags.json)
     fmt::print("{}\n", to_json(table).dump());
   else
-    fmt::print("{}", to_text(table));
+    fmt::print("{}{}", to_text(table), sums_text(table));
   return 0;
 }
 

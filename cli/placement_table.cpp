@@ -125,9 +125,12 @@ std::string to_text(const PlacementTable& table) {
                         name, row.address, address, row.start,
                         row.layers + (row.head ? " + head" : ""), row.columns, row.role,
                         row.matrices, mib(row.weight_bytes), mib(row.hint_bytes), row.round_trips);
-  text += fmt::format("enclave: {} of hints\nper token: {} round trips\n", mib(table.hint_bytes),
-                      table.round_trips);
   return text;
+}
+
+std::string sums_text(const PlacementTable& table) {
+  return fmt::format("enclave: {} of hints; per token: {} round trips\n", mib(table.hint_bytes),
+                     table.round_trips);
 }
 
 nlohmann::json to_json(const PlacementTable& table) {

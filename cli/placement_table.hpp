@@ -36,8 +36,10 @@ struct PlacementTable {
 PlacementTable placement_table(const config::PipelineConfig& config,
                                const model::ModelConfig& model);
 
-/// For people: one line per node, and two for the whole.
+/// For people: one line per node.
 std::string to_text(const PlacementTable& table);
+/// The whole, in one line.
+std::string sums_text(const PlacementTable& table);
 /// {"nodes":[...],"hint_bytes":N,"round_trips_per_token":N}
 nlohmann::json to_json(const PlacementTable& table);
 

@@ -12,7 +12,7 @@ find_package(CapnProto 0.9 REQUIRED)
 
 if(NOT TALARIA_WITHOUT_CAF)
   find_package(CLI11 2.1 REQUIRED)
-  find_package(prometheus-cpp 1.0 REQUIRED COMPONENTS core)
+  find_package(prometheus-cpp REQUIRED COMPONENTS core)
   # The compile flags matter: they decide the layout of the classes in the shared library.
   pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib>=0.11)
   # Debian's CAF 0.17.6 ships neither a CMake package nor a pkg-config file.

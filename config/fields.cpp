@@ -146,8 +146,8 @@ ReadValue bytes_in(std::size_t& out) {
 ReadValue duration_in(std::chrono::milliseconds& out, std::chrono::milliseconds low,
                       std::chrono::milliseconds high) {
   return [&out, low, high](const Value& value) {
-    const std::string expected = fmt::format(
-        "a duration from {} to {}, like 100ms, 2s, 5min or 1h", to_text(low), to_text(high));
+    const std::string expected = fmt::format("a duration from {} to {}, like 100ms, 2s, 5min or 1h",
+                                             to_text(low), to_text(high));
     const auto text = scalar_text(value, expected);
     if (!text) return;
     const auto duration = parse_duration(*text);

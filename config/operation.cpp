@@ -74,17 +74,16 @@ ReadValue ssh_template_in(std::string& out) {
 
 ReadValue faults_in(Faults& out) {
   return [&out](const Value& value) {
-    read_mapping(value,
-                 {{"deadline", duration_in(out.deadline, milliseconds(10), hours(1))},
-                  {"request_deadline",
-                   duration_in(out.request_deadline, milliseconds(100), hours(24))},
-                  {"retries", whole_in(out.retries, 0, 100)},
-                  {"strikes", whole_in(out.strikes, 1, 1000)},
-                  {"heartbeat", duration_in(out.heartbeat, milliseconds(10), minutes(1))},
-                  {"silence", duration_in(out.silence, milliseconds(20), minutes(10))},
-                  {"reconnect", doubling_in(out.reconnect_first, out.reconnect_most)},
-                  {"quarantine", duration_in(out.quarantine, seconds(0), hours(24))},
-                  {"in_flight", whole_in(out.in_flight, 1, 4096)}});
+    read_mapping(value, {{"deadline", duration_in(out.deadline, milliseconds(10), hours(1))},
+                         {"request_deadline",
+                          duration_in(out.request_deadline, milliseconds(100), hours(24))},
+                         {"retries", whole_in(out.retries, 0, 100)},
+                         {"strikes", whole_in(out.strikes, 1, 1000)},
+                         {"heartbeat", duration_in(out.heartbeat, milliseconds(10), minutes(1))},
+                         {"silence", duration_in(out.silence, milliseconds(20), minutes(10))},
+                         {"reconnect", doubling_in(out.reconnect_first, out.reconnect_most)},
+                         {"quarantine", duration_in(out.quarantine, seconds(0), hours(24))},
+                         {"in_flight", whole_in(out.in_flight, 1, 4096)}});
     check_silence(out, value);
   };
 }

@@ -88,8 +88,8 @@ struct Faults {
 
 /// `hints:` the disk cache of what the enclave fetches from workers.
 struct Hints {
-  bool use_cache = true;                       ///< false: cache: none
-  std::optional<std::filesystem::path> cache;  ///< a folder; nothing: the user's cache folder
+  bool use_cache = true;                        ///< false: cache: none
+  std::optional<std::filesystem::path> cache;   ///< a folder; nothing: the user's cache folder
   std::size_t max_size = std::size_t{50} << 30; ///< in bytes, at least 1 MiB
 };
 
@@ -101,10 +101,10 @@ struct Launch {
   /// Words of a command line, quotes as in a shell. {ssh} becomes the node's `ssh`, {command} one
   /// word: the node's command line, quoted for the shell at the other end.
   std::string ssh = "ssh -o BatchMode=yes {ssh} {command}";
-  u32 restarts = 5;                ///< in a row, 0 to 1000
-  Duration backoff_first{200};     ///< backoff.first, 10ms to 1min; doubles each time
-  Duration backoff_most{30'000};   ///< backoff.most, first to 1h
-  Duration ready{600'000};         ///< from start to ready, 100ms to 24h
+  u32 restarts = 5;              ///< in a row, 0 to 1000
+  Duration backoff_first{200};   ///< backoff.first, 10ms to 1min; doubles each time
+  Duration backoff_most{30'000}; ///< backoff.most, first to 1h
+  Duration ready{600'000};       ///< from start to ready, 100ms to 24h
 };
 
 /// A pipeline.yaml (DESIGN.md section 6), read and validated. Relative paths are resolved against

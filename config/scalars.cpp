@@ -88,8 +88,7 @@ bool is_host_name(std::string_view text) {
 }
 
 bool is_loopback(std::string_view host) {
-  return host == "localhost" || host == "::1" ||
-         (host.starts_with("127.") && is_ip(AF_INET, host));
+  return host == "localhost" || host == "::1" || (host.starts_with("127.") && is_ip(AF_INET, host));
 }
 
 bool is_ssh_target(std::string_view text) {

@@ -96,8 +96,8 @@ pid_t spawn(const SpawnPlan& plan) {
   const pid_t parent = ::getpid();
   const pid_t pid = ::fork();
   if (pid < 0)
-    throw Error(Errc::io,
-                fmt::format("no process for '{}': {}; raise ulimit -u", path, std::strerror(errno)));
+    throw Error(Errc::io, fmt::format("no process for '{}': {}; raise ulimit -u", path,
+                                      std::strerror(errno)));
   if (pid == 0) become(plan, path.c_str(), argv.data(), parent, failure.write.get());
   failure.write.reset();
   ExecFailure why;

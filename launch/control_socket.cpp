@@ -151,9 +151,9 @@ std::string ask(const fs::path& pipeline_file, const ControlPaths& paths, const 
   const FileDescriptor connection = new_socket();
   const sockaddr_un address = address_of(paths.socket);
   if (::connect(connection.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0)
-    throw Error(Errc::io, fmt::format("{}: its gateway (pid {}) takes no questions: {}; try again",
-                                      pipeline_file.string(), pid_in(paths.lock),
-                                      std::strerror(errno)));
+    throw Error(Errc::io,
+                fmt::format("{}: its gateway (pid {}) takes no questions: {}; try again",
+                            pipeline_file.string(), pid_in(paths.lock), std::strerror(errno)));
   write_line(connection.get(), nlohmann::json{{"ask", question}}.dump());
   std::string answer = read_line(connection.get(), kMaxAnswer, Clock::now() + kAnswerTime);
   if (answer.empty())
@@ -195,8 +195,8 @@ ControlServer::ControlServer(const fs::path& pipeline_file, Handlers handlers)
   ::unlink(paths_.socket.c_str()); // of a gateway that was killed: the lock was free
   if (::bind(listening_.get(), reinterpret_cast<const sockaddr*>(&address), sizeof address) != 0 ||
       ::listen(listening_.get(), 16) != 0)
-    throw Error(Errc::io, fmt::format("{}: cannot listen: {}", paths_.socket.string(),
-                                      std::strerror(errno)));
+    throw Error(Errc::io,
+                fmt::format("{}: cannot listen: {}", paths_.socket.string(), std::strerror(errno)));
   thread_ = std::thread([this] { serve(); });
 }
 
@@ -220,8 +220,8 @@ void ControlServer::answer(int connection) const {
   limit_sending(connection);
   const std::string line = read_line(connection, kMaxQuestion, Clock::now() + 1s);
   const auto question = nlohmann::json::parse(line, nullptr, false);
-  const std::string asked = question.is_object() ? question.value("ask", nlohmann::json()).dump()
-                                                 : std::string();
+  const std::string asked =
+      question.is_object() ? question.value("ask", nlohmann::json()).dump() : std::string();
   if (asked == "\"status\"") {
     write_line(connection, handlers_.status());
   } else if (asked == "\"stop\"") {

@@ -31,8 +31,8 @@ FileDescriptor open_log(const std::filesystem::path& log) {
   std::error_code ignored; // the open below says what is wrong
   std::filesystem::create_directories(log.parent_path(), ignored);
   std::filesystem::rename(log, log.string() + ".1", ignored);
-  FileDescriptor file = above_standard(FileDescriptor(::open(
-      log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, S_IRUSR | S_IWUSR | S_IRGRP)));
+  FileDescriptor file = above_standard(FileDescriptor(
+      ::open(log.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, S_IRUSR | S_IWUSR | S_IRGRP)));
   if (!file)
     throw Error(Errc::io, fmt::format("{}: cannot be written: {}; choose another folder with "
                                       "launch.logs",
@@ -116,8 +116,8 @@ pid_t start_detached(const DetachPlan& plan) {
   int status = 0;
   ::waitpid(pid, &status, 0);
   if (verdict) throw std::get<Error>(*verdict);
-  const Death death = WIFSIGNALED(status) ? Death{WTERMSIG(status), 0}
-                                          : Death{0, WEXITSTATUS(status)};
+  const Death death =
+      WIFSIGNALED(status) ? Death{WTERMSIG(status), 0} : Death{0, WEXITSTATUS(status)};
   throw Error(Errc::internal, fmt::format("the gateway ended before it was ready: {}; see {}",
                                           to_text(death), plan.log.string()));
 }

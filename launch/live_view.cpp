@@ -19,6 +19,7 @@ using Clock = NodeState::Clock;
 using std::chrono::milliseconds;
 
 constexpr int kBarWidth = 20;
+constexpr std::size_t kWidthWithBar = 100;
 constexpr auto kReportEvery = std::chrono::seconds(5);
 
 void write_to(int fd, std::string_view text) {
@@ -41,11 +42,12 @@ std::string rate_text(const NodeState& node) {
                      time_text(milliseconds(static_cast<i64>(std::min(left, 1e9) * 1000))));
 }
 
+/// Empty, in the same width, where nothing is loading.
 std::string bar_of(const NodeState& node) {
-  if (node.phase != Phase::loading || node.total == 0) return std::string(kBarWidth + 2, ' ');
+  if (node.phase != Phase::loading || node.total == 0) return std::string(kBarWidth + 3, ' ');
   const auto filled = static_cast<int>(kBarWidth * static_cast<double>(node.done) /
                                        static_cast<double>(node.total));
-  return fmt::format("[{:=<{}}{: <{}}]", "", filled, "", kBarWidth - filled);
+  return fmt::format("[{:=<{}}{: <{}}] ", "", filled, "", kBarWidth - filled);
 }
 
 winsize screen_of(int fd) {
@@ -67,9 +69,11 @@ std::string node_line(const NodeState& node, Clock::time_point now, std::size_t 
                         bytes_text(static_cast<double>(node.weight_bytes)));
   else if (node.phase == Phase::failed || node.phase == Phase::restarting)
     about = node.last_death;
-  const std::string line = fmt::format("{:<12} {:<21} {} {:<22} {}", node.name, node.address,
-                                       bar_of(node), describe(node, now), about);
-  return one_line(line, width > 3 ? width - 3 : 0); // room for its "..."
+  std::string line =
+      fmt::format("{:<10} {:<17} {}{:<20} {}", node.name, node.address,
+                  width < kWidthWithBar ? std::string() : bar_of(node), describe(node, now), about);
+  line.erase(line.find_last_not_of(' ') + 1);
+  return line.size() <= width ? one_line(line) : one_line(line, width > 3 ? width - 3 : 0);
 }
 
 std::string TerminalView::block(const std::vector<NodeState>& nodes) {

@@ -18,14 +18,14 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kMaxEventLine = std::size_t{64} << 10;
 constexpr std::size_t kReadsAtOnce = 16; // so that a chatty node does not starve its neighbours
-constexpr auto kSshGrace = 2s;           // to end by the closed session, which ends the far side too
+constexpr auto kSshGrace = 2s; // to end by the closed session, which ends the far side too
 constexpr auto kKillAfter = 5s;
 
 /// Exit codes that a second try does not change: bad flags or files, a bad model, no such program.
 bool is_hopeless(const Death& death) {
   const std::array<int, 4> hopeless{exit_status(Errc::usage), exit_status(Errc::model), 126, 127};
-  return death.signal == 0 && std::find(hopeless.begin(), hopeless.end(), death.exit_code) !=
-                                  hopeless.end();
+  return death.signal == 0 &&
+         std::find(hopeless.begin(), hopeless.end(), death.exit_code) != hopeless.end();
 }
 
 /// Reads what is there; closes the descriptor at its end.
@@ -120,8 +120,8 @@ void Node::take(const ProgressEvent& event, Clock::time_point now) {
     job_start_ = now;
     job_done_at_start_ = event.done;
     state_.bytes_per_second = 0;
-    log_.write("talaria", fmt::format("{}: {}", event.what,
-                                      bytes_text(static_cast<double>(event.total))));
+    log_.write("talaria",
+               fmt::format("{}: {}", event.what, bytes_text(static_cast<double>(event.total))));
   }
   state_.phase = Phase::loading;
   state_.what = event.what;

@@ -87,8 +87,7 @@ std::vector<std::string> node_command(const config::PipelineConfig& config,
   std::vector<std::string> command = worker_command(config, node);
   if (node.start != WorkerNode::Start::ssh) return command;
   std::string line;
-  for (const std::string& word : command)
-    line += (line.empty() ? "" : " ") + quote_for_shell(word);
+  for (const std::string& word : command) line += (line.empty() ? "" : " ") + quote_for_shell(word);
   // A shell that stays in between would not notice the end of the session.
   line.insert(0, "exec ");
   auto words = config::split_words(config.launch.ssh);
@@ -108,9 +107,9 @@ void check_local_files(const config::PipelineConfig& config, std::size_t index) 
   const auto require = [&](const char* key, const fs::path& path, const std::string& advice) {
     std::error_code ignored;
     if (!path.empty() && fs::exists(path, ignored)) return;
-    throw Error(Errc::config, fmt::format("{}:{}: workers[{}].{}: '{}' is not there; {}",
-                                          config.file.string(), node.line, index, key,
-                                          path.string(), advice));
+    throw Error(Errc::config,
+                fmt::format("{}:{}: workers[{}].{}: '{}' is not there; {}", config.file.string(),
+                            node.line, index, key, path.string(), advice));
   };
   const std::string make = fmt::format("talaria certs init {} --hosts {} makes it",
                                        files.ca.parent_path().string(), node.host);
@@ -129,8 +128,8 @@ bool is_listening(const WorkerNode& node) {
     return false;
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> addresses(found, ::freeaddrinfo);
   for (const addrinfo* address = found; address != nullptr; address = address->ai_next) {
-    const FileDescriptor fd(::socket(address->ai_family,
-                                     address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
+    const FileDescriptor fd(
+        ::socket(address->ai_family, address->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (fd && connects(fd.get(), *address)) return true;
   }
   return false;

@@ -44,8 +44,8 @@ NodeLog::NodeLog(const std::filesystem::path& folder, const std::string& name,
 void NodeLog::rotate() {
   std::error_code ignored; // there may be no older log
   std::filesystem::rename(path_, path_.string() + ".1", ignored);
-  file_ = FileDescriptor(
-      ::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, S_IRUSR | S_IWUSR | S_IRGRP));
+  file_ = FileDescriptor(::open(path_.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC,
+                                S_IRUSR | S_IWUSR | S_IRGRP));
   size_ = 0;
 }
 

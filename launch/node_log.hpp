@@ -12,8 +12,8 @@ namespace talaria::launch {
 std::string utc_now();
 
 /// The log of one node: FOLDER/NAME.log, one line per event with its time. The log of the run
-/// before is kept as NAME.log.1; a log that grows beyond `max_bytes` is rotated the same way, so that a
-/// node cannot fill the disk.
+/// before is kept as NAME.log.1; a log that grows beyond `max_bytes` is rotated the same way, so
+/// that a node cannot fill the disk.
 class NodeLog {
 public:
   /// Makes the folder if it is missing. @throws Error{io} naming the file.

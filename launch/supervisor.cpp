@@ -89,8 +89,8 @@ void Supervisor::Worker::start() {
                               config_.file.string(), node.line, index, config::address_of(node)));
   }
   for (const std::size_t index : chosen_)
-    nodes_.push_back(std::make_unique<Node>(config_, config_.workers[index],
-                                            [this](const std::string& line) { view_->line(line); }));
+    nodes_.push_back(std::make_unique<Node>(
+        config_, config_.workers[index], [this](const std::string& line) { view_->line(line); }));
   publish();
   thread_ = std::thread([this] { run(); });
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
@@ -37,14 +38,19 @@ std::size_t groups_at_a_time(const PackedWeights& weights) {
 }
 
 /// Four consecutive rows between the packed layout and row-major; `present` < 4 in the last group.
+/// Whole panels go through loops of known length, which compilers turn into vector shuffles.
 void unpack_group(const PackedWeights& weights, std::size_t group, std::size_t present, u8* rows) {
   const std::size_t columns = weights.d_out();
   for (std::size_t p = 0; p < weights.panels(); ++p) {
     const auto* from = reinterpret_cast<const u8*>(weights.panel(p)) + group * kPanelGroup;
-    const std::size_t first = p * PackedWeights::kPanel;
-    const std::size_t width = std::min(PackedWeights::kPanel, columns - first);
+    u8* to = rows + p * PackedWeights::kPanel;
+    const std::size_t width = std::min(PackedWeights::kPanel, columns - p * PackedWeights::kPanel);
+    std::array<u8, kPanelGroup> row_by_row;
+    for (std::size_t j = 0; j < PackedWeights::kPanel; ++j)
+      for (std::size_t k = 0; k < kGroup; ++k)
+        row_by_row[k * PackedWeights::kPanel + j] = from[j * kGroup + k];
     for (std::size_t k = 0; k < present; ++k)
-      for (std::size_t j = 0; j < width; ++j) rows[k * columns + first + j] = from[j * kGroup + k];
+      std::memcpy(to + k * columns, row_by_row.data() + k * PackedWeights::kPanel, width);
   }
 }
 
@@ -52,10 +58,14 @@ void pack_group(const u8* rows, std::size_t group, std::size_t present, PackedWe
   const std::size_t columns = weights.d_out();
   for (std::size_t p = 0; p < weights.panels(); ++p) {
     auto* to = reinterpret_cast<u8*>(weights.panel(p)) + group * kPanelGroup;
-    const std::size_t first = p * PackedWeights::kPanel;
-    const std::size_t width = std::min(PackedWeights::kPanel, columns - first);
+    const u8* from = rows + p * PackedWeights::kPanel;
+    const std::size_t width = std::min(PackedWeights::kPanel, columns - p * PackedWeights::kPanel);
+    std::array<u8, kPanelGroup> row_by_row{}; // padding is zero
     for (std::size_t k = 0; k < present; ++k)
-      for (std::size_t j = 0; j < width; ++j) to[j * kGroup + k] = rows[k * columns + first + j];
+      std::memcpy(row_by_row.data() + k * PackedWeights::kPanel, from + k * columns, width);
+    for (std::size_t j = 0; j < PackedWeights::kPanel; ++j)
+      for (std::size_t k = 0; k < kGroup; ++k)
+        to[j * kGroup + k] = row_by_row[k * PackedWeights::kPanel + j];
   }
 }
 

@@ -155,8 +155,8 @@ BOOST_AUTO_TEST_CASE(missing_files_are_named_where_they_stand) {
   BOOST_TEST(model.ends_with("/modle' is not there; expected a model folder"), model);
   const std::string certificate = complaint(with("certs/ca.pem", "certs/nobody.pem"));
   BOOST_TEST(certificate.starts_with("F:20:12: tls.ca: '"), certificate);
-  BOOST_TEST(certificate.ends_with(
-      "cannot be read; expected a PEM file (talaria certs init makes them)"));
+  BOOST_TEST(
+      certificate.ends_with("cannot be read; expected a PEM file (talaria certs init makes them)"));
   const std::string folder = complaint(with("certs/enclave.key", "certs"));
   BOOST_TEST(folder.starts_with("F:20:56: tls.key: '"), folder);
   const std::string trace = complaint(with("traces/", "certs/ca.pem"));

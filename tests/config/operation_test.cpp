@@ -48,7 +48,8 @@ const Mistake kMistakes[] = {
      "request_deadline"},
     {"faults: { reconnect: { first: 10s } }",
      "F:2:11: faults.reconnect: most is 5s, less than first, which is 10s; expected first <= most"},
-    {"faults: { deadlines: 1s }", "F:2:11: faults.deadlines: unknown key; did you mean 'deadline'?"},
+    {"faults: { deadlines: 1s }",
+     "F:2:11: faults.deadlines: unknown key; did you mean 'deadline'?"},
     {"hints: { cache: [] }", "F:2:10: hints.cache: is a list; expected a path"},
     {"hints: { max_size: 50GB }",
      "F:2:20: hints.max_size: is '50GB'; expected bytes, like 2GiB, 512MiB, 64KiB or 1000000"},
@@ -113,12 +114,13 @@ BOOST_AUTO_TEST_CASE(operation_has_defaults_that_its_own_checks_accept) {
 }
 
 BOOST_AUTO_TEST_CASE(the_name_of_the_enclave_may_be_another) {
-  const std::string tls = "tls: { ca: certs/ca.pem, cert: certs/enclave.pem, key: certs/enclave.key";
+  const std::string tls =
+      "tls: { ca: certs/ca.pem, cert: certs/enclave.pem, key: certs/enclave.key";
   BOOST_TEST(parse("model: model\n" + tls + " }\n").tls->enclave_name == "talaria-enclave");
   BOOST_TEST(parse("model: model\n" + tls + ", enclave_name: gate.example }\n").tls->enclave_name ==
              "gate.example");
   BOOST_TEST(complaint("model: model\n" + tls + ", enclave_name: a b }\n") ==
-             "F:2:91: tls.enclave_name: is 'a b'; expected the name in the certificate");
+             "F:2:89: tls.enclave_name: is 'a b'; expected the name in the certificate");
 }
 
 BOOST_AUTO_TEST_CASE(no_cache_is_not_a_folder_of_that_name) {
@@ -157,8 +159,8 @@ BOOST_AUTO_TEST_CASE(a_duration_is_written_as_it_is_read) {
 BOOST_AUTO_TEST_CASE(a_command_line_is_split_as_a_shell_would) {
   const auto words = config::split_words("ssh  -o 'Proxy Command'=\"a \\\"b\" x\\ y '' {ssh}\t{c}");
   BOOST_TEST_REQUIRE(words.has_value());
-  const std::vector<std::string> expected{"ssh", "-o", "Proxy Command=a \"b", "x y",
-                                          "",    "{ssh}", "{c}"};
+  const std::vector<std::string> expected{"ssh",   "-o", "Proxy Command=a \"b", "x y", "",
+                                          "{ssh}", "{c}"};
   BOOST_TEST(*words == expected, boost::test_tools::per_element());
   BOOST_TEST(config::split_words("").value().empty());
   for (const char* text : {"'", "a \"b", "a\\", "'a\\'b'"})

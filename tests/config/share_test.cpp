@@ -64,11 +64,11 @@ BOOST_AUTO_TEST_CASE(layers_cut_in_two_ways_overlap) {
 
 BOOST_AUTO_TEST_CASE(shares_that_cannot_be_read_are_the_only_problem_named) {
   for (const char* share : {"0/2", "3/2", "1", "1/", "/2", "1/65", "one/two", "-1/2"})
-    BOOST_TEST(complaint(workers("  - { name: a, address: a:1, layers: 0, columns: " +
-                                 std::string(share) +
-                                 " }\n  - { name: b, address: b:1, layers: 1 }\n")) ==
-               "F:4:50: workers[0].columns: is '" + std::string(share) +
-                   "'; expected I/N with 1 <= I <= N <= 64");
+    BOOST_TEST(
+        complaint(workers("  - { name: a, address: a:1, layers: 0, columns: " + std::string(share) +
+                          " }\n  - { name: b, address: b:1, layers: 1 }\n")) ==
+        "F:4:50: workers[0].columns: is '" + std::string(share) +
+            "'; expected I/N with 1 <= I <= N <= 64");
 }
 
 BOOST_AUTO_TEST_CASE(a_replica_may_hold_a_share_of_its_primaries) {
@@ -86,17 +86,19 @@ BOOST_AUTO_TEST_CASE(a_replica_may_hold_a_share_of_its_primaries) {
 }
 
 BOOST_AUTO_TEST_CASE(replicas_may_complete_each_other) {
-  const std::string list = "  - { name: a, address: a:1, layers: all }\n"
-                           "  - { name: b, address: b:1, layers: all, columns: 1/2, role: replica }\n"
-                           "  - { name: c, address: c:1, layers: all, columns: 2/2, role: replica }\n";
+  const std::string list =
+      "  - { name: a, address: a:1, layers: all }\n"
+      "  - { name: b, address: b:1, layers: all, columns: 1/2, role: replica }\n"
+      "  - { name: c, address: c:1, layers: all, columns: 2/2, role: replica }\n";
   BOOST_TEST(complaint(workers(list)) == "");
 }
 
 BOOST_AUTO_TEST_CASE(one_address_belongs_to_one_worker) {
-  BOOST_TEST(complaint(workers("  - { name: a, address: \"[::1]:1\", layers: 0 }\n"
-                               "  - { name: b, address: \"[::1]:1\", layers: 1 }\n")) ==
-             "F:5:25: workers[1].address: '[::1]:1' is the address of the worker in line 4 already; "
-             "expected an address of its own");
+  BOOST_TEST(
+      complaint(workers("  - { name: a, address: \"[::1]:1\", layers: 0 }\n"
+                        "  - { name: b, address: \"[::1]:1\", layers: 1 }\n")) ==
+      "F:5:25: workers[1].address: '[::1]:1' is the address of the worker in line 4 already; "
+      "expected an address of its own");
 }
 
 BOOST_AUTO_TEST_CASE(layers_are_compared_with_the_model) {

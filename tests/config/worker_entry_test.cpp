@@ -52,9 +52,9 @@ BOOST_AUTO_TEST_CASE(a_node_over_ssh_needs_its_host_and_its_certificate) {
 
 BOOST_AUTO_TEST_CASE(ssh_targets_cannot_be_options) {
   for (const char* target : {"-oProxyCommand=x", "me@-x", "me@", "@gpu", "a@b@c", "gpu;ls"})
-    BOOST_TEST(complaint(yaml("address: gpu:1, cert: c, key: k, ssh: \"" + std::string(target) +
-                              "\"")) == "F:3:73: workers[0].ssh: is '" + std::string(target) +
-                                            "'; expected HOST or USER@HOST");
+    BOOST_TEST(
+        complaint(yaml("address: gpu:1, cert: c, key: k, ssh: \"" + std::string(target) + "\"")) ==
+        "F:3:73: workers[0].ssh: is '" + std::string(target) + "'; expected HOST or USER@HOST");
 }
 
 BOOST_AUTO_TEST_CASE(the_name_in_the_certificate_is_the_host_unless_given) {
@@ -75,7 +75,8 @@ BOOST_AUTO_TEST_CASE(local_nodes_find_their_certificate_beside_the_authority) {
 }
 
 BOOST_AUTO_TEST_CASE(paths_of_local_nodes_are_relative_to_the_file) {
-  const auto found = files("address: 127.0.0.1:1, model: m, cert: c, key: /k, ca: x/../a, program: p");
+  const auto found =
+      files("address: 127.0.0.1:1, model: m, cert: c, key: /k, ca: x/../a, program: p");
   BOOST_TEST(found.model == root() / "m");
   BOOST_TEST(found.cert == root() / "c");
   BOOST_TEST(found.key == "/k");

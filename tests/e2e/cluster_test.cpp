@@ -6,9 +6,12 @@
 #include <set>
 #include <sstream>
 
+#include "model/weights/prepared_writer.hpp"
 #include "tests/support/collect.hpp"
 #include "tests/support/loopback_worker.hpp"
 #include "tests/support/models.hpp"
+#include "tests/transport/raw_worker.hpp"
+#include "transport/wire_codec.hpp"
 
 namespace talaria {
 
@@ -77,6 +80,7 @@ public:
   }
   pipeline::EngineOptions& options() { return options_; }
   const Lines& lines() const { return lines_; }
+  transport::TlsFiles worker_files() const { return certificates_.worker(); }
 
 private:
   tests::LoopbackCertificates certificates_;
@@ -229,6 +233,45 @@ BOOST_AUTO_TEST_CASE(every_kind_of_liar_is_named_and_replaced) {
       check_same(expected, answers(cluster.options()));
       BOOST_CHECK(cluster.lines().quarantined() == std::set<std::string>{"node-0"});
     }
+}
+
+BOOST_AUTO_TEST_CASE(a_worker_that_announces_2_to_the_60_bytes_is_named_and_replaced) {
+  const std::string folder = tests::model_folder("qwen3");
+  Cluster cluster(folder, {{layers("all"), true}});
+  cli::WorkerFlags flags;
+  flags.model = folder;
+  SilentProgress progress;
+  const auto identity = cli::load_share(flags, progress).identity;
+  const tests::RawWorker liar(
+      [&identity](transport::TlsChannel&, transport::TlsChannel& up, transport::TlsChannel& down) {
+        const auto format = transport::wire_format(identity);
+        transport::FrameReader requests(up, std::size_t{1} << 30);
+        const auto head = requests.next();
+        const u64 id = transport::decode_request(head.bytes, head.payload_bytes, format).first;
+        auto frame = transport::encode(id, transport::Reply(Error(Errc::usage, "no")), format);
+        const u64 announced = u64{1} << 60;
+        std::memcpy(frame.start.data() + 8, &announced, 8);
+        transport::write_frame(down, frame);
+        requests.next();
+      },
+      identity, transport::TlsContext(cluster.worker_files(), transport::End::worker));
+  auto& nodes = cluster.options().cluster->nodes;
+  nodes.insert(nodes.begin(), tests::node_at("liar", liar.address().port, layers("all")));
+  check_same(embedded_answers(folder), answers(cluster.options()));
+  BOOST_CHECK(cluster.lines().quarantined() == std::set<std::string>{"liar"});
+}
+
+BOOST_DATA_TEST_CASE(prepared_halves_change_no_bit, boost::unit_test::data::make(tests::kModels),
+                     model) {
+  const tests::TemporaryFolder out;
+  const std::string folder = tests::model_folder(model);
+  SilentProgress progress;
+  model::prepare_model(folder, out.path() / "prepared", {}, progress);
+  // The enclave has no weights: each worker streams its shares of them once.
+  Cluster cluster((out.path() / "prepared" / "enclave").string(),
+                  {{layers("all", "1/2")}, {layers("all", "2/2")}}, "int8",
+                  (out.path() / "prepared" / "worker").string());
+  check_same(embedded_answers(folder), answers(cluster.options()));
 }
 
 BOOST_AUTO_TEST_CASE(among_column_shards_only_the_liar_is_quarantined) {

@@ -38,11 +38,10 @@ struct Runtime : tests::TemporaryFolder {
   std::unique_ptr<launch::ChildProcess> other_gateway() const {
     auto helper = std::make_unique<launch::ChildProcess>(
         std::vector<std::string>{LAUNCH_HELPER, "gateway", file().string()});
-    BOOST_REQUIRE(tests::eventually(
-        [&] { return launch::running_gateway(file()) == helper->pid(); }));
-    char byte = 0;
     BOOST_REQUIRE(
-        tests::eventually([&] { return ::read(helper->out().get(), &byte, 1) == 1; }));
+        tests::eventually([&] { return launch::running_gateway(file()) == helper->pid(); }));
+    char byte = 0;
+    BOOST_REQUIRE(tests::eventually([&] { return ::read(helper->out().get(), &byte, 1) == 1; }));
     return helper;
   }
   std::atomic<bool> stopped{false};

@@ -34,7 +34,7 @@ BOOST_AUTO_TEST_CASE(numbers_that_make_no_sense_do_no_harm) {
 }
 
 BOOST_AUTO_TEST_CASE(other_lines_are_no_events) {
-  for (const char* line : {"", "loading", "{", "{}", "[]", R"({"event":"other"})",
-                           R"({"event":7})", R"({"event":"ready")", "\xFF"})
+  for (const char* line : {"", "loading", "{", "{}", "[]", R"({"event":"other"})", R"({"event":7})",
+                           R"({"event":"ready")", "\xFF"})
     BOOST_TEST(!parse_event(line).has_value(), "taken: " << line);
 }

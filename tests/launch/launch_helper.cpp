@@ -75,8 +75,7 @@ int hold_gateway(const std::filesystem::path& file) {
 int main(int argc, char** argv) {
   const std::vector<std::string> words(argv + 1, argv + argc);
   try {
-    if (words.at(0) == "supervise")
-      return supervise(words.at(1), {words.begin() + 2, words.end()});
+    if (words.at(0) == "supervise") return supervise(words.at(1), {words.begin() + 2, words.end()});
     if (words.at(0) == "gateway") return hold_gateway(words.at(1));
     return play_detached(words.at(0), std::stoi(words.at(2)));
   } catch (const std::exception& error) {

@@ -43,16 +43,21 @@ BOOST_FIXTURE_TEST_SUITE(live_views, Views)
 
 BOOST_AUTO_TEST_CASE(a_loading_node_shows_its_bar_its_speed_and_the_time_left) {
   const auto now = NodeState::Clock::now();
-  BOOST_TEST(launch::node_line(node("w1", Phase::loading), now, 120) ==
-             "w1           127.0.0.1:7601        [=====               ] loading weights 25 %   "
-             "1.5 GB/s, 1.0 s left");
-  BOOST_TEST(launch::node_line(node("w1", Phase::loading), now, 40).size() == 40u);
+  const auto loading = node("w1", Phase::loading);
+  BOOST_TEST(launch::node_line(loading, now, 120) ==
+             "w1         127.0.0.1:7601    [=====               ] loading weights 25 % 1.5 GB/s, "
+             "1.0 s left");
+  BOOST_TEST(launch::node_line(loading, now, 80) ==
+             "w1         127.0.0.1:7601    loading weights 25 % 1.5 GB/s, 1.0 s left");
+  const std::string narrow = launch::node_line(loading, now, 40);
+  BOOST_TEST(narrow.size() == 40u);
+  BOOST_TEST(narrow.ends_with("..."));
   BOOST_TEST(launch::node_line(node("w1", Phase::ready), now, 120).find("9 matrices, 12.3 MB") !=
              std::string::npos);
   auto dead = node("w1", Phase::restarting);
   dead.restart_at = now + 2500ms;
   dead.last_death = "killed by SIGKILL";
-  BOOST_TEST(launch::node_line(dead, now, 120).find("restarting in 2.5 s    killed by SIGKILL") !=
+  BOOST_TEST(launch::node_line(dead, now, 120).find("restarting in 2.5 s  killed by SIGKILL") !=
              std::string::npos);
 }
 

@@ -71,8 +71,9 @@ BOOST_AUTO_TEST_CASE(a_program_that_nobody_names_is_the_neighbour_or_in_the_path
 }
 
 BOOST_AUTO_TEST_CASE(a_shell_reads_back_the_words_it_was_given) {
-  const std::vector<std::string> words{"plain/a-b_c.d:e", "",     "two words",  "it's",   "$HOME `id`",
-                                       "a\"b\\c",         "*;|&", "line\nline", "--flag=x"};
+  const std::vector<std::string> words{"plain/a-b_c.d:e", "",        "two words", "it's",
+                                       "$HOME `id`",      "a\"b\\c", "*;|&",      "line\nline",
+                                       "--flag=x"};
   std::string line = "printf '%s|'";
   std::string expected;
   for (const std::string& word : words) {

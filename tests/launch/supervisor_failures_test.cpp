@@ -46,8 +46,7 @@ BOOST_AUTO_TEST_CASE(a_node_that_dies_is_started_again_and_the_log_says_why) {
     const auto node = supervisor->nodes()[0];
     return node.phase == Phase::ready && node.restarts == 1;
   }));
-  BOOST_TEST(supervisor->nodes()[0].last_death ==
-             "killed by SIGBUS; last words: out of luck");
+  BOOST_TEST(supervisor->nodes()[0].last_death == "killed by SIGBUS; last words: out of luck");
   BOOST_TEST(view->lines().find("w: died after ") != std::string::npos);
   BOOST_TEST(view->lines().find(": killed by SIGBUS; last words: out of luck; restart 1 of 2 in "
                                 "20ms\n") != std::string::npos);

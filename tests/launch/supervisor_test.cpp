@@ -79,8 +79,8 @@ BOOST_AUTO_TEST_CASE(a_session_is_ended_by_closing_it) {
 BOOST_AUTO_TEST_CASE(a_supervisor_that_is_killed_leaves_no_process_behind) {
   // Neither reads its standard input, so that only the kernel can end them.
   const auto sleeper = script("sleeper", std::string(tests::kReadyLine) + "\nexec sleep 1000\n");
-  launch::ChildProcess helper({LAUNCH_HELPER, "supervise", root().string(), sleeper.string(),
-                               sleeper.string()});
+  launch::ChildProcess helper(
+      {LAUNCH_HELPER, "supervise", root().string(), sleeper.string(), sleeper.string()});
   std::string text;
   BOOST_REQUIRE(tests::eventually([&] {
     char buffer[256];

@@ -1,0 +1,190 @@
+#include "gateway/http_server.hpp"
+
+#include <fmt/chrono.h>
+#include <fmt/format.h>
+
+#include <condition_variable>
+#include <mutex>
+#include <thread>
+
+#include "gateway/api_response.hpp"
+#include "gateway/completion_service.hpp"
+#include "gateway/httpd.hpp"
+#include "gateway/readiness.hpp"
+#include "gateway/router.hpp"
+
+namespace talaria::gateway {
+
+namespace {
+
+using namespace std::chrono_literals;
+
+constexpr std::size_t kProbeThreads = 16; // beside those of answers, for health, metrics, refusals
+constexpr auto kDrainCheck = 20ms;
+
+i64 unix_time() {
+  const auto now = std::chrono::system_clock::now().time_since_epoch();
+  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
+}
+
+/// "2026-02-03T04:05:06.789Z POST /v1/completions 200 prompt=5 completion=16 ms=123.4". 499: the
+/// client left before the end.
+std::string access_line(const Exchange& exchange) {
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(
+                      exchange.arrived.time_since_epoch())
+                      .count();
+  const std::chrono::duration<double, std::milli> took =
+      std::chrono::steady_clock::now() - exchange.began;
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z {} {} {} prompt={} completion={} ms={:.1f}",
+                     fmt::gmtime(static_cast<std::time_t>(ms / 1000)), ms % 1000, exchange.method,
+                     exchange.route, exchange.client_left ? 499 : exchange.status,
+                     exchange.prompt_tokens, exchange.completion_tokens, took.count());
+}
+
+CompletionService::Options service_options(const pipeline::Engine& engine, ServerOptions& options) {
+  CompletionService::Options out;
+  out.defaults = {options.model_name, engine.generation_config(), options.most_running};
+  out.chat_template = std::move(options.chat_template);
+  out.limits = {options.most_running, options.most_waiting};
+  return out;
+}
+
+} // namespace
+
+struct HttpServer::Impl {
+  Impl(pipeline::Engine& served, ServerOptions given, Log log_line)
+      : engine(served), options(std::move(given)), log(std::move(log_line)),
+        service(engine, service_options(engine, options), shutdown),
+        api(options.most_running + options.most_waiting + kProbeThreads,
+            [this](const Exchange& exchange) { answered(exchange); }),
+        probes(kProbeThreads, [this](const Exchange& exchange) { answered(exchange); }),
+        api_router(options.most_body_bytes), probe_router(0) {
+    route();
+    port = api.bind(options.listen.host, options.listen.port);
+    if (options.metrics) probes.bind(options.metrics->host, options.metrics->port);
+  }
+
+  void route();
+  void add_probes(Router& router);
+  void answered(const Exchange& exchange);
+  void await_stop();
+  bool drained_within(std::chrono::milliseconds patience) const;
+  void drain();
+
+  pipeline::Engine& engine;
+  ServerOptions options;
+  Log log;
+  Shutdown shutdown;
+  CompletionService service;
+  Httpd api;
+  Httpd probes; ///< serves only if there is an address for it
+  Router api_router;
+  Router probe_router;
+  u16 port = 0;
+
+  std::mutex mutex;
+  std::condition_variable changed;
+  bool stop_asked = false;
+};
+
+void HttpServer::Impl::route() {
+  using httplib::Response;
+  const auto created = unix_time();
+  const u32 context = engine.config().max_position;
+  const auto json = [](Response& response, const std::string& body) {
+    response.set_content(body, "application/json");
+  };
+  add_probes(api_router);
+  api_router.get("/v1/models", [=, this](Response& response) {
+    json(response, models_body(options.model_name, context, created));
+  });
+  api_router.get("/v1/models/" + options.model_name, [=, this](Response& response) {
+    json(response, model_body(options.model_name, context, created));
+  });
+  api_router.post("/v1/chat/completions", [this](const std::string& body, Response& response) {
+    service.chat(body, response);
+  });
+  api_router.post("/v1/completions", [this](const std::string& body, Response& response) {
+    service.completion(body, response);
+  });
+  api_router.install(api);
+  add_probes(probe_router);
+  probe_router.install(probes);
+}
+
+void HttpServer::Impl::add_probes(Router& router) {
+  using httplib::Response;
+  router.get("/health", [](Response& response) {
+    response.set_content(R"({"status":"live"})", "application/json");
+  });
+  router.get("/ready", [this](Response& response) {
+    if (shutdown.draining) throw shutting_down();
+    if (!every_layer_is_ready(options.placement, engine.workers()))
+      throw ApiError(503, "some layers have no worker that is ready", {}, "no_worker");
+    response.set_content(R"({"status":"ready"})", "application/json");
+  });
+  router.get("/metrics", [this](Response& response) {
+    response.set_content(service.metrics().text(), "text/plain; version=0.0.4; charset=utf-8");
+  });
+}
+
+void HttpServer::Impl::answered(const Exchange& exchange) {
+  service.metrics().responded(exchange.route, exchange.client_left ? 499 : exchange.status);
+  log(access_line(exchange));
+}
+
+void HttpServer::Impl::await_stop() {
+  std::unique_lock lock(mutex);
+  changed.wait(lock, [this] { return stop_asked; });
+}
+
+bool HttpServer::Impl::drained_within(std::chrono::milliseconds patience) const {
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  while (api.active() > 0) {
+    if (std::chrono::steady_clock::now() >= deadline) return false;
+    std::this_thread::sleep_for(kDrainCheck);
+  }
+  return true;
+}
+
+/// New connections are still accepted, to be told that this server goes down.
+void HttpServer::Impl::drain() {
+  constexpr auto kToWriteErrors = 2s;
+  shutdown.draining = true;
+  api.close_idle();
+  if (drained_within(options.grace)) return;
+  shutdown.over = true;
+  if (!drained_within(kToWriteErrors)) api.abort();
+}
+
+HttpServer::HttpServer(pipeline::Engine& engine, ServerOptions options, Log log)
+    : impl_(std::make_unique<Impl>(engine, std::move(options), std::move(log))) {}
+
+HttpServer::~HttpServer() = default;
+
+void HttpServer::run() {
+  Impl& server = *impl_;
+  std::thread api([&] { server.api.serve(); });
+  std::thread probes([&] {
+    if (server.options.metrics) server.probes.serve();
+  });
+  server.await_stop();
+  server.drain();
+  server.api.stop();
+  server.probes.abort();
+  server.probes.stop();
+  api.join();
+  probes.join();
+}
+
+void HttpServer::stop() {
+  const std::lock_guard lock(impl_->mutex);
+  impl_->stop_asked = true;
+  impl_->changed.notify_all();
+}
+
+u16 HttpServer::port() const noexcept {
+  return impl_->port;
+}
+
+} // namespace talaria::gateway

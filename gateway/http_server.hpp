@@ -1,0 +1,61 @@
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "actors/cluster/placement.hpp"
+#include "model/chat_template.hpp"
+#include "pipeline/engine.hpp"
+#include "transport/address.hpp"
+
+namespace talaria::gateway {
+
+struct ServerOptions {
+  transport::Address listen{"127.0.0.1", 8000};
+  /// A second address for /metrics, /health and /ready alone; nothing: only at `listen`.
+  std::optional<transport::Address> metrics;
+  std::string model_name; ///< what clients call the model; not empty
+  /// Nothing: /v1/chat/completions is refused.
+  std::optional<model::ChatTemplate> chat_template;
+  cluster::PlacementPlan placement; ///< of the engine's cluster; empty: an embedded worker
+  std::size_t most_running = 256;   ///< answers made at once, at least 1
+  std::size_t most_waiting = 256;   ///< further requests are refused with 429
+  std::size_t most_body_bytes = std::size_t{4} << 20;
+  std::chrono::milliseconds grace{10000}; ///< for running requests when the server ends
+};
+
+/// OpenAI's API over HTTP, without TLS: in front of the enclave stands something that terminates it
+/// inside the same trusted machine, or clients are on this machine.
+///
+///   POST /v1/chat/completions, /v1/completions   streamed or whole
+///   GET  /v1/models, /health, /ready, /metrics
+///
+/// Sampling fields that a request leaves out take the model's own defaults, as in `talaria run`.
+class HttpServer {
+public:
+  /// Receives one line per request: time, method, path, status, tokens in and out, milliseconds;
+  /// nothing that a client sent. Called from many threads.
+  using Log = std::function<void(const std::string& line)>;
+
+  /// Binds; requests wait until run(). `engine` must outlive this object.
+  /// @throws Error{io} naming an address that cannot be bound.
+  HttpServer(pipeline::Engine& engine, ServerOptions options, Log log);
+  ~HttpServer();
+
+  /// Serves until stop(): then new requests are refused, running ones have `grace` to end and are
+  /// cancelled after it. Once.
+  void run();
+  /// Makes run() return. Thread-safe, returns at once.
+  void stop();
+  /// The port that `listen` was bound to.
+  u16 port() const noexcept;
+
+private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+} // namespace talaria::gateway
