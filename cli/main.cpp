@@ -27,7 +27,8 @@ int talaria_main(int argc, char** argv) {
   add_logits_command(app, chosen);
   add_tokenize_command(app, chosen);
   add_inspect_command(app, chosen);
-  add_launch_command(app, chosen);
+  add_launch_command(app, chosen, http_gateway());
+  add_serve_command(app, chosen);
   add_status_command(app, chosen);
   add_stop_command(app, chosen);
   add_certs_command(app, chosen);

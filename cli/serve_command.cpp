@@ -33,8 +33,7 @@ void refuse_clear(const config::PipelineConfig& settings) {
 /// The last part of the model's path: what clients call it.
 std::string model_name(const std::filesystem::path& model) {
   const auto path = std::filesystem::weakly_canonical(model);
-  return path.has_filename() ? path.filename().string()
-                             : path.parent_path().filename().string();
+  return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
 }
 
 gateway::ServerOptions server_options(const config::PipelineConfig& settings,
@@ -49,10 +48,10 @@ gateway::ServerOptions server_options(const config::PipelineConfig& settings,
       model::ChatTemplate::load(model::enclave_folder(engine_options.model_dir));
   options.most_running = engine_options.batch.max_rows; // a row of each fits into a micro-batch
   if (engine_options.cluster)
-    options.placement = pipeline::plan_cluster(*engine_options.cluster, engine.config(),
-                                               engine_options.weights,
-                                               *engine_options.scheme.parameters)
-                            .placement;
+    options.placement =
+        pipeline::plan_cluster(*engine_options.cluster, engine.config(), engine_options.weights,
+                               *engine_options.scheme.parameters)
+            .placement;
   return options;
 }
 

@@ -17,9 +17,9 @@ using nlohmann::json;
 namespace {
 
 constexpr std::size_t kMostStops = 16;
-constexpr std::size_t kLongestStop = 1024;    // bytes; the end of an answer is searched for each
-constexpr u32 kDefaultCompletionTokens = 16;  // OpenAI's default for /v1/completions
-constexpr u32 kRestOfContext = ~u32{0};       // the engine cuts it to what fits
+constexpr std::size_t kLongestStop = 1024;   // bytes; the end of an answer is searched for each
+constexpr u32 kDefaultCompletionTokens = 16; // OpenAI's default for /v1/completions
+constexpr u32 kRestOfContext = ~u32{0};      // the engine cuts it to what fits
 
 /// A request being read.
 struct Draft {
@@ -76,8 +76,7 @@ Reader sampling_number(float model::SamplingParameters::*member) {
 
 void read_model(const std::string& field, const json& value, Draft& draft) {
   if (text_of(field, value) != draft.defaults.model)
-    throw ApiError(404,
-                   fmt::format("this model is not served here; '{}' is", draft.defaults.model),
+    throw ApiError(404, fmt::format("this model is not served here; '{}' is", draft.defaults.model),
                    field, "model_not_found");
 }
 
@@ -182,8 +181,8 @@ void read_prompt(const std::string& field, const json& value, Draft& draft) {
     return;
   }
   if (value.size() > draft.defaults.prompts)
-    throw bad_field(field, fmt::format("{} has more than {} prompts", field,
-                                       draft.defaults.prompts));
+    throw bad_field(field,
+                    fmt::format("{} has more than {} prompts", field, draft.defaults.prompts));
   for (std::size_t i = 0; i < value.size(); ++i)
     prompts.push_back(prompt_of(fmt::format("{}[{}]", field, i), value[i]));
 }
@@ -236,8 +235,7 @@ Readers common_readers() {
 Readers chat_readers() {
   Readers readers = common_readers();
   readers["messages"] = read_messages;
-  readers["max_completion_tokens"] = [](const std::string& field, const json& value,
-                                        Draft& draft) {
+  readers["max_completion_tokens"] = [](const std::string& field, const json& value, Draft& draft) {
     draft.max_completion_tokens = whole_number_of(field, value, 1);
   };
   readers["tools"] = only(json::array());

@@ -178,8 +178,8 @@ void CompletionService::answer(bool chat, const ApiRequest& request, httplib::Re
       each.stops = request.stops;
       requests.push_back(std::move(each));
     }
-    answering = std::make_shared<Answering>(*this, chat, request, std::move(place),
-                                            std::move(requests));
+    answering =
+        std::make_shared<Answering>(*this, chat, request, std::move(place), std::move(requests));
   } catch (const Error& error) {
     throw to_api_error(error, prompt_field);
   }
@@ -207,10 +207,9 @@ Admission::Place CompletionService::admit(const ApiRequest& request) {
   try {
     return admission_.enter(request.answers(), check);
   } catch (const Admission::Full&) {
-    throw ApiError(429,
-                   fmt::format("{} answers wait already; try again later",
-                               admission_.limits().waiting),
-                   {}, "queue_full");
+    throw ApiError(
+        429, fmt::format("{} answers wait already; try again later", admission_.limits().waiting),
+        {}, "queue_full");
   }
 }
 

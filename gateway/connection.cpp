@@ -16,10 +16,10 @@ namespace {
 using std::chrono::milliseconds;
 using std::chrono::seconds;
 
-constexpr seconds kIdle{15};       // between two requests
-constexpr seconds kArrival{60};    // of a whole request
-constexpr seconds kSilence{10};    // without a byte in either direction while one is expected
-constexpr seconds kLinger{2};      // for a client to read the answer to what it is still sending
+constexpr seconds kIdle{15};        // between two requests
+constexpr seconds kArrival{60};     // of a whole request
+constexpr seconds kSilence{10};     // without a byte in either direction while one is expected
+constexpr seconds kLinger{2};       // for a client to read the answer to what it is still sending
 constexpr milliseconds kSlice{100}; // between two looks at what ends a wait
 constexpr std::size_t kMostHeadBytes = 64 << 10;
 constexpr std::size_t kMostDiscarded = 64 << 20;

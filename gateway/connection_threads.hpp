@@ -10,7 +10,8 @@
 
 namespace talaria::gateway {
 
-/// Threads that each serve one connection at a time. They start when they are first needed and stay.
+/// Threads that each serve one connection at a time. They start when they are first needed and
+/// stay.
 class ConnectionThreads {
 public:
   explicit ConnectionThreads(std::size_t limit) : limit_(limit) {}

@@ -30,9 +30,9 @@ i64 unix_time() {
 /// "2026-02-03T04:05:06.789Z POST /v1/completions 200 prompt=5 completion=16 ms=123.4". 499: the
 /// client left before the end.
 std::string access_line(const Exchange& exchange) {
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(
-                      exchange.arrived.time_since_epoch())
-                      .count();
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(exchange.arrived.time_since_epoch())
+          .count();
   const std::chrono::duration<double, std::milli> took =
       std::chrono::steady_clock::now() - exchange.began;
   return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z {} {} {} prompt={} completion={} ms={:.1f}",
@@ -61,7 +61,7 @@ struct HttpServer::Impl {
         api_router(options.most_body_bytes), probe_router(0) {
     route();
     port = api.bind(options.listen.host, options.listen.port);
-    if (options.metrics) probes.bind(options.metrics->host, options.metrics->port);
+    if (options.metrics) metrics_port = probes.bind(options.metrics->host, options.metrics->port);
   }
 
   void route();
@@ -81,6 +81,7 @@ struct HttpServer::Impl {
   Router api_router;
   Router probe_router;
   u16 port = 0;
+  u16 metrics_port = 0;
 
   std::mutex mutex;
   std::condition_variable changed;
@@ -185,6 +186,10 @@ void HttpServer::stop() {
 
 u16 HttpServer::port() const noexcept {
   return impl_->port;
+}
+
+u16 HttpServer::metrics_port() const noexcept {
+  return impl_->metrics_port;
 }
 
 } // namespace talaria::gateway

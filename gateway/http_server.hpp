@@ -52,6 +52,8 @@ public:
   void stop();
   /// The port that `listen` was bound to.
   u16 port() const noexcept;
+  /// The port that `metrics` was bound to; 0 without one.
+  u16 metrics_port() const noexcept;
 
 private:
   struct Impl;

@@ -69,9 +69,9 @@ u16 Httpd::bind(const std::string& host, u16 port) {
   errno = 0;
   const int bound = port == 0 ? bind_to_any_port(host) : bind_to_port(host, port) ? port : -1;
   if (bound < 0)
-    throw Error(Errc::io, fmt::format("cannot listen on {} port {}: {}; choose another address",
-                                      host, port,
-                                      errno != 0 ? std::strerror(errno) : "no such address"));
+    throw Error(Errc::io,
+                fmt::format("cannot listen on {} port {}: {}; choose another address", host, port,
+                            errno != 0 ? std::strerror(errno) : "no such address"));
   const socket_t socket = svr_sock_;
   ::fcntl(socket, F_SETFL, ::fcntl(socket, F_GETFL) | O_NONBLOCK);
   ::listen(socket, kBacklog);
@@ -101,7 +101,8 @@ socket_t Httpd::accept_next() {
 
 void Httpd::serve_connection(socket_t socket) {
   Connection connection(socket, abort_);
-  while (connection.await_request(closing_) && serve_request(connection)) {}
+  while (connection.await_request(closing_) && serve_request(connection)) {
+  }
 }
 
 /// True if the connection can take another request.

@@ -20,11 +20,11 @@ using Labels = prometheus::Labels;
 using Buckets = prometheus::Histogram::BucketBoundaries;
 
 // vLLM's buckets, so that its dashboards fit.
-const Buckets kFirstToken{0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.25, 0.5, 0.75, 1.0,
-                          2.5,   5.0,   7.5,  10.0, 20.0, 40.0, 80.0};
-const Buckets kPerToken{0.01, 0.025, 0.05, 0.075, 0.1,  0.15, 0.2,  0.3,  0.4,
-                        0.5,  0.75,  1.0,  2.5,   5.0,  7.5,  10.0, 20.0, 40.0};
-const Buckets kLatency{0.3,  0.5,  0.8,  1.0,  1.5,   2.0,   2.5,   5.0,    10.0,  15.0,
+const Buckets kFirstToken{0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1,  0.25, 0.5,
+                          0.75,  1.0,   2.5,  5.0,  7.5,  10.0, 20.0, 40.0, 80.0};
+const Buckets kPerToken{0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2,  0.3,  0.4,
+                        0.5,  0.75,  1.0,  2.5,   5.0, 7.5,  10.0, 20.0, 40.0};
+const Buckets kLatency{0.3,  0.5,  0.8,  1.0,  1.5,  2.0,   2.5,   5.0,   10.0,  15.0,
                        20.0, 30.0, 40.0, 50.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1920.0};
 
 prometheus::Counter& counter(prometheus::Registry& registry, const char* name, const char* help,
@@ -32,8 +32,8 @@ prometheus::Counter& counter(prometheus::Registry& registry, const char* name, c
   return prometheus::BuildCounter().Name(name).Help(help).Register(registry).Add(labels);
 }
 
-prometheus::Histogram& histogram(prometheus::Registry& registry, const char* name,
-                                 const char* help, const Labels& labels, const Buckets& buckets) {
+prometheus::Histogram& histogram(prometheus::Registry& registry, const char* name, const char* help,
+                                 const Labels& labels, const Buckets& buckets) {
   return prometheus::BuildHistogram().Name(name).Help(help).Register(registry).Add(labels, buckets);
 }
 
@@ -86,8 +86,10 @@ constexpr WorkerFigure kWorkerFigures[] = {
 
 void add_workers(const std::vector<pipeline::WorkerReport>& workers,
                  std::vector<MetricFamily>& out) {
-  MetricFamily states{"talaria_worker_state", "1 for the state a worker is in, 0 for the others",
-                      MetricType::Gauge, {}};
+  MetricFamily states{"talaria_worker_state",
+                      "1 for the state a worker is in, 0 for the others",
+                      MetricType::Gauge,
+                      {}};
   for (const auto& worker : workers)
     for (const char* state : {"ready", "connecting", "quarantined"})
       states.metric.push_back(sample(MetricType::Gauge, {{"worker", worker.name}, {"state", state}},
@@ -102,12 +104,14 @@ void add_workers(const std::vector<pipeline::WorkerReport>& workers,
 }
 
 void add_masks(const remo::MaskPool::Stats& masks, std::vector<MetricFamily>& out) {
-  MetricFamily rows{"talaria_mask_rows_total", "Mask rows made, ahead of need or while it waited",
-                    MetricType::Counter, {}};
-  rows.metric = {sample(MetricType::Counter, {{"made", "ahead"}},
-                        static_cast<double>(masks.rows_made_ahead)),
-                 sample(MetricType::Counter, {{"made", "inline"}},
-                        static_cast<double>(masks.rows_made_inline))};
+  MetricFamily rows{"talaria_mask_rows_total",
+                    "Mask rows made, ahead of need or while it waited",
+                    MetricType::Counter,
+                    {}};
+  rows.metric = {
+      sample(MetricType::Counter, {{"made", "ahead"}}, static_cast<double>(masks.rows_made_ahead)),
+      sample(MetricType::Counter, {{"made", "inline"}},
+             static_cast<double>(masks.rows_made_inline))};
   out.push_back(std::move(rows));
   out.push_back(single("talaria_mask_stalls_total", "Times the stock of mask rows was too low",
                        MetricType::Counter, {}, static_cast<double>(masks.stalls)));
@@ -132,9 +136,8 @@ struct Metrics::Impl {
   prometheus::Histogram& first_token =
       histogram(registry, "vllm:time_to_first_token_seconds",
                 "From the arrival of a request to its first token", labels, kFirstToken);
-  prometheus::Histogram& per_token =
-      histogram(registry, "vllm:time_per_output_token_seconds",
-                "Time per token after the first", labels, kPerToken);
+  prometheus::Histogram& per_token = histogram(registry, "vllm:time_per_output_token_seconds",
+                                               "Time per token after the first", labels, kPerToken);
   prometheus::Histogram& latency =
       histogram(registry, "vllm:e2e_request_latency_seconds",
                 "From the arrival of a request to its end", labels, kLatency);

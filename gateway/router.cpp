@@ -51,7 +51,8 @@ ApiError too_long(std::size_t most) {
 
 bool announces_body(const httplib::Request& request) {
   return request.has_header("Transfer-Encoding") ||
-         (request.has_header("Content-Length") && request.get_header_value("Content-Length") != "0");
+         (request.has_header("Content-Length") &&
+          request.get_header_value("Content-Length") != "0");
 }
 
 } // namespace
@@ -85,10 +86,8 @@ void Router::install(Httpd& httpd) {
         Httpd::exchange().close = Httpd::exchange().close || announces_body(request);
         return HandlerResponse::Handled;
       });
-  httpd.set_error_handler([](const httplib::Request&, httplib::Response& response) {
-    describe(response);
-    return HandlerResponse::Handled;
-  });
+  httpd.set_error_handler(httplib::Server::Handler(
+      [](const httplib::Request&, httplib::Response& response) { describe(response); }));
 }
 
 void Router::check(const httplib::Request& request, httplib::Response& response) const {

@@ -1,0 +1,102 @@
+// What a valid body becomes; wrong ones are in http_refusals_test.cpp.
+#include "gateway/api_request.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+namespace talaria::gateway {
+
+namespace {
+
+ApiDefaults defaults() {
+  ApiDefaults out;
+  out.model = "m";
+  out.prompts = 4;
+  return out;
+}
+
+ApiDefaults sampling_model() {
+  ApiDefaults out = defaults();
+  out.generation.do_sample = true;
+  out.generation.temperature = 0.6F;
+  out.generation.top_p = 0.9F;
+  out.generation.top_k = 20;
+  out.generation.repetition_penalty = 1.1F;
+  return out;
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(api_request)
+
+BOOST_AUTO_TEST_CASE(absent_fields_have_the_defaults_of_the_endpoint) {
+  const auto text = parse_completion_request(R"({"prompt":"a"})", defaults());
+  BOOST_TEST(text.max_tokens == 16);
+  BOOST_TEST(text.sampling.temperature == 0);
+  BOOST_TEST(!text.stream);
+  const auto chat =
+      parse_chat_request(R"({"messages":[{"role":"user","content":"a"}]})", defaults());
+  BOOST_TEST(chat.max_tokens > 1'000'000); // whatever the context holds
+}
+
+BOOST_AUTO_TEST_CASE(sampling_starts_from_what_the_model_ships) {
+  const auto plain = parse_completion_request(R"({"prompt":"a"})", sampling_model());
+  BOOST_TEST(plain.sampling.temperature == 0.6F);
+  BOOST_TEST(plain.sampling.top_k == 20);
+  const auto own = parse_completion_request(
+      R"({"prompt":"a","temperature":0,"top_k":-1,"top_p":0.5})", sampling_model());
+  BOOST_TEST(own.sampling.temperature == 0);
+  BOOST_TEST(own.sampling.top_k == 0);
+  BOOST_TEST(own.sampling.top_p == 0.5F);
+  BOOST_TEST(own.sampling.repetition_penalty == 1.1F);
+}
+
+BOOST_AUTO_TEST_CASE(without_a_seed_every_request_draws_its_own) {
+  const auto seed = [](const char* body) {
+    return parse_completion_request(body, defaults()).sampling.seed;
+  };
+  const char* random = R"({"prompt":"a","temperature":1})";
+  BOOST_TEST(seed(random) != seed(random));
+  BOOST_TEST(seed(R"({"prompt":"a","temperature":1,"seed":7})") == 7);
+  BOOST_TEST(seed(R"({"prompt":"a","seed":-1})") == ~u64{0});
+}
+
+BOOST_AUTO_TEST_CASE(the_newer_name_of_max_tokens_wins) {
+  const auto chat = parse_chat_request(
+      R"({"messages":[{"role":"user","content":"a"}],"max_tokens":9,"max_completion_tokens":5})",
+      defaults());
+  BOOST_TEST(chat.max_tokens == 5);
+}
+
+BOOST_AUTO_TEST_CASE(messages_keep_roles_and_order) {
+  const auto chat = parse_chat_request(
+      R"({"messages":[{"role":"system","content":"s"},{"role":"user","content":"u"},
+          {"role":"assistant","content":"a"},{"role":"tool","content":"t","tool_call_id":"1"}]})",
+      defaults());
+  BOOST_TEST_REQUIRE(chat.messages.size() == 4);
+  BOOST_TEST(chat.messages[0].role == "system");
+  BOOST_TEST(chat.messages[3].role == "tool");
+  BOOST_TEST(chat.messages[3].content == "t");
+  BOOST_TEST(chat.answers() == 1);
+}
+
+BOOST_AUTO_TEST_CASE(a_prompt_has_four_forms) {
+  const auto prompts = [](const char* body) {
+    return parse_completion_request(body, defaults()).prompts;
+  };
+  BOOST_TEST((prompts(R"({"prompt":"a"})") == std::vector<Prompt>{"a"}));
+  BOOST_TEST((prompts(R"({"prompt":["a","b"]})") == std::vector<Prompt>{"a", "b"}));
+  BOOST_TEST((prompts(R"({"prompt":[1,2]})") == std::vector<Prompt>{std::vector<u32>{1, 2}}));
+  BOOST_TEST((prompts(R"({"prompt":[[1],[2,3]]})") ==
+              std::vector<Prompt>{std::vector<u32>{1}, std::vector<u32>{2, 3}}));
+}
+
+BOOST_AUTO_TEST_CASE(stop_is_one_string_or_several) {
+  BOOST_TEST(parse_completion_request(R"({"prompt":"a","stop":"x"})", defaults()).stops.size() ==
+             1);
+  BOOST_TEST(
+      parse_completion_request(R"({"prompt":"a","stop":["x","y"]})", defaults()).stops.size() == 2);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+} // namespace talaria::gateway

@@ -1,0 +1,196 @@
+// Each kind of wrong request, and what the client is told.
+#include <boost/test/unit_test.hpp>
+#include <ostream>
+
+#include "tests/gateway/served_engine.hpp"
+
+namespace talaria::tests {
+
+using Mode = WorkerSwitch::Mode;
+
+namespace {
+
+struct Refusal {
+  const char* path;
+  const char* body;
+  int status;
+  const char* param; ///< null: none
+};
+std::ostream& operator<<(std::ostream& out, const Refusal& refusal) {
+  return out << refusal.path << ' ' << std::string(refusal.body).substr(0, 80);
+}
+
+constexpr const char* kChat = "/v1/chat/completions";
+constexpr const char* kText = "/v1/completions";
+
+const Refusal kRefusals[] = {
+    {kText, "", 400, nullptr},
+    {kText, "{", 400, nullptr},
+    {kText, "[]", 400, nullptr},
+    {kText, "nonsense", 400, nullptr},
+    {kText, R"({"prompt":"\xff"})", 400, nullptr},
+    {kText, "{\"prompt\":\"\xff\xfe\"}", 400, nullptr},
+    {kText, R"({"prompt":"\ud800"})", 400, nullptr},
+    {kText, R"({"prompt":"a","temperature":1e999})", 400, nullptr},
+    {kText, R"({})", 400, "prompt"},
+    {kText, R"({"prompt":null})", 400, "prompt"},
+    {kText, R"({"prompt":""})", 400, "prompt"},
+    {kText, R"({"prompt":[]})", 400, "prompt"},
+    {kText, R"({"prompt":[[]]})", 400, "prompt[0]"},
+    {kText, R"({"prompt":[1,"a"]})", 400, "prompt"},
+    {kText, R"({"prompt":["a",1]})", 400, "prompt[1]"},
+    {kText, R"({"prompt":[-1]})", 400, "prompt"},
+    {kText, R"({"prompt":[4096]})", 400, "prompt"}, // outside the vocabulary
+    {kText, R"({"prompt":{"a":1}})", 400, "prompt"},
+    {kText, R"({"prompt":"a","model":"other"})", 404, "model"},
+    {kText, R"({"prompt":"a","model":7})", 400, "model"},
+    {kText, R"({"prompt":"a","max_tokens":0})", 400, "max_tokens"},
+    {kText, R"({"prompt":"a","max_tokens":-5})", 400, "max_tokens"},
+    {kText, R"({"prompt":"a","max_tokens":"5"})", 400, "max_tokens"},
+    {kText, R"({"prompt":"a","max_tokens":1.5})", 400, "max_tokens"},
+    {kText, R"({"prompt":"a","max_tokens":99999999999})", 400, "max_tokens"},
+    {kText, R"({"prompt":"a","temperature":-1})", 400, "temperature"},
+    {kText, R"({"prompt":"a","temperature":"hot"})", 400, "temperature"},
+    {kText, R"({"prompt":"a","temperature":1e300})", 400, "temperature"},
+    {kText, R"({"prompt":"a","top_p":0})", 400, "top_p"},
+    {kText, R"({"prompt":"a","top_p":1.1})", 400, "top_p"},
+    {kText, R"({"prompt":"a","top_k":-2})", 400, "top_k"},
+    {kText, R"({"prompt":"a","repetition_penalty":0})", 400, "repetition_penalty"},
+    {kText, R"({"prompt":"a","seed":1.5})", 400, "seed"},
+    {kText, R"({"prompt":"a","stop":""})", 400, "stop"},
+    {kText, R"({"prompt":"a","stop":[1]})", 400, "stop"},
+    {kText, R"({"prompt":"a","stop":["1","2","3","4","5","6","7","8","9","10","11","12","13","14",
+                                      "15","16","17"]})",
+     400, "stop"},
+    {kText, R"({"prompt":"a","stream":1})", 400, "stream"},
+    {kText, R"({"prompt":"a","stream_options":{"include_usage":true}})", 400, "stream_options"},
+    {kText, R"({"prompt":"a","stream":true,"stream_options":{"other":true}})", 400,
+     "stream_options.other"},
+    {kText, R"({"prompt":"a","n":2})", 400, "n"},
+    {kText, R"({"prompt":"a","best_of":2})", 400, "best_of"},
+    {kText, R"({"prompt":"a","echo":true})", 400, "echo"},
+    {kText, R"({"prompt":"a","suffix":"b"})", 400, "suffix"},
+    {kText, R"({"prompt":"a","logprobs":1})", 400, "logprobs"},
+    {kText, R"({"prompt":"a","ignore_eos":"yes"})", 400, "ignore_eos"},
+    {kText, R"({"prompt":"a","messages":[]})", 400, "messages"},
+    {kText, R"({"prompt":"a","unheard_of":1})", 400, "unheard_of"},
+    {kChat, R"({})", 400, "messages"},
+    {kChat, R"({"messages":[]})", 400, "messages"},
+    {kChat, R"({"messages":"hello"})", 400, "messages"},
+    {kChat, R"({"messages":["hello"]})", 400, "messages[0]"},
+    {kChat, R"({"messages":[{"role":"user"}]})", 400, "messages[0].content"},
+    {kChat, R"({"messages":[{"role":"king","content":"a"}]})", 400, "messages[0].role"},
+    {kChat, R"({"messages":[{"content":"a"}]})", 400, "messages[0].role"},
+    {kChat, R"({"messages":[{"role":"user","content":7}]})", 400, "messages[0].content"},
+    {kChat, R"({"messages":[{"role":"user","content":[]}]})", 400, "messages[0].content"},
+    {kChat, R"({"messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]})",
+     400, "messages[0].content[0]"},
+    {kChat, R"({"messages":[{"role":"user","content":"a","name":"b"}]})", 400, "messages[0].name"},
+    {kChat, R"({"messages":[{"role":"user","content":"a"}],"tools":[{"type":"function"}]})", 400,
+     "tools"},
+    {kChat, R"({"messages":[{"role":"user","content":"a"}],"logprobs":true})", 400, "logprobs"},
+    {kChat, R"({"messages":[{"role":"user","content":"a"}],"n":3})", 400, "n"},
+    {kChat,
+     R"({"messages":[{"role":"user","content":"a"}],"response_format":{"type":"json_object"}})",
+     400, "response_format"},
+    {kChat, R"({"messages":[{"role":"user","content":"a"}],"prompt":"b"})", 400, "prompt"},
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(http_refusals)
+
+BOOST_AUTO_TEST_CASE(every_wrong_field_is_named) {
+  const RunningServer server;
+  for (const Refusal& refusal : kRefusals) BOOST_TEST_CONTEXT(refusal) {
+      const auto result = server.client().Post(refusal.path, refusal.body, "application/json");
+      BOOST_REQUIRE(result);
+      BOOST_TEST(result->status == refusal.status);
+      const json error = json::parse(result->body)["error"];
+      BOOST_TEST(error["type"] == "invalid_request_error");
+      BOOST_TEST(!error["message"].get<std::string>().empty());
+      BOOST_TEST(error["param"] == (refusal.param ? json(refusal.param) : json()));
+    }
+  BOOST_TEST(server.metric(kRunning) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(fields_that_change_nothing_are_taken) {
+  const RunningServer server;
+  json body = chat_of("Hello", 2);
+  body.update({{"n", 1},
+               {"tools", json::array()},
+               {"tool_choice", "none"},
+               {"logprobs", false},
+               {"response_format", {{"type", "text"}}},
+               {"presence_penalty", 0.0},
+               {"logit_bias", json::object()},
+               {"user", "somebody"},
+               {"top_k", -1},
+               {"stop", nullptr},
+               {"seed", -3},
+               {"model", "talaria-tiny"}});
+  BOOST_TEST(server.answer("/v1/chat/completions", body)["choices"][0]["message"]["content"] ==
+             chatted("Hello", 2).text);
+}
+
+BOOST_AUTO_TEST_CASE(a_prompt_longer_than_the_context_is_refused) {
+  const RunningServer server;
+  const std::vector<u32> ids(engine().config().max_position + 1, 5);
+  const auto result = server.post("/v1/completions", completion_of(ids, 1));
+  BOOST_TEST_REQUIRE(result->status == 400);
+  BOOST_TEST(json::parse(result->body)["error"]["param"] == "prompt");
+}
+
+BOOST_AUTO_TEST_CASE(one_prompt_that_is_refused_ends_the_others_of_its_request) {
+  const RunningServer server;
+  const json prompts = json::array({json::array({5, 6}), json::array({4096})});
+  BOOST_TEST(server.post("/v1/completions", completion_of(prompts, 900))->status == 400);
+  BOOST_TEST(server.metric(kRunning) == 0);
+}
+
+BOOST_AUTO_TEST_CASE(chat_without_a_template_is_refused) {
+  const RunningServer server([](gateway::ServerOptions& o) { o.chat_template.reset(); });
+  BOOST_TEST(server.post("/v1/chat/completions", chat_of("Hello", 1))->status == 400);
+}
+
+BOOST_AUTO_TEST_CASE(paths_methods_and_types_that_are_not_served_are_refused) {
+  const RunningServer server;
+  BOOST_TEST(server.get("/")->status == 404);
+  BOOST_TEST(server.get("/v1/models/other")->status == 404);
+  BOOST_TEST(server.post("/v2/completions", completion_of("a", 1))->status == 404);
+  const auto wrong_method = server.get("/v1/completions");
+  BOOST_TEST(wrong_method->status == 405);
+  BOOST_TEST(wrong_method->get_header_value("Allow") == "POST");
+  BOOST_TEST(server.post("/metrics", json::object())->status == 405);
+  BOOST_TEST(server.client().Delete("/v1/models")->status == 405);
+  const auto form = server.client().Post("/v1/completions", R"({"prompt":"a"})",
+                                         "application/x-www-form-urlencoded");
+  BOOST_TEST(form->status == 415);
+  BOOST_TEST(server.client().Post("/v1/completions", R"({"prompt":"a"})", "text/plain")->status ==
+             415);
+  for (const char* path : {"/nowhere", "/v1/completions"})
+    BOOST_TEST(json::parse(server.get(path)->body)["error"]["type"] == "invalid_request_error");
+}
+
+BOOST_AUTO_TEST_CASE(a_lying_worker_is_an_error_and_not_an_answer) {
+  const RunningServer server;
+  const WorkerThat worker(Mode::lying);
+  const auto result = server.post("/v1/completions", completion_of("Once", 4));
+  BOOST_TEST_REQUIRE(result->status == 500);
+  const json error = json::parse(result->body)["error"];
+  BOOST_TEST(error["type"] == "server_error");
+  BOOST_TEST(error["code"] == "verification");
+}
+
+BOOST_AUTO_TEST_CASE(no_worker_is_a_reason_to_come_back_later) {
+  const RunningServer server;
+  const WorkerThat worker(Mode::gone);
+  const auto result = server.post("/v1/chat/completions", chat_of("Hello", 4));
+  BOOST_TEST_REQUIRE(result->status == 503);
+  BOOST_TEST(json::parse(result->body)["error"]["code"] == "no_worker");
+  BOOST_TEST(result->has_header("Retry-After"));
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+} // namespace talaria::tests
