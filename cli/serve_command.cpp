@@ -90,7 +90,8 @@ private:
   GatewayContext& context_;
 };
 
-int serve(GatewayContext& context) {
+/// @param announced_on  where the line goes that says where requests are taken
+int serve(GatewayContext& context, std::FILE* announced_on) {
   const config::PipelineConfig& settings = context.config;
   refuse_clear(settings);
   const auto engine_options = EngineFlags().engine_options(settings);
@@ -103,7 +104,8 @@ int serve(GatewayContext& context) {
   gateway::HttpServer server(engine, std::move(options), print_line);
   address.port = server.port();
   const Published published(context, server, engine);
-  print_line(fmt::format("listening on http://{}", to_string(address)));
+  fmt::print(announced_on, "listening on http://{}\n", to_string(address));
+  std::fflush(announced_on);
   context.ready();
   server.run();
   engine.write_trace();
@@ -113,13 +115,14 @@ int serve(GatewayContext& context) {
 int serve_file(const std::string& file, InterruptWatch& interrupts) {
   const config::PipelineConfig settings = EngineFlags().resolve_for(file);
   GatewayContext context{settings, interrupts, [] {}, [](const auto&) {}};
-  return serve(context);
+  return serve(context, stdout);
 }
 
 } // namespace
 
 Gateway http_gateway() {
-  return serve;
+  return
+      [](GatewayContext& context) { return serve(context, stderr); }; // launch has its own stdout
 }
 
 void add_serve_command(CLI::App& app, Action& chosen) {

@@ -50,9 +50,9 @@ Httpd::Httpd(std::size_t threads, std::function<void(const Exchange&)> done)
     exchange().status = response.status;
   });
   set_post_routing_handler([](const httplib::Request&, httplib::Response& response) {
+    response.headers.erase("Keep-Alive"); // httplib's own limits, which do not apply here
     if (!exchange().close) return;
     response.headers.erase("Connection");
-    response.headers.erase("Keep-Alive");
     response.set_header("Connection", "close");
   });
 }

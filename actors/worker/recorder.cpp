@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <charconv>
 #include <chrono>
 #include <cstring>
 #include <fstream>
@@ -75,6 +76,16 @@ void require(std::ofstream& out, const fs::path& path) {
                                       std::generic_category().message(errno)));
 }
 
+/// The 3 of "layers.3.qkv"; null for a matrix of no layer (lm_head).
+nlohmann::json layer_in(std::string_view name) {
+  constexpr std::string_view kPrefix = "layers.";
+  u32 layer = 0;
+  if (!name.starts_with(kPrefix)) return nullptr;
+  const char* begin = name.data() + kPrefix.size();
+  const auto [end, error] = std::from_chars(begin, name.data() + name.size(), layer);
+  return error == std::errc() && end != begin ? nlohmann::json(layer) : nlohmann::json(nullptr);
+}
+
 } // namespace
 
 Recorder::Recorder(fs::path folder, Log log) : folder_(std::move(folder)), log_(std::move(log)) {
@@ -119,6 +130,7 @@ void Recorder::write(const MaskedTensor& tensor, std::string_view name, std::siz
     const nlohmann::json line{{"file", file},
                               {"matrix", tensor.matrix},
                               {"name", name},
+                              {"layer", layer_in(name)},
                               {"rows", tensor.rows},
                               {"cols", tensor.cols},
                               {"kind", remo::to_string(tensor.kind)},

@@ -15,8 +15,8 @@ namespace talaria::worker {
 /// JSON each in DIR/requests.jsonl,
 ///
 ///   000001-layers.0.qkv.npy   [rows, cols], <u8 (residues, widened) or <f4
-///   {"cols":64,"file":"000001-layers.0.qkv.npy","kind":"residues","matrix":0,
-///    "name":"layers.0.qkv","rows":3,"time_unix_ns":1712345678901234567}
+///   {"cols":64,"file":"000001-layers.0.qkv.npy","kind":"residues","layer":0,
+///    "matrix":0,"name":"layers.0.qkv","rows":3,"time_unix_ns":1712345678901234567}
 ///
 /// Thread-safe. A disk that fails is reported once and ends the recording, never the serving.
 class Recorder {

@@ -119,6 +119,7 @@ BOOST_AUTO_TEST_CASE(each_request_has_a_line_that_says_what_it_was) {
   BOOST_TEST(lines[1].at("file") == "000002-layers.1.o.npy");
   BOOST_TEST(lines[1].at("name") == "layers.1.o");
   BOOST_TEST(lines[1].at("matrix") == 5);
+  BOOST_TEST(lines[1].at("layer") == 1);
   BOOST_TEST(lines[1].at("rows") == 2);
   BOOST_TEST(lines[1].at("cols") == 3);
   BOOST_TEST(lines[1].at("kind") == "switched");

@@ -1,6 +1,6 @@
 #include <boost/test/unit_test.hpp>
 
-#include <regex>
+#include <cstdio>
 #include <string>
 
 #include "core/error.hpp"
@@ -15,8 +15,12 @@ BOOST_FIXTURE_TEST_SUITE(node_logs, tests::TemporaryFolder)
 BOOST_AUTO_TEST_CASE(each_line_has_its_time_and_its_source) {
   NodeLog(path() / "a" / "b", "w").write("err", "went\nwrong\033");
   const std::string text = tests::text_of(path() / "a/b/w.log");
-  const std::regex line(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z err     went\?wrong\?\n)");
-  BOOST_TEST(std::regex_match(text, line), text);
+  int year = 0;
+  int length = 0;
+  BOOST_TEST(std::sscanf(text.c_str(), "%4d-%*2d-%*2dT%*2d:%*2d:%*2d.%*3dZ %n", &year, &length) ==
+             1);
+  BOOST_TEST(year > 2000);
+  BOOST_TEST(text.substr(static_cast<std::size_t>(length)) == "err     went?wrong?\n");
 }
 
 BOOST_AUTO_TEST_CASE(the_log_of_the_run_before_is_kept) {
