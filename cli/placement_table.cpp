@@ -41,6 +41,7 @@ Load load_of(Layers layers, model::ColumnShare share, model::WeightFormat format
     if (layer < layers.first || layer > layers.last) continue;
     const u64 columns =
         model::column_range(column_sets * model::linear_outputs(model, kind), share).count;
+    if (columns == 0) continue; // fewer panels than shares: somebody else has them all
     ++load.matrices;
     load.columns += columns;
     load.weight_bytes += model::linear_inputs(model, kind) * columns;

@@ -31,8 +31,7 @@ struct PlacementTable {
 };
 
 /// From the model's config alone. A file without workers has one row: the embedded worker.
-/// @throws Error{config} for layers that do not fit the model, or shares of a matrix that has too
-/// few columns for them.
+/// @throws Error{config} for layers that do not fit the model.
 PlacementTable placement_table(const config::PipelineConfig& config,
                                const model::ModelConfig& model);
 
