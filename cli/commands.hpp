@@ -22,7 +22,9 @@ void add_status_command(CLI::App& app, Action& chosen);
 void add_stop_command(CLI::App& app, Action& chosen);
 void add_certs_command(CLI::App& app, Action& chosen);
 void add_prepare_command(CLI::App& app, Action& chosen);
+void add_bench_command(CLI::App& app, Action& chosen);
 void add_serve_command(CLI::App& app, Action& chosen);
+void add_trace_command(CLI::App& app, Action& chosen);
 
 /// OpenAI's API over HTTP on the address of `serve:` (127.0.0.1:8000 without one).
 Gateway http_gateway();

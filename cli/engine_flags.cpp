@@ -11,12 +11,19 @@
 namespace talaria::cli {
 
 void EngineFlags::add_to(CLI::App& command) {
-  command.add_option("--config", config_file_, "pipeline.yaml to start from");
-  command.add_option("--model", model_,
-                     "model folder (config.json, *.safetensors, tokenizer.json)");
+  add_to_bench(command);
+  model_needed_ = true;
   command.add_option("--scheme", scheme_, "lattice (default), hybrid (research: leaks) or clear");
   command.add_flag("--allow-clear", allow_clear_,
                    "permit --scheme clear: the worker sees everything");
+  command.add_option("--trace", trace_, "write a Chrome trace (open it in Perfetto)");
+}
+
+void EngineFlags::add_to_bench(CLI::App& command) {
+  model_needed_ = false;
+  command.add_option("--config", config_file_, "pipeline.yaml to start from");
+  command.add_option("--model", model_,
+                     "model folder (config.json, *.safetensors, tokenizer.json)");
   command.add_option("--parameters", parameters_,
                      "lattice parameters: S48 (default), S46, S40, S54");
   command.add_option("--weights", weights_, "int8 (default) or int16");
@@ -29,7 +36,6 @@ void EngineFlags::add_to(CLI::App& command) {
   command.add_option("--prefill-chunk", prefill_chunk_,
                      "prompt tokens of a sequence per micro-batch");
   command.add_option("--isa", isa_, "force a kernel row: avx512, avx2 or reference");
-  command.add_option("--trace", trace_, "write a Chrome trace (open it in Perfetto)");
 }
 
 config::PipelineConfig EngineFlags::resolve() const {
@@ -60,7 +66,7 @@ config::PipelineConfig EngineFlags::resolve() const {
   settings.pipeline.micro_batches = micro_batches_.value_or(settings.pipeline.micro_batches);
   settings.pipeline.max_rows = max_rows_.value_or(settings.pipeline.max_rows);
   settings.pipeline.prefill_chunk = prefill_chunk_.value_or(settings.pipeline.prefill_chunk);
-  if (settings.model.empty())
+  if (settings.model.empty() && model_needed_)
     throw Error(Errc::usage,
                 "no model: give --model DIR, set TALARIA_MODEL, or name one in --config");
   return settings;

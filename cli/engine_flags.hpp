@@ -16,6 +16,9 @@ class EngineFlags {
 public:
   /// Adds the flags to `command`; their values live in this object.
   void add_to(CLI::App& command);
+  /// The same without those that choose the scheme or write a trace, for a command that measures
+  /// several schemes and may do without a model folder: then resolve() leaves it empty.
+  void add_to_bench(CLI::App& command);
 
   /// The settings after all three sources. @throws Error{usage} or Error{config}.
   config::PipelineConfig resolve() const;
@@ -42,6 +45,7 @@ private:
   std::optional<u32> max_rows_;
   std::optional<u32> prefill_chunk_;
   bool allow_clear_ = false;
+  bool model_needed_ = true;
 };
 
 /// The shipped model, looked for under ./models and beside the program; empty if it is not there.

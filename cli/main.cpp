@@ -33,6 +33,8 @@ int talaria_main(int argc, char** argv) {
   add_stop_command(app, chosen);
   add_certs_command(app, chosen);
   add_prepare_command(app, chosen);
+  add_trace_command(app, chosen);
+  add_bench_command(app, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {

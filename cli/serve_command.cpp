@@ -1,5 +1,8 @@
+#include <fmt/chrono.h>
 #include <fmt/format.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <cstdio>
 #include <filesystem>
 #include <memory>
@@ -90,11 +93,22 @@ private:
   GatewayContext& context_;
 };
 
+/// A file of its own for every run, or nothing without `telemetry.trace`.
+std::filesystem::path trace_file(const config::PipelineConfig& settings) {
+  if (!settings.telemetry.trace) return {};
+  std::error_code ignored; // the tracer says what is wrong with the file
+  std::filesystem::create_directories(*settings.telemetry.trace, ignored);
+  const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
+  return *settings.telemetry.trace /
+         fmt::format("gateway-{:%Y%m%dT%H%M%SZ}-{}.json", fmt::gmtime(now), ::getpid());
+}
+
 /// @param announced_on  where the line goes that says where requests are taken
 int serve(GatewayContext& context, std::FILE* announced_on) {
   const config::PipelineConfig& settings = context.config;
   refuse_clear(settings);
-  const auto engine_options = EngineFlags().engine_options(settings);
+  auto engine_options = EngineFlags().engine_options(settings);
+  engine_options.trace = trace_file(settings);
   TerminalProgress progress;
   pipeline::Engine engine(engine_options, progress);
   if (!engine.warning().empty()) fmt::print(stderr, "talaria: warning: {}\n", engine.warning());

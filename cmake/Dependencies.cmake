@@ -10,6 +10,9 @@ find_package(ICU 72 REQUIRED COMPONENTS uc)
 find_package(yaml-cpp 0.7 REQUIRED)
 find_package(CapnProto 0.9 REQUIRED)
 
+# Drawn with by the pages of `talaria trace report`; becomes part of the program.
+find_file(TALARIA_D3 d3.min.js PATHS /usr/share/nodejs/d3/dist REQUIRED)
+
 if(NOT TALARIA_WITHOUT_CAF)
   find_package(CLI11 2.1 REQUIRED)
   find_package(prometheus-cpp REQUIRED COMPONENTS core)

@@ -77,12 +77,12 @@ struct Faults {
   Duration deadline{10'000};          ///< of one product; then a replica is asked. 10ms to 1h
   Duration request_deadline{120'000}; ///< of one product, whoever answers it. deadline to 24h
   u32 retries = 3;                    ///< of one product on other workers or links, 0 to 100
-  u32 strikes = 3;                    ///< missed deadlines in a row, then quarantine. 1 to 1000
+  u32 strikes = 3;                    ///< missed deadlines in a row, then set aside. 1 to 1000
   Duration heartbeat{100};            ///< 10ms to 1min
   Duration silence{2'000};            ///< two heartbeats to 10min without a byte: the link is lost
   Duration reconnect_first{100};      ///< reconnect.first, 10ms to 1min; doubles each time
   Duration reconnect_most{5'000};     ///< reconnect.most, first to 1h
-  Duration quarantine{300'000};       ///< 0s to 24h; a wrong answer or too many strikes
+  Duration quarantine{300'000};       ///< 0s to 24h, after a wrong answer
   u32 in_flight = 64;                 ///< products under way on one link, 1 to 4096
 };
 

@@ -168,7 +168,11 @@ std::vector<u32> tokens_of(const std::string& field, const json& value) {
 }
 
 Prompt prompt_of(const std::string& field, const json& value) {
-  if (value.is_string()) return value.get<std::string>();
+  if (value.is_string()) {
+    auto text = value.get<std::string>();
+    if (text.empty()) throw bad_field(field, field + " is empty");
+    return text;
+  }
   if (value.is_array() && !value.empty()) return tokens_of(field, value);
   throw bad_field(field, field + " must be a string, token ids, or a list of these");
 }

@@ -135,6 +135,7 @@ private:
     }
     exchange_.prompt_tokens = usage_.prompt_tokens;
     exchange_.completion_tokens = usage_.completion_tokens;
+    if (!completions.empty()) exchange_.trace = completions.front().trace;
   }
 
   CompletionService& service_;

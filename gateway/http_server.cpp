@@ -27,18 +27,20 @@ i64 unix_time() {
   return std::chrono::duration_cast<std::chrono::seconds>(now).count();
 }
 
-/// "2026-02-03T04:05:06.789Z POST /v1/completions 200 prompt=5 completion=16 ms=123.4". 499: the
-/// client left before the end.
+/// "2026-02-03T04:05:06.789Z POST /v1/completions 200 prompt=5 completion=16 ms=123.4
+/// trace=0123456789abcdef", in one line. 499: the client left before the end.
 std::string access_line(const Exchange& exchange) {
   const auto ms =
       std::chrono::duration_cast<std::chrono::milliseconds>(exchange.arrived.time_since_epoch())
           .count();
   const std::chrono::duration<double, std::milli> took =
       std::chrono::steady_clock::now() - exchange.began;
-  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z {} {} {} prompt={} completion={} ms={:.1f}",
+  const std::string trace =
+      exchange.trace == 0 ? std::string() : fmt::format(" trace={:016x}", exchange.trace);
+  return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z {} {} {} prompt={} completion={} ms={:.1f}{}",
                      fmt::gmtime(static_cast<std::time_t>(ms / 1000)), ms % 1000, exchange.method,
                      exchange.route, exchange.client_left ? 499 : exchange.status,
-                     exchange.prompt_tokens, exchange.completion_tokens, took.count());
+                     exchange.prompt_tokens, exchange.completion_tokens, took.count(), trace);
 }
 
 CompletionService::Options service_options(const pipeline::Engine& engine, ServerOptions& options) {

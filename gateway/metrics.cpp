@@ -160,7 +160,8 @@ Metrics::~Metrics() = default;
 void Metrics::answered(const pipeline::Completion& completion, std::size_t prompt_tokens,
                        double queued_s, double latency_s) {
   Labels labels = impl_->labels;
-  labels["finished_reason"] = to_string(completion.reason);
+  const bool cancelled = completion.reason == pipeline::FinishReason::cancelled;
+  labels["finished_reason"] = cancelled ? "abort" : to_string(completion.reason); // vLLM's word
   impl_->ends.Add(labels).Increment();
   impl_->latency.Observe(latency_s);
   if (completion.tokens.empty()) return;

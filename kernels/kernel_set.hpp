@@ -83,6 +83,12 @@ struct KernelSet {
   void (*float_product)(const float* c, std::size_t rows, const PackedWeights& w, float* y,
                         std::size_t panel_begin, std::size_t panel_end);
 
+  /// y[t][j] = sum_i x[t][i] W[i][j], unmasked: the yardstick of `talaria bench`.
+  ///   x  [rows][d_in], any int8;  y  [rows][d_out], only the columns of the panels are written.
+  /// d_in < 2^17. Exact.
+  void (*plain_product)(const i8* x, std::size_t rows, const PackedWeights& w, i32* y,
+                        std::size_t panel_begin, std::size_t panel_end);
+
   /// sums[i / 4][h][i % 4] += sum_j W[i][j] half_h(z[j]) for all i < 4 groups: the halves are z mod
   /// 2^27 and z >> 27. sums: [w.groups()][2][4]; z < 2^54, d_out < 2^24. Exact; see weight_dot.
   void (*weight_dot_halves)(const PackedWeights& w, const u64* z, i64* sums);

@@ -163,6 +163,22 @@ u64 answer_products(const KernelSet& set) {
   return print.value();
 }
 
+u64 answer_plain_products(const KernelSet& set) {
+  Fingerprint print;
+  Stream stream;
+  PackedWeights w(75, 83);
+  for (std::size_t i = 0; i < w.d_in(); ++i)
+    for (std::size_t j = 0; j < w.d_out(); ++j) w.at(i, j) = static_cast<i8>(stream.next());
+  for (const std::size_t rows : {std::size_t{1}, std::size_t{4}, std::size_t{14}}) {
+    AlignedBuffer<i8> x(rows * w.d_in());
+    for (i8& v : x) v = static_cast<i8>(stream.next());
+    AlignedBuffer<i32> y(rows * w.d_out());
+    set.plain_product(x.data(), rows, w, y.data(), 0, w.panels());
+    print.add(y.data(), y.size());
+  }
+  return print.value();
+}
+
 u64 answer_floats(const KernelSet& set) {
   constexpr std::size_t n = 76;
   Fingerprint print;
@@ -210,6 +226,7 @@ constexpr Question kQuestions[] = {
     {"transforms", answer_transforms, 0x1072980cf9dea5fc},
     {"binomial errors", answer_errors, 0xbe4d381a36234cd4},
     {"products with weights", answer_products, 0xdf99455439993a29},
+    {"plain products", answer_plain_products, 0xa9777e4e01cf1f9f},
     {"floating-point kernels", answer_floats, 0xb4fd3149de3dcdb0},
 };
 

@@ -19,7 +19,8 @@ void fill_known_digests(ClusterPlan& plan, const ModelLoader& loader) {
 } // namespace
 
 ClusterSession::ClusterSession(caf::actor_system& system, const ClusterOptions& options,
-                               const ModelLoader& loader, const remo::LatticeParameters& parameters)
+                               const ModelLoader& loader, const remo::LatticeParameters& parameters,
+                               telemetry::Tracer* tracer)
     : loader_(loader), ready_(options.ready),
       plan_(plan_cluster(options, loader.config(), loader.format(), parameters)), self_(system) {
   fill_known_digests(plan_, loader);
@@ -30,6 +31,7 @@ ClusterSession::ClusterSession(caf::actor_system& system, const ClusterOptions& 
   dispatcher.tls =
       std::make_shared<const transport::TlsContext>(options.tls, transport::End::enclave);
   dispatcher.log = options.log;
+  dispatcher.tracer = tracer;
   dispatcher_ = cluster::spawn_dispatcher(system, std::move(dispatcher));
 }
 

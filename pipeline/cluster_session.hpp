@@ -18,7 +18,8 @@ public:
   /// Spawns the dispatcher, which begins to connect. @throws Error{config} as plan_cluster() and
   /// TlsContext do.
   ClusterSession(caf::actor_system& system, const ClusterOptions& options,
-                 const ModelLoader& loader, const remo::LatticeParameters& parameters);
+                 const ModelLoader& loader, const remo::LatticeParameters& parameters,
+                 telemetry::Tracer* tracer = nullptr);
 
   const cluster::Dispatcher& dispatcher() const noexcept { return dispatcher_; }
   std::size_t nodes() const noexcept { return plan_.nodes.size(); }

@@ -6,6 +6,7 @@
 #include <atomic>
 #include <future>
 #include <mutex>
+#include <random>
 #include <thread>
 
 #include "actors/errors.hpp"
@@ -67,6 +68,23 @@ std::size_t hint_total(const model::ModelConfig& config, const EngineOptions& op
          static_cast<std::size_t>(p.modulus().word_bytes);
 }
 
+std::shared_ptr<const ModelLoader> open_model(const EngineOptions& options) {
+  if (options.model) return options.model;
+  return std::make_shared<const ModelLoader>(options.model_dir, options.weights);
+}
+
+std::shared_ptr<const model::Tokenizer> load_tokenizer(const ModelLoader& loader) {
+  if (loader.folder().empty()) return nullptr;
+  return std::make_shared<const model::Tokenizer>(model::Tokenizer::load(loader.folder()));
+}
+
+/// Random, so that two runs share none; 0 means there is none.
+u64 make_trace_id() {
+  static std::atomic<u64> next{std::random_device{}() * (u64{1} << 32) + std::random_device{}()};
+  constexpr u64 kOdd = 0x9e3779b97f4a7c15; // consecutive ones look nothing alike
+  return std::max<u64>(1, next.fetch_add(1) * kOdd);
+}
+
 std::size_t thread_count(std::size_t asked) {
   return asked != 0 ? asked : std::max(1U, std::thread::hardware_concurrency());
 }
@@ -75,17 +93,17 @@ std::size_t thread_count(std::size_t asked) {
 
 struct Engine::Impl {
   explicit Impl(const EngineOptions& options)
-      : loader(options.model_dir, options.weights),
-        tokenizer(
-            std::make_shared<const model::Tokenizer>(model::Tokenizer::load(loader.folder()))),
-        generation(model::load_generation_config(loader.folder())),
+      : opened(open_model(options)), loader(*opened), tokenizer(load_tokenizer(loader)),
+        generation(tokenizer ? model::load_generation_config(loader.folder())
+                             : model::GenerationConfig{}),
         tracer(options.trace.empty() ? nullptr
                                      : std::make_unique<telemetry::Tracer>(options.trace)),
         system_config(thread_count(options.threads)), system(system_config) {}
   ~Impl();
 
-  ModelLoader loader;
-  std::shared_ptr<const model::Tokenizer> tokenizer;
+  std::shared_ptr<const ModelLoader> opened;
+  const ModelLoader& loader;                         ///< *opened
+  std::shared_ptr<const model::Tokenizer> tokenizer; ///< null: the model is no folder
   model::GenerationConfig generation;
   std::unique_ptr<telemetry::Tracer> tracer;
   std::string warning;
@@ -135,16 +153,20 @@ Engine::Impl::~Impl() {
 }
 
 void Engine::Impl::embed_worker(const EngineOptions& options, Progress& progress) {
-  products = std::make_shared<worker::ProductEngine>(
-      *options.scheme.parameters, remo::release_seed(), thread_count(options.threads));
-  loader.for_each_linear(progress,
-                         [&](model::QuantizedLinear linear) { products->add(std::move(linear)); });
-  worker = worker::spawn_worker(system, products, ledger);
+  products = options.products;
+  if (!products) {
+    products = std::make_shared<worker::ProductEngine>(
+        *options.scheme.parameters, remo::release_seed(), thread_count(options.threads));
+    loader.for_each_linear(
+        progress, [&](model::QuantizedLinear linear) { products->add(std::move(linear)); });
+  }
+  worker =
+      worker::spawn_worker(system, products, ledger, worker::worker_trace(tracer.get(), "worker"));
 }
 
 void Engine::Impl::connect_workers(const EngineOptions& options) {
   session = std::make_unique<ClusterSession>(system, *options.cluster, loader,
-                                             *options.scheme.parameters);
+                                             *options.scheme.parameters, tracer.get());
   worker = session->dispatcher();
   session->await_ready();
 }
@@ -208,6 +230,7 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   scheduler_options.tokenizer = tokenizer;
   scheduler_options.eos = generation.eos.empty() ? loader.config().eos : generation.eos;
   scheduler_options.rope_frequencies = loader.config().rope_frequencies();
+  scheduler_options.tracer = tracer.get();
   scheduler = spawn_scheduler(system, std::move(scheduler_options));
 
   GraphParts parts;
@@ -244,6 +267,7 @@ const model::ModelConfig& Engine::config() const {
   return impl_->loader.config();
 }
 const model::Tokenizer& Engine::tokenizer() const {
+  if (!impl_->tokenizer) throw Error(Errc::internal, "a model in memory has no tokenizer");
   return *impl_->tokenizer;
 }
 const model::GenerationConfig& Engine::generation_config() const {
@@ -275,6 +299,7 @@ enclave::SequenceId Engine::submit(Request request, std::shared_ptr<RequestSink>
     throw Error(Errc::usage, "max_tokens is 0: nothing to generate; ask for at least one token");
   request.sampling.validate();
   request.max_tokens = std::min(request.max_tokens, static_cast<u32>(model.max_position - length));
+  if (request.trace == 0) request.trace = make_trace_id();
   Submit submit;
   const enclave::SequenceId sequence = ++impl_->last_sequence;
   submit.sequence = sequence;
@@ -292,6 +317,10 @@ void Engine::cancel(enclave::SequenceId sequence) {
 
 void Engine::cancel_all() {
   if (impl_->scheduler) caf::anon_send(impl_->scheduler, CancelAll{});
+}
+
+std::shared_ptr<worker::ProductEngine> Engine::products() const {
+  return impl_->products;
 }
 
 std::vector<WorkerReport> Engine::workers() const {

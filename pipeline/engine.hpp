@@ -22,6 +22,8 @@
 
 namespace talaria::pipeline {
 
+class ModelLoader;
+
 struct EngineOptions {
   std::filesystem::path model_dir;
   remo::SchemeOptions scheme;
@@ -33,6 +35,11 @@ struct EngineOptions {
   /// Workers on other machines; nothing: one worker inside this process.
   std::optional<ClusterOptions> cluster;
   HintCacheOptions hints; ///< for remote workers; an embedded one computes hints as fast as a disk
+  /// A model that is open already, in the place of model_dir and weights.
+  std::shared_ptr<const ModelLoader> model;
+  /// The embedded worker's weights, loaded by another engine of the same model and parameters
+  /// (Engine::products()); null: this engine loads them.
+  std::shared_ptr<worker::ProductEngine> products;
   /// Puts an actor of the caller's in front of the embedded worker (null: none): recorders, and
   /// tests that let a worker lie or die.
   std::function<worker::Worker(caf::actor_system&, worker::Worker)> decorate_worker;
@@ -66,6 +73,7 @@ public:
   ~Engine(); ///< cancels what runs, ends every actor, wipes the masks
 
   const model::ModelConfig& config() const;
+  /// @throws Error{internal} for a model in memory, which has none.
   const model::Tokenizer& tokenizer() const;
   const model::GenerationConfig& generation_config() const;
   /// Line to print about the scheme in use; empty for lattice.
@@ -80,6 +88,9 @@ public:
   void cancel(enclave::SequenceId sequence);
   /// Ends every request; each sink hears FinishReason::cancelled.
   void cancel_all();
+
+  /// The embedded worker's weights, for another engine to share; null with remote workers.
+  std::shared_ptr<worker::ProductEngine> products() const;
 
   /// One entry per worker, in the order of the configuration.
   std::vector<WorkerReport> workers() const;

@@ -89,7 +89,8 @@ private:
   }
 
   StageContext context(std::string name) const {
-    return {std::move(name), overseer_, parts_.tracer};
+    const auto track = parts_.tracer != nullptr ? parts_.tracer->track("enclave", name) : 0;
+    return {std::move(name), overseer_, parts_.tracer, track};
   }
 
   template <class Handle>

@@ -26,6 +26,11 @@ ModelLoader::ModelLoader(const std::filesystem::path& model_dir, model::WeightFo
                                          model::to_string(enclave_->format())));
 }
 
+ModelLoader::ModelLoader(model::ModelConfig config,
+                         std::shared_ptr<const model::TensorStore> tensors,
+                         model::WeightFormat format)
+    : config_(std::move(config)), format_(format), store_(std::move(tensors)) {}
+
 model::QuantizedLinear ModelLoader::load(model::LinearId id) const {
   if (enclave_ == nullptr) return model::load_linear(*store_, config_, id, format_);
   if (worker_ == nullptr)

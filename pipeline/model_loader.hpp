@@ -33,8 +33,11 @@ public:
   /// @throws Error{model} as the readers do; Error{usage} if a prepared folder holds another
   /// format.
   ModelLoader(const std::filesystem::path& model_dir, model::WeightFormat format);
+  /// A model that lies in memory (model::synthetic_tensors): weights, and no text.
+  ModelLoader(model::ModelConfig config, std::shared_ptr<const model::TensorStore> tensors,
+              model::WeightFormat format);
 
-  /// Where tokenizer and generation_config.json lie.
+  /// Where tokenizer and generation_config.json lie; empty for a model in memory.
   const std::filesystem::path& folder() const noexcept { return folder_; }
   const model::ModelConfig& config() const noexcept { return config_; }
   const model::TensorStore& tensors() const noexcept { return *store_; }

@@ -21,6 +21,7 @@ struct Request {
   model::SamplingParameters sampling;
   std::vector<std::string> stops;           ///< the answer ends before the first of these
   LogitsWanted logits = LogitsWanted::none; ///< last or all if max_tokens is 0
+  u64 trace = 0; ///< its name in traces and logs; 0: the engine makes one
 };
 
 /// Why an answer ended.
@@ -39,12 +40,15 @@ struct Completion {
   FinishReason reason = FinishReason::stop;
   std::optional<Error> error; ///< set if reason is error
   Timings timings;
+  u64 trace = 0; ///< the request's name in traces and logs
 };
 
 /// Hears of one request while it runs; called on a thread of the engine, one call at a time.
 class RequestSink {
 public:
   virtual ~RequestSink() = default;
+  /// One more token of the answer; before its text.
+  virtual void token() {}
   /// Text that became certain; may be empty (a token inside a character).
   virtual void text(std::string_view /*piece*/) {}
   /// Logits of positions start, start + 1, ... as asked for; in order.

@@ -59,7 +59,9 @@ Timings timings_of(const Active& active) {
 class Desk {
 public:
   Desk(Scheduler::pointer self, SchedulerOptions options)
-      : self_(self), options_(std::move(options)), planner_(options_.limits) {}
+      : self_(self), options_(std::move(options)), planner_(options_.limits) {
+    if (options_.tracer != nullptr) track_ = options_.tracer->track("enclave", "requests");
+  }
 
   void wire(const Wiring& wiring) {
     wiring_ = wiring;
@@ -69,8 +71,9 @@ public:
   void submit(const Submit& submit) {
     const Request& request = *submit.request;
     const auto now = Clock::now();
-    active_.emplace(submit.sequence, Active{submit.request, submit.sink,
-                                            TextStream(*options_.tokenizer, request.stops),
+    TextStream stream;
+    if (options_.tokenizer) stream = TextStream(*options_.tokenizer, request.stops);
+    active_.emplace(submit.sequence, Active{submit.request, submit.sink, std::move(stream),
                                             Completion{}, now, now, now});
     const bool sample = request.max_tokens > 0;
     planner_.add(submit.sequence, request.prompt, sample, request.logits);
@@ -114,10 +117,12 @@ private:
       plan->rope_cos = Matrix<float>(plan->rows, half);
       plan->rope_sin = Matrix<float>(plan->rows, half);
       std::size_t row = 0;
-      for (const auto& segment : plan->segments)
+      for (auto& segment : plan->segments) {
+        segment.trace = active_.at(segment.sequence).request->trace;
         for (u32 i = 0; i < segment.count; ++i, ++row)
           kernels::rope_angles(segment.start + i, options_.rope_frequencies.data(), half,
                                plan->rope_cos.row(row), plan->rope_sin.row(row));
+      }
       enclave::Admit admit;
       admit.batch = std::make_shared<const enclave::MicroBatch>(*std::move(plan));
       self_->send(wiring_.entrance, std::move(admit));
@@ -158,6 +163,7 @@ private:
     active.last_token = Clock::now();
     if (active.completion.tokens.empty()) active.first_token = active.last_token;
     active.completion.tokens.push_back(token);
+    active.sink->token();
     const bool is_eos =
         std::find(options_.eos.begin(), options_.eos.end(), token) != options_.eos.end();
     if (is_eos && !active.request->ignore_eos) return finish(id, FinishReason::stop, std::nullopt);
@@ -192,11 +198,23 @@ private:
     active.completion.reason = reason;
     active.completion.error = std::move(error);
     active.completion.timings = timings_of(active);
+    active.completion.trace = active.request->trace;
+    if (options_.tracer != nullptr) record(active);
     active.sink->finished(std::move(active.completion));
+  }
+
+  void record(const Active& active) {
+    telemetry::SpanLabels labels;
+    labels.trace = active.request->trace;
+    labels.rows = static_cast<u32>(active.request->prompt.size());
+    labels.tokens = static_cast<u32>(active.completion.tokens.size());
+    options_.tracer->record(track_, telemetry::SpanKind::request, active.submitted, Clock::now(),
+                            labels);
   }
 
   Scheduler::pointer self_;
   SchedulerOptions options_;
+  telemetry::Tracer::Track track_ = 0;
   BatchPlanner planner_;
   Wiring wiring_;
   std::map<SequenceId, Active> active_;

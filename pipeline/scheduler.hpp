@@ -7,6 +7,7 @@
 #include "model/tokenizer.hpp"
 #include "pipeline/batch_planner.hpp"
 #include "pipeline/request.hpp"
+#include "telemetry/tracer.hpp"
 
 namespace talaria::pipeline {
 
@@ -36,9 +37,10 @@ using Scheduler =
 /// What the scheduler knows of the model.
 struct SchedulerOptions {
   BatchLimits limits;
-  std::shared_ptr<const model::Tokenizer> tokenizer;
+  std::shared_ptr<const model::Tokenizer> tokenizer; ///< null: answers have no text
   std::vector<u32> eos;
   std::vector<float> rope_frequencies; ///< [head_dim / 2]
+  telemetry::Tracer* tracer = nullptr;
 };
 
 /// Admits requests, forms micro-batches, keeps a bounded number of them in flight, and turns

@@ -1,23 +1,24 @@
 #include "pipeline/text_stream.hpp"
 
 #include <algorithm>
+#include <utility>
 
 namespace talaria::pipeline {
 
 TextStream::TextStream(const model::Tokenizer& tokenizer, std::vector<std::string> stops)
-    : decoder_(tokenizer, /*skip_special=*/true), stops_(std::move(stops)) {
+    : decoder_(std::in_place, tokenizer, /*skip_special=*/true), stops_(std::move(stops)) {
   std::erase_if(stops_, [](const std::string& stop) { return stop.empty(); });
 }
 
 std::string TextStream::push(u32 token) {
-  if (stopped_) return {};
-  held_ += decoder_.push(token);
+  if (stopped_ || !decoder_) return {};
+  held_ += decoder_->push(token);
   return release(false);
 }
 
 std::string TextStream::finish() {
-  if (stopped_) return {};
-  held_ += decoder_.finish();
+  if (stopped_ || !decoder_) return {};
+  held_ += decoder_->finish();
   return release(true);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,6 +13,7 @@ namespace talaria::pipeline {
 /// that could still become one is shown before it is certain.
 class TextStream {
 public:
+  TextStream() = default; ///< of a model without a tokenizer: no text ever
   TextStream(const model::Tokenizer& tokenizer, std::vector<std::string> stops);
 
   /// The text that became certain with this token; empty while nothing did.
@@ -24,7 +26,7 @@ public:
 private:
   std::string release(bool everything);
 
-  model::StreamDecoder decoder_;
+  std::optional<model::StreamDecoder> decoder_;
   std::vector<std::string> stops_;
   std::string held_;
   bool stopped_ = false;

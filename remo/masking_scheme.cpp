@@ -5,6 +5,7 @@
 #include "remo/clear_scheme.hpp"
 #include "remo/hybrid_scheme.hpp"
 #include "remo/lattice_scheme.hpp"
+#include "remo/plain_scheme.hpp"
 
 namespace talaria::remo {
 
@@ -16,6 +17,8 @@ const char* to_string(SchemeKind kind) noexcept {
     return "hybrid";
   case SchemeKind::clear:
     return "clear";
+  case SchemeKind::plain:
+    return "plain";
   }
   return "unknown";
 }
@@ -36,6 +39,8 @@ std::unique_ptr<MaskingScheme> make_scheme(const SchemeOptions& options) {
     return std::make_unique<HybridScheme>(options);
   case SchemeKind::clear:
     return std::make_unique<ClearScheme>(options);
+  case SchemeKind::plain:
+    return std::make_unique<PlainScheme>();
   }
   throw Error(Errc::internal, "unknown kind of scheme");
 }

@@ -88,6 +88,7 @@ enum ProductKind {
   residues @0;
   switched @1;
   float32 @2;
+  int8 @3;                        # int8 to the worker, int32 back; a worker without it refuses it
 }
 
 struct Tensor {
@@ -95,6 +96,20 @@ struct Tensor {
   kind @1 :ProductKind;
   rows @2 :UInt64;
   columns @3 :UInt64;
+  mark @4 :Mark;                  # up; absent unless the enclave traces
+  timing @5 :Timing;              # down; absent from a worker that does not say
+}
+
+struct Mark {                     # ties products to a request, for the worker's own trace
+  id @0 :UInt64;
+  microBatch @1 :UInt64;
+}
+
+struct Timing {                   # ns since 1970 by the worker's clock; 0: unknown
+  received @0 :Int64;
+  started @1 :Int64;
+  finished @2 :Int64;
+  joinedRows @3 :UInt32;
 }
 
 struct Run {                      # of consecutive rows or panels

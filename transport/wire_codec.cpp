@@ -40,6 +40,8 @@ std::size_t value_bytes(remo::ProductKind kind, bool reply, const WireFormat& fo
     return reply ? format.switched_bytes : format.residue_bytes;
   case remo::ProductKind::float32:
     return sizeof(float);
+  case remo::ProductKind::int8:
+    return reply ? sizeof(i32) : sizeof(i8);
   }
   return 0;
 }
@@ -192,9 +194,38 @@ void no_payload(std::size_t bytes) {
   if (bytes != 0) malformed("a payload where there is none");
 }
 
+void read_trace(wire::Tensor::Reader in, remo::MaskedTensor& out) {
+  if (!in.hasMark()) return;
+  const auto mark = in.getMark();
+  out.mark = {mark.getId(), mark.getMicroBatch()};
+}
+
+void read_trace(wire::Tensor::Reader in, remo::WorkerProduct& out) {
+  if (!in.hasTiming()) return;
+  const auto timing = in.getTiming();
+  out.timing = {timing.getReceived(), timing.getStarted(), timing.getFinished(),
+                timing.getJoinedRows()};
+}
+
+void write_trace(wire::Tensor::Builder out, const remo::MaskedTensor& in) {
+  if (in.mark.id == 0 && in.mark.micro_batch == 0) return;
+  auto mark = out.initMark();
+  mark.setId(in.mark.id);
+  mark.setMicroBatch(in.mark.micro_batch);
+}
+
+void write_trace(wire::Tensor::Builder out, const remo::WorkerProduct& in) {
+  if (in.timing.finished == 0) return;
+  auto timing = out.initTiming();
+  timing.setReceived(in.timing.received);
+  timing.setStarted(in.timing.started);
+  timing.setFinished(in.timing.finished);
+  timing.setJoinedRows(in.timing.joined_rows);
+}
+
 template <class Tensor>
 Tensor read_tensor(wire::Tensor::Reader in, std::size_t payload_bytes, const WireFormat& format) {
-  if (in.getKind() > wire::ProductKind::FLOAT32) malformed("a tensor of an unknown kind");
+  if (in.getKind() > wire::ProductKind::INT8) malformed("a tensor of an unknown kind");
   const auto kind = static_cast<remo::ProductKind>(in.getKind());
   constexpr bool kReply = std::is_same_v<Tensor, remo::WorkerProduct>;
   if (!fits(in.getRows(), in.getColumns(), value_bytes(kind, kReply, format), payload_bytes))
@@ -205,6 +236,7 @@ Tensor read_tensor(wire::Tensor::Reader in, std::size_t payload_bytes, const Wir
   out.kind = kind;
   out.rows = static_cast<u32>(in.getRows());
   out.cols = static_cast<u32>(in.getColumns());
+  read_trace(in, out);
   return out;
 }
 
@@ -219,6 +251,7 @@ void write_tensor(wire::Tensor::Builder out, const Tensor& in, const WireFormat&
   out.setKind(static_cast<wire::ProductKind>(in.kind));
   out.setRows(in.rows);
   out.setColumns(in.cols);
+  write_trace(out, in);
 }
 
 template <class Run>

@@ -11,6 +11,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "core/wall_clock.hpp"
 #include "transport/clock_estimate.hpp"
 #include "transport/frame_io.hpp"
 #include "transport/link_handshake.hpp"
@@ -19,12 +20,6 @@ namespace talaria::transport {
 namespace {
 
 using std::chrono::nanoseconds;
-
-i64 wall_ns() {
-  return std::chrono::duration_cast<nanoseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 /// The most bytes that an honest answer to each request has.
 struct AnswerBound {
@@ -42,9 +37,10 @@ struct AnswerBound {
   }
   std::size_t operator()(const remo::MaskedTensor& t) const {
     const HeldMatrix* m = held(t.matrix);
-    const std::size_t value = t.kind == remo::ProductKind::float32    ? 4
-                              : t.kind == remo::ProductKind::switched ? format.switched_bytes
-                                                                      : format.residue_bytes;
+    using Kind = remo::ProductKind;
+    const std::size_t value = t.kind == Kind::float32 || t.kind == Kind::int8 ? 4
+                              : t.kind == Kind::switched ? format.switched_bytes
+                                                         : format.residue_bytes;
     return m == nullptr ? otherwise : at_most(u128{t.rows} * m->column_count * value);
   }
   std::size_t operator()(const remo::HintRequest& r) const {

@@ -11,6 +11,7 @@
 #include <mutex>
 #include <thread>
 
+#include "core/wall_clock.hpp"
 #include "transport/frame_io.hpp"
 #include "transport/server_session.hpp"
 
@@ -38,12 +39,6 @@ struct Connection {
     return state.compare_exchange_strong(expected, next);
   }
 };
-
-i64 wall_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(
-             std::chrono::system_clock::now().time_since_epoch())
-      .count();
-}
 
 } // namespace
 
@@ -290,6 +285,7 @@ private:
       if (!session->wait_for_room(head.payload_bytes)) return;
       session->begin(id, head.payload_bytes);
       set_payload(request, reader.payload(*buffers_));
+      if (auto* tensor = std::get_if<remo::MaskedTensor>(&request)) tensor->received = wall_ns();
       deliver(session, id, std::move(request));
     }
   }

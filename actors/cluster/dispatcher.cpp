@@ -60,7 +60,7 @@ public:
     for (u32 n = 0; n < nodes_.size(); ++n)
       nodes_[n].link = options_.link ? options_.link(system(), n, watcher)
                                      : spawn_link(system(), n, options_.nodes[n], options_.policy,
-                                                  options_.tls, watcher);
+                                                  options_.tls, watcher, options_.tracer);
     tick();
     return {[this](const MaskedTensor& tensor) {
               last_seen_ = tensor;

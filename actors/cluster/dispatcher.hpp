@@ -56,6 +56,7 @@ struct DispatcherOptions {
   FaultPolicy policy;
   std::shared_ptr<const transport::TlsContext> tls;
   std::function<void(const std::string&)> log; ///< one line each; called on any thread
+  telemetry::Tracer* tracer = nullptr;         ///< must outlive the dispatcher
   /// Stands for a node (tests put a liar here); null: spawn_link.
   std::function<Link(caf::actor_system&, u32 node, const NodeWatcher&)> link;
 };

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "actors/cluster/link_trace.hpp"
 #include "actors/errors.hpp"
 
 namespace talaria::cluster {
@@ -64,9 +65,11 @@ using LinkInside = Link::extend<caf::reacts_to<Connected>, caf::reacts_to<NotCon
 class LinkActor final : public LinkInside::base {
 public:
   LinkActor(caf::actor_config& config, u32 node, NodeSettings settings, FaultPolicy policy,
-            std::shared_ptr<const transport::TlsContext> tls, caf::actor_addr watcher)
+            std::shared_ptr<const transport::TlsContext> tls, caf::actor_addr watcher,
+            telemetry::Tracer* tracer)
       : LinkInside::base(config), node_(node), settings_(std::move(settings)), policy_(policy),
-        tls_(std::move(tls)), watcher_(std::move(watcher)), pause_(policy.reconnect_first) {
+        tls_(std::move(tls)), watcher_(std::move(watcher)), trace_(tracer, settings_.name),
+        pause_(policy.reconnect_first) {
     health_.name = settings_.name;
     health_.address = transport::to_string(settings_.address);
   }
@@ -104,6 +107,7 @@ private:
     transport::Request request;
     caf::typed_response_promise<WorkerProduct> product;
     caf::typed_response_promise<WeightPanels> panels;
+    LinkTrace::Time sent{}; ///< if it is traced
   };
 
   std::string describe() const {
@@ -119,12 +123,13 @@ private:
       return promise;
     }
     const u64 id = ++last_id_;
+    const auto sent = trace_.now();
     if (!link_->send(id, request)) { // it is gone, and the news of it is on its way
       lost(Errc::no_worker, "the connection was closed");
       promise.deliver(to_caf(Error(Errc::no_worker, describe() + " is lost: " + health_.trouble)));
       return promise;
     }
-    Open open{std::move(request), {}, {}};
+    Open open{std::move(request), {}, {}, sent};
     if constexpr (std::is_same_v<Answer, WorkerProduct>)
       open.product = promise;
     else
@@ -221,6 +226,8 @@ private:
       health_.rows += tensor.rows;
       health_.bytes_up += tensor.bytes->size();
       health_.bytes_down += product.bytes->size();
+      if (trace_.on() && link_)
+        trace_.record(tensor, product, open.sent, link_->figures().clock_offset_ms);
     }
     open.product.deliver(std::move(product));
   }
@@ -310,6 +317,7 @@ private:
   FaultPolicy policy_;
   std::shared_ptr<const transport::TlsContext> tls_;
   caf::actor_addr watcher_;
+  LinkTrace trace_;
   NodeHealth health_;
   Milliseconds pause_;
   u64 attempt_ = 0;
@@ -323,9 +331,9 @@ private:
 
 Link spawn_link(caf::actor_system& system, u32 node, NodeSettings settings,
                 const FaultPolicy& policy, std::shared_ptr<const transport::TlsContext> tls,
-                const NodeWatcher& watcher) {
+                const NodeWatcher& watcher, telemetry::Tracer* tracer) {
   return system.spawn<LinkActor>(node, std::move(settings), policy, std::move(tls),
-                                 caf::actor_cast<caf::actor_addr>(watcher));
+                                 caf::actor_cast<caf::actor_addr>(watcher), tracer);
 }
 
 } // namespace talaria::cluster

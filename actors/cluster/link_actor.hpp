@@ -9,6 +9,7 @@
 #include "actors/cluster/node.hpp"
 #include "actors/worker_interface.hpp"
 #include "core/error.hpp"
+#include "telemetry/tracer.hpp"
 #include "transport/messages.hpp"
 #include "transport/tls.hpp"
 #include "transport/worker_link.hpp"
@@ -51,10 +52,10 @@ using Link = caf::typed_actor<caf::replies_to<remo::MaskedTensor>::with<remo::Wo
                               caf::reacts_to<SetAside>, caf::reacts_to<Expect>,
                               caf::replies_to<AskHealth>::with<NodeHealth>>;
 
-/// `watcher` is held weakly. The link lives until it is told to exit.
+/// `watcher` is held weakly. The link lives until it is told to exit; a tracer must live longer.
 Link spawn_link(caf::actor_system& system, u32 node, NodeSettings settings,
                 const FaultPolicy& policy, std::shared_ptr<const transport::TlsContext> tls,
-                const NodeWatcher& watcher);
+                const NodeWatcher& watcher, telemetry::Tracer* tracer = nullptr);
 
 } // namespace talaria::cluster
 

@@ -122,7 +122,7 @@ AttentionStage::behavior_type attention_stage(AttentionStage::pointer self, Stag
   auto process = [self, context, next, drain, state](const Flow& flow) {
     const MicroBatch& batch = *flow.batch;
     guarded(self, context, batch.id, [&] {
-      const auto span = context.span("attention", batch, flow.x->rows());
+      const auto span = context.span(telemetry::SpanKind::attention, batch, flow.x->rows());
       Flow out = flow;
       Matrix<float> heads = state->attention.run(batch, *flow.x);
       if (!state->attention.shape().last_layer || batch.wanted_rows() == batch.rows) {

@@ -2,13 +2,24 @@
 
 namespace talaria::enclave {
 
+namespace {
+
+void tell_requests(const StageContext& context, const MicroBatch& batch) {
+  std::vector<u64> traces;
+  for (const Segment& segment : batch.segments) traces.push_back(segment.trace);
+  context.tracer->carries(batch.id, std::move(traces));
+}
+
+} // namespace
+
 EmbedStage::behavior_type embed_stage(EmbedStage::pointer self, StageContext context,
                                       std::shared_ptr<const model::EmbeddingTable> table,
                                       std::size_t hidden, Stage next) {
   return {[self, context, table, hidden, next](const Admit& admit) {
     const MicroBatch& batch = *admit.batch;
     guarded(self, context, batch.id, [&] {
-      const auto span = context.span("embed", batch, batch.rows);
+      const auto span = context.span(telemetry::SpanKind::embed, batch, batch.rows);
+      if (context.tracer != nullptr && batch.segments.size() > 1) tell_requests(context, batch);
       Matrix<float> rows(batch.rows, hidden);
       for (std::size_t r = 0; r < batch.rows; ++r) table->lookup(batch.tokens[r], rows.row_span(r));
       Flow flow;

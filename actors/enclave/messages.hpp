@@ -54,6 +54,7 @@ struct Segment {
   u32 count = 0;       ///< rows
   bool sample = false; ///< the last row's logits pick the next token
   u32 logits_rows = 0; ///< trailing rows whose logits the caller asked for
+  u64 trace = 0;       ///< of its request
 
   /// Trailing rows that go through the head.
   u32 wanted_rows() const { return std::max(logits_rows, sample ? 1U : 0U); }
@@ -67,6 +68,9 @@ struct MicroBatch {
   std::vector<u32> tokens; ///< [rows]
   Matrix<float> rope_cos;  ///< [rows, head_dim / 2]
   Matrix<float> rope_sin;
+
+  /// Of the request that its spans are filed under: the first one it carries.
+  u64 trace() const { return segments.empty() ? 0 : segments.front().trace; }
 
   u32 wanted_rows() const {
     u32 n = 0;

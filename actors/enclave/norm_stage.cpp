@@ -8,7 +8,7 @@ Stage::behavior_type norm_stage(Stage::pointer self, StageContext context, float
   return {[self, context, eps, next](const Flow& flow) {
     guarded(self, context, flow.batch->id, [&] {
       const Matrix<float>& h = *flow.residual;
-      const auto span = context.span("norm", *flow.batch, h.rows());
+      const auto span = context.span(telemetry::SpanKind::norm, *flow.batch, h.rows());
       Matrix<float> normed(h.rows(), h.cols());
       for (std::size_t r = 0; r < h.rows(); ++r)
         kernels::active_kernels().rms_norm(h.row(r), nullptr, normed.row(r), h.cols(), eps);

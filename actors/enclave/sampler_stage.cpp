@@ -45,7 +45,8 @@ SamplerStage::behavior_type sampler_stage(SamplerStage::pointer self, StageConte
   auto sequences = std::make_shared<Sequences>();
   return {[self, context, sequences](const Flow& flow) {
             guarded(self, context, flow.batch->id, [&] {
-              const auto span = context.span("sample", *flow.batch, flow.x->rows());
+              const auto span =
+                  context.span(telemetry::SpanKind::sample, *flow.batch, flow.x->rows());
               self->send(context.overseer, choose(*sequences, flow));
             });
           },

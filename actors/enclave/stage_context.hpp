@@ -15,9 +15,17 @@ struct StageContext {
   std::string name;
   Overseer overseer;
   telemetry::Tracer* tracer = nullptr;
+  telemetry::Tracer::Track track = 0;
 
-  telemetry::Span span(std::string_view what, const MicroBatch& batch, u64 rows) const {
-    return {tracer, name, what, batch.id, rows};
+  telemetry::Span span(telemetry::SpanKind kind, const MicroBatch& batch, std::size_t rows,
+                       u32 matrix = telemetry::kNoMatrix) const {
+    telemetry::SpanLabels labels;
+    labels.trace = batch.trace();
+    labels.micro_batch = batch.id;
+    labels.rows = static_cast<u32>(rows);
+    labels.sequences = static_cast<u32>(batch.segments.size());
+    labels.matrix = matrix;
+    return {tracer, track, kind, labels};
   }
 };
 

@@ -61,7 +61,8 @@ private:
   }
 
   Result<Matrix<float>> open(Waiting& waiting, const remo::WorkerProduct& product) {
-    const auto span = context_.span("unmask", *waiting.flow.batch, waiting.opening->rows());
+    const auto span = context_.span(telemetry::SpanKind::unmask, *waiting.flow.batch,
+                                    waiting.opening->rows(), target_.linear->matrix());
     const MatrixView<const float> residual = mode_ == Unmasked::into_residual
                                                  ? waiting.flow.residual->view()
                                                  : MatrixView<const float>();

@@ -15,6 +15,7 @@ using kernels::PackedWeights;
 using remo::MaskedTensor;
 using remo::ProductKind;
 using remo::WorkerProduct;
+using telemetry::SpanKind;
 
 namespace {
 
@@ -24,6 +25,15 @@ constexpr std::size_t kWorthSharing = std::size_t{8} << 20;
 
 remo::SharedBytes share(AlignedBuffer<u8> bytes) {
   return std::make_shared<const AlignedBuffer<u8>>(std::move(bytes));
+}
+
+telemetry::SpanLabels labels_of(const MaskedTensor& tensor) {
+  telemetry::SpanLabels labels;
+  labels.trace = tensor.mark.id;
+  labels.micro_batch = tensor.mark.micro_batch;
+  labels.rows = tensor.rows;
+  labels.matrix = tensor.matrix;
+  return labels;
 }
 
 } // namespace
@@ -48,8 +58,9 @@ const ProductEngine::Held& ProductEngine::held(u32 matrix) const {
 }
 
 std::size_t ProductEngine::value_bytes(ProductKind kind) const noexcept {
-  return kind == ProductKind::float32 ? sizeof(float)
-                                      : static_cast<std::size_t>(modulus_.word_bytes);
+  if (kind == ProductKind::float32) return sizeof(float);
+  if (kind == ProductKind::int8) return sizeof(i8);
+  return static_cast<std::size_t>(modulus_.word_bytes);
 }
 
 void ProductEngine::check(const MaskedTensor& tensor) const {
@@ -62,7 +73,7 @@ void ProductEngine::check(const MaskedTensor& tensor) const {
                             tensor.matrix, w.d_in(), bytes, tensor.rows, tensor.cols));
 }
 
-WorkerProduct ProductEngine::multiply(const MaskedTensor& tensor) {
+WorkerProduct ProductEngine::multiply(const MaskedTensor& tensor, const ProductTrace& trace) {
   check(tensor);
   const PackedWeights& w = linear(tensor.matrix).columns;
   WorkerProduct product;
@@ -80,15 +91,23 @@ WorkerProduct ProductEngine::multiply(const MaskedTensor& tensor) {
     product.bytes = share(std::move(out));
     return product;
   }
+  if (tensor.kind == ProductKind::int8) {
+    product.bytes = share(plain_rows(tensor.bytes->data(), tensor.rows, w));
+    return product;
+  }
   AlignedBuffer<u8> words = residue_rows(tensor.bytes->data(), tensor.rows, w);
-  if (tensor.kind == ProductKind::switched)
+  if (tensor.kind == ProductKind::switched) {
+    const telemetry::Span span(trace.tracer, trace.switching, SpanKind::switching,
+                               labels_of(tensor));
     words = remo::switch_reply(parameters_, words.data(), std::size_t{tensor.rows} * w.d_out());
+  }
   product.bytes = share(std::move(words));
   return product;
 }
 
-std::vector<WorkerProduct> ProductEngine::multiply_together(std::span<const MaskedTensor> tensors) {
-  if (tensors.size() == 1) return {multiply(tensors[0])};
+std::vector<WorkerProduct> ProductEngine::multiply_together(std::span<const MaskedTensor> tensors,
+                                                            const ProductTrace& trace) {
+  if (tensors.size() == 1) return {multiply(tensors[0], trace)};
   MaskedTensor joined = tensors[0];
   std::size_t bytes = 0;
   joined.rows = 0;
@@ -96,13 +115,16 @@ std::vector<WorkerProduct> ProductEngine::multiply_together(std::span<const Mask
     joined.rows += tensor.rows;
     bytes += tensor.bytes->size();
   }
-  AlignedBuffer<u8> rows(bytes);
-  u8* at = rows.data();
-  for (const MaskedTensor& tensor : tensors)
-    at = std::copy(tensor.bytes->begin(), tensor.bytes->end(), at);
-  joined.bytes = share(std::move(rows));
+  {
+    const telemetry::Span span(trace.tracer, trace.copy, SpanKind::copy, labels_of(joined));
+    AlignedBuffer<u8> rows(bytes);
+    u8* at = rows.data();
+    for (const MaskedTensor& tensor : tensors)
+      at = std::copy(tensor.bytes->begin(), tensor.bytes->end(), at);
+    joined.bytes = share(std::move(rows));
+  }
 
-  const WorkerProduct all = multiply(joined);
+  const WorkerProduct all = multiply(joined, trace);
   const std::size_t row_bytes = all.bytes->size() / all.rows;
   const u8* from = all.bytes->data();
   std::vector<WorkerProduct> products;
@@ -147,15 +169,30 @@ remo::WeightPanels ProductEngine::panels(const remo::WeightRequest& request) con
   return {request.matrix, request.first, request.count, share(std::move(bytes))};
 }
 
+// Each call of a kernel prepares its rows once, so a thread takes a few large runs of panels.
+void ProductEngine::for_panels(std::size_t count, const PackedWeights& w,
+                               const std::function<void(std::size_t, std::size_t)>& body) {
+  const bool worth_sharing = count * w.d_in() * w.d_out() >= kWorthSharing;
+  const std::size_t threads = worth_sharing ? team_.threads() : 1;
+  team_.parallel_for(w.panels(), (w.panels() + threads - 1) / threads, body);
+}
+
 AlignedBuffer<u8> ProductEngine::residue_rows(const u8* rows, std::size_t count,
                                               const PackedWeights& w) {
   AlignedBuffer<u8> out(count * w.d_out() * static_cast<std::size_t>(modulus_.word_bytes));
-  // Each call splits its rows into limbs once, so a thread takes a few large runs of panels.
-  const bool worth_sharing = count * w.d_in() * w.d_out() >= kWorthSharing;
-  const std::size_t threads = worth_sharing ? team_.threads() : 1;
-  const std::size_t grain = (w.panels() + threads - 1) / threads;
-  team_.parallel_for(w.panels(), grain, [&](std::size_t begin, std::size_t end) {
+  for_panels(count, w, [&](std::size_t begin, std::size_t end) {
     kernels::active_kernels().residue_product(rows, count, w, modulus_, out.data(), begin, end);
+  });
+  return out;
+}
+
+AlignedBuffer<u8> ProductEngine::plain_rows(const u8* rows, std::size_t count,
+                                            const PackedWeights& w) {
+  AlignedBuffer<u8> out(count * w.d_out() * sizeof(i32));
+  const auto* x = reinterpret_cast<const i8*>(rows);
+  auto* y = reinterpret_cast<i32*>(out.data());
+  for_panels(count, w, [&](std::size_t begin, std::size_t end) {
+    kernels::active_kernels().plain_product(x, count, w, y, begin, end);
   });
   return out;
 }

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 #include <map>
 #include <memory>
 #include <mutex>
@@ -13,8 +14,16 @@
 #include "remo/public/parameters.hpp"
 #include "remo/public/public_matrix.hpp"
 #include "remo/public/wire_tensors.hpp"
+#include "telemetry/tracer.hpp"
 
 namespace talaria::worker {
+
+/// Where the parts of a product that are no multiplication go in a trace; nowhere without a tracer.
+struct ProductTrace {
+  telemetry::Tracer* tracer = nullptr;
+  telemetry::Tracer::Track copy = 0;
+  telemetry::Tracer::Track switching = 0;
+};
 
 /// What a worker can do: multiply masked rows by the matrices it holds. Knows nothing of requests,
 /// tokens or masks, keeps nothing between calls, and trusts nothing in a tensor's header.
@@ -34,10 +43,11 @@ public:
   std::size_t weight_bytes() const noexcept { return weight_bytes_; }
 
   /// c W for every row. @throws Error{usage} if the matrix is not here or shape and bytes disagree.
-  remo::WorkerProduct multiply(const remo::MaskedTensor& tensor);
+  remo::WorkerProduct multiply(const remo::MaskedTensor& tensor, const ProductTrace& trace = {});
   /// The same for several tensors of one matrix and kind in one reading of the weights; each must
   /// have passed check().
-  std::vector<remo::WorkerProduct> multiply_together(std::span<const remo::MaskedTensor> tensors);
+  std::vector<remo::WorkerProduct> multiply_together(std::span<const remo::MaskedTensor> tensors,
+                                                     const ProductTrace& trace = {});
   /// @throws Error{usage} as multiply() would.
   void check(const remo::MaskedTensor& tensor) const;
 
@@ -53,9 +63,14 @@ private:
     std::size_t first_column = 0;
   };
   const Held& held(u32 matrix) const;
-  /// Of one value of a masked row.
+  /// Of one value of a row as it arrives.
   std::size_t value_bytes(remo::ProductKind kind) const noexcept;
   const remo::PublicMatrix& public_matrix(std::size_t d_in);
+  /// Calls body(panel_begin, panel_end) for all panels of `w`, on the team if `count` rows are
+  /// worth it.
+  void for_panels(std::size_t count, const kernels::PackedWeights& w,
+                  const std::function<void(std::size_t, std::size_t)>& body);
+  AlignedBuffer<u8> plain_rows(const u8* rows, std::size_t count, const kernels::PackedWeights& w);
   AlignedBuffer<u8> residue_rows(const u8* rows, std::size_t count,
                                  const kernels::PackedWeights& w);
 

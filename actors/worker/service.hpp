@@ -20,28 +20,27 @@ struct ServiceOptions {
   std::function<std::string(u32)> matrix_name; ///< for the recorder
   std::shared_ptr<Recorder> recorder;          ///< null: nothing is recorded
   std::function<void(const std::string&)> log; ///< one line each; called on any thread
+  WorkerTrace trace;
 };
 
 /// The worker's door: questions of any number of enclaves go to one WorkerActor, answers back to
 /// whoever asked. Keeps nothing about them.
 ///
-///   enclaves ══ TLS ══► WorkerServer ──Incoming──► relay ──► WorkerActor
-///        ▲                                           │  ▲        │
-///        └────────────────── session ◄───────────────┘  └────────┘
+///   enclaves ══ TLS ══► WorkerServer ──Incoming──► WorkerActor
+///        ▲                                             │
+///        └───────────────── session ◄──────────────────┘
 class WorkerService {
 public:
   /// Listens at once. @throws Error{io} if the address cannot be bound.
   WorkerService(caf::actor_system& system, std::shared_ptr<ProductEngine> engine,
                 std::shared_ptr<WorkerLedger> ledger, const transport::TlsContext& tls,
                 ServiceOptions options);
-  ~WorkerService(); ///< ends every session and both actors
+  ~WorkerService(); ///< ends every session and the actor
 
   u16 port() const { return server_->port(); }
 
 private:
-  caf::actor_system& system_;
-  Worker worker_;
-  caf::actor relay_;
+  WorkerInside worker_;
   std::unique_ptr<transport::WorkerServer> server_;
 };
 

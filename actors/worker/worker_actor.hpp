@@ -1,12 +1,17 @@
 #pragma once
 
 #include <atomic>
+#include <functional>
 #include <memory>
 #include <mutex>
+#include <string>
+#include <variant>
 #include <vector>
 
 #include "actors/worker/product_engine.hpp"
 #include "actors/worker_interface.hpp"
+#include "core/error.hpp"
+#include "telemetry/tracer.hpp"
 
 namespace talaria::worker {
 
@@ -31,16 +36,41 @@ private:
   remo::MaskedTensor last_;
 };
 
+/// Where an answer goes that is not sent as a message: the session of a remote enclave. Called on
+/// the worker's thread; must not block.
+using Reply = std::variant<remo::WorkerProduct, remo::WeightPanels, Error>;
+using AnswerTo = std::function<void(Reply)>;
+
+/// A question from outside the process. One hop instead of three: a product of a small model takes
+/// less time than waking a thread.
+struct Incoming {
+  std::variant<remo::MaskedTensor, remo::HintRequest, remo::WeightRequest> question;
+  AnswerTo answer;
+};
+
+/// Where a worker's spans go. Nowhere without a tracer, which must outlive the worker.
+struct WorkerTrace {
+  telemetry::Tracer* tracer = nullptr;
+  telemetry::Tracer::Track queue = 0;
+  telemetry::Tracer::Track product = 0;
+  ProductTrace phases;
+};
+/// `name` is the process that the spans are shown under.
+WorkerTrace worker_trace(telemetry::Tracer* tracer, const std::string& name);
+
 /// Tells a WorkerActor that everything which had arrived is in its list.
 struct MultiplyWaiting {};
+
+/// A WorkerActor as the door of a worker process sees it.
+using WorkerInside = Worker::extend<caf::reacts_to<MultiplyWaiting>, caf::reacts_to<Incoming>>;
 
 /// The worker: the embedded one, and the one inside talaria-worker. Rows of one matrix that arrived
 /// while it was busy, from any number of enclaves, are multiplied together in one reading of the
 /// weights. Runs products for milliseconds at a time, so it is spawned detached.
-class WorkerActor : public Worker::extend<caf::reacts_to<MultiplyWaiting>>::base {
+class WorkerActor : public WorkerInside::base {
 public:
   WorkerActor(caf::actor_config& config, std::shared_ptr<ProductEngine> engine,
-              std::shared_ptr<WorkerLedger> ledger);
+              std::shared_ptr<WorkerLedger> ledger, WorkerTrace trace);
   behavior_type make_behavior() override;
   void on_exit() override;
   const char* name() const override { return "worker"; }
@@ -48,20 +78,26 @@ public:
 private:
   struct Waiting {
     remo::MaskedTensor tensor;
-    caf::typed_response_promise<remo::WorkerProduct> promise;
+    AnswerTo answer;
   };
+  /// @throws Error{usage} for a tensor that cannot be multiplied.
+  void put_on_the_list(const remo::MaskedTensor& tensor, AnswerTo answer);
+  void take(const Incoming& incoming);
   void multiply_waiting();
   void multiply(std::vector<Waiting> group);
+  void trace(const remo::MaskedTensor& tensor, const remo::WorkerProduct& product) const;
 
   std::shared_ptr<ProductEngine> engine_;
   std::shared_ptr<WorkerLedger> ledger_;
+  WorkerTrace trace_;
   std::vector<Waiting> waiting_; ///< in order of arrival
 };
 
 /// Spawns a WorkerActor on a thread of its own.
-Worker spawn_worker(caf::actor_system& system, std::shared_ptr<ProductEngine> engine,
-                    std::shared_ptr<WorkerLedger> ledger);
+WorkerInside spawn_worker(caf::actor_system& system, std::shared_ptr<ProductEngine> engine,
+                          std::shared_ptr<WorkerLedger> ledger, WorkerTrace trace = {});
 
 } // namespace talaria::worker
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::worker::MultiplyWaiting)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::worker::Incoming)

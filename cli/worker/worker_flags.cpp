@@ -28,6 +28,8 @@ void WorkerFlags::add_to(CLI::App& app) {
   app.add_option("--name", name, "name in logs (default: the host name)");
   app.add_option("--record", record,
                  "write everything received into this new folder, as .npy with a JSON line each");
+  app.add_option("--trace", trace,
+                 "write a Chrome trace of the products when it ends (open it in Perfetto)");
   app.add_option("--progress", progress,
                  "auto (default): a bar on a terminal; none; json: events on standard output");
   app.add_flag("--exit-with-stdin", exit_with_stdin,

@@ -22,6 +22,7 @@ struct WorkerFlags {
   std::string cert, key, ca;
   std::string enclave_name = "talaria-enclave";
   std::string record;
+  std::string trace;             ///< empty: no trace
   std::string progress = "auto"; ///< auto, none or json
   bool exit_with_stdin = false;
 

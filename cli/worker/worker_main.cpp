@@ -113,6 +113,8 @@ std::string host_name() {
 
 int serve(const WorkerFlags& flags, WorkerShare share, const transport::TlsContext& tls,
           EndWatch& end) {
+  std::unique_ptr<telemetry::Tracer> tracer; // the worker's thread may use it to its end
+  if (!flags.trace.empty()) tracer = std::make_unique<telemetry::Tracer>(flags.trace);
   caf::actor_system_config config;
   config.set("scheduler.policy", caf::atom("sharing"));
   config.set("scheduler.max-threads", std::size_t{1}); // the products run on threads of their own
@@ -124,6 +126,7 @@ int serve(const WorkerFlags& flags, WorkerShare share, const transport::TlsConte
     return id < model::linear_count(config) ? model::linear_name(config, {id}) : "unknown";
   };
   options.log = log_line;
+  options.trace = worker::worker_trace(tracer.get(), flags.name);
   if (!flags.record.empty())
     options.recorder = std::make_shared<worker::Recorder>(flags.record, log_line);
   const std::size_t matrices = share.engine->matrices();

@@ -62,14 +62,13 @@ std::size_t bytes_of(const model::ModelConfig& config, model::LinearId id) {
 
 /// Gives the engine the matrix, or its share of columns, and says what enclaves are to be told of
 /// it: nothing if the share is empty, as that of a narrow matrix may be.
-std::optional<transport::HeldMatrix> hand_over(worker::ProductEngine& engine,
-                                               model::QuantizedLinear whole,
-                                               model::ColumnShare share) {
+std::optional<transport::HeldMatrix>
+hand_over(worker::ProductEngine& engine, model::QuantizedLinear whole, model::ColumnShare share) {
   const u64 columns = whole.columns.d_out();
   const auto range = model::column_range(columns, share);
   if (range.count == 0) return std::nullopt;
-  transport::HeldMatrix held{whole.id.value, whole.d_in, columns, range.first, range.count,
-                             model::digest_of_part(whole, range)};
+  transport::HeldMatrix held{whole.id.value, whole.d_in,  columns,
+                             range.first,    range.count, model::digest_of_part(whole, range)};
   if (range.count == columns)
     engine.add(std::move(whole));
   else

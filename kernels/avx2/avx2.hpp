@@ -30,6 +30,10 @@ void float_product(const float* c, std::size_t rows, const PackedWeights& w, flo
                    std::size_t panel_begin, std::size_t panel_end);
 void weight_dot_halves(const PackedWeights& w, const u64* z, i64* sums);
 
+// plain_product.cpp
+void plain_product(const i8* x, std::size_t rows, const PackedWeights& w, i32* y,
+                   std::size_t panel_begin, std::size_t panel_end);
+
 // floating.cpp
 float sum_squares(const float* x, std::size_t n);
 float dot(const float* a, const float* b, std::size_t n);

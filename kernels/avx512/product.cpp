@@ -2,6 +2,7 @@
 #include <cstring>
 
 #include "kernels/avx512/avx512.hpp"
+#include "kernels/avx512/limb_kernel.hpp"
 #include "kernels/avx512/vector.hpp"
 #include "kernels/avx512/wide.hpp"
 #include "kernels/reference/reference.hpp"
@@ -16,11 +17,8 @@ namespace talaria::kernels::avx512 {
 
 namespace {
 
-constexpr std::size_t kPanel = PackedWeights::kPanel;
-constexpr std::size_t kGroupBytes = 4 * kPanel; ///< weights of four inputs
-constexpr std::size_t kGroupsPerBlock = 128;    ///< 32 KiB of weights in the first-level cache
-constexpr std::size_t kRowsPerBlock = 64;       ///< their sums and limbs stay in the second level
-constexpr std::size_t kMaxInputs = 65793;       ///< 255 128 d_in < 2^31
+constexpr std::size_t kRowsPerBlock = 64; ///< their sums and limbs stay in the second level
+constexpr std::size_t kMaxInputs = 65793; ///< 255 128 d_in < 2^31
 
 /// Words of one row to limbs [groups][bytes][4], zero beyond the last word.
 class LimbSplitter {
@@ -47,42 +45,6 @@ private:
   std::size_t bytes_;
   V index_;
 };
-
-/// sums[R][64] (+)= limbs[groups][R][4] . weights[groups][64][4] for the 16 C columns from
-/// `weights` and `sums` on. Each step fetches `Lines` cache lines of `next` meanwhile.
-template <int R, int C, int Lines>
-TALARIA_INLINE void limb_kernel(const u8* limbs, const i8* weights, std::size_t groups, i32* sums,
-                                bool first, const i8* next) {
-  V acc[R][C];
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-    for (int j = 0; j < C; ++j)
-      acc[r][j] = first ? _mm512_setzero_si512()
-                        : _mm512_load_si512(sums + r * static_cast<int>(kPanel) + j * 16);
-  for (std::size_t g = 0; g < groups; ++g, limbs += 4 * R, weights += kGroupBytes) {
-    V w[C];
-#pragma GCC unroll 4
-    for (int j = 0; j < C; ++j) w[j] = _mm512_load_si512(weights + 64 * j);
-#pragma GCC unroll 4
-    for (int j = 0; j < Lines; ++j)
-      _mm_prefetch(reinterpret_cast<const char*>(next) + 64 * j, _MM_HINT_T0);
-    next += 64 * Lines;
-#pragma GCC unroll 8
-    for (int r = 0; r < R; ++r) {
-      i32 four;
-      std::memcpy(&four, limbs + 4 * r, 4);
-      const V a = _mm512_set1_epi32(four);
-#pragma GCC unroll 4
-      for (int j = 0; j < C; ++j) acc[r][j] = _mm512_dpbusd_epi32(acc[r][j], a, w[j]);
-    }
-  }
-#pragma GCC unroll 8
-  for (int r = 0; r < R; ++r)
-#pragma GCC unroll 4
-    for (int j = 0; j < C; ++j)
-      _mm512_store_si512(sums + r * static_cast<int>(kPanel) + j * 16, acc[r][j]);
-}
 
 /// Seven limbs times four vectors of columns would not fit in the registers: two halves then.
 template <int R, int Lines>

@@ -36,6 +36,10 @@ void weight_dot_halves(const PackedWeights& w, const u64* z, i64* sums);
 void recombine_limbs(const i64* sums, std::size_t stride, std::size_t limbs, int limb_bits,
                      std::size_t columns, const Modulus& q, u8* out);
 
+// plain_product.cpp
+void plain_product(const i8* x, std::size_t rows, const PackedWeights& w, i32* y,
+                   std::size_t panel_begin, std::size_t panel_end);
+
 // floating.cpp
 float sum_squares(const float* x, std::size_t n);
 float dot(const float* a, const float* b, std::size_t n);

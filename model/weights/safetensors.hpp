@@ -71,6 +71,10 @@ public:
   /// @throws Error{model} naming a missing shard, a tensor the index places in the wrong shard, or
   /// neither file present (and says which formats are understood).
   explicit TensorStore(const std::filesystem::path& model_dir);
+  /// Tensors that lie in memory which `memory` keeps alive; `source` stands for the folder in
+  /// messages.
+  TensorStore(std::string source, std::vector<TensorView> tensors,
+              std::shared_ptr<const void> memory);
 
   /// @throws Error{model} if absent or not of exactly this shape (both shapes are named).
   const TensorView& get(const std::string& name, const std::vector<std::size_t>& shape) const;
@@ -82,6 +86,8 @@ private:
 
   std::string dir_; ///< for messages
   std::vector<SafetensorsFile> files_;
+  std::vector<TensorView> in_memory_;
+  std::shared_ptr<const void> memory_; ///< behind in_memory_
   std::map<std::string, const TensorView*> index_;
   std::map<std::string, std::string> other_dtypes_;
   std::size_t total_bytes_ = 0;

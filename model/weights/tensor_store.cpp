@@ -2,6 +2,7 @@
 #include <fmt/ranges.h>
 
 #include <nlohmann/json.hpp>
+#include <utility>
 
 #include "core/error.hpp"
 #include "model/weights/json_fields.hpp"
@@ -56,6 +57,15 @@ TensorStore::TensorStore(const std::filesystem::path& model_dir) : dir_(model_di
     no_weights(model_dir);
   }
   for (const auto& [name, view] : index_) total_bytes_ += view->bytes.size();
+}
+
+TensorStore::TensorStore(std::string source, std::vector<TensorView> tensors,
+                         std::shared_ptr<const void> memory)
+    : dir_(std::move(source)), in_memory_(std::move(tensors)), memory_(std::move(memory)) {
+  for (const TensorView& view : in_memory_) {
+    index_.emplace(view.name, &view);
+    total_bytes_ += view.bytes.size();
+  }
 }
 
 void TensorStore::load_shards(const std::filesystem::path& model_dir) {

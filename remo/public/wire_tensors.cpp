@@ -10,6 +10,8 @@ const char* to_string(ProductKind kind) noexcept {
     return "switched";
   case ProductKind::float32:
     return "float32";
+  case ProductKind::int8:
+    return "int8";
   }
   return "unknown";
 }

@@ -15,10 +15,27 @@ enum class ProductKind : u8 {
   switched, ///< words mod q in, words mod q_d out: round(y q_d / q) mod q_d (REMO.md "Reply
             ///< switching")
   float32,  ///< fp32 in, fp32 out: the hybrid research scheme
+  int8,     ///< int8 in, int32 out, neither masked nor checked: the yardstick of `talaria bench`
 };
 const char* to_string(ProductKind kind) noexcept;
 
 using SharedBytes = std::shared_ptr<const AlignedBuffer<u8>>;
+
+/// Ties a product to the request it is made for, in traces only. All zero unless the enclave traces:
+/// otherwise it would show a worker which rows belong together.
+struct TraceMark {
+  u64 id = 0; ///< of the request; of the first one if the micro-batch carries several
+  u64 micro_batch = 0;
+};
+
+/// When a worker did what: ns since 1970 by its own clock, 0 where unknown. The worker's word and
+/// nothing else: drawn in traces, never used for a decision.
+struct ProductTiming {
+  i64 received = 0; ///< the whole request was there
+  i64 started = 0;  ///< the product that these rows were part of began
+  i64 finished = 0;
+  u32 joined_rows = 0; ///< in that product, these included
+};
 
 /// What the enclave hands to a worker: rows of a masked activation for one matrix. One of the two
 /// tensor types that may leave the process. Copies share the bytes.
@@ -28,6 +45,8 @@ struct MaskedTensor {
   u32 rows = 0;
   u32 cols = 0;      ///< d_in
   SharedBytes bytes; ///< [rows][cols] values without gaps, little-endian
+  TraceMark mark = {};
+  i64 received = 0; ///< when the worker got it, ns since 1970; 0: unknown. Never travels
 };
 
 /// What a worker answers: the product with its matrix, row for row. The other type that may travel.
@@ -39,7 +58,8 @@ struct WorkerProduct {
   SharedBytes bytes;
   /// Who computed it, one node number per column shard, filled in by the enclave's dispatcher;
   /// never travels. Empty from an embedded worker.
-  std::vector<u32> answered_by;
+  std::vector<u32> answered_by{};
+  ProductTiming timing = {};
 };
 
 /// Asks for rows [first, first + count) of the hint R = A W of one matrix.

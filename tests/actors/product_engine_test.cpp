@@ -55,6 +55,40 @@ BOOST_AUTO_TEST_CASE(products_equal_the_definition_for_any_number_of_threads) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(plain_products_are_the_same_for_any_threads_and_company) {
+  auto rng = seeded_rng(5);
+  std::vector<remo::MaskedTensor> tensors;
+  for (const u32 rows : {1U, 7U, 3U}) {
+    AlignedBuffer<u8> bytes(std::size_t{rows} * 1100);
+    for (u8& value : bytes) value = static_cast<u8>(rng.below(256));
+    tensors.push_back({4, remo::ProductKind::int8, rows, 1100,
+                       std::make_shared<const AlignedBuffer<u8>>(std::move(bytes))});
+  }
+  for (const std::size_t threads : {1U, 3U}) {
+    ProductEngine engine(remo::kDefaultParameters, remo::release_seed(), threads);
+    auto weights = seeded_rng(6);
+    engine.add(random_linear(4, 1100, 8000, weights)); // large enough to be shared
+    const auto products = engine.multiply_together(tensors);
+    for (std::size_t n = 0; n < tensors.size(); ++n) {
+      BOOST_TEST_REQUIRE(products[n].bytes->size() == std::size_t{tensors[n].rows} * 8000 * 4);
+      for (const std::size_t j : {0U, 4095U, 7999U}) {
+        const std::size_t t = tensors[n].rows - 1;
+        i32 expected = 0;
+        for (std::size_t i = 0; i < 1100; ++i)
+          expected += static_cast<i8>((*tensors[n].bytes)[t * 1100 + i]) *
+                      engine.linear(4).columns.at(i, j);
+        BOOST_TEST(reinterpret_cast<const i32*>(products[n].bytes->data())[t * 8000 + j] ==
+                   expected);
+      }
+      const auto alone = engine.multiply(tensors[n]);
+      BOOST_TEST(std::equal(alone.bytes->begin(), alone.bytes->end(), products[n].bytes->begin()));
+    }
+  }
+  ProductEngine engine(remo::kDefaultParameters, remo::release_seed(), 1);
+  engine.add(random_linear(4, 1099, 16, rng));
+  BOOST_CHECK_THROW(engine.check(tensors[0]), Error);
+}
+
 BOOST_AUTO_TEST_CASE(a_header_that_does_not_fit_its_bytes_is_refused) {
   auto rng = seeded_rng(4);
   ProductEngine engine(remo::kDefaultParameters, remo::release_seed(), 1);

@@ -3,6 +3,7 @@
 #include <boost/test/unit_test.hpp>
 #include <fstream>
 #include <functional>
+#include <map>
 #include <nlohmann/json.hpp>
 
 #include "tests/support/models.hpp"
@@ -61,6 +62,32 @@ public:
 private:
   tests::TemporaryFolder folder_;
 };
+
+/// Lets a browser draw the page, where there is one, and looks at what its scripts made of it.
+void check_picture(const fs::path& page) {
+  const fs::path chromium = "/usr/bin/chromium";
+  if (!fs::exists(chromium)) {
+    BOOST_TEST_MESSAGE("skipped: no chromium to draw " << page.filename());
+    std::fputs("skipped: no chromium to draw the report with\n", stderr);
+    return;
+  }
+  const tests::TemporaryFolder profile;
+  const fs::path picture = profile.path() / "report.png";
+  const auto browse = [&](const std::string& what) {
+    return tests::run_program({chromium.string(), "--headless", "--no-sandbox", "--disable-gpu",
+                               "--disable-background-networking", "--no-first-run",
+                               "--user-data-dir=" + (profile.path() / "profile").string(),
+                               "--window-size=1280,1600", what, "file://" + page.string()});
+  };
+  const auto drawn = browse("--dump-dom");
+  BOOST_TEST(drawn.status == 0);
+  for (const char* part : {"Waterfall of a decode token", "Waterfall of a prefill micro-batch",
+                           "class=\"bar\"", "Prefill batch"})
+    BOOST_TEST(drawn.out.find(part) != std::string::npos, part);
+  browse("--screenshot=" + picture.string());
+  BOOST_TEST(fs::exists(picture));
+  BOOST_TEST(fs::file_size(picture) > 20'000U); // an empty page has a fifth of that
+}
 
 } // namespace
 
@@ -188,6 +215,62 @@ BOOST_AUTO_TEST_CASE(inspect_adds_up) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(bench_measures_the_schemes_side_by_side) {
+  const auto done =
+      talaria({"bench", "--shape", "tiny", "--layers", "1", "--schemes", "plain,lattice,clear",
+               "--prefill", "20", "--decode", "4", "--batch", "1,3", "--rounds", "1", "--json"});
+  BOOST_TEST_REQUIRE(done.status == 0, done.err);
+  const json out = json::parse(done.out);
+  BOOST_TEST(out.at("machine").at("read_bytes_per_s").get<double>() > 0);
+  BOOST_TEST(out.at("machine").at("int8_ops_per_s").get<double>() > 0);
+  BOOST_TEST(out.at("model").at("layers").get<int>() == 1);
+  const json& results = out.at("results");
+  BOOST_TEST_REQUIRE(results.size() == 6U);
+  for (std::size_t i = 0; i < results.size(); ++i) {
+    const json& r = results[i];
+    constexpr const char* kSchemes[] = {"plain", "lattice", "clear"};
+    BOOST_TEST(r.at("scheme").get<std::string>() == kSchemes[i % 3]);
+    BOOST_TEST(r.at("batch").get<int>() == (i < 3 ? 1 : 3));
+    for (const char* key : {"prefill_tokens_per_s", "decode_tokens_per_s", "ttft_ms",
+                            "prefill_over_plain", "decode_over_plain", "weight_bytes_per_token",
+                            "decode_share_of_read_bandwidth", "prefill_share_of_int8_rate"})
+      BOOST_TEST(r.at(key).get<double>() > 0, key);
+    // One token: what the five matrices take in and give, in bytes of the scheme's values.
+    const long in = 256 + 256 + 256 + 704 + 256, values = 512 + 256 + 2 * 704 + 256 + 4096;
+    const bool plain = i % 3 == 0;
+    BOOST_TEST(r.at("bytes_up_per_token").get<long>() == in * (plain ? 1 : 6));
+    BOOST_TEST(r.at("bytes_down_per_token").get<long>() == values * (plain ? 4 : 6));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(bench_prints_a_table_and_says_whether_decoding_waited) {
+  const auto done = talaria({"bench", "--shape", "tiny", "--layers", "1", "--schemes", "clear",
+                             "--prefill", "8", "--decode", "2", "--rounds", "1"});
+  BOOST_TEST_REQUIRE(done.status == 0, done.err);
+  BOOST_TEST(done.out.find("decode t/s") != std::string::npos, done.out);
+  BOOST_TEST(done.out.find("decoding never waited for masks") != std::string::npos, done.out);
+  BOOST_TEST(done.err.find("warning") != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(the_yardstick_has_no_door_but_bench) {
+  check_refused(talaria({"run", "--model", kTiny, "--prompt", "x", "--scheme", "plain"}), 2,
+                "'plain'");
+  const auto bench = [](std::vector<std::string> more) {
+    std::vector<std::string> all{"bench", "--shape", "tiny"};
+    all.insert(all.end(), more.begin(), more.end());
+    return talaria(all);
+  };
+  check_refused(bench({"--schemes", "plain,rot13"}), 2, "rot13");
+  check_refused(bench({"--layers", "7"}), 2, "--layers");
+  check_refused(bench({"--batch", "0"}), 2, "--batch");
+  check_refused(bench({"--decode", "0"}), 2, "--decode");
+  check_refused(bench({"--rounds", "0"}), 2, "--rounds");
+  check_refused(bench({"--model", kTiny}), 2, "--model");
+  check_refused(bench({"--prefill", "2000", "--layers", "1", "--schemes", "plain"}), 2, "2000");
+  check_refused(talaria({"bench", "--shape", "gpt-7"}), 2, "gpt-7");
+  check_refused(talaria({"bench", "--model", kTiny, "--layers", "1"}), 2, "--layers");
+}
+
 BOOST_AUTO_TEST_CASE(a_trace_opens_as_json_and_contains_no_text) {
   const tests::TemporaryFolder folder;
   const auto path = (folder.path() / "trace.json").string();
@@ -198,6 +281,41 @@ BOOST_AUTO_TEST_CASE(a_trace_opens_as_json_and_contains_no_text) {
   const std::string content(std::istreambuf_iterator<char>(in), {});
   BOOST_TEST(json::parse(content).at("traceEvents").size() > 100U);
   BOOST_TEST(content.find("xyl") == std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_trace_names_the_request_and_becomes_a_report) {
+  const tests::TemporaryFolder folder;
+  const auto path = (folder.path() / "trace.json").string();
+  const auto page = folder.path() / "report.html";
+  const auto run = talaria({"run", "--model", kTiny, "--prompt", "In the beginning of all things",
+                            "--max-tokens", "6", "--ignore-eos", "--json", "--trace", path});
+  BOOST_TEST_REQUIRE(run.status == 0, run.err);
+  const json answer = json::parse(run.out);
+  const auto id = answer.at("trace_id").get<std::string>();
+  std::ifstream in(path);
+  const json trace = json::parse(in);
+  std::map<std::string, int> spans;
+  for (const auto& event : trace.at("traceEvents")) {
+    if (event.at("ph") != "X") continue;
+    ++spans[event.at("name").get<std::string>()];
+    BOOST_TEST(event.at("args").at("trace").get<std::string>() == id);
+  }
+  for (const char* stage : {"request", "embed", "norm", "mask", "queue", "product", "unmask",
+                            "attention", "activation", "sample"})
+    BOOST_TEST(spans[stage] > 0, stage);
+
+  const auto report = talaria({"trace", "report", path, "-o", page.string(), "--json"});
+  BOOST_TEST_REQUIRE(report.status == 0, report.err);
+  const json figures = json::parse(report.out);
+  BOOST_TEST(figures.at("phases").at(0).at("phase").get<std::string>() == "decode");
+  BOOST_TEST(figures.at("phases").at(0).at("micro_batches").get<int>() == 5);
+  BOOST_TEST(figures.at("answer_tokens").get<int>() == 6);
+  const double bytes = answer.at("bytes").at("up").get<double>();
+  double traced = 0;
+  for (const auto& phase : figures.at("phases"))
+    traced += phase.at("bytes_up_per_token").get<double>() * phase.at("rows").get<double>();
+  BOOST_TEST(traced == bytes, boost::test_tools::tolerance(1e-9));
+  check_picture(page);
 }
 
 BOOST_AUTO_TEST_CASE(ctrl_c_ends_cleanly_with_what_has_been_said) {
@@ -234,6 +352,10 @@ BOOST_AUTO_TEST_CASE(requests_that_make_no_sense_are_one_clear_line_and_status_2
   check_refused(run({"--prompt", "x", "--trace", "/no/such/folder/t.json"}), 2,
                 "/no/such/folder/t.json");
   check_refused(run({"--prompt-file", "/no/such/file"}), 2, "/no/such/file");
+  check_refused(talaria({"trace", "report", "/no/such/file", "--json"}), 2, "/no/such/file");
+  check_refused(talaria({"trace", "report", kTiny + "/config.json", "--json"}), 2,
+                "no span of talaria");
+  check_refused(talaria({"trace", "report", kTiny + "/config.json"}), 2, "-o");
   check_refused(run({"--prompt", "x", "--no-such-flag"}), 2, "--no-such-flag");
   check_refused(talaria({}), 2, "--help");
   check_refused(talaria({"run", "--config", "/no/such.yaml", "--prompt", "x"}), 2, "/no/such.yaml");

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "model/weights/quantized.hpp"
+#include "tests/support/free_port.hpp"
 #include "tests/support/models.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -68,12 +69,6 @@ std::string worker_line(const std::string& name, u16 port, const std::string& mo
          " }\n";
 }
 
-/// A port that was free a moment ago, for nodes the program starts itself.
-u16 free_port() {
-  const tests::WireProxy proxy;
-  return proxy.port();
-}
-
 /// Rows of the uint64 arrays in a recording, as bytes.
 std::vector<std::string> recorded_rows(const std::filesystem::path& folder) {
   std::vector<std::string> rows;
@@ -94,7 +89,7 @@ std::vector<std::string> recorded_rows(const std::filesystem::path& folder) {
 
 BOOST_AUTO_TEST_CASE(one_command_starts_a_cluster_answers_and_leaves_nothing_behind) {
   const Site site;
-  const u16 ports[] = {free_port(), free_port()};
+  const u16 ports[] = {tests::free_port(), tests::free_port()};
   const auto file = site.write_pipeline(worker_line("a", ports[0], "layers: 0-2, threads: 1") +
                                         worker_line("b", ports[1], "layers: 3-5, threads: 1"));
   const auto embedded = tests::run_program(run_command({"--json"}));

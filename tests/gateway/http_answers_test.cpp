@@ -180,13 +180,15 @@ BOOST_AUTO_TEST_CASE(the_log_has_one_line_for_each_request_and_nothing_a_client_
   server.end();
   const auto lines = server.log();
   BOOST_TEST_REQUIRE(lines.size() == 3);
-  const std::regex form(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (GET|POST) (/v1/chat/completions)"
-                        R"(|-) (200|400|404) prompt=\d+ completion=\d+ ms=\d+\.\d)");
+  const std::regex form(
+      R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z (GET|POST) (/v1/chat/completions)"
+      R"(|-) (200|400|404) prompt=\d+ completion=\d+ ms=\d+\.\d( trace=[0-9a-f]{16})?)");
   for (const auto& line : lines) {
     BOOST_TEST(std::regex_match(line, form), line);
     BOOST_TEST(line.find("xyzzy") == std::string::npos, line);
   }
   BOOST_TEST(lines[0].find("completion=4") != std::string::npos);
+  BOOST_TEST(lines[0].find(" trace=") != std::string::npos, lines[0]);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

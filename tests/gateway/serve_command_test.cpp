@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 #include <fstream>
 
+#include "tests/support/free_port.hpp"
 #include "tests/support/models.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/temporary_folder.hpp"
@@ -12,12 +13,28 @@ namespace talaria::tests {
 
 namespace {
 
-int free_port() {
-  httplib::Server finder;
-  const int port = finder.bind_to_any_port("127.0.0.1");
-  finder.stop();
-  return port;
-}
+/// A port of 127.0.0.1 that belongs to nobody else while this lives.
+class TakenPort {
+public:
+  TakenPort() : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t length = sizeof address;
+    auto* generic = reinterpret_cast<sockaddr*>(&address);
+    BOOST_REQUIRE(::bind(socket_, generic, length) == 0 && ::listen(socket_, 1) == 0);
+    BOOST_REQUIRE(::getsockname(socket_, generic, &length) == 0);
+    port_ = ntohs(address.sin_port);
+  }
+  ~TakenPort() { ::close(socket_); }
+  TakenPort(const TakenPort&) = delete;
+  TakenPort& operator=(const TakenPort&) = delete;
+  int number() const { return port_; }
+
+private:
+  int socket_;
+  int port_ = 0;
+};
 
 /// A pipeline.yaml for talaria-tiny with some more lines.
 class ConfigFile {
@@ -40,7 +57,7 @@ private:
 BOOST_AUTO_TEST_SUITE(serve_command)
 
 BOOST_AUTO_TEST_CASE(it_serves_until_it_is_told_to_end_and_ends_cleanly) {
-  const int port = free_port();
+  const int port = tests::free_port();
   const ConfigFile file("serve: { listen: '127.0.0.1:" + std::to_string(port) + "' }\n");
   int ready = 0;
   std::string answer;
@@ -67,12 +84,10 @@ BOOST_AUTO_TEST_CASE(the_clear_scheme_is_refused_before_anything_is_loaded) {
 }
 
 BOOST_AUTO_TEST_CASE(an_address_that_is_taken_is_one_line_and_status_2) {
-  httplib::Server other;
-  other.set_socket_options([](socket_t) {}); // or it would share the port with everybody
-  const int port = other.bind_to_any_port("127.0.0.1");
+  const TakenPort taken;
+  const int port = taken.number();
   const ConfigFile file("serve: { listen: '127.0.0.1:" + std::to_string(port) + "' }\n");
   const Finished finished = file.serve();
-  other.stop();
   BOOST_TEST(finished.status == 2);
   BOOST_TEST(finished.err.find(std::to_string(port)) != std::string::npos, finished.err);
   BOOST_TEST(std::count(finished.err.begin(), finished.err.end(), '\n') == 1, finished.err);

@@ -114,6 +114,11 @@ BOOST_AUTO_TEST_CASE(a_spoilt_kernel_fails_its_known_answer) {
     good().float_product(c, rows, w, y, begin, end);
     y[0] = std::nextafter(y[0], 9e9f);
   });
+  spoil(&KernelSet::plain_product, [](const i8* x, std::size_t rows, const PackedWeights& w, i32* y,
+                                      std::size_t begin, std::size_t end) {
+    good().plain_product(x, rows, w, y, begin, end);
+    y[rows * w.d_out() - 1] ^= 1;
+  });
   spoil(&KernelSet::weight_dot_halves, [](const PackedWeights& w, const u64* z, i64* sums) {
     good().weight_dot_halves(w, z, sums);
     sums[8 * w.groups() - 2] ^= 1;

@@ -11,24 +11,13 @@
 
 #include "launch/child_process.hpp"
 #include "tests/launch/cluster_fixture.hpp"
+#include "tests/support/free_port.hpp"
 #include "tests/support/process.hpp"
 
 using namespace talaria;
 using nlohmann::json;
 
 namespace {
-
-/// A port that nobody listens on at the moment.
-int free_port() {
-  const launch::FileDescriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
-  sockaddr_in address{};
-  address.sin_family = AF_INET;
-  address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  socklen_t size = sizeof address;
-  ::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), size);
-  ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size);
-  return ntohs(address.sin_port);
-}
 
 /// The shipped model on two workers of this machine, as users start it.
 struct LocalCluster : tests::TemporaryFolder {
@@ -47,7 +36,7 @@ struct LocalCluster : tests::TemporaryFolder {
   ~LocalCluster() { talaria({"stop", file()}); }
 
   static std::string worker(const std::string& name, const std::string& layers) {
-    return "  - { name: " + name + ", address: \"127.0.0.1:" + std::to_string(free_port()) +
+    return "  - { name: " + name + ", address: \"127.0.0.1:" + std::to_string(tests::free_port()) +
            "\", layers: " + layers + ", threads: 1 }\n";
   }
   std::string file() const { return (path() / "cluster.yaml").string(); }

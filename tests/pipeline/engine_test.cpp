@@ -1,9 +1,13 @@
 #include "pipeline/engine.hpp"
 
+#include <atomic>
 #include <boost/test/unit_test.hpp>
+#include <cstring>
 #include <future>
 #include <set>
 
+#include "model/weights/synthetic.hpp"
+#include "pipeline/model_loader.hpp"
 #include "tests/support/models.hpp"
 #include "tests/support/workers.hpp"
 
@@ -252,6 +256,72 @@ BOOST_AUTO_TEST_CASE(the_worker_is_never_shown_the_same_row_twice) {
   for (int i = 0; i < 5; ++i) run_to_end(engine, short_request({9, 9, 9, 9}, 8));
   BOOST_TEST(seen->size() > 500U);
   BOOST_TEST(std::set<std::vector<u8>>(seen->begin(), seen->end()).size() == seen->size());
+}
+
+BOOST_AUTO_TEST_CASE(a_model_in_memory_answers_in_tokens_and_engines_share_its_weights) {
+  const model::ModelConfig config = model::shape_config("tiny", 1);
+  EngineOptions options;
+  options.model = std::make_shared<const ModelLoader>(config, model::synthetic_tensors(config),
+                                                      model::WeightFormat::int8);
+  SilentProgress progress;
+  Engine lattice(options, progress);
+  options.products = lattice.products();
+  options.scheme.kind = remo::SchemeKind::clear;
+  Engine clear(options, progress);
+  BOOST_TEST(clear.products() == lattice.products());
+  const auto a = run_to_end(lattice, short_request({5, 6, 7}, 6));
+  const auto b = run_to_end(clear, short_request({5, 6, 7}, 6));
+  BOOST_TEST(a.tokens == b.tokens, boost::test_tools::per_element());
+  BOOST_TEST(a.tokens.size() == 6U);
+  BOOST_TEST(a.text.empty());
+  BOOST_CHECK_THROW(lattice.tokenizer(), Error);
+}
+
+BOOST_AUTO_TEST_CASE(plain_logits_are_the_same_for_any_threads_and_company) {
+  struct Rows final : RequestSink {
+    std::vector<float> values;
+    std::promise<void> done;
+    void logits(u32, MatrixView<const float> rows) override {
+      for (std::size_t r = 0; r < rows.rows; ++r)
+        values.insert(values.end(), rows.row(r), rows.row(r) + rows.cols);
+    }
+    void finished(Completion) override { done.set_value(); }
+  };
+  std::vector<float> first;
+  for (const std::size_t threads : {1U, 3U}) {
+    auto options = options_for("qwen3");
+    options.threads = threads;
+    options.scheme.kind = remo::SchemeKind::plain;
+    options.batch.prefill_chunk = threads == 1 ? 64 : 3;
+    SilentProgress progress;
+    Engine engine(options, progress);
+    Request request = short_request({5, 6, 7, 8, 9, 10, 11}, 0);
+    request.logits = LogitsWanted::all;
+    const auto sink = std::make_shared<Rows>();
+    engine.submit(short_request({50, 60, 70, 80}, 5), std::make_shared<Rows>());
+    engine.submit(request, sink);
+    sink->done.get_future().wait();
+    if (first.empty())
+      first = sink->values;
+    else
+      BOOST_TEST(std::memcmp(first.data(), sink->values.data(), first.size() * sizeof(float)) == 0);
+  }
+  BOOST_TEST(!first.empty());
+}
+
+BOOST_AUTO_TEST_CASE(a_sink_hears_of_every_token) {
+  struct Counter final : RequestSink {
+    std::atomic<int> tokens{0};
+    std::promise<Completion> done;
+    void token() override { ++tokens; }
+    void finished(Completion completion) override { done.set_value(std::move(completion)); }
+  };
+  SilentProgress progress;
+  Engine engine(options_for("llama3"), progress);
+  const auto sink = std::make_shared<Counter>();
+  engine.submit(short_request({5, 6, 7}, 9), sink);
+  BOOST_TEST(sink->done.get_future().get().tokens.size() == 9U);
+  BOOST_TEST(sink->tokens == 9);
 }
 
 } // namespace talaria::pipeline

@@ -69,4 +69,11 @@ BOOST_AUTO_TEST_CASE(empty_stop_strings_mean_nothing) {
   BOOST_TEST(!out.stopped);
 }
 
+BOOST_AUTO_TEST_CASE(without_a_tokenizer_there_is_no_text) {
+  TextStream out;
+  BOOST_TEST(out.push(5).empty());
+  BOOST_TEST(!out.stopped());
+  BOOST_TEST(out.finish().empty());
+}
+
 } // namespace talaria::pipeline

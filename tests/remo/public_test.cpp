@@ -87,6 +87,9 @@ BOOST_AUTO_TEST_CASE(tiles_give_back_the_rows_they_were_given) {
 BOOST_AUTO_TEST_CASE(schemes_and_formats_have_names) {
   for (const SchemeKind kind : {SchemeKind::lattice, SchemeKind::hybrid, SchemeKind::clear})
     BOOST_TEST((parse_scheme(to_string(kind)) == kind));
+  BOOST_CHECK_EXCEPTION(parse_scheme(to_string(SchemeKind::plain)), Error, [](const Error& error) {
+    return error.code() == Errc::usage && std::string(error.what()).find("'plain'") < 40;
+  });
   BOOST_CHECK_EXCEPTION(parse_scheme("Lattice"), Error, [](const Error& error) {
     return error.code() == Errc::usage &&
            std::string(error.what()).find("lattice, hybrid, clear") != std::string::npos;
@@ -95,7 +98,8 @@ BOOST_AUTO_TEST_CASE(schemes_and_formats_have_names) {
 }
 
 BOOST_AUTO_TEST_CASE(only_the_lattice_scheme_has_nothing_to_warn_of) {
-  for (const SchemeKind kind : {SchemeKind::lattice, SchemeKind::hybrid, SchemeKind::clear}) {
+  for (const SchemeKind kind :
+       {SchemeKind::lattice, SchemeKind::hybrid, SchemeKind::clear, SchemeKind::plain}) {
     SchemeOptions options;
     options.kind = kind;
     const auto scheme = make_scheme(options);

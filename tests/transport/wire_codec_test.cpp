@@ -8,6 +8,7 @@
 #include <capnp/serialize.h>
 
 #include <cstring>
+#include <limits>
 
 #include "newer_wire.capnp.h"
 #include "tests/transport/link_fixture.hpp"
@@ -188,8 +189,54 @@ BOOST_AUTO_TEST_CASE(shapes_must_make_the_bytes) {
   complaint_about(3, 5, 0, 89);
   complaint_about(3, 5, 0, 91);
   complaint_about(3, 5, 2, 90);
-  BOOST_TEST(contains(complaint_about(3, 5, 3, 90), "unknown kind"));
+  complaint_about(3, 5, 3, 14);
+  complaint_about(3, 5, 3, 60); // what an answer would take
+  BOOST_TEST(contains(complaint_about(3, 5, 4, 90), "unknown kind"));
   BOOST_TEST(contains(complaint_about(3, 5, 65535, 90), "unknown kind"));
+}
+
+BOOST_AUTO_TEST_CASE(what_traces_need_travels_only_if_there_is_something_to_say) {
+  remo::MaskedTensor tensor = masked(3, 5, 1);
+  const std::size_t unmarked = encode(1, Request(tensor), kFormat).size();
+  tensor.mark = {0xabcdef, 42};
+  tensor.received = 7; // the worker's own note
+  const OutFrame frame = encode(1, Request(tensor), kFormat);
+  BOOST_TEST(frame.size() > unmarked);
+  const Received up = received(frame);
+  const auto request = decode_request(up.head.span(), up.payload_bytes, kFormat).second;
+  const auto& read = std::get<remo::MaskedTensor>(request);
+  BOOST_TEST(read.mark.id == 0xabcdefU);
+  BOOST_TEST(read.mark.micro_batch == 42U);
+  BOOST_TEST(read.received == 0);
+
+  auto product = std::get<remo::WorkerProduct>(echo(tensor));
+  product.timing = {-1, std::numeric_limits<i64>::max(), 3, 4}; // whatever it says
+  const Received down = received(encode(1, Reply(product), kFormat));
+  const auto reply = decode_reply(down.head.span(), down.payload_bytes, kFormat).second;
+  const auto& timing = std::get<remo::WorkerProduct>(reply).timing;
+  BOOST_TEST(timing.received == -1);
+  BOOST_TEST(timing.started == std::numeric_limits<i64>::max());
+  BOOST_TEST(timing.finished == 3);
+  BOOST_TEST(timing.joined_rows == 4U);
+}
+
+BOOST_AUTO_TEST_CASE(plain_int8_takes_a_byte_a_value_up_and_four_down) {
+  const remo::MaskedTensor tensor{4, remo::ProductKind::int8, 3, 5, random_bytes(15, 1)};
+  const Received up = received(encode(9, Request(tensor), kFormat));
+  BOOST_TEST(up.payload_bytes == 15u);
+  const auto request = decode_request(up.head.span(), up.payload_bytes, kFormat).second;
+  BOOST_TEST((std::get<remo::MaskedTensor>(request).kind == remo::ProductKind::int8));
+
+  remo::WorkerProduct product;
+  product.kind = remo::ProductKind::int8;
+  product.rows = 3;
+  product.cols = 7;
+  product.bytes = random_bytes(84, 2);
+  const Received down = received(encode(9, Reply(product), kFormat));
+  BOOST_TEST(down.payload_bytes == 84u);
+  const auto reply = decode_reply(down.head.span(), down.payload_bytes, kFormat).second;
+  BOOST_TEST((std::get<remo::WorkerProduct>(reply).kind == remo::ProductKind::int8));
+  malformed([&] { decode_reply(down.head.span(), 21, kFormat); });
 }
 
 BOOST_AUTO_TEST_CASE(kinds_that_were_not_agreed_on_cannot_travel) {

@@ -36,6 +36,11 @@ WorkerProduct TestWorker::product(const MaskedTensor& rows) {
     kernels::active_kernels().float_product(reinterpret_cast<const float*>(rows.bytes->data()),
                                             rows.rows, w, reinterpret_cast<float*>(y.data()), 0,
                                             w.panels());
+  } else if (rows.kind == ProductKind::int8) {
+    y = AlignedBuffer<u8>(rows.rows * w.d_out() * sizeof(i32));
+    kernels::active_kernels().plain_product(reinterpret_cast<const i8*>(rows.bytes->data()),
+                                            rows.rows, w, reinterpret_cast<i32*>(y.data()), 0,
+                                            w.panels());
   } else {
     y = residues(rows.bytes->data(), rows.rows, w);
     if (rows.kind == ProductKind::switched)

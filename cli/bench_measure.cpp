@@ -1,0 +1,160 @@
+#include "cli/bench_measure.hpp"
+
+#include <algorithm>
+#include <chrono>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <utility>
+#include <vector>
+
+namespace talaria::cli {
+
+namespace {
+
+using Clock = std::chrono::steady_clock;
+using Times = std::vector<Clock::time_point>;
+
+double seconds(Clock::time_point from, Clock::time_point to) {
+  return std::chrono::duration<double>(to - from).count();
+}
+
+/// When each token of several requests came.
+class TokenClock : public std::enable_shared_from_this<TokenClock> {
+public:
+  explicit TokenClock(std::size_t requests) : times_(requests) {}
+
+  std::shared_ptr<pipeline::RequestSink> sink(std::size_t request) {
+    return std::make_shared<Sink>(shared_from_this(), request);
+  }
+  /// Blocks until every request has its first token, or has failed.
+  void wait_for_first_tokens() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return begun_ == times_.size() || error_; });
+    if (error_) throw *error_;
+  }
+  /// Blocks until every request is over; the times of its tokens, by request.
+  std::vector<Times> wait() {
+    std::unique_lock lock(mutex_);
+    changed_.wait(lock, [this] { return ended_ == times_.size(); });
+    if (error_) throw *error_;
+    return std::move(times_);
+  }
+
+private:
+  class Sink final : public pipeline::RequestSink {
+  public:
+    Sink(std::shared_ptr<TokenClock> clock, std::size_t request)
+        : clock_(std::move(clock)), request_(request) {}
+    void token() override { clock_->token(request_); }
+    void finished(pipeline::Completion completion) override { clock_->finished(completion); }
+
+  private:
+    std::shared_ptr<TokenClock> clock_;
+    std::size_t request_;
+  };
+
+  void token(std::size_t request) {
+    const auto now = Clock::now();
+    const std::lock_guard lock(mutex_);
+    times_[request].push_back(now);
+    if (times_[request].size() == 1 && ++begun_ == times_.size()) changed_.notify_all();
+  }
+  void finished(const pipeline::Completion& completion) {
+    const std::lock_guard lock(mutex_);
+    ++ended_;
+    if (completion.error) error_ = completion.error;
+    if (completion.reason == pipeline::FinishReason::cancelled)
+      error_ = Error(Errc::cancelled, "interrupted");
+    changed_.notify_all();
+  }
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<Times> times_;
+  std::size_t begun_ = 0;
+  std::size_t ended_ = 0;
+  std::optional<Error> error_;
+};
+
+pipeline::Request request(const pipeline::Engine& engine, std::size_t which, u32 prompt,
+                          u32 tokens) {
+  pipeline::Request out;
+  const u32 vocab = engine.config().vocab;
+  for (u32 i = 0; i < prompt; ++i)
+    out.prompt.push_back(static_cast<u32>((17 + 977 * which + u64{31} * i) % vocab));
+  out.max_tokens = tokens;
+  out.ignore_eos = true;
+  return out;
+}
+
+void submit_all(pipeline::Engine& engine, TokenClock& clock, std::size_t batch, u32 prompt,
+                u32 tokens) {
+  std::vector<pipeline::Request> requests;
+  for (std::size_t i = 0; i < batch; ++i) requests.push_back(request(engine, i, prompt, tokens));
+  for (std::size_t i = 0; i < batch; ++i) engine.submit(std::move(requests[i]), clock.sink(i));
+}
+
+TokenBytes bytes_so_far(const pipeline::Engine& engine) {
+  TokenBytes sum;
+  for (const auto& worker : engine.workers()) {
+    sum.up += worker.bytes_in;
+    sum.down += worker.bytes_out;
+  }
+  return sum;
+}
+
+/// Of a request for `tokens` tokens.
+TokenBytes bytes_of(pipeline::Engine& engine, u32 tokens) {
+  const TokenBytes before = bytes_so_far(engine);
+  pipeline::run_to_end(engine, request(engine, 0, kDecodePrompt, tokens));
+  const TokenBytes after = bytes_so_far(engine);
+  return {after.up - before.up, after.down - before.down};
+}
+
+} // namespace
+
+PrefillFigures measure_prefill(pipeline::Engine& engine, const BenchLoad& load) {
+  const auto clock = std::make_shared<TokenClock>(load.batch);
+  const auto start = Clock::now();
+  submit_all(engine, *clock, load.batch, load.prefill, 1);
+  std::vector<double> to_first;
+  for (const Times& times : clock->wait()) to_first.push_back(seconds(start, times.at(0)));
+  std::sort(to_first.begin(), to_first.end());
+  const double tokens = static_cast<double>(load.batch) * load.prefill;
+  return {tokens / to_first.back(), 1e3 * to_first[to_first.size() / 2]};
+}
+
+DecodeFigures measure_decode(pipeline::Engine& engine, const BenchLoad& load, u32 max_rows) {
+  // The first requests generate while the last are still in their prompts: by at most a token for
+  // each micro-batch of prompts. That much more is asked for, and the time before not counted.
+  const auto prompts = static_cast<u32>(load.batch * kDecodePrompt / max_rows);
+  const u32 lead = load.batch == 1 ? 0 : prompts + 3;
+  const auto clock = std::make_shared<TokenClock>(load.batch);
+  submit_all(engine, *clock, load.batch, kDecodePrompt, 1 + load.decode + lead);
+  clock->wait_for_first_tokens();
+  const u64 stalls = engine.mask_stats().stalls;
+  const std::vector<Times> times = clock->wait();
+  Clock::time_point begin = times[0].front();
+  Clock::time_point end = times[0].back();
+  for (const Times& t : times) {
+    begin = std::max(begin, t.front());
+    end = std::min(end, t.back());
+  }
+  std::ptrdiff_t tokens = 0;
+  for (const Times& t : times)
+    tokens += std::count_if(t.begin(), t.end(), [&](auto at) { return at > begin && at <= end; });
+  DecodeFigures figures;
+  figures.mask_stalls = engine.mask_stats().stalls - stalls;
+  if (tokens > 0) figures.tokens_per_s = static_cast<double>(tokens) / seconds(begin, end);
+  return figures;
+}
+
+TokenBytes measure_bytes(pipeline::Engine& engine) {
+  const TokenBytes one = bytes_of(engine, 1);
+  const TokenBytes two = bytes_of(engine, 2);
+  return {two.up - one.up, two.down - one.down};
+}
+
+} // namespace talaria::cli

@@ -1,0 +1,139 @@
+#include "cli/bench_report.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+namespace talaria::cli {
+
+using nlohmann::json;
+
+namespace {
+
+json or_null(const std::optional<double>& value) {
+  return value ? json(*value) : json(nullptr);
+}
+
+std::string ratio(const std::optional<double>& value) {
+  return value ? fmt::format("{:.2f}", *value) : "-";
+}
+
+std::string percent(const std::optional<double>& value) {
+  return value ? fmt::format("{:.0f} %", 100 * *value) : "-";
+}
+
+json result_json(const BenchReport& report, const BenchResult& r) {
+  const BenchShares shares = shares_of(report, r);
+  return {{"scheme", r.scheme},
+          {"worker", r.embedded ? "embedded" : "cluster"},
+          {"batch", r.batch},
+          {"prefill_tokens_per_s", r.prefill.tokens_per_s},
+          {"decode_tokens_per_s", r.decode.tokens_per_s},
+          {"ttft_ms", r.prefill.ttft_ms},
+          {"prefill_over_plain", or_null(shares.prefill_over_plain)},
+          {"decode_over_plain", or_null(shares.decode_over_plain)},
+          {"bytes_up_per_token", r.bytes.up},
+          {"bytes_down_per_token", r.bytes.down},
+          {"mask_stalls", r.decode.mask_stalls},
+          {"weight_bytes_per_token", shares.weight_bytes_per_token},
+          {"decode_share_of_read_bandwidth", or_null(shares.read_share)},
+          {"prefill_share_of_int8_rate", or_null(shares.int8_share)}};
+}
+
+/// Whether decoding waited for masks, in words.
+std::string stall_line(const BenchReport& report) {
+  std::string stalled;
+  for (const BenchResult& r : report.results)
+    if (r.decode.mask_stalls > 0)
+      stalled += fmt::format("{}{} at batch {} ({} times)", stalled.empty() ? "" : ", ", r.scheme,
+                             r.batch, r.decode.mask_stalls);
+  return stalled.empty() ? "decoding never waited for masks"
+                         : "decoding waited for masks: " + stalled;
+}
+
+void print_head(const BenchReport& report) {
+  const BenchModel& model = report.model;
+  const MachineFigures& machine = report.machine;
+  fmt::print("{}, {} layers, {} weights ({:.2f} GB), parameters {} (hints {:.2f} GB)\n", model.name,
+             model.layers, model.weights, static_cast<double>(model.weight_bytes) / 1e9,
+             report.parameters, static_cast<double>(report.hint_bytes) / 1e9);
+  fmt::print("machine: {} kernels, {} threads, reads {:.1f} GB/s, plain int8 products {:.0f} "
+             "GOPS\n",
+             machine.kernels, machine.threads, machine.read_bytes_per_s / 1e9,
+             machine.int8_ops_per_s / 1e9);
+  fmt::print("prefill of {} tokens, {} tokens decoded behind a prompt of {}, {} rounds in turn, "
+             "medians, {} micro-batches\n\n",
+             report.prefill, report.decode, kDecodePrompt, report.rounds, report.micro_batches);
+}
+
+} // namespace
+
+BenchShares shares_of(const BenchReport& report, const BenchResult& result) {
+  BenchShares shares;
+  const auto plain =
+      std::find_if(report.results.begin(), report.results.end(), [&](const BenchResult& r) {
+        return r.scheme == "plain" && r.batch == result.batch;
+      });
+  if (plain != report.results.end()) {
+    shares.prefill_over_plain = result.prefill.tokens_per_s / plain->prefill.tokens_per_s;
+    shares.decode_over_plain = result.decode.tokens_per_s / plain->decode.tokens_per_s;
+  }
+  const auto weights = static_cast<double>(report.model.weight_bytes);
+  const auto layers = weights - static_cast<double>(report.model.head_bytes);
+  shares.weight_bytes_per_token = weights / static_cast<double>(result.batch);
+  if (!result.embedded) return shares; // other machines do the work
+  shares.read_share =
+      result.decode.tokens_per_s * shares.weight_bytes_per_token / report.machine.read_bytes_per_s;
+  if (result.limbs > 0)
+    shares.int8_share = result.prefill.tokens_per_s * 2 * layers *
+                        static_cast<double>(result.limbs) / report.machine.int8_ops_per_s;
+  return shares;
+}
+
+json to_json(const BenchReport& report) {
+  json results = json::array();
+  for (const BenchResult& r : report.results) results.push_back(result_json(report, r));
+  return {{"machine",
+           {{"kernels", report.machine.kernels},
+            {"threads", report.machine.threads},
+            {"read_bytes_per_s", report.machine.read_bytes_per_s},
+            {"int8_ops_per_s", report.machine.int8_ops_per_s}}},
+          {"model",
+           {{"name", report.model.name},
+            {"layers", report.model.layers},
+            {"weights", report.model.weights},
+            {"weight_bytes", report.model.weight_bytes},
+            {"parameters", report.parameters},
+            {"hint_bytes", report.hint_bytes}}},
+          {"settings",
+           {{"prefill", report.prefill},
+            {"decode", report.decode},
+            {"decode_prompt", kDecodePrompt},
+            {"rounds", report.rounds},
+            {"micro_batches", report.micro_batches}}},
+          {"results", std::move(results)}};
+}
+
+void print_table(const BenchReport& report) {
+  print_head(report);
+  constexpr const char* kRow =
+      "{:<9}{:>6}{:>13}{:>9}{:>12}{:>9}{:>11}{:>10}{:>10}{:>8}{:>10}{:>10}\n";
+  fmt::print(kRow, "scheme", "batch", "prefill t/s", "/ plain", "decode t/s", "/ plain", "TTFT ms",
+             "kB up", "kB down", "stalls", "of read", "of int8");
+  for (const BenchResult& r : report.results) {
+    const BenchShares shares = shares_of(report, r);
+    fmt::print(kRow, r.scheme, r.batch, fmt::format("{:.1f}", r.prefill.tokens_per_s),
+               ratio(shares.prefill_over_plain), fmt::format("{:.2f}", r.decode.tokens_per_s),
+               ratio(shares.decode_over_plain), fmt::format("{:.1f}", r.prefill.ttft_ms),
+               fmt::format("{:.0f}", static_cast<double>(r.bytes.up) / 1e3),
+               fmt::format("{:.0f}", static_cast<double>(r.bytes.down) / 1e3), r.decode.mask_stalls,
+               percent(shares.read_share), percent(shares.int8_share));
+  }
+  fmt::print("\nkB per generated token; of read: decoding against reading every weight once for a "
+             "batch; of int8: prefill\n(all limbs) against plain int8 products out of the cache\n{}"
+             "\n",
+             stall_line(report));
+}
+
+} // namespace talaria::cli

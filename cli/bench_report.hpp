@@ -1,0 +1,60 @@
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/bench_measure.hpp"
+#include "cli/machine_probe.hpp"
+
+namespace talaria::cli {
+
+/// The model that was measured.
+struct BenchModel {
+  std::string name;
+  u32 layers = 0;
+  std::string weights;          ///< int8 or int16
+  std::size_t weight_bytes = 0; ///< read once for every step of decoding
+  std::size_t head_bytes = 0;   ///< of these the lm_head's, not needed for most prompt tokens
+};
+
+/// One scheme at one batch size; medians over the rounds.
+struct BenchResult {
+  std::string scheme;
+  bool embedded = true; ///< the worker runs in this process
+  std::size_t batch = 1;
+  PrefillFigures prefill;
+  DecodeFigures decode; ///< mask_stalls: of all rounds together
+  TokenBytes bytes;
+  std::size_t limbs = 0; ///< int8 products per weight and activation; 0: not int8 arithmetic
+};
+
+struct BenchReport {
+  MachineFigures machine;
+  BenchModel model;
+  u32 prefill = 0;
+  u32 decode = 0;
+  u32 rounds = 0;
+  u32 micro_batches = 0;
+  std::string parameters; ///< of the lattice
+  std::size_t hint_bytes = 0;
+  std::vector<BenchResult> results;
+};
+
+/// Figures against `plain` at the same batch size, and against the machine; nothing where there is
+/// nothing to compare with.
+struct BenchShares {
+  std::optional<double> prefill_over_plain;
+  std::optional<double> decode_over_plain;
+  double weight_bytes_per_token = 0; ///< in decoding, each weight read once for a whole batch
+  std::optional<double> read_share;  ///< of the read bandwidth, in decoding
+  std::optional<double> int8_share;  ///< of the rate of plain products, in prefill
+};
+BenchShares shares_of(const BenchReport& report, const BenchResult& result);
+
+nlohmann::json to_json(const BenchReport& report);
+/// The table for people, on standard output.
+void print_table(const BenchReport& report);
+
+} // namespace talaria::cli

@@ -1,0 +1,176 @@
+#include "model/weights/synthetic.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <bit>
+#include <map>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include "core/error.hpp"
+#include "core/matrix.hpp"
+#include "model/weights/quantized.hpp"
+#include "model/weights/tensor_names.hpp"
+
+namespace talaria::model {
+
+namespace {
+
+constexpr std::size_t kShift = 1021; // elements between the beginnings of two tensors
+constexpr std::size_t kLargestShift = 1 << 16;
+constexpr float kUnit = 0x1p-20f; // weights lie in [-2^-5, 2^-5)
+constexpr u16 kOne = 0x3f80;      // as bf16
+
+ModelConfig llama(u32 hidden, u32 intermediate, u32 layers, u32 heads, u32 head_dim, bool tied) {
+  ModelConfig c;
+  c.model_type = "llama";
+  c.hidden = hidden;
+  c.intermediate = intermediate;
+  c.layers = layers;
+  c.heads = heads;
+  c.kv_heads = 8;
+  c.head_dim = head_dim;
+  c.vocab = 128256;
+  c.max_position = 131072;
+  c.rms_eps = 1e-5f;
+  c.rope_theta = 500000;
+  c.tied_embeddings = tied;
+  return c;
+}
+
+ModelConfig llama_32(u32 hidden, u32 layers, u32 heads, u32 head_dim) {
+  ModelConfig c = llama(hidden, 8192, layers, heads, head_dim, /*tied=*/true);
+  c.rope_scaling = {RopeScaling::Kind::llama3, 32, 1, 4, 8192};
+  return c;
+}
+
+ModelConfig llama_3_8b() {
+  ModelConfig c = llama(4096, 14336, 32, 32, 128, /*tied=*/false);
+  c.max_position = 8192;
+  return c;
+}
+
+ModelConfig qwen_25_05b() {
+  ModelConfig c = llama(896, 4864, 24, 14, 64, /*tied=*/true);
+  c.model_type = "qwen2";
+  c.kv_heads = 2;
+  c.vocab = 151936;
+  c.max_position = 32768;
+  c.rms_eps = 1e-6f;
+  c.rope_theta = 1e6f;
+  c.qkv_bias = true;
+  return c;
+}
+
+ModelConfig tiny() {
+  ModelConfig c = llama(256, 704, 6, 8, 32, /*tied=*/true);
+  c.kv_heads = 4;
+  c.vocab = 4096;
+  c.max_position = 1024;
+  c.rope_theta = 10000;
+  return c;
+}
+
+ModelConfig named_shape(std::string_view name) {
+  if (name == "llama-3.2-1b") return llama_32(2048, 16, 32, 64);
+  if (name == "llama-3.2-3b") return llama_32(3072, 28, 24, 128);
+  if (name == "llama-3-8b") return llama_3_8b();
+  if (name == "qwen2.5-0.5b") return qwen_25_05b();
+  if (name == "tiny") return tiny();
+  throw Error(Errc::usage, fmt::format("unknown shape '{}'; use one of llama-3.2-1b, llama-3.2-3b, "
+                                       "llama-3-8b, qwen2.5-0.5b, tiny",
+                                       name));
+}
+
+using Shapes = std::map<std::string, std::vector<std::size_t>>;
+
+/// Name and shape of every tensor that the readers of a model look for.
+Shapes tensor_shapes(const ModelConfig& config) {
+  Shapes shapes{{"model.embed_tokens.weight", {config.vocab, config.hidden}}};
+  for (u32 i = 0; i < linear_count(config); ++i) {
+    const LinearKind kind = linear_kind(config, {i});
+    for (const LinearPart& part : linear_parts(config, {i})) {
+      shapes[part.base + ".weight"] = {part.rows, linear_inputs(config, kind)};
+      if (has_bias(config, kind)) shapes[part.base + ".bias"] = {part.rows};
+    }
+    if (const auto gain = folded_gain(config, {i}); !gain.empty()) shapes[gain] = {config.hidden};
+  }
+  for (u32 layer = 0; config.qk_norm && layer < config.layers; ++layer)
+    for (const char* name : {"q_norm", "k_norm"})
+      shapes[fmt::format("model.layers.{}.self_attn.{}.weight", layer, name)] = {config.head_dim};
+  return shapes;
+}
+
+bool is_gain(const std::string& name) {
+  return name.ends_with("norm.weight");
+}
+
+/// Uniform numbers as bf16, from a fixed sequence (splitmix64).
+AlignedBuffer<u16> random_block(std::size_t elements) {
+  AlignedBuffer<u16> block(round_up(elements, 4));
+  u64 state = 0;
+  for (std::size_t i = 0; i < block.size(); i += 4) {
+    u64 z = (state += 0x9e3779b97f4a7c15u);
+    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
+    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
+    z ^= z >> 31;
+    for (std::size_t k = 0; k < 4; ++k) {
+      const float value = static_cast<float>(static_cast<i16>(z >> (16 * k))) * kUnit;
+      block[i + k] = static_cast<u16>(std::bit_cast<u32>(value) >> 16);
+    }
+  }
+  return block;
+}
+
+struct Blocks {
+  AlignedBuffer<u16> random;
+  AlignedBuffer<u16> ones;
+};
+
+std::span<const u8> bytes_of(const AlignedBuffer<u16>& block, std::size_t first,
+                             std::size_t elements) {
+  return {reinterpret_cast<const u8*>(block.data() + first), elements * sizeof(u16)};
+}
+
+} // namespace
+
+ModelConfig shape_config(std::string_view name, u32 layers) {
+  ModelConfig config = named_shape(name);
+  if (layers > config.layers)
+    throw Error(Errc::usage,
+                fmt::format("--layers {}: {} has {} layers", layers, name, config.layers));
+  if (layers > 0) config.layers = layers;
+  return config;
+}
+
+std::shared_ptr<const TensorStore> synthetic_tensors(const ModelConfig& config) {
+  std::vector<TensorView> tensors;
+  std::size_t largest = 0;
+  std::size_t longest_gain = 0;
+  for (auto& [name, shape] : tensor_shapes(config)) {
+    TensorView& tensor = tensors.emplace_back();
+    tensor.name = name;
+    tensor.dtype = Dtype::bf16;
+    tensor.shape = shape;
+    tensor.file = "random weights";
+    std::size_t& most = is_gain(name) ? longest_gain : largest;
+    most = std::max(most, tensor.elements());
+  }
+  auto blocks = std::make_shared<Blocks>();
+  blocks->random = random_block(largest + kLargestShift);
+  blocks->ones = AlignedBuffer<u16>(longest_gain);
+  std::fill(blocks->ones.begin(), blocks->ones.end(), kOne);
+  std::size_t shift = 0;
+  for (TensorView& tensor : tensors) {
+    const bool gain = is_gain(tensor.name);
+    tensor.bytes =
+        bytes_of(gain ? blocks->ones : blocks->random, gain ? 0 : shift, tensor.elements());
+    shift = (shift + kShift) % kLargestShift;
+  }
+  return std::make_shared<const TensorStore>("random weights", std::move(tensors),
+                                             std::move(blocks));
+}
+
+} // namespace talaria::model

@@ -1,0 +1,23 @@
+#pragma once
+
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "model/weights/model_config.hpp"
+#include "model/weights/safetensors.hpp"
+
+namespace talaria::model {
+
+/// The shape of a published model by its name: llama-3.2-1b, llama-3.2-3b, llama-3-8b,
+/// qwen2.5-0.5b, or tiny (that of the shipped model). `layers` > 0 keeps only so many.
+/// @throws Error{usage} listing the names, or if the model has fewer layers.
+ModelConfig shape_config(std::string_view name, u32 layers);
+
+/// Random tensors for `config`, made in memory: uniform weights of a deviation that keeps
+/// activations finite, gains of 1. For measurements: what such a model says means nothing.
+/// All tensors overlap in one block as large as the largest of them, so a model takes the memory
+/// of its embedding table. Equal for equal configs.
+std::shared_ptr<const TensorStore> synthetic_tensors(const ModelConfig& config);
+
+} // namespace talaria::model
