@@ -1,5 +1,7 @@
 #pragma once
 
+#include <sys/mman.h>
+
 #include <cassert>
 #include <cstddef>
 #include <cstdlib>
@@ -13,20 +15,31 @@
 
 namespace talaria {
 
+/// Says that every element of a new buffer will be written before it is read.
+struct Unwritten {};
+
 /// `count` default-initialised (zeroed) trivially copyable elements, 64-byte aligned, with 64 bytes
-/// of readable slack behind the last one so that vector kernels may load past the end. Move-only.
+/// of readable slack behind the last one so that vector kernels may load past the end. Large ones
+/// ask for huge pages. Move-only.
 template <class T>
 class AlignedBuffer {
   static_assert(std::is_trivially_copyable_v<T>);
 
 public:
   AlignedBuffer() = default;
-  explicit AlignedBuffer(std::size_t count) : count_(count) {
+  explicit AlignedBuffer(std::size_t count) : AlignedBuffer(count, Unwritten{}) {
+    if (count != 0) std::memset(static_cast<void*>(data_), 0, count * sizeof(T));
+  }
+  /// Not zeroed, but for the slack.
+  AlignedBuffer(std::size_t count, Unwritten) : count_(count) {
     if (count == 0) return;
-    const std::size_t bytes = round_up(count * sizeof(T) + 64, 64);
-    data_ = static_cast<T*>(std::aligned_alloc(64, bytes));
+    const std::size_t used = count * sizeof(T);
+    const std::size_t alignment = used < kHugePage ? 64 : kHugePage;
+    const std::size_t bytes = round_up(used + 64, alignment);
+    data_ = static_cast<T*>(std::aligned_alloc(alignment, bytes));
     if (data_ == nullptr) throw std::bad_alloc();
-    std::memset(static_cast<void*>(data_), 0, bytes);
+    if (alignment == kHugePage) madvise(static_cast<void*>(data_), bytes, MADV_HUGEPAGE);
+    std::memset(reinterpret_cast<u8*>(data_) + used, 0, 64);
   }
   AlignedBuffer(AlignedBuffer&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), count_(std::exchange(other.count_, 0)) {}
@@ -51,6 +64,8 @@ public:
   std::span<const T> span() const noexcept { return {data_, count_}; }
 
 private:
+  static constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
   T* data_ = nullptr;
   std::size_t count_ = 0;
 };
@@ -84,6 +99,8 @@ class Matrix {
 public:
   Matrix() = default;
   Matrix(std::size_t rows, std::size_t cols) : buffer_(rows * cols), rows_(rows), cols_(cols) {}
+  Matrix(std::size_t rows, std::size_t cols, Unwritten unwritten)
+      : buffer_(rows * cols, unwritten), rows_(rows), cols_(cols) {}
 
   std::size_t rows() const noexcept { return rows_; }
   std::size_t cols() const noexcept { return cols_; }

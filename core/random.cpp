@@ -2,6 +2,7 @@
 
 #include <openssl/evp.h>
 #include <openssl/rand.h>
+#include <strings.h>
 
 #include <algorithm>
 #include <cstring>
@@ -13,7 +14,7 @@
 namespace talaria {
 
 void wipe(void* data, std::size_t bytes) noexcept {
-  OPENSSL_cleanse(data, bytes);
+  explicit_bzero(data, bytes);
 }
 
 u64 Rng::below(u64 bound) {

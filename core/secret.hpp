@@ -19,6 +19,7 @@ class SecretBuffer {
 public:
   SecretBuffer() = default;
   explicit SecretBuffer(std::size_t count) : buffer_(count) {}
+  SecretBuffer(std::size_t count, Unwritten unwritten) : buffer_(count, unwritten) {}
   SecretBuffer(SecretBuffer&&) noexcept = default;
   SecretBuffer& operator=(SecretBuffer&& other) noexcept {
     clear();

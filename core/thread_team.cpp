@@ -2,16 +2,39 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <exception>
 
 namespace talaria {
+
+namespace {
+
+void relax() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#endif
+}
+
+/// Looks at `done` until it is true, or patience ends. Returns whether it is.
+template <class Condition>
+bool spin_until(Condition done, std::chrono::microseconds patience) {
+  const auto end = std::chrono::steady_clock::now() + patience;
+  do {
+    for (int i = 0; i < 64; ++i, relax())
+      if (done()) return true;
+  } while (std::chrono::steady_clock::now() < end);
+  return false;
+}
+
+} // namespace
 
 struct ThreadTeam::Job {
   std::size_t count;
   std::size_t grain;
   const std::function<void(std::size_t, std::size_t)>& body;
+  std::chrono::microseconds patience;
   std::atomic<std::size_t> next{0};
-  std::size_t active = 0;     // threads inside run(), guarded by the team's mutex
+  std::atomic<std::size_t> active{0}; // threads inside run(); changes under the team's mutex
   std::exception_ptr failure; // guarded by `failed`
   std::once_flag failed;
 
@@ -42,11 +65,18 @@ ThreadTeam::~ThreadTeam() {
 }
 
 void ThreadTeam::serve() {
-  std::unique_lock lock(mutex_);
+  u32 seen = 0;
+  std::chrono::microseconds patience{0};
+  const auto posted = [this, &seen] { return posted_.load() != seen; };
   for (;;) {
-    wake_.wait(lock, [this] { return stop_ || (job_ != nullptr && job_->next < job_->count); });
+    spin_until(posted, patience);
+    std::unique_lock lock(mutex_);
+    wake_.wait(lock, [&] { return stop_ || posted(); });
     if (stop_) return;
+    seen = posted_.load();
     Job* job = job_;
+    if (job == nullptr) continue; // the others have done it
+    patience = job->patience;
     ++job->active;
     lock.unlock();
     job->run();
@@ -56,24 +86,30 @@ void ThreadTeam::serve() {
 }
 
 void ThreadTeam::parallel_for(std::size_t count, std::size_t grain,
-                              const std::function<void(std::size_t, std::size_t)>& body) {
+                              const std::function<void(std::size_t, std::size_t)>& body,
+                              std::chrono::microseconds patience) {
   grain = std::max<std::size_t>(grain, 1);
   if (workers_.empty() || count <= grain) {
     if (count > 0) body(0, count);
     return;
   }
   std::lock_guard one_caller(caller_);
-  Job job{.count = count, .grain = grain, .body = body, .failure = nullptr, .failed = {}};
+  Job job{.count = count, .grain = grain, .body = body, .patience = patience, .failure = nullptr, .failed = {}};
   {
     std::lock_guard lock(mutex_);
     job_ = &job;
+    ++posted_;
   }
   wake_.notify_all();
   job.run();
   {
+    std::lock_guard lock(mutex_);
+    job_ = nullptr; // nobody else begins
+  }
+  const auto idle = [&job] { return job.active.load() == 0; };
+  if (!spin_until(idle, patience)) {
     std::unique_lock lock(mutex_);
-    job_ = nullptr;
-    done_.wait(lock, [&job] { return job.active == 0; });
+    done_.wait(lock, idle);
   }
   if (job.failure) std::rethrow_exception(job.failure);
 }

@@ -18,6 +18,9 @@ enum Isa : unsigned {
   kAvx512 = 1u << 1, ///< F, DQ, BW, VL, VBMI, VPOPCNTDQ, VNNI, IFMA
 };
 
+/// Queries of one KernelSet::attend_block.
+inline constexpr std::size_t kMostQueries = 64;
+
 /// The arithmetic of one instruction set: one row of the dispatch table.
 ///
 /// All rows compute the same function, bit for bit; tests compare each with the reference by `==`.
@@ -55,11 +58,23 @@ struct KernelSet {
   void (*ntt_forward8)(const NttPlan& plan, u64* x);
   /// Inverse of ntt_forward8, including the factor 1/N.
   void (*ntt_inverse8)(const NttPlan& plan, u64* x);
-  /// Eight columns of a mask block: out = INTT(sum_kappa s[kappa] o B[kappa]).
-  ///   s    [k][N]      secret in NTT form, values in [0, q)
-  ///   b    [N][k][8]   words of q.word_bytes (A or hint, NTT form): the tile layout of remo/
-  ///   out  [N][8]      coefficients in [0, q), 64-byte aligned
-  void (*mask_tile)(const NttPlan& plan, const u64* s, const u8* b, std::size_t k, u64* out);
+  /// Eight columns of `secrets` mask blocks: out = INTT(sum_kappa s[kappa] o B[kappa]), with one
+  /// reading of B for all.
+  ///   s    [N][k][secrets]   secrets in NTT form, values in [0, q)
+  ///   b    [N][k][8]         words of q.word_bytes (A or hint, NTT form): the tile layout of remo/
+  ///   out  [secrets][N][8]   coefficients in [0, q), 64-byte aligned
+  void (*mask_tile)(const NttPlan& plan, const u64* s, std::size_t secrets, const u8* b,
+                    std::size_t k, u64* out);
+
+  /// Rows of a mask block from up to eight tiles: out row r = words of tiles[t][r][c] +
+  /// errors[r][8 t + c] mod q for the columns 8 t + c < columns <= 64, r < N.
+  ///   tiles   [N][8] coefficients in [0, q) each, `tile_stride` numbers apart, 64-byte aligned; eight
+  ///           are readable
+  ///   errors  [N][64] in [-q/2, q/2], or null: none
+  ///   out     N rows, `stride` bytes apart. Where rows are aligned to cache lines and columns = 64
+  ///           they may bypass the caches, as they will be read much later.
+  void (*mask_rows)(const u64* tiles, std::size_t tile_stride, const i8* errors, std::size_t n,
+                    std::size_t columns, u8* out, std::size_t stride, const Modulus& q);
 
   /// Centred binomial errors with eta = 21 from uniform bytes, in constant time:
   ///   w = 6-byte little-endian word i of `bytes`; out[i] = popcount(w & (2^21-1)) - popcount(w >>
@@ -110,6 +125,12 @@ struct KernelSet {
   /// k, v: [count][head_dim] packed. scratch: round_up(count, 16) floats.
   void (*attend)(const float* q, const float* k, const float* v, std::size_t count,
                  std::size_t head_dim, float scale, float* scratch, float* out);
+  /// The same for up to kMostQueries queries over the same keys and values, query i over the first counts[i]
+  /// of them: each piece of k and v is read once for all queries.
+  ///   q, out: one pointer per query.  scratch: queries * round_up(largest count, 16) floats.
+  void (*attend_block)(const float* const* q, const std::size_t* counts, std::size_t queries,
+                       const float* k, const float* v, std::size_t head_dim, float scale,
+                       float* scratch, float* const* out);
   /// Rotates one head in place (rotate_half): for i < n/2, a = x[i], b = x[i + n/2]:
   ///   x[i] = fma(a, cos[i], -(b sin[i])),  x[i + n/2] = fma(b, cos[i], a sin[i]).
   void (*rope)(float* x, const float* cos, const float* sin, std::size_t n);

@@ -120,8 +120,30 @@ u64 answer_transforms(const KernelSet& set) {
       print.add(x.data(), x.size());
       const AlignedBuffer<u64> s = residues(k * n, prime, stream);
       const AlignedBuffer<u8> b = words(residues(8 * k * n, prime, stream), plan.modulus);
-      set.mask_tile(plan, s.data(), b.data(), k, x.data());
+      AlignedBuffer<u64> in_order(k * n); // [N][k]
+      for (std::size_t i = 0; i < k * n; ++i) in_order[i % n * k + i / n] = s[i];
+      set.mask_tile(plan, in_order.data(), 1, b.data(), k, x.data());
       print.add(x.data(), x.size());
+    }
+  return print.value();
+}
+
+u64 answer_mask_rows(const KernelSet& set) {
+  constexpr std::size_t n = 16;
+  Fingerprint print;
+  Stream stream;
+  for (const u64 prime : kPrimes)
+    for (const std::size_t columns : {std::size_t{64}, std::size_t{37}}) {
+      const Modulus q(prime);
+      const AlignedBuffer<u64> tiles = residues(64 * n, prime, stream);
+      AlignedBuffer<i8> errors(64 * n);
+      for (i8& e : errors) e = static_cast<i8>(static_cast<int>(stream.below(43)) - 21);
+      const std::size_t stride = 64 * static_cast<std::size_t>(q.word_bytes);
+      AlignedBuffer<u8> rows(n * stride);
+      set.mask_rows(tiles.data(), 8 * n, errors.data(), n, columns, rows.data(), stride, q);
+      print.add(rows.data(), rows.size());
+      set.mask_rows(tiles.data(), 8 * n, nullptr, n, columns, rows.data(), stride, q);
+      print.add(rows.data(), rows.size());
     }
   return print.value();
 }
@@ -214,6 +236,27 @@ u64 answer_floats(const KernelSet& set) {
   return print.value();
 }
 
+u64 answer_attention_blocks(const KernelSet& set) {
+  constexpr std::size_t head_dim = 72, queries = 5, most = 90;
+  constexpr std::size_t counts[queries] = {70, 70, 71, 90, 90};
+  Stream stream;
+  const AlignedBuffer<float> q = reals(queries * head_dim, stream);
+  const AlignedBuffer<float> keys = reals(most * head_dim, stream);
+  const AlignedBuffer<float> values = reals(most * head_dim, stream);
+  AlignedBuffer<float> out(queries * head_dim), scratch(queries * round_up(most, 16));
+  const float* from[queries];
+  float* to[queries];
+  for (std::size_t i = 0; i < queries; ++i) {
+    from[i] = q.data() + i * head_dim;
+    to[i] = out.data() + i * head_dim;
+  }
+  set.attend_block(from, counts, queries, keys.data(), values.data(), head_dim, 0.15f,
+                   scratch.data(), to);
+  Fingerprint print;
+  print.add(out.data(), out.size());
+  return print.value();
+}
+
 struct Question {
   const char* kernels;
   u64 (*answer)(const KernelSet&);
@@ -224,9 +267,11 @@ constexpr Question kQuestions[] = {
     {"masking of rows", answer_rows, 0x46a0a7955dae2a18},
     {"dot products of residues", answer_dots, 0x620dd340e082af2e},
     {"transforms", answer_transforms, 0x1072980cf9dea5fc},
+    {"rows of mask blocks", answer_mask_rows, 0x858b440da6dfd8ba},
     {"binomial errors", answer_errors, 0xbe4d381a36234cd4},
     {"products with weights", answer_products, 0xdf99455439993a29},
     {"plain products", answer_plain_products, 0xa9777e4e01cf1f9f},
+    {"attention of blocks", answer_attention_blocks, 0xcc9cbf1baebe7aba},
     {"floating-point kernels", answer_floats, 0xb4fd3149de3dcdb0},
 };
 

@@ -8,6 +8,7 @@
 #include <fmt/format.h>
 
 #include "core/digest.hpp"
+#include "core/step_clock.hpp"
 #include "kernels/kernel_set.hpp"
 #include "remo/mask_block.hpp"
 #include "remo/public/public_matrix.hpp"
@@ -114,7 +115,9 @@ Masked HybridLinear::mask(MatrixView<const float> x, std::vector<MaskRow> masks)
     float* sent = reinterpret_cast<float*>(bytes->data()) + r * n;
     for (std::size_t i = 0; i < n; ++i) sent[i] = x(r, i) + amplitude * u[i];
     opening->amplitudes[r] = amplitude;
-    if (verify_) opening->expected[r] = check_.expect(sent);
+    if (!verify_) continue;
+    const TimedStep timed(Step::verify, r, x.rows);
+    opening->expected[r] = check_.expect(sent);
   }
   masks.erase(masks.begin() + static_cast<std::ptrdiff_t>(x.rows), masks.end());
   opening->masks = std::move(masks);
@@ -149,10 +152,12 @@ Result<Matrix<float>> HybridLinear::unmask(std::unique_ptr<Opening>& opening,
   if (auto wrong = record_.wrong_format(product, ProductKind::float32, rows, sizeof(float)))
     return std::move(*wrong);
   const auto* y = reinterpret_cast<const float*>(product.bytes->data());
-  if (verify_)
+  if (verify_) {
+    const TimedStep timed(Step::verify);
     for (std::size_t r = 0; r < rows; ++r)
       if (!check_.accepts(y + r * record_.columns, own->expected[r]))
         return record_.verification_error("is not the product");
+  }
 
   Matrix<float> out(rows, record_.d_out);
   for (std::size_t r = 0; r < rows; ++r) {

@@ -3,6 +3,7 @@
 #include <utility>
 
 #include "core/secret.hpp"
+#include "core/step_clock.hpp"
 #include "kernels/kernel_set.hpp"
 #include "remo/activation_rows.hpp"
 #include "remo/public/reply_switch.hpp"
@@ -46,9 +47,9 @@ Masked IntegerLinear::mask(MatrixView<const float> x, std::vector<MaskRow> masks
   const kernels::KernelSet& kernels = kernels::active_kernels();
   const std::size_t n = record_.d_in;
   auto opening = std::make_unique<IntegerOpening>(this, x.rows);
-  auto bytes = std::make_shared<AlignedBuffer<u8>>(x.rows * n * word_bytes());
-  SecretBuffer<i32> integers(n);
-  SecretBuffer<i64> wide(verify_ ? n : 0);
+  auto bytes = std::make_shared<AlignedBuffer<u8>>(x.rows * n * word_bytes(), Unwritten{});
+  SecretBuffer<i32> integers(n, Unwritten{});
+  SecretBuffer<i64> wide(verify_ ? n : 0, Unwritten{});
 
   for (std::size_t r = 0; r < x.rows; ++r) {
     const RowMask mask = masked() ? row_mask(masks[r]) : RowMask{};
@@ -57,6 +58,7 @@ Masked IntegerLinear::mask(MatrixView<const float> x, std::vector<MaskRow> masks
     u8* words = bytes->data() + r * n * word_bytes();
     kernels.mask_row(integers.data(), mask.u, words, n, delta_bits_, q_);
     if (!verify_) continue;
+    const TimedStep timed(Step::verify, r, x.rows);
     for (std::size_t i = 0; i < n; ++i) wide[i] = integers[i];
     opening->checks[r] = {check_.sent_dots(words), check_.activation_dots(wide.data())};
   }
@@ -85,6 +87,7 @@ std::optional<Error> IntegerLinear::wrong_words(const IntegerOpening& opening,
                    full ? q_.q : parameters_->reply_modulus))
     return record_.verification_error("holds a word beyond the modulus");
   if (!full || !verify_) return std::nullopt;
+  const TimedStep timed(Step::verify);
   for (std::size_t r = 0; r < rows; ++r)
     if (check_.reply_dots(product.bytes->data() + r * record_.columns * value_bytes) !=
         opening.checks[r].sent)
@@ -100,19 +103,24 @@ Result<Matrix<float>> IntegerLinear::decode(const IntegerOpening& opening,
   const bool full = reply_ == ReplyFormat::full;
   const std::size_t reply_row =
       columns * (full ? word_bytes() : static_cast<std::size_t>(parameters_->reply_bytes()));
-  Matrix<float> out(opening.rows(), record_.d_out);
-  SecretBuffer<i64> decoded(columns);
+  Matrix<float> out(opening.rows(), record_.d_out, Unwritten{});
+  SecretBuffer<i64> decoded(columns, Unwritten{});
   SecretBuffer<u8> widened(full ? 0 : columns * word_bytes());
 
   for (std::size_t r = 0; r < opening.rows(); ++r) {
     const u8* words = product.bytes->data() + r * reply_row;
     if (!full) {
+      const TimedStep timed(Step::unpack, r, opening.rows());
       unswitch_reply(*parameters_, words, columns, widened.data());
       words = widened.data();
     }
     const RowMask mask = masked() ? row_mask(opening.masks[r]) : RowMask{};
     kernels.decode_row(words, mask.v, decoded.data(), columns, delta_bits_, q_);
-    if (verify_ && check_.decoded_dots(decoded.data()) != opening.checks[r].activation) {
+    const auto is_activation = [&] {
+      const TimedStep timed(Step::verify, r, opening.rows());
+      return check_.decoded_dots(decoded.data()) == opening.checks[r].activation;
+    };
+    if (verify_ && !is_activation()) {
       wipe(out.data(), out.rows() * out.cols() * sizeof(float));
       return record_.verification_error("is not the product (check after decoding)");
     }

@@ -1,55 +1,47 @@
 #include "remo/lattice_masks.hpp"
 
 #include <algorithm>
-#include <cstring>
 
-#include "core/secret.hpp"
 #include "kernels/kernel_set.hpp"
 
 namespace talaria::remo {
 namespace {
-
 constexpr std::size_t kTile = HintTiles::kColumns;
 constexpr std::size_t kGroupTiles = kMaskGroup / kTile;
 
-/// words[c] += errors[c] mod q, in constant time.
-void add_errors(u64* words, const i8* errors, const kernels::Modulus& q) {
-  for (std::size_t c = 0; c < kMaskGroup; ++c) {
-    i64 sum = static_cast<i64>(words[c]) + errors[c];
-    sum += static_cast<i64>(q.q) & (sum >> 63);
-    sum -= static_cast<i64>(q.q);
-    sum += static_cast<i64>(q.q) & (sum >> 63);
-    words[c] = static_cast<u64>(sum);
-  }
+/// [N][k][targets] from one [k][N] each.
+SecretBuffer<u64> interleave(std::span<const MaskTarget> targets, std::size_t n, std::size_t k) {
+  SecretBuffer<u64> out(targets.size() * n * k, Unwritten{});
+  for (std::size_t b = 0; b < targets.size(); ++b)
+    for (std::size_t kappa = 0; kappa < k; ++kappa)
+      for (std::size_t r = 0; r < n; ++r)
+        out[(r * k + kappa) * targets.size() + b] = (*targets[b].secret)[kappa * n + r];
+  return out;
 }
 
 } // namespace
 
-void make_mask_words(const kernels::NttPlan& plan, std::span<const u64> secret,
-                     const HintTiles& matrix, const ErrorSource& errors, u8* out) {
+void make_mask_words(const kernels::NttPlan& plan, const HintTiles& matrix,
+                     std::span<const MaskTarget> targets, std::size_t stride,
+                     const ErrorSource& errors) {
   const kernels::KernelSet& kernels = kernels::active_kernels();
   const kernels::Modulus& q = plan.modulus;
   const std::size_t n = plan.n;
-  const std::size_t columns = matrix.columns();
-  SecretBuffer<u64> tiles(kGroupTiles * n * kTile); // [tile][N][8]
+  const std::size_t k = matrix.rows() / n;
+  const SecretBuffer<u64> secrets = interleave(targets, n, k);
+  SecretBuffer<u64> tiles(kGroupTiles * targets.size() * n * kTile, Unwritten{}); // [tile][target][N][8]
   SecretBuffer<i8> noise(errors ? n * kMaskGroup : 0);
-  SecretBuffer<u64> row(kMaskGroup);
 
-  for (std::size_t first = 0; first < columns; first += kMaskGroup) {
-    const std::size_t count = std::min(kMaskGroup, columns - first);
-    const std::size_t used = (count + kTile - 1) / kTile;
-    for (std::size_t t = 0; t < used; ++t)
-      kernels.mask_tile(plan, secret.data(), matrix.tile(first / kTile + t), secret.size() / n,
-                        tiles.data() + t * n * kTile);
-    if (errors) errors(first, noise.span());
-    for (std::size_t r = 0; r < n; ++r) {
-      for (std::size_t t = 0; t < used; ++t)
-        std::memcpy(row.data() + t * kTile, tiles.data() + (t * n + r) * kTile,
-                    kTile * sizeof(u64));
-      if (errors) add_errors(row.data(), noise.data() + r * kMaskGroup, q);
-      kernels.pack_words(row.data(),
-                         out + (r * columns + first) * static_cast<std::size_t>(q.word_bytes),
-                         count, q);
+  for (std::size_t first = 0; first < matrix.columns(); first += kMaskGroup) {
+    const std::size_t count = std::min(kMaskGroup, matrix.columns() - first);
+    for (std::size_t t = 0; t * kTile < count; ++t)
+      kernels.mask_tile(plan, secrets.data(), targets.size(), matrix.tile(first / kTile + t), k,
+                        tiles.data() + t * targets.size() * n * kTile);
+    for (std::size_t b = 0; b < targets.size(); ++b) {
+      if (errors) errors(first, noise.span());
+      kernels.mask_rows(tiles.data() + b * n * kTile, targets.size() * n * kTile,
+                        errors ? noise.data() : nullptr, n, count,
+                        targets[b].out + first * static_cast<std::size_t>(q.word_bytes), stride, q);
     }
   }
 }

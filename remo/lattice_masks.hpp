@@ -4,6 +4,7 @@
 #include <functional>
 #include <span>
 
+#include "core/secret.hpp"
 #include "kernels/ntt_plan.hpp"
 #include "remo/hint_tiles.hpp"
 
@@ -12,14 +13,21 @@ namespace talaria::remo {
 /// Columns made together, so that every row of a block is written in pieces of 64 words.
 inline constexpr std::size_t kMaskGroup = 64;
 
+/// One of the blocks that make_mask_words() makes together.
+struct MaskTarget {
+  const SecretBuffer<u64>* secret; ///< [k][N] in NTT form
+  u8* out;                         ///< first word of the first of N rows
+};
+
 /// Fills errors[t * kMaskGroup + c] for the coefficients t < N of columns first + c, c <
-/// kMaskGroup.
+/// kMaskGroup; called once for every group of columns of every target.
 using ErrorSource = std::function<void(std::size_t first, std::span<i8> errors)>;
 
-/// Words of N mask rows, out[t][j] = coefficient t of INTT(sum_kappa s_kappa o B[kappa][j]) + e_j
-/// mod q, [N][columns] words without gaps. `secret` is [k][N] in NTT form; no errors if `errors` is
-/// empty.
-void make_mask_words(const kernels::NttPlan& plan, std::span<const u64> secret,
-                     const HintTiles& matrix, const ErrorSource& errors, u8* out);
+/// For each target words of N mask rows, `stride` bytes apart: out[t][j] = coefficient t of
+/// INTT(sum_kappa s_kappa o B[kappa][j]) + e_j mod q; no errors if `errors` is empty. All targets share
+/// one reading of the matrix, which is what single blocks spend most of their time on.
+void make_mask_words(const kernels::NttPlan& plan, const HintTiles& matrix,
+                     std::span<const MaskTarget> targets, std::size_t stride,
+                     const ErrorSource& errors);
 
 } // namespace talaria::remo

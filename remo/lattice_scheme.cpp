@@ -12,6 +12,7 @@
 namespace talaria::remo {
 namespace {
 
+constexpr std::size_t kSpareBytes = std::size_t{512} << 20; // of used-up mask blocks
 constexpr std::size_t kChunkBytes = std::size_t{4} << 20; // of hint rows asked for at a time
 
 /// Error unless rows [first, ...) of the product are rows of A times W: R z = A t.
@@ -57,19 +58,36 @@ HintTiles fetch_hint(const LatticeParameters& parameters, const LinearRecord& re
 LatticeLinear::LatticeLinear(const SchemeOptions& options, SharedAbort abort, LinearRecord record,
                              LinearBounds bounds, ProductCheck check,
                              std::shared_ptr<const kernels::NttPlan> plan,
-                             std::shared_ptr<const HintTiles> a, HintTiles hint)
+                             std::shared_ptr<const HintTiles> a, HintTiles hint,
+                             std::shared_ptr<BlockMemory> memory)
     : IntegerLinear(options, std::move(abort), std::move(record), bounds, bounds.delta_bits,
                     std::move(check)),
-      plan_(std::move(plan)), a_(std::move(a)), hint_(std::move(hint)) {}
+      plan_(std::move(plan)), a_(std::move(a)), hint_(std::move(hint)),
+      memory_(std::move(memory)) {}
 
 std::vector<MaskRow> LatticeLinear::make_block(Rng& rng) const {
-  auto block = std::make_shared<PairedMaskBlock>(this, plan_->n, record().d_in * word_bytes(),
-                                                 record().columns * word_bytes());
-  const SecretBuffer<u64> secret = draw_secret(*plan_, hint_.rows() / plan_->n, rng);
+  return std::move(make_blocks(rng, 1).front());
+}
+
+std::vector<std::vector<MaskRow>> LatticeLinear::make_blocks(Rng& rng, std::size_t count) const {
+  std::vector<std::shared_ptr<PairedMaskBlock>> blocks;
+  std::vector<SecretBuffer<u64>> secrets;
+  for (std::size_t i = 0; i < count; ++i) {
+    blocks.push_back(std::make_shared<PairedMaskBlock>(this, plan_->n, record().d_in * word_bytes(),
+                                                       record().columns * word_bytes(), memory_));
+    secrets.push_back(draw_secret(*plan_, hint_.rows() / plan_->n, rng));
+  }
+  std::vector<MaskTarget> u, v;
+  for (std::size_t i = 0; i < count; ++i) {
+    u.push_back({&secrets[i], blocks[i]->u(0)});
+    v.push_back({&secrets[i], blocks[i]->v(0)});
+  }
   const auto errors = [&rng](std::size_t, std::span<i8> out) { draw_errors(rng, out); };
-  make_mask_words(*plan_, secret.span(), *a_, errors, block->u(0));
-  make_mask_words(*plan_, secret.span(), hint_, nullptr, block->v(0));
-  return PairedMaskBlock::hand_out(std::move(block));
+  make_mask_words(*plan_, *a_, u, blocks[0]->u_stride(), errors);
+  make_mask_words(*plan_, hint_, v, blocks[0]->v_stride(), nullptr);
+  std::vector<std::vector<MaskRow>> rows;
+  for (auto& block : blocks) rows.push_back(PairedMaskBlock::hand_out(std::move(block)));
+  return rows;
 }
 
 IntegerLinear::RowMask LatticeLinear::row_mask(const MaskRow& row) const {
@@ -80,7 +98,8 @@ IntegerLinear::RowMask LatticeLinear::row_mask(const MaskRow& row) const {
 LatticeScheme::LatticeScheme(const SchemeOptions& options)
     : options_(options), abort_(std::make_shared<std::atomic<bool>>(false)),
       plan_(std::make_shared<kernels::NttPlan>(options.parameters->modulus(),
-                                               options.parameters->n)) {}
+                                               options.parameters->n)),
+      memory_(std::make_shared<BlockMemory>(kSpareBytes)) {}
 
 std::shared_ptr<const HintTiles> LatticeScheme::public_matrix(std::size_t d_in) {
   std::shared_ptr<const HintTiles>& entry = public_[d_in];
@@ -103,7 +122,8 @@ std::unique_ptr<MaskedLinear> LatticeScheme::prepare(const LinearSpec& spec, Hin
   auto a = public_matrix(spec.d_in);
   HintTiles hint = fetch_hint(parameters, record, *a, check, source, progress);
   return std::make_unique<LatticeLinear>(options_, abort_, std::move(record), bounds,
-                                         std::move(check), plan_, std::move(a), std::move(hint));
+                                         std::move(check), plan_, std::move(a), std::move(hint),
+                                         memory_);
 }
 
 } // namespace talaria::remo

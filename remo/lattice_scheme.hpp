@@ -6,6 +6,7 @@
 #include "kernels/ntt_plan.hpp"
 #include "remo/hint_tiles.hpp"
 #include "remo/integer_linear.hpp"
+#include "remo/mask_block.hpp"
 #include "remo/masking_scheme.hpp"
 
 namespace talaria::remo {
@@ -16,14 +17,16 @@ public:
   LatticeLinear(const SchemeOptions& options, SharedAbort abort, LinearRecord record,
                 LinearBounds bounds, ProductCheck check,
                 std::shared_ptr<const kernels::NttPlan> plan, std::shared_ptr<const HintTiles> a,
-                HintTiles hint);
+                HintTiles hint, std::shared_ptr<BlockMemory> memory);
 
   std::size_t hint_bytes() const noexcept override { return hint_.bytes(); }
   std::size_t mask_row_bytes() const noexcept override {
-    return (record().d_in + record().columns) * word_bytes();
+    return round_up(record().d_in * word_bytes(), 64) +
+           round_up(record().columns * word_bytes(), 64);
   }
   std::size_t block_rows() const noexcept override { return plan_->n; }
   std::vector<MaskRow> make_block(Rng& rng) const override;
+  std::vector<std::vector<MaskRow>> make_blocks(Rng& rng, std::size_t count) const override;
 
 private:
   RowMask row_mask(const MaskRow& row) const override;
@@ -31,6 +34,7 @@ private:
   std::shared_ptr<const kernels::NttPlan> plan_;
   std::shared_ptr<const HintTiles> a_; ///< shared by all matrices with as many inputs
   HintTiles hint_;
+  std::shared_ptr<BlockMemory> memory_; ///< shared by all matrices
 };
 
 class LatticeScheme final : public MaskingScheme {
@@ -47,6 +51,7 @@ private:
   SchemeOptions options_;
   SharedAbort abort_;
   std::shared_ptr<const kernels::NttPlan> plan_;
+  std::shared_ptr<BlockMemory> memory_;
   std::map<std::size_t, std::shared_ptr<const HintTiles>> public_; ///< A by d_in
 };
 

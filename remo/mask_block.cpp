@@ -4,20 +4,34 @@
 
 namespace talaria::remo {
 
+namespace {
+constexpr std::size_t kLine = 64;
+}
+
 PairedMaskBlock::PairedMaskBlock(const MaskedLinear* owner, std::size_t rows,
-                                 std::size_t u_row_bytes, std::size_t v_row_bytes)
-    : owner_(owner), rows_(rows), u_row_bytes_(u_row_bytes), v_row_bytes_(v_row_bytes),
-      u_(rows * u_row_bytes), v_(rows * v_row_bytes) {}
+                                 std::size_t u_row_bytes, std::size_t v_row_bytes,
+                                 std::shared_ptr<BlockMemory> memory)
+    : owner_(owner), rows_(rows), u_stride_(memory ? round_up(u_row_bytes, kLine) : u_row_bytes),
+      v_stride_(memory ? round_up(v_row_bytes, kLine) : v_row_bytes), memory_(std::move(memory)),
+      u_(memory_ ? memory_->take(rows * u_stride_) : SecretBuffer<u8>(rows * u_stride_)),
+      v_(memory_ ? memory_->take(rows * v_stride_) : SecretBuffer<u8>(rows * v_stride_)) {}
+
+PairedMaskBlock::~PairedMaskBlock() {
+  if (!memory_ || !handed_out_) return; // not clean, or not wanted: the buffers wipe themselves
+  memory_->give(std::move(u_));
+  memory_->give(std::move(v_));
+}
 
 void PairedMaskBlock::wipe_row(std::size_t row) noexcept {
-  wipe(u(row), u_row_bytes_);
-  wipe(v(row), v_row_bytes_);
+  wipe(u(row), u_stride_);
+  wipe(v(row), v_stride_);
 }
 
 std::vector<MaskRow> PairedMaskBlock::hand_out(std::shared_ptr<PairedMaskBlock> block) {
   std::vector<MaskRow> rows;
   rows.reserve(block->rows());
   for (std::size_t r = 0; r < block->rows(); ++r) rows.emplace_back(block, r);
+  block->handed_out_ = true;
   return rows;
 }
 

@@ -1,25 +1,35 @@
 #pragma once
 
 #include <cstddef>
+#include <memory>
+#include <vector>
 
+#include "core/recycler.hpp"
 #include "core/secret.hpp"
 #include "remo/masking_scheme.hpp"
 
 namespace talaria::remo {
 
+/// Memory of used-up mask blocks.
+using BlockMemory = Recycler<SecretBuffer<u8>>;
+
 /// Mask rows in two parts: u hides the inputs, v opens the outputs. What the bytes mean is the
 /// scheme's.
 class PairedMaskBlock final : public MaskBlock {
 public:
-  /// `owner` is the linear the block is made for; it alone may use it.
+  /// `owner` is the linear the block is made for; it alone may use it. With `memory` rows begin on a
+  /// cache line and their words have to be written; without it they are zero and without gaps.
   PairedMaskBlock(const MaskedLinear* owner, std::size_t rows, std::size_t u_row_bytes,
-                  std::size_t v_row_bytes);
+                  std::size_t v_row_bytes, std::shared_ptr<BlockMemory> memory = nullptr);
+  ~PairedMaskBlock() override;
 
   std::size_t rows() const noexcept override { return rows_; }
   void wipe_row(std::size_t row) noexcept override;
 
-  u8* u(std::size_t row) { return u_.data() + row * u_row_bytes_; }
-  u8* v(std::size_t row) { return v_.data() + row * v_row_bytes_; }
+  u8* u(std::size_t row) { return u_.data() + row * u_stride_; }
+  u8* v(std::size_t row) { return v_.data() + row * v_stride_; }
+  std::size_t u_stride() const noexcept { return u_stride_; } ///< bytes from one row to the next
+  std::size_t v_stride() const noexcept { return v_stride_; }
 
   /// All rows of `block`, in order.
   static std::vector<MaskRow> hand_out(std::shared_ptr<PairedMaskBlock> block);
@@ -30,8 +40,10 @@ public:
 private:
   const MaskedLinear* owner_;
   std::size_t rows_;
-  std::size_t u_row_bytes_;
-  std::size_t v_row_bytes_;
+  std::size_t u_stride_;
+  std::size_t v_stride_;
+  std::shared_ptr<BlockMemory> memory_; ///< null: memory is the system's
+  bool handed_out_ = false; ///< then every row is wiped by the time the block goes
   SecretBuffer<u8> u_;
   SecretBuffer<u8> v_;
 };

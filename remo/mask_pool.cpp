@@ -4,7 +4,13 @@
 #include <exception>
 #include <utility>
 
+#include "core/thread_priority.hpp"
+
 namespace talaria::remo {
+
+namespace {
+constexpr std::size_t kTogether = 4; ///< blocks; at N = 256 more gain next to nothing (PERF.md 3)
+}
 
 /// The rows of one matrix. Memory is charged by whole blocks, until the last row of a block is
 /// taken.
@@ -21,6 +27,10 @@ struct MaskPool::Stock {
   /// Rows there are, or soon will be.
   std::size_t expected_rows() const { return rows + in_production * block_rows; }
 
+  /// Blocks to make in one go for so many rows, as making them together is cheaper.
+  std::size_t together(std::size_t rows_wanted) const {
+    return std::clamp<std::size_t>((rows_wanted + block_rows - 1) / block_rows, 1, kTogether);
+  }
   void add(std::vector<MaskRow> made) {
     const std::size_t count = made.size();
     blocks.push_back(std::move(made));
@@ -41,6 +51,7 @@ struct MaskPool::Stock {
   std::deque<std::vector<MaskRow>> blocks;
   std::size_t rows = 0;
   std::size_t in_production = 0; ///< blocks being made by fillers
+  std::size_t inline_blocks = 1; ///< to make for the next taker who finds too little
 };
 
 struct MaskPool::State {
@@ -54,9 +65,10 @@ struct MaskPool::State {
 
   Stock* next_to_fill();
   bool in_production() const;
-  bool has_room(const Stock& stock) const;
+  std::size_t room(const Stock& stock) const;
   void fill();
-  void make_one_ahead(Stock& stock, Rng& rng, std::unique_lock<std::mutex>& lock);
+  void make_ahead(Stock& stock, Rng& rng, std::unique_lock<std::mutex>& lock);
+  std::size_t inline_count(Stock& stock, std::size_t missing);
   void make_inline(Stock& stock, std::size_t rows, std::vector<MaskRow>& out);
   std::unique_ptr<Rng> borrow_rng();
   void stop() noexcept;
@@ -82,12 +94,12 @@ struct MaskPool::State {
   std::vector<std::thread> fillers;
 };
 
-/// Whether one more block of `stock` fits beside all that is held or may be claimed.
-bool MaskPool::State::has_room(const Stock& stock) const {
-  if (stock.blocks.empty() && stock.in_production == 0) return true;
-  std::size_t bytes = stock.block_bytes;
+/// Blocks of `stock` that fit beside all that is held or may be claimed.
+std::size_t MaskPool::State::room(const Stock& stock) const {
+  std::size_t bytes = 0;
   for (const Stock& each : stocks) bytes += each.committed_bytes();
-  return bytes <= limit;
+  const std::size_t reserved = stock.blocks.empty() && stock.in_production == 0 ? 1 : 0;
+  return reserved + (bytes < limit ? (limit - bytes) / stock.block_bytes : 0);
 }
 
 /// The matrix with relatively the lowest stock among those that want a block for which there is
@@ -97,7 +109,7 @@ MaskPool::Stock* MaskPool::State::next_to_fill() {
   for (Stock& stock : stocks) {
     if (!stock.needed() || stock.expected_rows() >= options.rows_ahead) continue;
     if (lowest != nullptr && stock.expected_rows() >= lowest->expected_rows()) continue;
-    if (has_room(stock)) lowest = &stock;
+    if (room(stock) != 0) lowest = &stock;
   }
   return lowest;
 }
@@ -107,24 +119,31 @@ bool MaskPool::State::in_production() const {
                      [](const Stock& stock) { return stock.in_production != 0; });
 }
 
-void MaskPool::State::make_one_ahead(Stock& stock, Rng& rng, std::unique_lock<std::mutex>& lock) {
-  ++stock.in_production;
+void MaskPool::State::make_ahead(Stock& stock, Rng& rng, std::unique_lock<std::mutex>& lock) {
+  const std::size_t missing = options.rows_ahead - stock.expected_rows();
+  const bool first = stock.expected_rows() == 0; // the other stocks wait for theirs
+  const std::size_t count = first ? 1 : std::min(room(stock), stock.together(missing));
+  stock.in_production += count;
   lock.unlock();
   try {
-    std::vector<MaskRow> made = stock.linear->make_block(rng);
+    auto made = stock.linear->make_blocks(rng, count);
     lock.lock();
-    counts.rows_made_ahead += made.size();
-    stock.add(std::move(made));
+    for (std::vector<MaskRow>& block : made) {
+      counts.rows_made_ahead += block.size();
+      stock.add(std::move(block));
+    }
+    stock.inline_blocks = 1;
   } catch (...) {
     if (!lock.owns_lock()) lock.lock();
     failure = std::current_exception();
   }
-  --stock.in_production;
+  stock.in_production -= count;
   progress.notify_all();
 }
 
 /// One filler thread. After a failure it rests until a taker has been told.
 void MaskPool::State::fill() {
+  work_in_background(); // a product that waits for a core costs more than a mask that is late
   std::unique_ptr<Rng> rng;
   std::unique_lock lock(mutex);
   for (;;) {
@@ -140,7 +159,7 @@ void MaskPool::State::fill() {
         continue;
       }
     }
-    make_one_ahead(*stock, *rng, lock);
+    make_ahead(*stock, *rng, lock);
   }
 }
 
@@ -152,19 +171,31 @@ std::unique_ptr<Rng> MaskPool::State::borrow_rng() {
   return rng;
 }
 
-/// Makes what is missing in the taker's thread. What is left of the last block joins the stock if
-/// the memory allows; otherwise it is wiped.
+/// What a taker makes itself: what is missing, and twice as much as the last one if the fillers have
+/// made nothing since, for then this is a long prompt and more takers follow.
+std::size_t MaskPool::State::inline_count(Stock& stock, std::size_t missing) {
+  const std::lock_guard lock(mutex);
+  const std::size_t needed = stock.together(missing);
+  const std::size_t count = std::max(needed, std::min(stock.inline_blocks, room(stock)));
+  stock.inline_blocks = std::min(2 * count, kTogether);
+  return count;
+}
+
+/// Makes what is missing in the taker's thread. What is left joins the stock if the memory allows;
+/// otherwise it is wiped.
 void MaskPool::State::make_inline(Stock& stock, std::size_t rows, std::vector<MaskRow>& out) {
   std::unique_ptr<Rng> rng = borrow_rng();
   while (out.size() < rows) {
-    std::vector<MaskRow> made = stock.linear->make_block(*rng);
-    const std::size_t used = std::min(rows - out.size(), made.size());
-    const auto rest = made.begin() + static_cast<std::ptrdiff_t>(used);
-    out.insert(out.end(), std::make_move_iterator(made.begin()), std::make_move_iterator(rest));
+    auto made = stock.linear->make_blocks(*rng, inline_count(stock, rows - out.size()));
     const std::lock_guard lock(mutex);
-    counts.rows_made_inline += made.size();
-    made.erase(made.begin(), rest);
-    if (!made.empty() && has_room(stock)) stock.add(std::move(made));
+    for (std::vector<MaskRow>& block : made) {
+      counts.rows_made_inline += block.size();
+      const std::size_t used = std::min(rows - out.size(), block.size());
+      const auto rest = block.begin() + static_cast<std::ptrdiff_t>(used);
+      out.insert(out.end(), std::make_move_iterator(block.begin()), std::make_move_iterator(rest));
+      block.erase(block.begin(), rest);
+      if (!block.empty() && room(stock) != 0) stock.add(std::move(block));
+    }
   }
   const std::lock_guard lock(rng_mutex);
   idle_rngs.push_back(std::move(rng));

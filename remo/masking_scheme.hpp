@@ -135,6 +135,12 @@ public:
 
   /// Offline: fresh secret, fresh errors, one block of mask rows (REMO.md 3 "Offline").
   virtual std::vector<MaskRow> make_block(Rng& rng) const = 0;
+  /// `count` such blocks, each with a secret of its own; several together may be cheaper.
+  virtual std::vector<std::vector<MaskRow>> make_blocks(Rng& rng, std::size_t count) const {
+    std::vector<std::vector<MaskRow>> blocks;
+    for (std::size_t i = 0; i < count; ++i) blocks.push_back(make_block(rng));
+    return blocks;
+  }
 
   /// Hides x [rows, d_in]. Consumes one mask row per row of x (none if mask_row_bytes() is 0).
   /// @throws Error{internal} for NaN or infinity, or too few mask rows.

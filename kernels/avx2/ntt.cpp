@@ -214,25 +214,29 @@ void ntt_inverse8(const NttPlan& plan, u64* x) {
   inverse_transform(plan, reinterpret_cast<double*>(x), plan.untwist.data(), Field(plan.modulus.q));
 }
 
-void mask_tile(const NttPlan& plan, const u64* s, const u8* b, std::size_t k, u64* out) {
+void mask_tile(const NttPlan& plan, const u64* s, std::size_t secrets, const u8* b, std::size_t k,
+               u64* out) {
   const Modulus& q = plan.modulus;
   if (q.bits > kDoubleBits || q.word_bytes <= kFewestBytes || k > kMostProducts)
-    return reference::mask_tile(plan, s, b, k, out);
+    return reference::mask_tile(plan, s, secrets, b, k, out);
   const Field f(q.q);
   const Words words(q.word_bytes);
   const Factor two28 = f.factor((u64{1} << 28) % q.q), two56 = f.factor((u64{1} << 56) % q.q);
-  double* x = reinterpret_cast<double*>(out);
-  for (std::size_t r = 0; r < plan.n; ++r) {
-    RankSum sum[2];
-    for (std::size_t kappa = 0; kappa < k; ++kappa, b += kLanes * words.bytes()) {
-      const V factor = set(s[kappa * plan.n + r]);
-      sum[0].add(factor, words.load4(b));
-      sum[1].add(factor, words.load4(b + 4 * words.bytes()));
+  for (std::size_t i = 0; i < secrets; ++i, out += plan.n * kLanes) {
+    double* x = reinterpret_cast<double*>(out);
+    const u8* words8 = b;
+    for (std::size_t r = 0; r < plan.n; ++r) {
+      RankSum sum[2];
+      for (std::size_t kappa = 0; kappa < k; ++kappa, words8 += kLanes * words.bytes()) {
+        const V factor = set(s[(r * k + kappa) * secrets + i]);
+        sum[0].add(factor, words.load4(words8));
+        sum[1].add(factor, words.load4(words8 + 4 * words.bytes()));
+      }
+      _mm256_store_pd(x + r * kLanes, sum[0].reduced(f, two28, two56));
+      _mm256_store_pd(x + r * kLanes + 4, sum[1].reduced(f, two28, two56));
     }
-    _mm256_store_pd(x + r * kLanes, sum[0].reduced(f, two28, two56));
-    _mm256_store_pd(x + r * kLanes + 4, sum[1].reduced(f, two28, two56));
+    inverse_transform(plan, x, plan.untwist.data(), f);
   }
-  inverse_transform(plan, x, plan.untwist.data(), f);
 }
 
 } // namespace talaria::kernels::avx2

@@ -83,23 +83,101 @@ TALARIA_INLINE F scores16(const float* q, const float* k, std::size_t count, std
   return fold16(s);
 }
 
-/// out = (sum_p w[p] v[p][...]) / total for 16 C columns, the last vector of which is masked.
-template <int C>
-TALARIA_INLINE void weigh_values(const float* w, const float* v, std::size_t count,
-                                 std::size_t head_dim, __mmask16 last, float total, float* out) {
-  F acc[C];
-  for (int j = 0; j < C; ++j) acc[j] = _mm512_setzero_ps();
-  for (std::size_t p = 0; p < count; ++p, v += head_dim) {
-    const F x = _mm512_set1_ps(w[p]);
-#pragma GCC unroll 8
-    for (int j = 0; j < C; ++j)
-      acc[j] = _mm512_fmadd_ps(x, j < C - 1 ? _mm512_loadu_ps(v + 16 * j) : load(v + 16 * j, last),
-                               acc[j]);
-  }
-  for (int j = 0; j < C; ++j)
-    _mm512_mask_storeu_ps(out + 16 * j, j < C - 1 ? static_cast<__mmask16>(0xffff) : last,
-                          _mm512_div_ps(acc[j], _mm512_set1_ps(total)));
+/// w[p] = exp(w[p] - the largest); returns their sum.
+TALARIA_INLINE float exponentiate(float* w, std::size_t count) {
+  F most = _mm512_set1_ps(-INFINITY);
+  by_sixteens(
+      count, [&](std::size_t p, __mmask16 live) __attribute__((always_inline)) {
+        most = _mm512_mask_max_ps(most, live, most, load(w + p, live));
+      });
+  const F top = _mm512_set1_ps(_mm512_reduce_max_ps(most));
+  F sum = _mm512_setzero_ps();
+  by_sixteens(
+      count, [&](std::size_t p, __mmask16 live) __attribute__((always_inline)) {
+        const F e = exp16(_mm512_sub_ps(load(w + p, live), top));
+        sum = _mm512_mask_add_ps(sum, live, sum, e);
+        _mm512_mask_storeu_ps(w + p, live, e);
+      });
+  return fold(sum);
 }
+
+/// out[i] += sum_p w[i][p] v[p][...], p < count in order, for Q queries and 16 C columns, of which the
+/// last vector is masked.
+template <int Q, int C>
+TALARIA_INLINE void weigh_values(const float* const* w, const float* v, std::size_t count,
+                                 std::size_t head_dim, __mmask16 last, float* const* out) {
+  const auto live = [last](int j) { return j < C - 1 ? static_cast<__mmask16>(0xffff) : last; };
+  F acc[Q][C];
+#pragma GCC unroll 4
+  for (int i = 0; i < Q; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < C; ++j) acc[i][j] = load(out[i] + 16 * j, live(j));
+  for (std::size_t p = 0; p < count; ++p, v += head_dim) {
+    F values[C];
+#pragma GCC unroll 4
+    for (int j = 0; j < C; ++j) values[j] = load(v + 16 * j, live(j));
+#pragma GCC unroll 4
+    for (int i = 0; i < Q; ++i) {
+      const F x = _mm512_set1_ps(w[i][p]);
+#pragma GCC unroll 4
+      for (int j = 0; j < C; ++j) acc[i][j] = _mm512_fmadd_ps(x, values[j], acc[i][j]);
+    }
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < Q; ++i)
+#pragma GCC unroll 4
+    for (int j = 0; j < C; ++j) _mm512_mask_storeu_ps(out[i] + 16 * j, live(j), acc[i][j]);
+}
+
+/// The queries of one call and the piece of the columns that is worked on.
+struct ValuePass {
+  const float* scratch; ///< weights, `stride` of a query
+  std::size_t stride;
+  const std::size_t* counts;
+  std::size_t queries;
+  const float* v;
+  std::size_t head_dim;
+  float* const* out;
+
+  /// Columns [d, d + 16 C), fewer if `last` says so, in tiles of values that all queries pass over.
+  template <int C>
+  void run(std::size_t d, __mmask16 last, std::size_t most) const {
+    constexpr std::size_t kTile = 64, kTogether = 4;
+    for (std::size_t p = 0; p < most; p += kTile) {
+      std::size_t i = 0;
+      for (; i + kTogether <= queries; i += kTogether) together<C>(i, p, kTile, d, last);
+      for (; i < queries; ++i) one<C>(i, p, in_tile(i, p, kTile), d, last);
+    }
+  }
+
+private:
+  std::size_t in_tile(std::size_t i, std::size_t p, std::size_t tile) const {
+    return counts[i] <= p ? 0 : counts[i] - p < tile ? counts[i] - p : tile;
+  }
+  template <int C>
+  void one(std::size_t i, std::size_t p, std::size_t count, std::size_t d, __mmask16 last) const {
+    const float* w = scratch + i * stride + p;
+    float* to = out[i] + d;
+    weigh_values<1, C>(&w, v + p * head_dim + d, count, head_dim, last, &to);
+  }
+  /// Four queries as far as all of them see, then what is left of each.
+  template <int C>
+  void together(std::size_t first, std::size_t p, std::size_t tile, std::size_t d,
+                __mmask16 last) const {
+    const float* w[4];
+    float* to[4];
+    std::size_t common = tile;
+    for (std::size_t i = 0; i < 4; ++i) {
+      w[i] = scratch + (first + i) * stride + p;
+      to[i] = out[first + i] + d;
+      const std::size_t count = in_tile(first + i, p, tile);
+      common = count < common ? count : common;
+    }
+    weigh_values<4, C>(w, v + p * head_dim + d, common, head_dim, last, to);
+    for (std::size_t i = 0; i < 4; ++i)
+      one<C>(first + i, p + common, in_tile(first + i, p, tile) - common, d, last);
+  }
+};
 
 } // namespace
 
@@ -140,37 +218,48 @@ void silu_mul(const float* gate, const float* up, float* out, std::size_t n) {
 
 void attend(const float* q, const float* k, const float* v, std::size_t count, std::size_t head_dim,
             float scale, float* scratch, float* out) {
-  F most = _mm512_set1_ps(-INFINITY);
-  by_sixteens(
-      count, [&](std::size_t p, __mmask16 live) __attribute__((always_inline)) {
-        const F s = scores16(q, k + p * head_dim, count - p, head_dim);
-        const F scaled = _mm512_mul_ps(s, _mm512_set1_ps(scale));
-        most = _mm512_mask_max_ps(most, live, most, scaled);
-        _mm512_mask_storeu_ps(scratch + p, live, scaled);
-      });
-  const F top = _mm512_set1_ps(_mm512_reduce_max_ps(most));
-  F sum = _mm512_setzero_ps();
-  by_sixteens(
-      count, [&](std::size_t p, __mmask16 live) __attribute__((always_inline)) {
-        const F w = exp16(_mm512_sub_ps(load(scratch + p, live), top));
-        sum = _mm512_mask_add_ps(sum, live, sum, w);
-        _mm512_mask_storeu_ps(scratch + p, live, w);
-      });
-  const float total = fold(sum);
+  attend_block(&q, &count, 1, k, v, head_dim, scale, scratch, &out);
+}
+
+// Tiles of keys and of values stay in the first-level cache while all queries pass over them.
+void attend_block(const float* const* q, const std::size_t* counts, std::size_t queries,
+                  const float* k, const float* v, std::size_t head_dim, float scale, float* scratch,
+                  float* const* out) {
+  constexpr std::size_t kTile = 16;
+  std::size_t most = 0;
+  for (std::size_t i = 0; i < queries; ++i) most = counts[i] > most ? counts[i] : most;
+  const std::size_t stride = (most + 15) / 16 * 16;
+  for (std::size_t p = 0; p < most; p += kTile)
+    for (std::size_t i = 0; i < queries; ++i) {
+      if (counts[i] <= p) continue;
+      const std::size_t left = counts[i] - p;
+      const F s = scores16(q[i], k + p * head_dim, left, head_dim);
+      _mm512_mask_storeu_ps(scratch + i * stride + p, first_lanes16(left),
+                            _mm512_mul_ps(s, _mm512_set1_ps(scale)));
+    }
+  float totals[kMostQueries];
+  for (std::size_t i = 0; i < queries; ++i) {
+    totals[i] = exponentiate(scratch + i * stride, counts[i]);
+    by_sixteens(head_dim, [&](std::size_t d, __mmask16 live) __attribute__((always_inline)) {
+      _mm512_mask_storeu_ps(out[i] + d, live, _mm512_setzero_ps());
+    });
+  }
+  const ValuePass pass{scratch, stride, counts, queries, v, head_dim, out};
   for (std::size_t d = 0; d < head_dim;) {
     const std::size_t left = head_dim - d;
-    const __mmask16 last = first_lanes16(left > 16 ? 16 : left);
-    if (left >= 128) {
-      weigh_values<8>(scratch, v + d, count, head_dim, 0xffff, total, out + d);
-      d += 128;
-    } else if (left >= 64) {
-      weigh_values<4>(scratch, v + d, count, head_dim, 0xffff, total, out + d);
+    if (left >= 64) {
+      pass.run<4>(d, 0xffff, most);
       d += 64;
     } else {
-      weigh_values<1>(scratch, v + d, count, head_dim, last, total, out + d);
+      pass.run<1>(d, first_lanes16(left), most);
       d += 16;
     }
   }
+  for (std::size_t i = 0; i < queries; ++i)
+    by_sixteens(head_dim, [&](std::size_t d, __mmask16 live) __attribute__((always_inline)) {
+      const F mean = _mm512_div_ps(load(out[i] + d, live), _mm512_set1_ps(totals[i]));
+      _mm512_mask_storeu_ps(out[i] + d, live, mean);
+    });
 }
 
 void rope(float* x, const float* cos, const float* sin, std::size_t n) {

@@ -256,9 +256,11 @@ u64 inverse_mod_2_52(u64 q) {
   return x & kLow52;
 }
 
-/// out[r] = 2^-52 sum_kappa s[kappa][r] b[r][kappa] mod q; K > 0 fixes k at compile time.
-template <int K>
-void products(const NttPlan& plan, const u64* s, const u8* b, std::size_t rank, V* out) {
+/// out[i][r] = 2^-52 sum_kappa s[r][kappa][i] b[r][kappa] mod q for B of the `secrets` secrets; K > 0
+/// fixes k at compile time.
+template <int K, int B>
+void products(const NttPlan& plan, const u64* s, std::size_t secrets, const u8* b, std::size_t rank,
+              V* out) {
   const Words words(plan.modulus.word_bytes);
   const std::size_t k = K > 0 ? std::size_t{K} : rank;
   const std::size_t step = 8 * words.bytes();
@@ -266,21 +268,44 @@ void products(const NttPlan& plan, const u64* s, const u8* b, std::size_t rank, 
   const V q = set(plan.modulus.q), q_inverse = set(inverse_mod_2_52(plan.modulus.q));
   const V zero = _mm512_setzero_si512();
   for (std::size_t r = 0; r < plan.n; ++r) {
-    V low = zero, high = zero;
+    V low[B], high[B];
+#pragma GCC unroll 4
+    for (int i = 0; i < B; ++i) low[i] = high[i] = zero;
 #pragma GCC unroll 16
-    for (std::size_t kappa = 0; kappa < k; ++kappa, b += step) {
-      const V factor = set(s[kappa * plan.n + r]);
+    for (std::size_t kappa = 0; kappa < k; ++kappa, b += step, s += secrets) {
       const V word = words.load(b);
       _mm_prefetch(reinterpret_cast<const char*>(b) + kAhead, _MM_HINT_T0);
-      low = _mm512_madd52lo_epu64(low, word, factor);
-      high = _mm512_madd52hi_epu64(high, word, factor);
+#pragma GCC unroll 4
+      for (int i = 0; i < B; ++i) {
+        const V factor = set(s[i]);
+        low[i] = _mm512_madd52lo_epu64(low[i], word, factor);
+        high[i] = _mm512_madd52hi_epu64(high[i], word, factor);
+      }
     }
     // Montgomery: the low 52 bits of m q are those of `low`. The result is above -q and, as k <= 32
     // and the products are below 2^96, below 2 q.
-    const V m = _mm512_madd52lo_epu64(zero, low, q_inverse);
-    const V t = _mm512_sub_epi64(_mm512_add_epi64(high, _mm512_srli_epi64(low, 52)),
-                                 _mm512_madd52hi_epu64(zero, m, q));
-    out[r] = subtract_once(add_if_negative(t, q), q);
+#pragma GCC unroll 4
+    for (std::size_t i = 0; i < B; ++i) {
+      const V m = _mm512_madd52lo_epu64(zero, low[i], q_inverse);
+      const V t = _mm512_sub_epi64(_mm512_add_epi64(high[i], _mm512_srli_epi64(low[i], 52)),
+                                   _mm512_madd52hi_epu64(zero, m, q));
+      out[i * plan.n + r] = subtract_once(add_if_negative(t, q), q);
+    }
+  }
+}
+
+template <int B>
+void products_of_rank(const NttPlan& plan, const u64* s, std::size_t secrets, const u8* b,
+                      std::size_t k, V* out) {
+  switch (k) {
+  case 7:
+    return products<7, B>(plan, s, secrets, b, k, out);
+  case 8:
+    return products<8, B>(plan, s, secrets, b, k, out);
+  case 9:
+    return products<9, B>(plan, s, secrets, b, k, out);
+  default:
+    return products<0, B>(plan, s, secrets, b, k, out);
   }
 }
 
@@ -300,29 +325,25 @@ void ntt_inverse8(const NttPlan& plan, u64* x) {
   inverse_transform(plan, reinterpret_cast<V*>(x), plan.untwist.data());
 }
 
-void mask_tile(const NttPlan& plan, const u64* s, const u8* b, std::size_t k, u64* out) {
+void mask_tile(const NttPlan& plan, const u64* s, std::size_t secrets, const u8* b, std::size_t k,
+               u64* out) {
   constexpr std::size_t kMostProducts = 32;
-  if (k > kMostProducts) return reference::mask_tile(plan, s, b, k, out);
+  if (k > kMostProducts) return reference::mask_tile(plan, s, secrets, b, k, out);
   V* v = reinterpret_cast<V*>(out);
   if (plan.modulus.bits > kIfmaBits) {
-    wide_products(plan, s, b, k, v);
-    return wide_inverse(plan, v);
+    for (std::size_t i = 0; i < secrets; ++i, v += plan.n) {
+      wide_products(plan, s + i, secrets, b, k, v);
+      wide_inverse(plan, v);
+    }
+    return;
   }
-  switch (k) {
-  case 7:
-    products<7>(plan, s, b, k, v);
-    break;
-  case 8:
-    products<8>(plan, s, b, k, v);
-    break;
-  case 9:
-    products<9>(plan, s, b, k, v);
-    break;
-  default:
-    products<0>(plan, s, b, k, v);
-    break;
-  }
-  inverse_transform(plan, v, plan.untwist52.data());
+  std::size_t i = 0;
+  for (; i + 4 <= secrets; i += 4)
+    products_of_rank<4>(plan, s + i, secrets, b, k, v + i * plan.n);
+  for (; i + 2 <= secrets; i += 2)
+    products_of_rank<2>(plan, s + i, secrets, b, k, v + i * plan.n);
+  if (i < secrets) products_of_rank<1>(plan, s + i, secrets, b, k, v + i * plan.n);
+  for (i = 0; i < secrets; ++i) inverse_transform(plan, v + i * plan.n, plan.untwist52.data());
 }
 
 } // namespace talaria::kernels::avx512

@@ -1,3 +1,4 @@
+#include <cstdint>
 #include <type_traits>
 
 #include "kernels/avx512/avx512.hpp"
@@ -101,6 +102,45 @@ TALARIA_INLINE void decode_words(const u8* y, const u8* v, i64* r, std::size_t n
       });
 }
 
+/// Sixty-four words of one row of eight tiles, with errors if there are any; `line` has 64 bytes more.
+template <bool Errors>
+TALARIA_INLINE void assemble(const u64* tiles, std::size_t tile_stride, const i8* errors,
+                             const Words& words, V q, u8* line) {
+  constexpr std::size_t kTiles = 8;
+#pragma GCC unroll 8
+  for (std::size_t t = 0; t < kTiles; ++t, line += 8 * words.bytes()) {
+    V v = _mm512_load_si512(tiles + t * tile_stride);
+    if (Errors) {
+      const __m128i e = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(errors + 8 * t));
+      v = _mm512_add_epi64(v, _mm512_cvtepi8_epi64(e));
+      v = subtract_once(add_if_negative(v, q), q);
+    }
+    words.store_over(line, v);
+  }
+}
+
+template <bool Errors>
+void assemble_rows(const u64* tiles, std::size_t tile_stride, const i8* errors, std::size_t n,
+                   std::size_t columns, u8* out, std::size_t stride, const Modulus& q) {
+  constexpr std::size_t kColumns = 64;
+  const Words words(q.word_bytes);
+  const V vq = set(q.q);
+  const std::size_t bytes = columns * words.bytes();
+  const bool lines = columns == kColumns && (reinterpret_cast<std::uintptr_t>(out) | stride) % 64 == 0;
+  alignas(64) u8 line[kColumns * 8 + 64];
+  for (std::size_t r = 0; r < n; ++r, tiles += 8, errors += Errors ? kColumns : 0, out += stride) {
+    assemble<Errors>(tiles, tile_stride, errors, words, vq, line);
+    if (lines) {
+      for (std::size_t b = 0; b < bytes; b += 64)
+        _mm512_stream_si512(reinterpret_cast<V*>(out + b), _mm512_load_si512(line + b));
+    } else {
+      for (std::size_t b = 0; b < bytes; b += 64)
+        _mm512_mask_storeu_epi8(out + b, first_bytes(bytes - b), _mm512_load_si512(line + b));
+    }
+  }
+  if (lines) _mm_sfence(); // others may read the rows as soon as this returns
+}
+
 } // namespace
 
 void mask_row(const i32* x, const u8* u, u8* out, std::size_t n, int delta_bits, const Modulus& q) {
@@ -146,6 +186,14 @@ void centered_binomial21(const u8* bytes, i8* out, std::size_t n) {
         _mm512_mask_cvtepi64_storeu_epi8(out + i, first_lanes8(count),
                                          _mm512_sub_epi64(plus, minus));
       });
+}
+
+void mask_rows(const u64* tiles, std::size_t tile_stride, const i8* errors, std::size_t n,
+               std::size_t columns, u8* out, std::size_t stride, const Modulus& q) {
+  if (errors != nullptr)
+    assemble_rows<true>(tiles, tile_stride, errors, n, columns, out, stride, q);
+  else
+    assemble_rows<false>(tiles, tile_stride, errors, n, columns, out, stride, q);
 }
 
 void pack_words(const u64* x, u8* out, std::size_t n, const Modulus& q) {

@@ -64,7 +64,8 @@ constexpr ByteTable make_gather() {
 alignas(64) constexpr ByteTable kSpread = make_spread();
 alignas(64) constexpr ByteTable kGather = make_gather();
 
-/// Eight packed words of 1 to 8 bytes, and back. Touches no byte outside the words asked for.
+/// Eight packed words of 1 to 8 bytes, and back. Touches no byte outside the words asked for, but
+/// for store_over().
 class Words {
 public:
   __attribute__((always_inline)) explicit Words(int bytes)
@@ -78,6 +79,10 @@ public:
     return spread(p, first_bytes(count * bytes_));
   }
   __attribute__((always_inline)) void store(u8* p, V v) const { gather(p, v, whole_); }
+  /// The same, with anything in the rest of the 64 bytes from p on.
+  __attribute__((always_inline)) void store_over(u8* p, V v) const {
+    _mm512_storeu_si512(p, _mm512_permutexvar_epi8(gather_, v));
+  }
   __attribute__((always_inline)) void store(u8* p, V v, std::size_t count) const {
     gather(p, v, first_bytes(count * bytes_));
   }

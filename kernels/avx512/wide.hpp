@@ -139,7 +139,8 @@ inline void wide_inverse(const NttPlan& plan, V* x) {
 }
 
 /// out[r] = sum_kappa s[kappa][r] b[r][kappa] mod q, k <= 32.
-inline void wide_products(const NttPlan& plan, const u64* s, const u8* b, std::size_t k, V* out) {
+inline void wide_products(const NttPlan& plan, const u64* s, std::size_t secrets, const u8* b,
+                          std::size_t k, V* out) {
   const WideField f(plan.modulus.q);
   const Words words(plan.modulus.word_bytes);
   const WideField::Factor one = f.factor(1), two56 = f.factor((u64{1} << 56) % plan.modulus.q);
@@ -147,7 +148,7 @@ inline void wide_products(const NttPlan& plan, const u64* s, const u8* b, std::s
   for (std::size_t r = 0; r < plan.n; ++r) {
     SplitSum sum;
     for (std::size_t kappa = 0; kappa < k; ++kappa, b += 8 * words.bytes())
-      sum.add(set(s[kappa * plan.n + r]), words.load(b));
+      sum.add(set(s[(r * k + kappa) * secrets]), words.load(b));
     // s[0] is below 2^61, s[1] below 2^60, s[2] below 2^57.
     const V middle = _mm512_slli_epi64(_mm512_and_si512(sum.s[1], low28), 28);
     const V low = _mm512_add_epi64(sum.s[0], middle);

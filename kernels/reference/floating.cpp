@@ -89,6 +89,13 @@ void attend(const float* q, const float* k, const float* v, std::size_t count, s
   for (std::size_t d = 0; d < head_dim; ++d) out[d] /= total;
 }
 
+void attend_block(const float* const* q, const std::size_t* counts, std::size_t queries,
+                  const float* k, const float* v, std::size_t head_dim, float scale, float* scratch,
+                  float* const* out) {
+  for (std::size_t i = 0; i < queries; ++i)
+    attend(q[i], k, v, counts[i], head_dim, scale, scratch, out[i]);
+}
+
 void rope(float* x, const float* cos, const float* sin, std::size_t n) {
   const std::size_t half = n / 2;
   for (std::size_t i = 0; i < half; ++i) {

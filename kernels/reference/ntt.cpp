@@ -42,18 +42,21 @@ void ntt_inverse8(const NttPlan& plan, u64* x) {
   for (std::size_t j = 0; j < plan.n * kLanes; ++j) x[j] = mul_constant(x[j], plan.n_inverse, q);
 }
 
-void mask_tile(const NttPlan& plan, const u64* s, const u8* b, std::size_t k, u64* out) {
+void mask_tile(const NttPlan& plan, const u64* s, std::size_t secrets, const u8* b, std::size_t k,
+               u64* out) {
   const int bytes = plan.modulus.word_bytes;
   const Reducer reduce(plan.modulus.q);
-  for (std::size_t r = 0; r < plan.n; ++r)
-    for (std::size_t c = 0; c < kLanes; ++c) {
-      u128 sum = 0; // k products below 2^110
-      for (std::size_t kappa = 0; kappa < k; ++kappa)
-        sum += u128{s[kappa * plan.n + r]} *
-               load_word(b + ((r * k + kappa) * kLanes + c) * bytes, bytes);
-      out[r * kLanes + c] = reduce(sum);
-    }
-  ntt_inverse8(plan, out);
+  for (std::size_t i = 0; i < secrets; ++i, out += plan.n * kLanes) {
+    for (std::size_t r = 0; r < plan.n; ++r)
+      for (std::size_t c = 0; c < kLanes; ++c) {
+        u128 sum = 0; // k products below 2^110
+        for (std::size_t kappa = 0; kappa < k; ++kappa)
+          sum += u128{s[(r * k + kappa) * secrets + i]} *
+                 load_word(b + ((r * k + kappa) * kLanes + c) * bytes, bytes);
+        out[r * kLanes + c] = reduce(sum);
+      }
+    ntt_inverse8(plan, out);
+  }
 }
 
 } // namespace talaria::kernels::reference

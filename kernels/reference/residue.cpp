@@ -77,6 +77,22 @@ void centered_binomial21(const u8* bytes, i8* out, std::size_t n) {
   }
 }
 
+void mask_rows(const u64* tiles, std::size_t tile_stride, const i8* errors, std::size_t n,
+               std::size_t columns, u8* out, std::size_t stride, const Modulus& q) {
+  constexpr std::size_t kTile = 8, kColumns = 64;
+  const i64 m = static_cast<i64>(q.q);
+  for (std::size_t r = 0; r < n; ++r, out += stride)
+    for (std::size_t c = 0; c < columns; ++c) {
+      i64 sum = static_cast<i64>(tiles[c / kTile * tile_stride + r * kTile + c % kTile]);
+      if (errors != nullptr) sum += errors[r * kColumns + c];
+      sum += m & (sum >> 63); // in constant time
+      sum -= m;
+      sum += m & (sum >> 63);
+      store_word(out + c * static_cast<std::size_t>(q.word_bytes), static_cast<u64>(sum),
+                 q.word_bytes);
+    }
+}
+
 void pack_words(const u64* x, u8* out, std::size_t n, const Modulus& q) {
   for (std::size_t i = 0; i < n; ++i) store_word(out + i * q.word_bytes, x[i], q.word_bytes);
 }

@@ -87,9 +87,16 @@ BOOST_AUTO_TEST_CASE(a_spoilt_kernel_fails_its_known_answer) {
     x[7] ^= 1;
   });
   spoil(&KernelSet::mask_tile,
-        [](const NttPlan& plan, const u64* s, const u8* b, std::size_t k, u64* out) {
-          good().mask_tile(plan, s, b, k, out);
+        [](const NttPlan& plan, const u64* s, std::size_t secrets, const u8* b, std::size_t k,
+           u64* out) {
+          good().mask_tile(plan, s, secrets, b, k, out);
           out[8 * plan.n - 1] ^= 1;
+        });
+  spoil(&KernelSet::mask_rows,
+        [](const u64* tiles, std::size_t tile_stride, const i8* errors, std::size_t n,
+           std::size_t columns, u8* out, std::size_t stride, const Modulus& q) {
+          good().mask_rows(tiles, tile_stride, errors, n, columns, out, stride, q);
+          out[(n - 1) * stride] ^= 1;
         });
   spoil(&KernelSet::centered_binomial21, [](const u8* bytes, i8* out, std::size_t n) {
     good().centered_binomial21(bytes, out, n);
@@ -143,6 +150,12 @@ BOOST_AUTO_TEST_CASE(a_spoilt_kernel_fails_its_known_answer) {
     good().attend(q, k, v, count, head_dim, scale, scratch, out);
     out[0] = std::nextafter(out[0], 9e9f);
   });
+  spoil(&KernelSet::attend_block,
+        [](const float* const* q, const std::size_t* counts, std::size_t queries, const float* k,
+           const float* v, std::size_t head_dim, float scale, float* scratch, float* const* out) {
+          good().attend_block(q, counts, queries, k, v, head_dim, scale, scratch, out);
+          out[queries - 1][0] = std::nextafter(out[queries - 1][0], 9e9f);
+        });
   spoil(&KernelSet::rope, [](float* x, const float* cos, const float* sin, std::size_t n) {
     good().rope(x, cos, sin, n);
     x[n - 1] = std::nextafter(x[n - 1], 9e9f);

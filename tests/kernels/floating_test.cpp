@@ -174,6 +174,36 @@ BOOST_AUTO_TEST_CASE(attention_agrees_with_the_reference_bit_for_bit) {
   });
 }
 
+BOOST_AUTO_TEST_CASE(a_block_of_queries_is_attended_as_each_of_them_alone) {
+  for_each_row([](const KernelSet& row) {
+    Stream stream(6);
+    for (const std::size_t head_dim : {1, 20, 64, 80, 128})
+      for (const std::size_t queries : {std::size_t{1}, std::size_t{3}, std::size_t{4},
+                                        std::size_t{7}, kMostQueries}) {
+        std::vector<std::size_t> counts(queries);
+        for (std::size_t& count : counts) count = 1 + stream.below(150);
+        const std::size_t most = *std::max_element(counts.begin(), counts.end());
+        Guarded<float> q(queries * head_dim), k(most * head_dim), v(most * head_dim),
+            out(queries * head_dim), expected(queries * head_dim),
+            scratch(queries * round_up(most, 16));
+        fill_wild(q, 3, stream);
+        fill_wild(k, 3, stream);
+        fill_wild(v, 5, stream);
+        std::vector<const float*> from;
+        std::vector<float*> to;
+        for (std::size_t i = 0; i < queries; ++i) {
+          from.push_back(q.data() + i * head_dim);
+          to.push_back(out.data() + i * head_dim);
+          reference_row().attend(from[i], k.data(), v.data(), counts[i], head_dim, 0.25f,
+                                 scratch.data(), expected.data() + i * head_dim);
+        }
+        row.attend_block(from.data(), counts.data(), queries, k.data(), v.data(), head_dim, 0.25f,
+                         scratch.data(), to.data());
+        BOOST_TEST(out.same_bytes(expected), "head_dim " << head_dim << ", queries " << queries);
+      }
+  });
+}
+
 BOOST_AUTO_TEST_CASE(attention_is_a_softmax_weighted_mean) {
   for_each_row([](const KernelSet& row) {
     Stream stream(5);

@@ -37,7 +37,8 @@ AlignedBuffer<u64> copy(const AlignedBuffer<u64>& x) {
   std::copy(x.begin(), x.end(), y.begin());
   return y;
 }
-bool equal(const AlignedBuffer<u64>& a, const AlignedBuffer<u64>& b) {
+template <class T>
+bool equal(const AlignedBuffer<T>& a, const AlignedBuffer<T>& b) {
   return std::equal(a.begin(), a.end(), b.begin(), b.end());
 }
 
@@ -169,9 +170,10 @@ BOOST_AUTO_TEST_CASE(a_mask_tile_is_the_inverse_transform_of_the_sum_over_the_ra
     for (const u64 prime : kPrimes)
       for (const std::size_t n : {std::size_t{16}, std::size_t{64}, std::size_t{256}})
         for (const std::size_t k : {1, 2, 7, 8, 9, 10, 16, 32, 33}) {
+          const std::size_t secrets = 1 + (k + n / 16) % 7;
           const Modulus q(prime);
           const NttPlan plan(q, n);
-          Guarded<u64> s(k * n);
+          Guarded<u64> s(k * n * secrets);
           fill_residues(s, prime, stream);
           Guarded<u8> b(8 * k * n * word_bytes(q));
           fill_words(b, 8 * k * n, q, stream);
@@ -180,16 +182,55 @@ BOOST_AUTO_TEST_CASE(a_mask_tile_is_the_inverse_transform_of_the_sum_over_the_ra
             for (std::size_t i = 0; i < 8 * k * n; ++i)
               store_word(b.data() + i * word_bytes(q), prime - 1, q.word_bytes);
           }
-          AlignedBuffer<u64> expected(8 * n), out(8 * n);
-          for (std::size_t r = 0; r < n; ++r)
-            for (std::size_t c = 0; c < 8; ++c)
-              for (std::size_t kappa = 0; kappa < k; ++kappa)
-                expected[8 * r + c] =
-                    q.add(expected[8 * r + c],
-                          q.mul(s[kappa * n + r], word_at(b, (r * k + kappa) * 8 + c, q)));
-          reference_row().ntt_inverse8(plan, expected.data());
-          row.mask_tile(plan, s.data(), b.data(), k, out.data());
-          BOOST_TEST(equal(out, expected), "q " << prime << ", N " << n << ", k " << k);
+          AlignedBuffer<u64> out(secrets * 8 * n);
+          row.mask_tile(plan, s.data(), secrets, b.data(), k, out.data());
+          for (std::size_t i = 0; i < secrets; ++i) {
+            AlignedBuffer<u64> expected(8 * n);
+            for (std::size_t r = 0; r < n; ++r)
+              for (std::size_t c = 0; c < 8; ++c)
+                for (std::size_t kappa = 0; kappa < k; ++kappa)
+                  expected[8 * r + c] =
+                      q.add(expected[8 * r + c], q.mul(s[(r * k + kappa) * secrets + i],
+                                                       word_at(b, (r * k + kappa) * 8 + c, q)));
+            reference_row().ntt_inverse8(plan, expected.data());
+            BOOST_TEST(std::equal(expected.begin(), expected.end(), out.begin() + i * 8 * n),
+                       "q " << prime << ", N " << n << ", k " << k << ", secret " << i);
+          }
+        }
+  });
+}
+
+BOOST_AUTO_TEST_CASE(mask_rows_are_the_rows_of_eight_tiles_with_errors_and_nothing_beside_them) {
+  for_each_row([](const KernelSet& row) {
+    Stream stream(6);
+    for (const u64 prime : kPrimes)
+      for (const std::size_t columns : {1, 7, 8, 33, 64})
+        for (const std::size_t gap : {0, 3, 64}) { // 0 and 64 with 64 columns: aligned to lines
+          const Modulus q(prime);
+          constexpr std::size_t n = 16;
+          AlignedBuffer<u64> tiles(64 * n);
+          for (u64& t : tiles) t = stream.below(prime);
+          AlignedBuffer<i8> errors(64 * n);
+          for (i8& e : errors) e = static_cast<i8>(stream.below(43)) - 21;
+          tiles[0] = prime - 1, errors[0] = 21; // around the ends of [0, q)
+          tiles[1] = 0, errors[1] = -21;
+          const std::size_t stride = columns * word_bytes(q) + gap;
+          AlignedBuffer<u8> with(n * stride), without(n * stride), expected(n * stride);
+          for (AlignedBuffer<u8>* rows : {&with, &without, &expected})
+            std::fill(rows->begin(), rows->end(), u8{0xa5});
+          row.mask_rows(tiles.data(), 8 * n, errors.data(), n, columns, with.data(), stride, q);
+          row.mask_rows(tiles.data(), 8 * n, nullptr, n, columns, without.data(), stride, q);
+          for (const bool noisy : {true, false}) {
+            for (std::size_t r = 0; r < n; ++r)
+              for (std::size_t c = 0; c < columns; ++c) {
+                const i64 e = noisy ? errors[64 * r + c] : 0;
+                const u64 word = q.add(tiles[(c / 8 * n + r) * 8 + c % 8],
+                                       e < 0 ? prime - static_cast<u64>(-e) : static_cast<u64>(e));
+                store_word(expected.data() + r * stride + c * word_bytes(q), word, q.word_bytes);
+              }
+            BOOST_TEST(equal(noisy ? with : without, expected),
+                       "q " << prime << ", columns " << columns << ", gap " << gap);
+          }
         }
   });
 }
