@@ -3,6 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <exception>
+
+#include "transport/frame_io.hpp"
 
 namespace talaria::transport {
 
@@ -18,6 +21,7 @@ void ServerSession::reply(u64 id, const Reply& reply) {
   if (frame.size() > max_frame_bytes_)
     throw Error(Errc::internal, fmt::format("a reply of {} bytes; the limit is {}", frame.size(),
                                             max_frame_bytes_));
+  TlsChannel* at_once = nullptr;
   {
     const std::lock_guard lock(mutex_);
     const auto request = open_.find(id);
@@ -26,9 +30,24 @@ void ServerSession::reply(u64 id, const Reply& reply) {
     bytes_ -= request->second;
     ++unsent_;
     open_.erase(request);
-    replies_.push_back(std::move(frame));
+    if (may_write_at_once(frame.size())) {
+      writing_ = true;
+      at_once = down_;
+    } else {
+      replies_.push_back(std::move(frame));
+    }
   }
-  replies_ready_.notify_one();
+  if (at_once == nullptr) return replies_ready_.notify_all();
+  try {
+    write(*at_once, frame);
+  } catch (const std::exception& error) {
+    end(error.what());
+  }
+}
+
+bool ServerSession::may_write_at_once(std::size_t bytes) const {
+  return down_ != nullptr && !writing_ && replies_.empty() && bytes <= kWrittenAtOnce &&
+         down_->can_write_at_once(bytes);
 }
 
 void ServerSession::attach(Role role, const Sha256Digest& certificate, TlsChannel& channel) {
@@ -96,20 +115,53 @@ void ServerSession::begin(u64 id, std::size_t bytes) {
 
 std::optional<OutFrame> ServerSession::next_reply() {
   std::unique_lock lock(mutex_);
-  replies_ready_.wait(lock, [this] { return ended_ || !replies_.empty(); });
+  replies_ready_.wait(lock, [this] { return !writing_ && (ended_ || !replies_.empty()); });
   if (ended_) return std::nullopt;
   OutFrame frame = std::move(replies_.front());
   replies_.pop_front();
+  writing_ = true;
   return frame;
 }
 
-void ServerSession::sent(std::size_t bytes) {
+/// Of the one thread that has set `writing_`.
+void ServerSession::write(TlsChannel& channel, const OutFrame& frame) {
+  const auto over = [&] {
+    {
+      const std::lock_guard lock(mutex_);
+      writing_ = false;
+      --unsent_;
+      bytes_ -= frame.size();
+    }
+    room_.notify_one();
+    replies_ready_.notify_all();
+  };
+  try {
+    write_frame(channel, frame);
+  } catch (...) {
+    over();
+    throw;
+  }
+  over();
+}
+
+void ServerSession::send_replies(TlsChannel& channel) {
   {
     const std::lock_guard lock(mutex_);
-    --unsent_;
-    bytes_ -= bytes;
+    down_ = &channel;
   }
-  room_.notify_one();
+  std::exception_ptr failure;
+  try {
+    while (const auto frame = next_reply()) write(channel, *frame);
+  } catch (...) {
+    failure = std::current_exception();
+  }
+  {
+    std::unique_lock lock(mutex_);
+    down_ = nullptr;
+    if (failure) channel.interrupt(); // whoever is writing must not keep us waiting
+    replies_ready_.wait(lock, [this] { return !writing_; });
+  }
+  if (failure) std::rethrow_exception(failure);
 }
 
 } // namespace talaria::transport

@@ -42,15 +42,18 @@ public:
   bool wait_for_room(std::size_t bytes);
   /// Enters a request. @throws Error{verification} if its id is in flight already.
   void begin(u64 id, std::size_t bytes);
-  /// The next reply to be sent; nothing when the session has ended.
-  std::optional<OutFrame> next_reply();
-  /// A reply of `bytes` bytes has been sent.
-  void sent(std::size_t bytes);
+  /// Sends replies over `channel` until the session ends. Small ones are written by those who have
+  /// them.
+  void send_replies(TlsChannel& channel);
 
   const std::shared_ptr<Traffic>& traffic() const noexcept { return traffic_; }
   const WireFormat& format() const noexcept { return format_; }
 
 private:
+  std::optional<OutFrame> next_reply();
+  void write(TlsChannel& channel, const OutFrame& frame);
+  bool may_write_at_once(std::size_t bytes) const;
+
   const std::string peer_;
   const Sha256Digest certificate_;
   const WireFormat format_;
@@ -68,6 +71,8 @@ private:
   std::vector<TlsChannel*> channels_;         ///< those of threads that are running
   std::unordered_map<u64, std::size_t> open_; ///< requests without a reply: id to bytes
   std::deque<OutFrame> replies_;
+  TlsChannel* down_ = nullptr; ///< while replies can be sent
+  bool writing_ = false;       ///< somebody uses it
   std::size_t unsent_ = 0; ///< replies queued or being written
   std::size_t bytes_ = 0;  ///< of open requests and unsent replies
 };

@@ -5,6 +5,8 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 
 #include <algorithm>
@@ -179,6 +181,16 @@ void TlsChannel::write(std::span<const u8> bytes) {
     since_key_update_ += put;
     bytes = bytes.subspan(put);
   }
+}
+
+bool TlsChannel::can_write_at_once(std::size_t bytes) const noexcept {
+  int size = 0;
+  int queued = 0;
+  socklen_t length = sizeof size;
+  if (::getsockopt(socket_.fd(), SOL_SOCKET, SO_SNDBUF, &size, &length) != 0 ||
+      ::ioctl(socket_.fd(), SIOCOUTQ, &queued) != 0)
+    return false;
+  return static_cast<std::size_t>(queued) + 2 * bytes <= static_cast<std::size_t>(size); // it counts its own
 }
 
 bool TlsChannel::wait_readable(Milliseconds limit) {

@@ -44,6 +44,9 @@ public:
   void read(std::span<u8> out);
   void write(std::span<const u8> bytes);
 
+  /// Whether so many bytes fit into the kernel's buffer now, so that write() would not wait for the
+  /// other end.
+  bool can_write_at_once(std::size_t bytes) const noexcept;
   /// Whether something can be read (or the connection has ended) within `limit`.
   bool wait_readable(Milliseconds limit);
   /// SHA-256 of the certificate that the other end has shown.

@@ -90,6 +90,7 @@ public:
                                               options_.max_frame_bytes));
     const std::size_t bound =
         std::visit(AnswerBound{link_.peer, format_, options_.max_frame_bytes}, request);
+    bool at_once = false;
     {
       const std::lock_guard lock(mutex_);
       const bool room = queued_bytes_ == 0 || queued_bytes_ + bytes <= options_.max_queued_bytes;
@@ -97,9 +98,17 @@ public:
       if (!in_flight_.emplace(id, bound).second)
         throw Error(Errc::internal, fmt::format("request {} is in flight already", id));
       queued_bytes_ += bytes;
-      queue_.push_back(std::move(frame));
+      at_once = !writing_ && queue_.empty() && bytes <= kWrittenAtOnce &&
+                link_.up->can_write_at_once(bytes);
+      if (at_once)
+        writing_ = true;
+      else
+        queue_.push_back(std::move(frame));
     }
-    work_.notify_one();
+    if (at_once)
+      guarded([&] { write(frame); });
+    else
+      work_.notify_one();
     return true;
   }
 
@@ -195,15 +204,27 @@ private:
       OutFrame frame;
       {
         std::unique_lock lock(mutex_);
-        work_.wait(lock, [this] { return stopping_ || lost_ || !queue_.empty(); });
+        work_.wait(lock,
+                   [this] { return stopping_ || lost_ || (!writing_ && !queue_.empty()); });
         if (stopping_ || lost_) return;
         frame = std::move(queue_.front());
         queue_.pop_front();
+        writing_ = true;
       }
-      write_frame(*link_.up, frame);
+      write(frame);
+    }
+  }
+
+  /// Of the one thread that has set `writing_`. After an error it stays set: the link is lost.
+  void write(const OutFrame& frame) {
+    write_frame(*link_.up, frame);
+    {
       const std::lock_guard lock(mutex_);
       queued_bytes_ -= frame.size();
+      writing_ = false;
+      if (queue_.empty()) return;
     }
+    work_.notify_one();
   }
 
   void run_down() {
@@ -244,6 +265,7 @@ private:
   bool stopping_ = false;
   std::optional<Error> lost_;
   std::deque<OutFrame> queue_;
+  bool writing_ = false; ///< somebody uses the up channel
   std::size_t queued_bytes_ = 0;                   ///< with the frame being written
   std::unordered_map<u64, std::size_t> in_flight_; ///< id to the most bytes its answer may have
   ClockEstimate clock_;

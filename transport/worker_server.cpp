@@ -204,7 +204,7 @@ private:
     case Role::up:
       return run_up(c.channel, session);
     case Role::down:
-      return run_down(c.channel, *session);
+      return session->send_replies(c.channel);
     }
   }
 
@@ -297,13 +297,6 @@ private:
       session->reply(id, error);
     } catch (const std::exception& error) {
       session->reply(id, Error(Errc::internal, error.what()));
-    }
-  }
-
-  void run_down(TlsChannel& channel, ServerSession& session) {
-    while (const auto frame = session.next_reply()) {
-      write_frame(channel, *frame);
-      session.sent(frame->size());
     }
   }
 
