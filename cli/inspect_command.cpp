@@ -7,6 +7,7 @@
 #include "cli/commands.hpp"
 #include "cli/engine_flags.hpp"
 #include "cli/placement_table.hpp"
+#include "estimator/security_level.hpp"
 #include "pipeline/model_loader.hpp"
 #include "remo/bounds.hpp"
 
@@ -26,6 +27,7 @@ struct Row {
 struct Inspection {
   config::PipelineConfig settings;
   const remo::LatticeParameters* parameters = nullptr;
+  estimator::SecurityLevel security;
   model::ModelConfig model;
   std::vector<Row> rows;
   std::size_t word_bytes() const {
@@ -51,6 +53,7 @@ Inspection inspect(const InspectFlags& flags) {
   out.settings = flags.engine.resolve_for(flags.target);
   const auto scheme = remo::parse_scheme(out.settings.masking.scheme);
   out.parameters = &remo::lattice_parameters(out.settings.masking.parameters);
+  out.security = estimator::security_level(*out.parameters);
   TerminalProgress progress;
   const pipeline::ModelLoader loader(out.settings.model,
                                      model::parse_weight_format(out.settings.masking.weights));
@@ -99,9 +102,14 @@ json to_json(const Inspection& x) {
         {"q", x.parameters->q},
         {"ring_dimension", x.parameters->n},
         {"rank", x.parameters->k},
-        {"core_svp_bits", x.parameters->core_svp_bits},
-        {"quantum_core_svp_bits", x.parameters->quantum_core_svp_bits},
-        {"fhe_standard_bits", x.parameters->fhe_standard_bits}}},
+        {"lwe_dimension", x.parameters->dimension()},
+        {"block_size", x.security.block},
+        {"core_svp_bits", x.security.core},
+        {"quantum_core_svp_bits", x.security.quantum},
+        {"quantum_walk_bits", x.security.quantum_lower},
+        {"fhe_standard_bits", x.security.bdgl},
+        {"fhe_standard_quantum_bits", x.security.lmp},
+        {"gates_bits", x.security.gates}}},
       {"linears", linears},
       {"totals",
        {{"weight_bytes", x.total([](const Row& r) { return r.figures.weight_bytes; })},
@@ -117,16 +125,25 @@ std::string mib(std::size_t bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
 }
 
-void print(const Inspection& x) {
+void print_security(const Inspection& x) {
   const auto& p = *x.parameters;
+  const auto& s = x.security;
+  const bool in_use = x.settings.masking.scheme == "lattice";
+  fmt::print("{}{}: q = {}, ring {}, rank {}\n", p.name, in_use ? "" : " (not in use)", p.q, p.n,
+             p.k);
+  fmt::print("  opening a mask takes lattice reduction with block size {} in dimension {}\n",
+             s.block, s.dimension);
+  fmt::print("  log2 of its cost: classical core-SVP {:.1f}, quantum {:.1f} ({:.1f} with quantum "
+             "walks), gates {:.1f}, FHE standard (bdgl) {:.1f}, its quantum model {:.1f}\n\n",
+             s.core, s.quantum, s.quantum_lower, s.gates, s.bdgl, s.lmp);
+}
+
+void print(const Inspection& x) {
   fmt::print("{}: {}, {} layers, hidden {}, vocabulary {}, context {}\n", x.settings.model.string(),
              x.model.model_type, x.model.layers, x.model.hidden, x.model.vocab,
              x.model.max_position);
   fmt::print("scheme {}, weights {}\n", x.settings.masking.scheme, x.settings.masking.weights);
-  fmt::print(
-      "{}: q = {}, ring {}, rank {}; {:.1f} bits classical core-SVP, {:.1f} quantum, {:.1f} in "
-      "the cost model of the FHE standard\n\n",
-      p.name, p.q, p.n, p.k, p.core_svp_bits, p.quantum_core_svp_bits, p.fhe_standard_bits);
+  print_security(x);
   fmt::print("{:<22}{:>7}{:>8}{:>12}{:>13}{:>12}{:>10}{:>7}{:>10}{:>7}\n", "matrix", "d_in",
              "columns", "weights", "hint", "mask B/row", "norm", "Delta", "|x| max", "bits");
   for (const Row& row : x.rows)
