@@ -3,9 +3,11 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <chrono>
 #include <cstring>
 #include <utility>
 
+#include "actors/tensor_labels.hpp"
 #include "core/error.hpp"
 #include "remo/public/reply_switch.hpp"
 
@@ -21,19 +23,31 @@ namespace {
 
 /// Below this many multiplications of a row value by a weight, waking another thread costs more
 /// than it saves: without the limit talaria-tiny decodes a third slower (docs/performance.md).
-constexpr std::size_t kWorthSharing = std::size_t{8} << 20;
+constexpr std::size_t kWorthSharing = std::size_t{1} << 20;
+constexpr std::size_t kSpareBytes = std::size_t{256} << 20; // of products sent
+constexpr std::size_t kManyRows = 16; ///< whose preparation is a cost
+/// With a row of one sequence there is nothing else to do until the enclave has made the next one of
+/// it, in some 70 us. With many rows others want the core.
+constexpr std::chrono::microseconds kBetweenProducts{200};
 
 remo::SharedBytes share(AlignedBuffer<u8> bytes) {
   return std::make_shared<const AlignedBuffer<u8>>(std::move(bytes));
 }
 
-telemetry::SpanLabels labels_of(const MaskedTensor& tensor) {
-  telemetry::SpanLabels labels;
-  labels.trace = tensor.mark.id;
-  labels.micro_batch = tensor.mark.micro_batch;
-  labels.rows = tensor.rows;
-  labels.matrix = tensor.matrix;
-  return labels;
+/// The same; at the end the memory goes back to where it came from.
+remo::SharedBytes share(AlignedBuffer<u8> bytes, std::shared_ptr<ProductMemory> memory) {
+  auto* held = new AlignedBuffer<u8>(std::move(bytes));
+  return {held, [memory = std::move(memory)](AlignedBuffer<u8>* done) {
+            const std::unique_ptr<AlignedBuffer<u8>> buffer(done);
+            memory->give(std::move(*buffer));
+          }};
+}
+
+kernels::cuda::RowFormat row_format(ProductKind kind) {
+  using kernels::cuda::RowFormat;
+  if (kind == ProductKind::float32) return RowFormat::float32;
+  if (kind == ProductKind::int8) return RowFormat::int8;
+  return kind == ProductKind::switched ? RowFormat::switched : RowFormat::residues;
 }
 
 } // namespace
@@ -41,11 +55,43 @@ telemetry::SpanLabels labels_of(const MaskedTensor& tensor) {
 ProductEngine::ProductEngine(const remo::LatticeParameters& parameters, std::span<const u8> seed,
                              std::size_t threads)
     : parameters_(parameters), modulus_(parameters.modulus()), seed_(seed.begin(), seed.end()),
-      team_(threads) {}
+      team_(threads), memory_(std::make_shared<ProductMemory>(kSpareBytes)) {}
+
+std::vector<WorkerProduct> PendingProducts::finish() {
+  if (job_ != nullptr) {
+    auto replies = job_->finish();
+    for (std::size_t i = 0; i < replies.size(); ++i) products_[i].bytes = std::move(replies[i]);
+    if (telemetry::tracing(trace_.tracer)) trace_copies();
+    job_.reset();
+  }
+  return std::move(products_);
+}
+
+void PendingProducts::trace_copies() const {
+  using Clock = telemetry::Tracer::Clock;
+  const kernels::cuda::JobTimes times = job_->times();
+  for (const auto& phase : {times.copy_in, times.copy_out}) {
+    const auto at = [this](double ms) {
+      return begun_ + std::chrono::duration_cast<Clock::duration>(
+                          std::chrono::duration<double, std::milli>(ms));
+    };
+    trace_.tracer->record(trace_.copy, SpanKind::copy, at(phase.begin), at(phase.end), labels_);
+  }
+}
+
+void ProductEngine::use(std::unique_ptr<kernels::cuda::Accelerator> accelerator) {
+  if (!held_.empty()) throw Error(Errc::internal, "a GPU must be chosen before matrices are added");
+  accelerator_ = std::move(accelerator);
+}
+
+std::size_t ProductEngine::most_under_way() const {
+  return accelerator_ == nullptr ? 1 : accelerator_->most_jobs();
+}
 
 void ProductEngine::add(model::QuantizedLinear matrix, std::size_t first_column) {
   if (first_column % PackedWeights::kPanel != 0)
     throw Error(Errc::internal, "a part of a matrix must begin with a panel");
+  if (accelerator_ != nullptr) accelerator_->add(matrix.id.value, matrix.columns);
   weight_bytes_ += matrix.columns.bytes();
   held_.insert_or_assign(matrix.id.value, Held{std::move(matrix), first_column});
 }
@@ -75,14 +121,11 @@ void ProductEngine::check(const MaskedTensor& tensor) const {
 
 WorkerProduct ProductEngine::multiply(const MaskedTensor& tensor, const ProductTrace& trace) {
   check(tensor);
+  if (accelerator_ != nullptr) return std::move(begin({&tensor, 1}, trace).finish()[0]);
   const PackedWeights& w = linear(tensor.matrix).columns;
-  WorkerProduct product;
-  product.matrix = tensor.matrix;
-  product.kind = tensor.kind;
-  product.rows = tensor.rows;
-  product.cols = static_cast<u32>(w.d_out());
+  WorkerProduct product = std::move(products_of({&tensor, 1})[0]);
   if (tensor.kind == ProductKind::float32) {
-    AlignedBuffer<u8> out(tensor.rows * w.d_out() * sizeof(float));
+    AlignedBuffer<u8> out(tensor.rows * w.d_out() * sizeof(float), Unwritten{});
     const auto* in = reinterpret_cast<const float*>(tensor.bytes->data());
     auto* y = reinterpret_cast<float*>(out.data());
     team_.parallel_for(w.panels(), 1, [&](std::size_t begin, std::size_t end) {
@@ -92,22 +135,23 @@ WorkerProduct ProductEngine::multiply(const MaskedTensor& tensor, const ProductT
     return product;
   }
   if (tensor.kind == ProductKind::int8) {
-    product.bytes = share(plain_rows(tensor.bytes->data(), tensor.rows, w));
+    product.bytes = share(plain_rows(tensor.bytes->data(), tensor.rows, w), memory_);
     return product;
   }
   AlignedBuffer<u8> words = residue_rows(tensor.bytes->data(), tensor.rows, w);
   if (tensor.kind == ProductKind::switched) {
-    const telemetry::Span span(trace.tracer, trace.switching, SpanKind::switching,
+    const telemetry::Span span(trace.tracer, trace.recombine, SpanKind::recombine,
                                labels_of(tensor));
     words = remo::switch_reply(parameters_, words.data(), std::size_t{tensor.rows} * w.d_out());
   }
-  product.bytes = share(std::move(words));
+  product.bytes = share(std::move(words), memory_);
   return product;
 }
 
 std::vector<WorkerProduct> ProductEngine::multiply_together(std::span<const MaskedTensor> tensors,
                                                             const ProductTrace& trace) {
   if (tensors.size() == 1) return {multiply(tensors[0], trace)};
+  if (accelerator_ != nullptr) return begin(tensors, trace).finish();
   MaskedTensor joined = tensors[0];
   std::size_t bytes = 0;
   joined.rows = 0;
@@ -117,7 +161,7 @@ std::vector<WorkerProduct> ProductEngine::multiply_together(std::span<const Mask
   }
   {
     const telemetry::Span span(trace.tracer, trace.copy, SpanKind::copy, labels_of(joined));
-    AlignedBuffer<u8> rows(bytes);
+    AlignedBuffer<u8> rows(bytes, Unwritten{});
     u8* at = rows.data();
     for (const MaskedTensor& tensor : tensors)
       at = std::copy(tensor.bytes->begin(), tensor.bytes->end(), at);
@@ -131,10 +175,42 @@ std::vector<WorkerProduct> ProductEngine::multiply_together(std::span<const Mask
   for (const MaskedTensor& tensor : tensors) {
     WorkerProduct& product = products.emplace_back(all);
     product.rows = tensor.rows;
-    AlignedBuffer<u8> part(tensor.rows * row_bytes);
+    AlignedBuffer<u8> part(tensor.rows * row_bytes, Unwritten{});
     std::copy_n(from, part.size(), part.data());
     from += part.size();
     product.bytes = share(std::move(part));
+  }
+  return products;
+}
+
+PendingProducts ProductEngine::begin(std::span<const MaskedTensor> tensors,
+                                     const ProductTrace& trace) {
+  PendingProducts pending;
+  if (accelerator_ == nullptr) {
+    pending.products_ = multiply_together(tensors, trace);
+    return pending;
+  }
+  pending.products_ = products_of(tensors);
+  pending.trace_ = trace;
+  pending.labels_ = labels_of(tensors[0]);
+  pending.labels_.rows = 0;
+  std::vector<kernels::cuda::InputRows> rows;
+  for (const MaskedTensor& tensor : tensors) {
+    rows.push_back({tensor.bytes->data(), tensor.rows});
+    pending.labels_.rows += tensor.rows;
+  }
+  pending.begun_ = telemetry::Tracer::Clock::now();
+  pending.job_ = accelerator_->begin(tensors[0].matrix, row_format(tensors[0].kind), rows);
+  return pending;
+}
+
+std::vector<WorkerProduct> ProductEngine::products_of(std::span<const MaskedTensor> tensors) const {
+  std::vector<WorkerProduct> products(tensors.size());
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    products[i].matrix = tensors[i].matrix;
+    products[i].kind = tensors[i].kind;
+    products[i].rows = tensors[i].rows;
+    products[i].cols = static_cast<u32>(linear(tensors[i].matrix).columns.d_out());
   }
   return products;
 }
@@ -149,7 +225,14 @@ WorkerProduct ProductEngine::hint_rows(const remo::HintRequest& request) {
   product.matrix = request.matrix;
   product.rows = request.count;
   product.cols = static_cast<u32>(w.d_out());
-  product.bytes = share(residue_rows(a.row(request.first), request.count, w));
+  if (accelerator_ != nullptr && request.count > 0) {
+    const kernels::cuda::InputRows rows{a.row(request.first), request.count};
+    product.bytes = std::move(
+        accelerator_->begin(request.matrix, kernels::cuda::RowFormat::residues, {&rows, 1})
+            ->finish()[0]);
+  } else {
+    product.bytes = share(residue_rows(a.row(request.first), request.count, w));
+  }
   return product;
 }
 
@@ -169,17 +252,22 @@ remo::WeightPanels ProductEngine::panels(const remo::WeightRequest& request) con
   return {request.matrix, request.first, request.count, share(std::move(bytes))};
 }
 
-// Each call of a kernel prepares its rows once, so a thread takes a few large runs of panels.
+// Each call of a kernel prepares its rows once, so a thread takes a few large runs of panels; more
+// of them while rows are few, so that a thread that comes late still finds something to do.
 void ProductEngine::for_panels(std::size_t count, const PackedWeights& w,
                                const std::function<void(std::size_t, std::size_t)>& body) {
   const bool worth_sharing = count * w.d_in() * w.d_out() >= kWorthSharing;
   const std::size_t threads = worth_sharing ? team_.threads() : 1;
-  team_.parallel_for(w.panels(), (w.panels() + threads - 1) / threads, body);
+  const bool few = count < kManyRows;
+  const std::size_t runs = threads == 1 ? 1 : threads * (few ? 8 : 3);
+  team_.parallel_for(w.panels(), (w.panels() + runs - 1) / runs, body,
+                     few ? kBetweenProducts : std::chrono::microseconds(0));
 }
 
 AlignedBuffer<u8> ProductEngine::residue_rows(const u8* rows, std::size_t count,
                                               const PackedWeights& w) {
-  AlignedBuffer<u8> out(count * w.d_out() * static_cast<std::size_t>(modulus_.word_bytes));
+  AlignedBuffer<u8> out =
+      memory_->take(count * w.d_out() * static_cast<std::size_t>(modulus_.word_bytes));
   for_panels(count, w, [&](std::size_t begin, std::size_t end) {
     kernels::active_kernels().residue_product(rows, count, w, modulus_, out.data(), begin, end);
   });
@@ -188,7 +276,7 @@ AlignedBuffer<u8> ProductEngine::residue_rows(const u8* rows, std::size_t count,
 
 AlignedBuffer<u8> ProductEngine::plain_rows(const u8* rows, std::size_t count,
                                             const PackedWeights& w) {
-  AlignedBuffer<u8> out(count * w.d_out() * sizeof(i32));
+  AlignedBuffer<u8> out = memory_->take(count * w.d_out() * sizeof(i32));
   const auto* x = reinterpret_cast<const i8*>(rows);
   auto* y = reinterpret_cast<i32*>(out.data());
   for_panels(count, w, [&](std::size_t begin, std::size_t end) {

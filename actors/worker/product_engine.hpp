@@ -8,7 +8,9 @@
 #include <span>
 #include <vector>
 
+#include "core/recycler.hpp"
 #include "core/thread_team.hpp"
+#include "kernels/cuda/accelerator.hpp"
 #include "kernels/kernel_set.hpp"
 #include "model/weights/quantized.hpp"
 #include "remo/public/parameters.hpp"
@@ -18,11 +20,34 @@
 
 namespace talaria::worker {
 
+/// Memory of products that were sent.
+using ProductMemory = Recycler<AlignedBuffer<u8>>;
+
 /// Where the parts of a product that are no multiplication go in a trace; nowhere without a tracer.
 struct ProductTrace {
   telemetry::Tracer* tracer = nullptr;
   telemetry::Tracer::Track copy = 0;
-  telemetry::Tracer::Track switching = 0;
+  telemetry::Tracer::Track recombine = 0;
+};
+
+/// Products that a ProductEngine has begun. Must not outlive the engine.
+class PendingProducts {
+public:
+  /// Whether finish() will not wait long. Does not block. @throws Error{internal}
+  bool ready() const { return job_ == nullptr || job_->ready(); }
+  /// One product per tensor, in order. Blocks until they are there. Call once.
+  /// @throws Error{internal} if the device failed.
+  std::vector<remo::WorkerProduct> finish();
+
+private:
+  friend class ProductEngine;
+  void trace_copies() const;
+
+  std::unique_ptr<kernels::cuda::Job> job_;   ///< null: the products are complete
+  std::vector<remo::WorkerProduct> products_; ///< without bytes while there is a job
+  ProductTrace trace_;
+  telemetry::SpanLabels labels_;
+  telemetry::Tracer::Clock::time_point begun_{};
 };
 
 /// What a worker can do: multiply masked rows by the matrices it holds. Knows nothing of requests,
@@ -32,6 +57,10 @@ public:
   /// `seed` is that of the public matrix; `threads` >= 1 share each product.
   ProductEngine(const remo::LatticeParameters& parameters, std::span<const u8> seed,
                 std::size_t threads);
+
+  /// Multiplies by GPUs from now on; call before add(). The matrices stay in host memory as well:
+  /// enclaves may ask for them.
+  void use(std::unique_ptr<kernels::cuda::Accelerator> accelerator);
 
   /// Takes charge of a matrix, or of the columns of it from `first_column` on (a multiple of
   /// PackedWeights::kPanel). Not to be called while products run.
@@ -48,6 +77,11 @@ public:
   /// have passed check().
   std::vector<remo::WorkerProduct> multiply_together(std::span<const remo::MaskedTensor> tensors,
                                                      const ProductTrace& trace = {});
+  /// Begins multiply_together() and returns while a GPU runs it; without one the products are
+  /// complete on return. More than most_under_way() at a time bring nothing.
+  PendingProducts begin(std::span<const remo::MaskedTensor> tensors,
+                        const ProductTrace& trace = {});
+  std::size_t most_under_way() const;
   /// @throws Error{usage} as multiply() would.
   void check(const remo::MaskedTensor& tensor) const;
 
@@ -66,6 +100,8 @@ private:
   /// Of one value of a row as it arrives.
   std::size_t value_bytes(remo::ProductKind kind) const noexcept;
   const remo::PublicMatrix& public_matrix(std::size_t d_in);
+  /// The headers of the products of these tensors.
+  std::vector<remo::WorkerProduct> products_of(std::span<const remo::MaskedTensor> tensors) const;
   /// Calls body(panel_begin, panel_end) for all panels of `w`, on the team if `count` rows are
   /// worth it.
   void for_panels(std::size_t count, const kernels::PackedWeights& w,
@@ -78,6 +114,8 @@ private:
   kernels::Modulus modulus_;
   std::vector<u8> seed_;
   ThreadTeam team_;
+  std::shared_ptr<ProductMemory> memory_;
+  std::unique_ptr<kernels::cuda::Accelerator> accelerator_; ///< null: this machine's CPU
   std::map<u32, Held> held_;
   std::size_t weight_bytes_ = 0;
   std::mutex public_mutex_;

@@ -3,6 +3,9 @@
 #include <type_traits>
 #include <utility>
 
+#include "actors/tensor_labels.hpp"
+#include "core/wall_clock.hpp"
+
 namespace talaria::worker {
 
 static_assert(std::is_same_v<Reply, transport::Reply>);
@@ -12,13 +15,21 @@ WorkerService::WorkerService(caf::actor_system& system, std::shared_ptr<ProductE
                              ServiceOptions options)
     : worker_(spawn_worker(system, std::move(engine), std::move(ledger), options.trace)) {
   transport::WorkerServer::Events events;
-  events.request = [worker = worker_, recorder = options.recorder,
+  events.request = [worker = worker_, recorder = options.recorder, trace = options.trace,
                     matrix_name = std::move(options.matrix_name)](
                        const std::shared_ptr<transport::WorkerServer::Session>& session, u64 id,
                        transport::Request request) {
-    if (const auto* tensor = std::get_if<remo::MaskedTensor>(&request); tensor && recorder)
-      recorder->record(*tensor, matrix_name(tensor->matrix));
-    caf::anon_send(worker, Incoming{std::move(request), [session, id](Reply reply) {
+    telemetry::SpanLabels labels;
+    if (auto* tensor = std::get_if<remo::MaskedTensor>(&request)) {
+      tensor->received = wall_ns();
+      labels = labels_of(*tensor);
+      if (recorder) recorder->record(*tensor, matrix_name(tensor->matrix));
+    }
+    caf::anon_send(worker, Incoming{std::move(request), [session, id, labels, trace](Reply reply) {
+                                      const bool marked = labels.micro_batch != 0;
+                                      const telemetry::Span span(marked ? trace.tracer : nullptr,
+                                                                 trace.pack,
+                                                                 telemetry::SpanKind::pack, labels);
                                       session->reply(id, std::move(reply));
                                     }});
   };

@@ -1,6 +1,10 @@
 #include "actors/worker/worker_actor.hpp"
 
+#include <thread>
+#include <utility>
+
 #include "actors/errors.hpp"
+#include "actors/tensor_labels.hpp"
 #include "core/wall_clock.hpp"
 
 namespace talaria::worker {
@@ -73,10 +77,14 @@ WorkerActor::behavior_type WorkerActor::make_behavior() {
 
 void WorkerActor::put_on_the_list(const MaskedTensor& tensor, AnswerTo answer) {
   engine_->check(tensor);
-  // Everything that lies in the mailbox by now is put on the list before this message.
-  if (waiting_.empty()) send(this, MultiplyWaiting{});
   waiting_.push_back({tensor, std::move(answer)});
   if (tensor.received == 0) waiting_.back().tensor.received = wall_ns();
+  come_back();
+}
+
+void WorkerActor::come_back() {
+  // Everything that lies in the mailbox by now is put on the list before this message.
+  if (!std::exchange(coming_back_, true)) send(this, MultiplyWaiting{});
 }
 
 void WorkerActor::take(const Incoming& incoming) {
@@ -94,58 +102,94 @@ void WorkerActor::take(const Incoming& incoming) {
 
 /// Promises keep their actor alive: one that is never answered would keep this one for ever.
 void WorkerActor::on_exit() {
+  for (UnderWay& product : std::exchange(under_way_, {}))
+    for (Waiting& item : product.group) item.answer(Error(Errc::cancelled, "the worker ends"));
   for (Waiting& item : std::exchange(waiting_, {}))
     item.answer(Error(Errc::cancelled, "the worker ends"));
 }
 
+void WorkerActor::multiply_waiting() {
+  constexpr int kLooks = 32; // some ten microseconds, then the mailbox may hold more to begin
+  coming_back_ = false;
+  while (!waiting_.empty() && under_way_.size() < engine_->most_under_way()) begin(take_group());
+  if (!under_way_.empty()) {
+    bool ready = is_ready(under_way_.front());
+    for (int i = 1; i < kLooks && !ready; ++i) {
+      std::this_thread::yield();
+      ready = is_ready(under_way_.front());
+    }
+    if (ready) {
+      UnderWay first = std::move(under_way_.front());
+      under_way_.pop_front();
+      finish(std::move(first));
+    }
+  }
+  if (!waiting_.empty() || !under_way_.empty()) come_back();
+}
+
 /// Oldest first; rows of the same matrix join it. Groups stay small: with many rows the product is
 /// bound by arithmetic, and joining only delays the first of them.
-void WorkerActor::multiply_waiting() {
+std::vector<WorkerActor::Waiting> WorkerActor::take_group() {
   constexpr std::size_t kJoinRows = 64;
-  std::vector<Waiting> rest = std::exchange(waiting_, {});
-  while (!rest.empty()) {
-    std::vector<Waiting> group;
-    std::vector<Waiting> later;
-    std::size_t rows = 0;
-    for (Waiting& item : rest) {
-      const bool fits = group.empty() || (item.tensor.matrix == group[0].tensor.matrix &&
-                                          item.tensor.kind == group[0].tensor.kind &&
-                                          rows + item.tensor.rows <= kJoinRows);
-      if (fits) rows += item.tensor.rows;
-      (fits ? group : later).push_back(std::move(item));
-    }
-    rest = std::move(later);
-    multiply(std::move(group));
+  std::vector<Waiting> group;
+  std::vector<Waiting> later;
+  std::size_t rows = 0;
+  for (Waiting& item : waiting_) {
+    const bool fits = group.empty() || (item.tensor.matrix == group[0].tensor.matrix &&
+                                        item.tensor.kind == group[0].tensor.kind &&
+                                        rows + item.tensor.rows <= kJoinRows);
+    if (fits) rows += item.tensor.rows;
+    (fits ? group : later).push_back(std::move(item));
+  }
+  waiting_ = std::move(later);
+  return group;
+}
+
+void WorkerActor::begin(std::vector<Waiting> group) {
+  UnderWay item;
+  item.group = std::move(group);
+  std::vector<MaskedTensor> tensors;
+  for (const Waiting& waiting : item.group) {
+    tensors.push_back(waiting.tensor);
+    item.rows += waiting.tensor.rows;
+  }
+  item.started = wall_ns();
+  try {
+    item.products = engine_->begin(tensors, trace_.phases);
+    under_way_.push_back(std::move(item));
+  } catch (const Error& error) {
+    for (Waiting& waiting : item.group) waiting.answer(error);
   }
 }
 
-void WorkerActor::multiply(std::vector<Waiting> group) {
-  std::vector<MaskedTensor> tensors;
-  for (const Waiting& item : group) tensors.push_back(item.tensor);
-  u32 rows = 0;
-  for (const MaskedTensor& tensor : tensors) rows += tensor.rows;
+/// A device that failed counts as ready: finish() will say why.
+bool WorkerActor::is_ready(const UnderWay& item) {
   try {
-    const i64 started = wall_ns();
-    std::vector<WorkerProduct> products = engine_->multiply_together(tensors, trace_.phases);
+    return item.products.ready();
+  } catch (const Error&) {
+    return true;
+  }
+}
+
+void WorkerActor::finish(UnderWay item) {
+  try {
+    std::vector<WorkerProduct> products = item.products.finish();
     const i64 finished = wall_ns();
-    for (std::size_t i = 0; i < group.size(); ++i) {
-      products[i].timing = {tensors[i].received, started, finished, rows};
-      ledger_->count(tensors[i], products[i]);
-      if (trace_.tracer != nullptr) trace(tensors[i], products[i]);
-      group[i].answer(products[i]);
+    for (std::size_t i = 0; i < item.group.size(); ++i) {
+      const MaskedTensor& tensor = item.group[i].tensor;
+      products[i].timing = {tensor.received, item.started, finished, item.rows};
+      ledger_->count(tensor, products[i]);
+      if (telemetry::tracing(trace_.tracer)) trace(tensor, products[i]);
+      item.group[i].answer(products[i]);
     }
   } catch (const Error& error) {
-    for (Waiting& item : group) item.answer(error);
+    for (Waiting& waiting : item.group) waiting.answer(error);
   }
 }
 
 void WorkerActor::trace(const MaskedTensor& tensor, const WorkerProduct& product) const {
   using telemetry::SpanKind;
-  telemetry::SpanLabels labels;
-  labels.trace = tensor.mark.id;
-  labels.micro_batch = tensor.mark.micro_batch;
-  labels.rows = tensor.rows;
-  labels.matrix = tensor.matrix;
+  telemetry::SpanLabels labels = labels_of(tensor);
   const auto& timing = product.timing;
   const auto started = trace_.tracer->at_wall(timing.started);
   trace_.tracer->record(trace_.queue, SpanKind::queue, trace_.tracer->at_wall(timing.received),
@@ -162,12 +206,18 @@ WorkerTrace worker_trace(telemetry::Tracer* tracer, const std::string& name) {
   return {tracer,
           tracer->track(name, "queue"),
           tracer->track(name, "product"),
-          {tracer, tracer->track(name, "copy"), tracer->track(name, "switching")}};
+          tracer->track(name, "pack"),
+          {tracer, tracer->track(name, "copy"), tracer->track(name, "recombine")}};
 }
 
 WorkerInside spawn_worker(caf::actor_system& system, std::shared_ptr<ProductEngine> engine,
                           std::shared_ptr<WorkerLedger> ledger, WorkerTrace trace) {
   return system.spawn<WorkerActor, caf::detached>(std::move(engine), std::move(ledger), trace);
+}
+
+WorkerInside spawn_embedded_worker(caf::actor_system& system, std::shared_ptr<ProductEngine> engine,
+                                   std::shared_ptr<WorkerLedger> ledger, WorkerTrace trace) {
+  return system.spawn<WorkerActor>(std::move(engine), std::move(ledger), trace);
 }
 
 } // namespace talaria::worker

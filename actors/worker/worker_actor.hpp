@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -53,6 +54,7 @@ struct WorkerTrace {
   telemetry::Tracer* tracer = nullptr;
   telemetry::Tracer::Track queue = 0;
   telemetry::Tracer::Track product = 0;
+  telemetry::Tracer::Track pack = 0; ///< of products that travel
   ProductTrace phases;
 };
 /// `name` is the process that the spans are shown under.
@@ -66,7 +68,8 @@ using WorkerInside = Worker::extend<caf::reacts_to<MultiplyWaiting>, caf::reacts
 
 /// The worker: the embedded one, and the one inside talaria-worker. Rows of one matrix that arrived
 /// while it was busy, from any number of enclaves, are multiplied together in one reading of the
-/// weights. Runs products for milliseconds at a time, so it is spawned detached.
+/// weights. A GPU gets the next products while it is at work on one. Runs products, or waits for
+/// them, for milliseconds at a time, so it is spawned detached.
 class WorkerActor : public WorkerInside::base {
 public:
   WorkerActor(caf::actor_config& config, std::shared_ptr<ProductEngine> engine,
@@ -83,19 +86,36 @@ private:
   /// @throws Error{usage} for a tensor that cannot be multiplied.
   void put_on_the_list(const remo::MaskedTensor& tensor, AnswerTo answer);
   void take(const Incoming& incoming);
+  /// Rows that one product is made of, and the product.
+  struct UnderWay {
+    std::vector<Waiting> group;
+    PendingProducts products;
+    i64 started = 0; ///< ns since 1970
+    u32 rows = 0;
+  };
+  /// Goes on with what is waiting or under way once the mailbox has been looked through.
+  void come_back();
   void multiply_waiting();
-  void multiply(std::vector<Waiting> group);
+  std::vector<Waiting> take_group();
+  void begin(std::vector<Waiting> group);
+  static bool is_ready(const UnderWay& item);
+  void finish(UnderWay item);
   void trace(const remo::MaskedTensor& tensor, const remo::WorkerProduct& product) const;
 
   std::shared_ptr<ProductEngine> engine_;
   std::shared_ptr<WorkerLedger> ledger_;
   WorkerTrace trace_;
-  std::vector<Waiting> waiting_; ///< in order of arrival
+  std::vector<Waiting> waiting_;   ///< in order of arrival
+  std::deque<UnderWay> under_way_; ///< in order of begin()
+  bool coming_back_ = false;       ///< a MultiplyWaiting is in the mailbox
 };
 
 /// Spawns a WorkerActor on a thread of its own.
 WorkerInside spawn_worker(caf::actor_system& system, std::shared_ptr<ProductEngine> engine,
                           std::shared_ptr<WorkerLedger> ledger, WorkerTrace trace = {});
+/// Spawns a WorkerActor among the stages: whoever asks goes on to multiply without waking a thread.
+WorkerInside spawn_embedded_worker(caf::actor_system& system, std::shared_ptr<ProductEngine> engine,
+                                   std::shared_ptr<WorkerLedger> ledger, WorkerTrace trace = {});
 
 } // namespace talaria::worker
 

@@ -9,15 +9,22 @@
 namespace talaria::cli {
 
 void WorkerFlags::add_to(CLI::App& app) {
-  app.add_option("--model", model, "model folder, or the worker folder of `talaria prepare`")
+  app.add_option("--model", model,
+                 "model folder, the worker folder of `talaria prepare`, or, for measurements, "
+                 "random:SHAPE[/LAYERS]")
       ->required();
   app.add_option("--layers", layers, "A-B, A or all (default); the last layer brings the head");
   app.add_option("--columns", columns,
                  "i/n: only the i-th of n shares of the columns of each matrix (default 1/1)");
   app.add_option("--weights", weights, "int8 (default) or int16");
   app.add_option("--parameters", parameters, "lattice parameters: S48 (default), S46, S40, S54");
-  app.add_option("--device", device, "cpu (default)");
-  app.add_option("--threads", threads, "threads of a product (0, the default: all cores)");
+  app.add_option(
+      "--device", device,
+      "cpu (default), cuda (cuda:0), cuda:N, cuda:N,N... or auto: a GPU if there is one");
+  app.add_option("--threads", threads,
+                 "threads of a product, or of copies to a GPU (0, the default: all cores)");
+  app.add_option("--cores", cores,
+                 "processors to keep to, like 0-3,8: pins threads, and memory to their NUMA node");
   app.add_option("--isa", isa, "force a kernel row: avx512, avx2 or reference");
   app.add_option("--listen", listen, "HOST:PORT to serve on; without it: check products and end");
   app.add_option("--cert", cert, "this worker's certificate (PEM)");

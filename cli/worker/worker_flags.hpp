@@ -17,6 +17,7 @@ struct WorkerFlags {
   std::string device = "cpu";
   std::string isa;
   std::size_t threads = 0; ///< 0: all cores
+  std::string cores;       ///< processors to keep to; empty: any
   std::string name;
   std::string listen; ///< empty: prove the products and end
   std::string cert, key, ca;

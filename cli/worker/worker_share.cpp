@@ -7,10 +7,13 @@
 #include <optional>
 #include <thread>
 
+#include "actors/worker/device.hpp"
+#include "core/cores.hpp"
 #include "core/error.hpp"
 #include "kernels/kernel_set.hpp"
 #include "model/weights/prepared.hpp"
 #include "model/weights/quantized.hpp"
+#include "model/weights/synthetic.hpp"
 #include "remo/public/public_matrix.hpp"
 
 namespace talaria::cli {
@@ -24,17 +27,25 @@ struct Source {
   std::function<model::QuantizedLinear(model::LinearId)> load;
 };
 
-Source open_source(const WorkerFlags& flags) {
+/// Matrices of a Hugging Face model, whose tensors are in `store`.
+Source quantising_source(model::ModelConfig config, std::shared_ptr<const model::TensorStore> store,
+                         const WorkerFlags& flags) {
   Source source;
-  if (model::folder_kind(flags.model) == model::FolderKind::hugging_face) {
-    source.config = model::load_model_config(flags.model);
-    source.format = model::parse_weight_format(flags.weights.empty() ? "int8" : flags.weights);
-    auto store = std::make_shared<const model::TensorStore>(flags.model);
-    source.load = [store, config = source.config, format = source.format](model::LinearId id) {
-      return model::load_linear(*store, config, id, format);
-    };
-    return source;
-  }
+  source.config = std::move(config);
+  source.format = model::parse_weight_format(flags.weights.empty() ? "int8" : flags.weights);
+  source.load = [store, config = source.config, format = source.format](model::LinearId id) {
+    return model::load_linear(*store, config, id, format);
+  };
+  return source;
+}
+
+Source open_source(const WorkerFlags& flags) {
+  if (const auto shape = model::random_model(flags.model))
+    return quantising_source(*shape, model::synthetic_tensors(*shape), flags);
+  if (model::folder_kind(flags.model) == model::FolderKind::hugging_face)
+    return quantising_source(model::load_model_config(flags.model),
+                             std::make_shared<const model::TensorStore>(flags.model), flags);
+  Source source;
   auto prepared = std::make_shared<const model::PreparedWorker>(model::worker_folder(flags.model));
   source.config = prepared->config();
   source.format = prepared->format();
@@ -79,10 +90,8 @@ hand_over(worker::ProductEngine& engine, model::QuantizedLinear whole, model::Co
 } // namespace
 
 WorkerShare load_share(const WorkerFlags& flags, Progress& progress) {
+  if (!flags.cores.empty()) run_on_cores(parse_cores(flags.cores));
   if (flags.threads > 1024) throw Error(Errc::usage, "--threads must be between 0 and 1024");
-  if (flags.device != "cpu")
-    throw Error(Errc::usage,
-                fmt::format("--device {}: this build computes on cpu only", flags.device));
   if (!flags.isa.empty()) kernels::set_active_kernels(kernels::select_kernels(flags.isa));
   const auto& parameters = remo::lattice_parameters(flags.parameters);
   const Source source = open_source(flags);
@@ -95,6 +104,7 @@ WorkerShare load_share(const WorkerFlags& flags, Progress& progress) {
   WorkerShare share;
   share.config = source.config;
   share.engine = std::make_shared<worker::ProductEngine>(parameters, remo::release_seed(), threads);
+  share.identity.device = worker::choose_device(*share.engine, flags.device, parameters, threads);
   std::size_t total = 0;
   for (const auto id : ids) total += bytes_of(source.config, id);
   progress.begin("weights", total);
@@ -113,8 +123,6 @@ WorkerShare load_share(const WorkerFlags& flags, Progress& progress) {
   share.identity.weights = model::to_string(source.format);
   share.identity.public_seed = sha256(remo::release_seed());
   share.identity.layers = source.config.layers;
-  share.identity.device =
-      fmt::format("cpu {}, {} threads", kernels::active_kernels().name, threads);
   share.identity.weight_bytes = share.engine->weight_bytes();
   return share;
 }

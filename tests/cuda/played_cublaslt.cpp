@@ -1,0 +1,159 @@
+#include <cublasLt.h>
+
+#include <cstdint>
+
+#include "kernels/cuda/device/cublaslt.hpp"
+#include "tests/cuda/played_runtime.hpp"
+
+namespace talaria::kernels::cuda {
+
+namespace {
+
+using namespace test;
+
+struct PlayedLayout {
+  cudaDataType_t type;
+  u64 rows, columns;
+  std::int64_t stride;
+};
+
+const PlayedLayout& layout_of(cublasLtMatrixLayout_t layout) {
+  return *reinterpret_cast<const PlayedLayout*>(layout);
+}
+
+/// What int8 tensor cores ask for, and what a Gemm is allowed to ask of fp32.
+bool supported(const PlayedLayout& a, const PlayedLayout& b, const PlayedLayout& d) {
+  const auto depth = static_cast<std::int64_t>(a.rows);
+  if (a.rows != b.rows || a.columns != d.rows || b.columns != d.columns) return false;
+  if (a.stride < depth || b.stride < depth || d.stride < static_cast<std::int64_t>(d.rows))
+    return false;
+  if (a.type == CUDA_R_32F) return b.type == CUDA_R_32F && d.type == CUDA_R_32F;
+  return a.type == CUDA_R_8I && b.type == CUDA_R_8I && d.type == CUDA_R_32I && a.rows % 16 == 0 &&
+         a.columns % 16 == 0 && b.columns % 16 == 0 && a.stride % 16 == 0 && b.stride % 16 == 0 &&
+         d.stride % 16 == 0;
+}
+
+// Padding rows hold anything, so sums may wrap.
+u32 dot(const i8* a, const i8* b, u64 n) {
+  u32 sum = 0;
+  for (u64 i = 0; i < n; ++i) sum += static_cast<u32>(a[i] * b[i]);
+  return sum;
+}
+float dot(const float* a, const float* b, u64 n) {
+  float sum = 0;
+  for (u64 i = 0; i < n; ++i) sum += a[i] * b[i];
+  return sum;
+}
+
+template <class In, class Out>
+void multiply(const PlayedLayout& a_layout, const In* a, const PlayedLayout& b_layout, const In* b,
+              const PlayedLayout& d_layout, Out* d) {
+  for (u64 r = 0; r < d_layout.columns; ++r)
+    for (u64 j = 0; j < d_layout.rows; ++j)
+      d[r * static_cast<u64>(d_layout.stride) + j] =
+          dot(a + j * static_cast<u64>(a_layout.stride), b + r * static_cast<u64>(b_layout.stride),
+              a_layout.rows);
+}
+
+template <class T>
+std::size_t extent(const PlayedLayout& layout) {
+  return (static_cast<u64>(layout.stride) * (layout.columns - 1) + layout.rows) * sizeof(T);
+}
+
+cublasStatus_t played_matmul(cublasLtHandle_t, cublasLtMatmulDesc_t, const void*, const void* a,
+                             cublasLtMatrixLayout_t a_layout, const void* b,
+                             cublasLtMatrixLayout_t b_layout, const void*, const void*,
+                             cublasLtMatrixLayout_t, void* d, cublasLtMatrixLayout_t d_layout,
+                             const cublasLtMatmulAlgo_t*, void* workspace,
+                             std::size_t workspace_bytes, cudaStream_t stream) {
+  const Runtime& runtime = Runtime::get();
+  const Lock lock(Runtime::get().mutex);
+  if (runtime.faults.failing_products) return CUBLAS_STATUS_EXECUTION_FAILED;
+  const PlayedLayout la = layout_of(a_layout);
+  const PlayedLayout lb = layout_of(b_layout);
+  const PlayedLayout ld = layout_of(d_layout);
+  const bool int8 = la.type == CUDA_R_8I;
+  const std::size_t alignment = int8 ? 16 : 4;
+  for (const void* pointer : {a, b, static_cast<const void*>(d)})
+    if (reinterpret_cast<std::uintptr_t>(pointer) % alignment != 0)
+      return CUBLAS_STATUS_INVALID_VALUE;
+  runtime.want_device(a, int8 ? extent<i8>(la) : extent<float>(la));
+  runtime.want_device(b, int8 ? extent<i8>(lb) : extent<float>(lb));
+  runtime.want_device(d, extent<i32>(ld));
+  runtime.want_device(workspace, workspace_bytes);
+  const bool wrong = runtime.faults.wrong_sums;
+  put(stream, [=] {
+    if (int8)
+      multiply(la, static_cast<const i8*>(a), lb, static_cast<const i8*>(b), ld,
+               static_cast<u32*>(d));
+    else
+      multiply(la, static_cast<const float*>(a), lb, static_cast<const float*>(b), ld,
+               static_cast<float*>(d));
+    if (int8 && wrong) ++*static_cast<u32*>(d);
+  });
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+cublasStatus_t played_heuristic(cublasLtHandle_t, cublasLtMatmulDesc_t desc,
+                                cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
+                                cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
+                                cublasLtMatmulPreference_t, int,
+                                cublasLtMatmulHeuristicResult_t* result, int* count) {
+  const bool transposed = desc->data[0] == CUBLAS_OP_T;
+  *count = transposed && c == d && supported(layout_of(a), layout_of(b), layout_of(d)) ? 1 : 0;
+  result->workspaceSize = 1000;
+  return CUBLAS_STATUS_SUCCESS;
+}
+
+CublasLt played_library() {
+  CublasLt lt{};
+  lt.create = [](cublasLtHandle_t*) { return CUBLAS_STATUS_SUCCESS; };
+  lt.destroy = [](cublasLtHandle_t) { return CUBLAS_STATUS_SUCCESS; };
+  lt.status_string = [](cublasStatus_t) { return "played status"; };
+  lt.matmul = played_matmul;
+  lt.heuristic = played_heuristic;
+  lt.desc_create = [](cublasLtMatmulDesc_t* desc, cublasComputeType_t, cudaDataType_t) {
+    *desc = new cublasLtMatmulDescOpaque_t{};
+    return CUBLAS_STATUS_SUCCESS;
+  };
+  lt.desc_destroy = [](cublasLtMatmulDesc_t desc) {
+    delete desc;
+    return CUBLAS_STATUS_SUCCESS;
+  };
+  lt.desc_set = [](cublasLtMatmulDesc_t desc, cublasLtMatmulDescAttributes_t attribute,
+                   const void* value, std::size_t) {
+    if (attribute == CUBLASLT_MATMUL_DESC_TRANSA)
+      desc->data[0] = *static_cast<const cublasOperation_t*>(value);
+    return CUBLAS_STATUS_SUCCESS;
+  };
+  lt.layout_create = [](cublasLtMatrixLayout_t* layout, cudaDataType_t type, std::uint64_t rows,
+                        std::uint64_t columns, std::int64_t stride) {
+    *layout =
+        reinterpret_cast<cublasLtMatrixLayout_t>(new PlayedLayout{type, rows, columns, stride});
+    return CUBLAS_STATUS_SUCCESS;
+  };
+  lt.layout_destroy = [](cublasLtMatrixLayout_t layout) {
+    delete reinterpret_cast<PlayedLayout*>(layout);
+    return CUBLAS_STATUS_SUCCESS;
+  };
+  lt.preference_create = [](cublasLtMatmulPreference_t* preference) {
+    *preference = new cublasLtMatmulPreferenceOpaque_t{};
+    return CUBLAS_STATUS_SUCCESS;
+  };
+  lt.preference_destroy = [](cublasLtMatmulPreference_t preference) {
+    delete preference;
+    return CUBLAS_STATUS_SUCCESS;
+  };
+  lt.preference_set = [](cublasLtMatmulPreference_t, cublasLtMatmulPreferenceAttributes_t,
+                         const void*, std::size_t) { return CUBLAS_STATUS_SUCCESS; };
+  return lt;
+}
+
+} // namespace
+
+const CublasLt& CublasLt::library() {
+  static const CublasLt lt = played_library();
+  return lt;
+}
+
+} // namespace talaria::kernels::cuda

@@ -1,0 +1,83 @@
+#include <memory>
+
+#include "kernels/cuda/device/device_kernels.hpp"
+#include "tests/cuda/played_runtime.hpp"
+
+namespace talaria::kernels::cuda {
+
+namespace {
+
+using namespace test;
+
+template <class Body>
+void for_grid(unsigned blocks_x, std::size_t blocks_y, Body body) {
+  for (unsigned y = 0; y < blocks_y; ++y)
+    for (unsigned x = 0; x < blocks_x; ++x)
+      for (unsigned thread = 0; thread < kThreads; ++thread) body(ThreadIndex{thread, x, y});
+}
+
+template <int kLimbs>
+void recombine_grid(const SumsToReply& job) {
+  const auto shared = std::make_unique<BlockValues>();
+  for (unsigned y = 0; y < job.rows; ++y)
+    for (unsigned x = 0; x < reply_blocks_x(job); ++x) {
+      for (unsigned t = 0; t < kThreads; ++t) recombine_thread<kLimbs>({t, x, y}, job, *shared);
+      for (unsigned t = 0; t < kThreads; ++t) pack_thread({t, x, y}, job, *shared);
+    }
+}
+
+} // namespace
+
+cudaError_t unpack_panels(const PanelsToColumns& job, cudaStream_t stream) {
+  const Lock lock(Runtime::get().mutex);
+  Runtime::get().want_device(job.packed, job.panels * job.groups * kPanelColumns * 4);
+  Runtime::get().want_device(job.columns, job.panels * kPanelColumns * job.depth);
+  put(stream, [job] {
+    for_grid(unpack_blocks(job), 1, [&](const ThreadIndex& at) { unpack_thread(at, job); });
+  });
+  return cudaSuccess;
+}
+
+cudaError_t split_limbs(const WordsToLimbs& job, cudaStream_t stream) {
+  const Lock lock(Runtime::get().mutex);
+  const auto limbs = static_cast<std::size_t>(job.format.limbs);
+  Runtime::get().want_device(job.words, job.rows * job.d_in * limbs);
+  Runtime::get().want_device(job.limbs, job.rows * limbs * job.depth);
+  put(stream, [job] {
+    for_grid(split_blocks_x(job), job.rows, [&](const ThreadIndex& at) { split_thread(at, job); });
+  });
+  return cudaSuccess;
+}
+
+cudaError_t recombine(const SumsToReply& job, cudaStream_t stream) {
+  const Lock lock(Runtime::get().mutex);
+  const auto limbs = static_cast<std::size_t>(job.recombination.limbs);
+  Runtime::get().want_device(job.sums, job.rows * limbs * job.stride * sizeof(i32));
+  Runtime::get().want_device(job.out, job.rows * job.out_columns *
+                                          static_cast<std::size_t>(job.packing.bytes));
+  put(stream, [job] {
+    switch (job.recombination.limbs) {
+    case 5:
+      return recombine_grid<5>(job);
+    case 6:
+      return recombine_grid<6>(job);
+    case 7:
+      return recombine_grid<7>(job);
+    default:
+      give_up("limbs of no accepted parameters");
+    }
+  });
+  return cudaSuccess;
+}
+
+cudaError_t widen(const i8* in, float* out, std::size_t count, cudaStream_t stream) {
+  const Lock lock(Runtime::get().mutex);
+  Runtime::get().want_device(in, count);
+  Runtime::get().want_device(out, count * sizeof(float));
+  put(stream, [=] {
+    for (std::size_t i = 0; i < count; ++i) out[i] = in[i];
+  });
+  return cudaSuccess;
+}
+
+} // namespace talaria::kernels::cuda
