@@ -7,6 +7,7 @@
 
 #include "config/fields.hpp"
 #include "config/operation.hpp"
+#include "config/padding.hpp"
 #include "config/placement.hpp"
 #include "config/scalars.hpp"
 #include "core/error.hpp"
@@ -43,8 +44,8 @@ struct Reading {
   bool model_is_overridden = false;
 };
 
-ReadValue masking_in(Masking& out) {
-  return [&out](const Value& value) {
+ReadValue masking_in(Masking& out, std::optional<Position>& buckets_at) {
+  return [&out, &buckets_at](const Value& value) {
     const ReadValue pool = [&out](const Value& item) {
       read_mapping(item, {{"rows_ahead", whole_in(out.rows_ahead, 0, u64{1} << 20)},
                           {"memory", bytes_in(out.memory)},
@@ -59,7 +60,8 @@ ReadValue masking_in(Masking& out) {
                          {"reply", one_of(out.reply, {"full", "switched"})},
                          {"integrity", one_of(out.integrity, {"freivalds", "none"})},
                          {"pool", pool},
-                         {"hybrid", hybrid}});
+                         {"hybrid", hybrid},
+                         {"padding", padding_in(out.padding, buckets_at)}});
   };
 }
 
@@ -68,7 +70,8 @@ ReadValue pipeline_in(Pipeline& out) {
     read_mapping(value, {{"micro_batches", whole_in(out.micro_batches, 1, 64)},
                          {"max_rows", whole_in(out.max_rows, 1, 65536)},
                          {"prefill_chunk", whole_in(out.prefill_chunk, 1, 65536)},
-                         {"threads", whole_in(out.threads, 0, kMaxThreads)}});
+                         {"threads", whole_in(out.threads, 0, kMaxThreads)},
+                         {"cores", text_in(out.cores, is_core_list, kCoreList)}});
   };
 }
 
@@ -137,6 +140,7 @@ void read_file(Reading& reading, const YamlNode& root) {
   PipelineConfig& config = reading.config;
   const fs::path& folder = reading.folder;
   std::optional<Position> workers_at;
+  std::optional<Position> buckets_at;
   const ReadValue workers = [&](const Value& value) {
     workers_at = value.at;
     config.workers = read_workers(value, folder);
@@ -144,7 +148,7 @@ void read_file(Reading& reading, const YamlNode& root) {
   const Value value{root, "", {1, 1}, reading.problems};
   read_mapping(value, {{"model", model_in(config.model, folder, !reading.model_is_overridden),
                         reading.model_is_overridden ? Presence::optional : Presence::required},
-                       {"masking", masking_in(config.masking)},
+                       {"masking", masking_in(config.masking, buckets_at)},
                        {"pipeline", pipeline_in(config.pipeline)},
                        {"workers", workers},
                        {"tls", tls_in(config.tls, folder)},
@@ -153,6 +157,7 @@ void read_file(Reading& reading, const YamlNode& root) {
                        {"faults", faults_in(config.faults)},
                        {"hints", hints_in(config.hints, folder)},
                        {"launch", launch_in(config.launch, folder)}});
+  check_buckets(config.masking.padding, buckets_at, config.pipeline.max_rows, reading.problems);
   if (!config.workers.empty() && !config.tls)
     reading.problems.add(*workers_at, "workers",
                          "no tls; expected tls: { ca, cert, key } with workers");

@@ -14,6 +14,13 @@
 
 namespace talaria::config {
 
+/// `masking.padding:` what is done about what a worker can count.
+struct Padding {
+  std::vector<u32> buckets; ///< 1 to 65536, ascending, at most pipeline.max_rows; empty: off
+  u32 rounds = 1;           ///< of an answer are filled up to a multiple of this, 1 to 4096
+  std::chrono::milliseconds pace{0}; ///< 1ms to 1min between micro-batches; 0: off
+};
+
 /// `masking:`
 struct Masking {
   std::string scheme = "lattice";            ///< lattice, hybrid or clear
@@ -25,6 +32,7 @@ struct Masking {
   std::size_t memory = std::size_t{2} << 30; ///< pool.memory in bytes ("2GiB", "512MiB", "1000000")
   std::size_t pool_threads = 1;              ///< pool.threads, 0 to 64
   double hybrid_rank = 0.5;                  ///< hybrid.rank_ratio in (0, 1]
+  Padding padding;
 };
 
 /// `pipeline:`
@@ -33,6 +41,7 @@ struct Pipeline {
   u32 max_rows = 256;      ///< 1 to 65536
   u32 prefill_chunk = 128; ///< 1 to 65536
   std::size_t threads = 0; ///< 0: all cores; at most 1024
+  std::string cores;       ///< processors to keep to, "0-3,8"; empty: any
 };
 
 /// One entry of `workers:`.
@@ -43,7 +52,7 @@ struct WorkerNode {
   std::string name;
   std::string host;
   u16 port = 0;
-  std::string device = "cpu"; ///< cpu or cuda:N
+  std::string device = "cpu"; ///< cpu, auto, cuda or cuda:N,N...
   bool all_layers = false;    ///< layers: all
   u32 first_layer = 0;        ///< layers: A-B, inclusive; the last layer brings the head
   u32 last_layer = 0;
@@ -51,6 +60,7 @@ struct WorkerNode {
   u32 shares = 1;
   Role role = Role::primary;
   std::size_t threads = 0;    ///< 0: the worker chooses; at most 1024
+  std::string cores;          ///< processors of its machine to keep to; empty: any
   std::string tls_name;       ///< what its certificate must say; the host unless given
   Start start = Start::never; ///< local for loopback hosts, ssh if `ssh` is given, else never
   std::string ssh;            ///< [USER@]HOST of its machine
@@ -105,6 +115,9 @@ struct Launch {
   Duration backoff_first{200};   ///< backoff.first, 10ms to 1min; doubles each time
   Duration backoff_most{30'000}; ///< backoff.most, first to 1h
   Duration ready{600'000};       ///< from start to ready, 100ms to 24h
+  /// Where local nodes write their traces, as NAME.json; empty: nowhere. Not in the file: for
+  /// `--trace` of the commands.
+  std::filesystem::path node_traces;
 };
 
 /// A pipeline.yaml (DESIGN.md section 6), read and validated. Relative paths are resolved against

@@ -8,6 +8,8 @@
 #include <utility>
 
 #include "config/pipeline_config.hpp"
+#include "core/cores.hpp"
+#include "core/error.hpp"
 
 namespace talaria::config {
 namespace {
@@ -83,6 +85,15 @@ std::optional<ColumnShare> parse_share(std::string_view text) {
   return ColumnShare{static_cast<u32>(*index), static_cast<u32>(*count)};
 }
 
+bool is_core_list(std::string_view text) {
+  try {
+    parse_cores(std::string(text));
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
 bool is_host_name(std::string_view text) {
   return is_host(text) || is_ip(AF_INET6, text);
 }
@@ -99,11 +110,16 @@ bool is_ssh_target(std::string_view text) {
 }
 
 bool is_device(std::string_view text) {
-  if (text == "cpu") return true;
+  if (text == "cpu" || text == "auto" || text == "cuda") return true;
   if (!text.starts_with("cuda:")) return false;
-  const std::string_view index = text.substr(5);
-  const auto value = parse_whole(index);
-  return value && *value <= 255 && index.size() <= 3;
+  for (text.remove_prefix(5);;) {
+    const std::size_t comma = text.find(',');
+    const std::string_view index = text.substr(0, comma);
+    const auto value = parse_whole(index);
+    if (!value || *value > 255 || index.size() > 3) return false;
+    if (comma == std::string_view::npos) return true;
+    text.remove_prefix(comma + 1);
+  }
 }
 
 bool is_node_name(std::string_view text) {

@@ -44,6 +44,10 @@ std::optional<LayerRange> parse_layers(std::string_view text);
 /// "I/N" with 1 <= I <= N <= kMaxShares.
 std::optional<ColumnShare> parse_share(std::string_view text);
 
+inline constexpr const char* kCoreList = "processors like 0-3,8";
+/// A list of processors that parse_cores() (core/cores.hpp) understands.
+bool is_core_list(std::string_view text);
+
 /// A DNS name, an IPv4 address, or an IPv6 address without brackets.
 bool is_host_name(std::string_view text);
 
@@ -53,7 +57,7 @@ bool is_loopback(std::string_view host);
 /// "HOST" or "USER@HOST"; nothing that ssh could take for an option.
 bool is_ssh_target(std::string_view text);
 
-/// "cpu", or "cuda:N" with N up to 255.
+/// "cpu", "auto", "cuda", or "cuda:N" or "cuda:N,N..." with N up to 255.
 bool is_device(std::string_view text);
 
 /// 1 to 64 of letters, digits, '-', '_' and '.'.

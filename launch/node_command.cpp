@@ -42,6 +42,7 @@ std::vector<std::string> worker_command(const config::PipelineConfig& config,
   add("--layers", config::layers_of(node));
   if (node.shares > 1) add("--columns", fmt::format("{}/{}", node.share, node.shares));
   if (node.threads > 0) add("--threads", fmt::format("{}", node.threads));
+  if (!node.cores.empty()) add("--cores", node.cores);
   add("--weights", config.masking.weights);
   add("--parameters", config.masking.parameters);
   add("--cert", files.cert.string());
@@ -50,6 +51,8 @@ std::vector<std::string> worker_command(const config::PipelineConfig& config,
   if (config.tls && config.tls->enclave_name != config::Tls().enclave_name)
     add("--enclave-name", config.tls->enclave_name);
   add("--name", node.name);
+  if (!config.launch.node_traces.empty() && node.start == WorkerNode::Start::local)
+    add("--trace", (config.launch.node_traces / (node.name + ".json")).string());
   add("--progress", "json");
   words.emplace_back("--exit-with-stdin");
   return words;
@@ -114,7 +117,8 @@ void check_local_files(const config::PipelineConfig& config, std::size_t index) 
   const std::string make = fmt::format("talaria certs init {} --hosts {} makes it",
                                        files.ca.parent_path().string(), node.host);
   require("program", worker_program(files.program, node), "name talaria-worker in launch.program");
-  require("model", files.model, "expected a model folder");
+  const bool made_up = files.model.string().starts_with("random:"); // as talaria-worker takes it
+  if (!made_up) require("model", files.model, "expected a model folder");
   require("cert", files.cert, make);
   require("key", files.key, make);
   require("ca", files.ca, make);

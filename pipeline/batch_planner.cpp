@@ -9,21 +9,76 @@ namespace talaria::pipeline {
 using enclave::MicroBatch;
 using enclave::SequenceId;
 
+namespace {
+
+bool contains(const std::vector<SequenceId>& list, SequenceId id) {
+  return std::find(list.begin(), list.end(), id) != list.end();
+}
+
+void wipe_tokens(std::vector<u32>& tokens) {
+  wipe(tokens.data(), tokens.size() * sizeof(u32));
+  tokens.clear();
+}
+
+} // namespace
+
+BatchPlanner::BatchPlanner(BatchLimits limits, Padding padding)
+    : limits_(limits), padding_(std::move(padding)) {
+  if (!padding_.buckets.empty())
+    limits_.max_rows = std::min(limits_.max_rows, padding_.buckets.back());
+}
+
 void BatchPlanner::add(SequenceId sequence, std::vector<u32> prompt, bool sample,
                        LogitsWanted logits) {
-  sequences_.insert_or_assign(sequence, Sequence{std::move(prompt), 0, sample, logits});
+  sequences_.insert_or_assign(sequence,
+                              Sequence{std::move(prompt), 0, sample, logits, 0, false, 0});
 }
 
 void BatchPlanner::append(SequenceId sequence, u32 token) {
-  if (const auto it = sequences_.find(sequence); it != sequences_.end())
+  if (const auto it = sequences_.find(sequence); it != sequences_.end() && !it->second.over)
     it->second.tokens.push_back(token);
 }
 
 void BatchPlanner::remove(SequenceId sequence) {
+  forget(sequence);
+}
+
+void BatchPlanner::end(SequenceId sequence) {
   const auto it = sequences_.find(sequence);
+  if (it == sequences_.end() || it->second.over) return;
+  Sequence& over = it->second;
+  const u32 owed = over.sample ? padding_.owed(over.rounds) : 0;
+  if (owed == 0) return forget(sequence);
+  wipe_tokens(over.tokens);
+  over.next = 0;
+  over.over = true;
+  over.owed = owed;
+}
+
+void BatchPlanner::drop_dummies() {
+  std::erase_if(sequences_, [](const auto& entry) { return entry.second.over; });
+}
+
+void BatchPlanner::forget(SequenceId id) {
+  const auto it = sequences_.find(id);
   if (it == sequences_.end()) return;
-  wipe(it->second.tokens.data(), it->second.tokens.size() * sizeof(u32));
+  wipe_tokens(it->second.tokens);
   sequences_.erase(it);
+}
+
+/// A dummy round waits for the one before it, as a round of decoding would.
+std::size_t BatchPlanner::waiting(SequenceId id, const Sequence& sequence) const {
+  if (!sequence.over) return sequence.waiting();
+  const bool busy = std::any_of(in_flight_.begin(), in_flight_.end(), [id](const auto& entry) {
+    return contains(entry.second.carried, id) || contains(entry.second.dummies, id);
+  });
+  return sequence.owed > 0 && !busy ? 1 : 0;
+}
+
+bool BatchPlanner::ready() const {
+  return in_flight_.size() < limits_.micro_batches &&
+         std::any_of(sequences_.begin(), sequences_.end(),
+                     [this](const auto& entry) { return waiting(entry.first, entry.second) > 0; });
 }
 
 std::optional<MicroBatch> BatchPlanner::next() {
@@ -33,9 +88,10 @@ std::optional<MicroBatch> BatchPlanner::next() {
   std::vector<SequenceId> decoding;
   std::vector<SequenceId> prefilling;
   const auto sort_in = [&](const auto& entry) {
-    if (entry.second.waiting() == 1)
+    const std::size_t rows = waiting(entry.first, entry.second);
+    if (rows == 1)
       decoding.push_back(entry.first);
-    else if (entry.second.waiting() > 1)
+    else if (rows > 1)
       prefilling.push_back(entry.first);
   };
   const auto middle = sequences_.upper_bound(turn_);
@@ -47,9 +103,13 @@ std::optional<MicroBatch> BatchPlanner::next() {
   const std::size_t total = sequences_.size();
   const std::size_t fair = (total + limits_.micro_batches - 1) / limits_.micro_batches;
   MicroBatch batch;
+  Flying flying;
   for (const SequenceId id : decoding) {
-    if (batch.segments.size() >= fair) break;
-    if (!take(id, sequences_.at(id), batch, 1)) break;
+    if (batch.segments.size() + flying.dummies.size() >= fair) break;
+    Sequence& sequence = sequences_.at(id);
+    const bool taken = sequence.over ? take_dummy(id, sequence, batch, flying.dummies)
+                                     : take(id, sequence, batch, 1);
+    if (!taken) break;
     turn_ = id;
   }
   for (const SequenceId id : prefilling) {
@@ -57,9 +117,10 @@ std::optional<MicroBatch> BatchPlanner::next() {
     turn_ = id;
   }
   if (batch.rows == 0) return std::nullopt;
+  fill_up(batch);
   batch.id = ++last_id_;
-  auto& carried = in_flight_[batch.id];
-  for (const auto& segment : batch.segments) carried.push_back(segment.sequence);
+  for (const auto& segment : batch.segments) flying.carried.push_back(segment.sequence);
+  in_flight_.emplace(batch.id, std::move(flying));
   return batch;
 }
 
@@ -74,6 +135,7 @@ bool BatchPlanner::take(SequenceId id, Sequence& sequence, MicroBatch& batch, u3
   segment.count = static_cast<u32>(count);
   const bool last_chunk = count == sequence.waiting();
   segment.sample = sequence.sample && last_chunk;
+  if (segment.sample) ++sequence.rounds;
   if (sequence.logits == LogitsWanted::all)
     segment.logits_rows = segment.count;
   else if (sequence.logits == LogitsWanted::last && last_chunk)
@@ -86,16 +148,54 @@ bool BatchPlanner::take(SequenceId id, Sequence& sequence, MicroBatch& batch, u3
   return true;
 }
 
+/// One dummy row, which passes all layers and the head as a row of decoding would.
+bool BatchPlanner::take_dummy(SequenceId id, Sequence& sequence, MicroBatch& batch,
+                              std::vector<SequenceId>& dummies) const {
+  if (batch.rows == limits_.max_rows) return false;
+  --sequence.owed;
+  ++batch.rows;
+  ++batch.padding;
+  ++batch.head_padding;
+  dummies.push_back(id);
+  return true;
+}
+
+/// Dummy rows up to the next buckets. With buckets, a chunk of a prompt whose logits nobody wants
+/// sends rows behind the last layer's attention too: which chunk was the last must not show.
+void BatchPlanner::fill_up(MicroBatch& batch) const {
+  if (padding_.buckets.empty()) return;
+  const u32 rows = padding_.filled(batch.rows);
+  batch.padding += rows - batch.rows;
+  batch.rows = rows;
+  const u32 head = batch.head_rows();
+  batch.head_padding += padding_.filled(head) - head; // at least the smallest bucket
+}
+
 bool BatchPlanner::under_way(SequenceId sequence) const {
   return std::any_of(in_flight_.begin(), in_flight_.end(), [sequence](const auto& entry) {
-    const auto& carried = entry.second;
-    return std::find(carried.begin(), carried.end(), sequence) != carried.end();
+    return contains(entry.second.carried, sequence);
   });
+}
+
+u32 BatchPlanner::dummy_rounds(u64 micro_batch) const {
+  const auto it = in_flight_.find(micro_batch);
+  return it == in_flight_.end() ? 0 : static_cast<u32>(it->second.dummies.size());
 }
 
 std::vector<SequenceId> BatchPlanner::retire(u64 micro_batch) {
   auto node = in_flight_.extract(micro_batch);
-  return node.empty() ? std::vector<SequenceId>() : std::move(node.mapped());
+  if (node.empty()) return {};
+  for (const SequenceId id : node.mapped().dummies)
+    if (const auto it = sequences_.find(id); it != sequences_.end() && it->second.owed == 0)
+      forget(id);
+  return std::move(node.mapped().carried);
+}
+
+std::vector<SequenceId> BatchPlanner::retire_failed(u64 micro_batch) {
+  const auto it = in_flight_.find(micro_batch);
+  if (it == in_flight_.end()) return {};
+  for (const SequenceId id : it->second.dummies) forget(id);
+  return retire(micro_batch);
 }
 
 } // namespace talaria::pipeline

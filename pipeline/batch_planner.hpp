@@ -8,6 +8,7 @@
 
 #include "actors/enclave/messages.hpp"
 #include "core/integers.hpp"
+#include "pipeline/padding.hpp"
 
 namespace talaria::pipeline {
 
@@ -28,28 +29,41 @@ enum class LogitsWanted : u8 {
 /// Continuous batching with chunked prefill, as a plain state machine: which rows go next. A
 /// sequence has work while it has tokens that have not entered the layers; sequences join and leave
 /// between any two micro-batches. Answers do not depend on any choice made here (DESIGN.md section
-/// 3).
+/// 3), nor on padding: dummy rows belong to no sequence.
 class BatchPlanner {
 public:
-  explicit BatchPlanner(BatchLimits limits) : limits_(limits) {}
+  explicit BatchPlanner(BatchLimits limits, Padding padding = {});
 
   /// A new sequence. `sample`: the last position's logits pick a token.
   void add(enclave::SequenceId sequence, std::vector<u32> prompt, bool sample, LogitsWanted logits);
   /// The token sampled for `sequence`; it has work again.
   void append(enclave::SequenceId sequence, u32 token);
-  /// The sequence is over; rows in flight finish without it.
+  /// The sequence is over; rows in flight finish without it. It stops being there at once.
   void remove(enclave::SequenceId sequence);
+  /// The same, but for as many rounds as padding asks for a dummy row takes its place.
+  void end(enclave::SequenceId sequence);
+  /// Forgets the dummy rounds that are still owed.
+  void drop_dummies();
 
   /// The next micro-batch (segments and tokens), or nothing: no work, or enough in flight.
   std::optional<enclave::MicroBatch> next();
-  /// A micro-batch has left the layers. Returns the sequences it carried.
+  /// True if next() would give one.
+  bool ready() const;
+  /// A micro-batch has left the layers. Returns the sequences it carried, dummies not among them.
   std::vector<enclave::SequenceId> retire(u64 micro_batch);
+  /// The same for one that failed: dummies that it carried end as its sequences do.
+  std::vector<enclave::SequenceId> retire_failed(u64 micro_batch);
 
   /// True while a micro-batch with rows of `sequence` is under way.
   bool under_way(enclave::SequenceId sequence) const;
 
   std::size_t in_flight() const noexcept { return in_flight_.size(); }
+  /// Those with dummy rounds to come included.
   std::size_t sequences() const noexcept { return sequences_.size(); }
+  /// Rows of a micro-batch in flight that stand for answers which have ended.
+  u32 dummy_rounds(u64 micro_batch) const;
+  /// True if nothing runs, waits or is owed.
+  bool quiet() const noexcept { return sequences_.empty() && in_flight_.empty(); }
 
 private:
   struct Sequence {
@@ -57,14 +71,28 @@ private:
     std::size_t next = 0;    ///< first token that has not entered the layers
     bool sample = true;
     LogitsWanted logits = LogitsWanted::none;
+    u32 rounds = 0; ///< that its last row took part in
+    bool over = false;
+    u32 owed = 0; ///< dummy rounds, once it is over
     std::size_t waiting() const { return tokens.size() - next; }
   };
+  struct Flying {
+    std::vector<enclave::SequenceId> carried;
+    std::vector<enclave::SequenceId> dummies; ///< sequences that a dummy row stands for
+  };
+  /// Rows that `sequence` could send now.
+  std::size_t waiting(enclave::SequenceId id, const Sequence& sequence) const;
   bool take(enclave::SequenceId id, Sequence& sequence, enclave::MicroBatch& batch,
             u32 limit) const;
+  bool take_dummy(enclave::SequenceId id, Sequence& sequence, enclave::MicroBatch& batch,
+                  std::vector<enclave::SequenceId>& dummies) const;
+  void fill_up(enclave::MicroBatch& batch) const;
+  void forget(enclave::SequenceId id);
 
   BatchLimits limits_;
+  Padding padding_;
   std::map<enclave::SequenceId, Sequence> sequences_;
-  std::map<u64, std::vector<enclave::SequenceId>> in_flight_;
+  std::map<u64, Flying> in_flight_;
   u64 last_id_ = 0;
   enclave::SequenceId turn_ =
       0; ///< the sequence served last: the next micro-batch starts behind it

@@ -6,7 +6,6 @@
 #include <atomic>
 #include <future>
 #include <mutex>
-#include <random>
 #include <thread>
 
 #include "actors/errors.hpp"
@@ -15,6 +14,7 @@
 #include "pipeline/model_loader.hpp"
 #include "pipeline/scheduler.hpp"
 #include "remo/public/public_matrix.hpp"
+#include "telemetry/trace_id.hpp"
 
 namespace talaria::pipeline {
 
@@ -78,13 +78,6 @@ std::shared_ptr<const model::Tokenizer> load_tokenizer(const ModelLoader& loader
   return std::make_shared<const model::Tokenizer>(model::Tokenizer::load(loader.folder()));
 }
 
-/// Random, so that two runs share none; 0 means there is none.
-u64 make_trace_id() {
-  static std::atomic<u64> next{std::random_device{}() * (u64{1} << 32) + std::random_device{}()};
-  constexpr u64 kOdd = 0x9e3779b97f4a7c15; // consecutive ones look nothing alike
-  return std::max<u64>(1, next.fetch_add(1) * kOdd);
-}
-
 std::size_t thread_count(std::size_t asked) {
   return asked != 0 ? asked : std::max(1U, std::thread::hardware_concurrency());
 }
@@ -113,6 +106,7 @@ struct Engine::Impl {
   std::shared_ptr<worker::WorkerLedger> ledger = std::make_shared<worker::WorkerLedger>();
   std::vector<std::shared_ptr<const remo::MaskedLinear>> linears;
   std::shared_ptr<remo::MaskPool> pool;
+  std::shared_ptr<PaddingLedger> padding_ledger = std::make_shared<PaddingLedger>();
 
   SystemConfig system_config;
   caf::actor_system system;
@@ -160,8 +154,8 @@ void Engine::Impl::embed_worker(const EngineOptions& options, Progress& progress
     loader.for_each_linear(
         progress, [&](model::QuantizedLinear linear) { products->add(std::move(linear)); });
   }
-  worker =
-      worker::spawn_worker(system, products, ledger, worker::worker_trace(tracer.get(), "worker"));
+  worker = worker::spawn_embedded_worker(system, products, ledger,
+                                         worker::worker_trace(tracer.get(), "worker"));
 }
 
 void Engine::Impl::connect_workers(const EngineOptions& options) {
@@ -176,6 +170,11 @@ void Engine::Impl::connect_workers(const EngineOptions& options) {
 void Engine::Impl::prepare_linears(const EngineOptions& options, Progress& progress) {
   const auto scheme = remo::make_scheme(options.scheme);
   warning = scheme->warning();
+  if (!options.linears.empty()) {
+    linears = options.linears;
+    for (const auto& linear : linears) hint_bytes += linear->hint_bytes();
+    return;
+  }
   const auto tensors = model::load_enclave_tensors(loader.tensors(), loader.config());
   WorkerHints source(system, worker);
   HintCache hints(source, *options.scheme.parameters, session ? options.hints : HintCacheOptions{});
@@ -227,6 +226,8 @@ void Engine::Impl::spawn(const EngineOptions& options) {
 
   SchedulerOptions scheduler_options;
   scheduler_options.limits = options.batch;
+  scheduler_options.padding = options.padding;
+  scheduler_options.ledger = padding_ledger;
   scheduler_options.tokenizer = tokenizer;
   scheduler_options.eos = generation.eos.empty() ? loader.config().eos : generation.eos;
   scheduler_options.rope_frequencies = loader.config().rope_frequencies();
@@ -249,6 +250,7 @@ void Engine::Impl::spawn(const EngineOptions& options) {
 
 Engine::Engine(const EngineOptions& options, Progress& progress)
     : impl_(std::make_unique<Impl>(options)) {
+  validate(options.padding, options.batch.max_rows);
   if (options.cluster)
     impl_->connect_workers(options);
   else
@@ -299,7 +301,7 @@ enclave::SequenceId Engine::submit(Request request, std::shared_ptr<RequestSink>
     throw Error(Errc::usage, "max_tokens is 0: nothing to generate; ask for at least one token");
   request.sampling.validate();
   request.max_tokens = std::min(request.max_tokens, static_cast<u32>(model.max_position - length));
-  if (request.trace == 0) request.trace = make_trace_id();
+  if (request.trace == 0) request.trace = telemetry::new_trace_id();
   Submit submit;
   const enclave::SequenceId sequence = ++impl_->last_sequence;
   submit.sequence = sequence;
@@ -321,6 +323,10 @@ void Engine::cancel_all() {
 
 std::shared_ptr<worker::ProductEngine> Engine::products() const {
   return impl_->products;
+}
+
+std::vector<std::shared_ptr<const remo::MaskedLinear>> Engine::linears() const {
+  return impl_->linears;
 }
 
 std::vector<WorkerReport> Engine::workers() const {
@@ -356,6 +362,19 @@ remo::MaskPool::Stats Engine::mask_stats() const {
 }
 void Engine::wait_for_masks() {
   impl_->pool->wait_until_full();
+}
+PaddingCost Engine::padding_cost() const {
+  return impl_->padding_ledger->cost();
+}
+void Engine::wait_until_quiet() {
+  AwaitQuiet asked;
+  asked.quiet = std::make_shared<std::promise<void>>();
+  auto quiet = asked.quiet->get_future();
+  caf::anon_send(impl_->scheduler, std::move(asked));
+  quiet.wait();
+}
+void Engine::pause_trace(bool paused) {
+  if (impl_->tracer) impl_->tracer->pause(paused);
 }
 void Engine::write_trace() {
   if (impl_->tracer) impl_->tracer->write();

@@ -30,6 +30,7 @@ struct EngineOptions {
   model::WeightFormat weights = model::WeightFormat::int8;
   std::size_t threads = 0; ///< of the stages, and of the worker's products; 0: all cores
   BatchLimits batch;
+  Padding padding; ///< of what workers can count; off unless set
   remo::MaskPool::Options pool;
   std::filesystem::path trace; ///< empty: no trace
   /// Workers on other machines; nothing: one worker inside this process.
@@ -40,6 +41,9 @@ struct EngineOptions {
   /// The embedded worker's weights, loaded by another engine of the same model and parameters
   /// (Engine::products()); null: this engine loads them.
   std::shared_ptr<worker::ProductEngine> products;
+  /// The same for what this side prepared of each matrix (Engine::linears()), of the same scheme as
+  /// well; empty: this engine prepares it.
+  std::vector<std::shared_ptr<const remo::MaskedLinear>> linears;
   /// Puts an actor of the caller's in front of the embedded worker (null: none): recorders, and
   /// tests that let a worker lie or die.
   std::function<worker::Worker(caf::actor_system&, worker::Worker)> decorate_worker;
@@ -92,6 +96,9 @@ public:
   /// The embedded worker's weights, for another engine to share; null with remote workers.
   std::shared_ptr<worker::ProductEngine> products() const;
 
+  /// The hints and checks of every matrix, for another engine to share.
+  std::vector<std::shared_ptr<const remo::MaskedLinear>> linears() const;
+
   /// One entry per worker, in the order of the configuration.
   std::vector<WorkerReport> workers() const;
   /// The last masked rows that a worker was shown.
@@ -99,6 +106,13 @@ public:
   remo::MaskPool::Stats mask_stats() const;
   /// Blocks until the mask pool is full: for measurements of steady state.
   void wait_for_masks();
+  /// What padding cost so far; rows are counted without it too.
+  PaddingCost padding_cost() const;
+  /// Blocks until no request runs and every dummy round that padding asks for behind the end of an
+  /// answer has been sent. Whoever ends the process earlier shows how long its last answers were.
+  void wait_until_quiet();
+  /// Stops and resumes tracing, if there is a trace: to measure what it costs.
+  void pause_trace(bool paused);
   /// Writes the trace file, if one was asked for. @throws Error{io}
   void write_trace();
 

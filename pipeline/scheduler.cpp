@@ -59,7 +59,7 @@ Timings timings_of(const Active& active) {
 class Desk {
 public:
   Desk(Scheduler::pointer self, SchedulerOptions options)
-      : self_(self), options_(std::move(options)), planner_(options_.limits) {
+      : self_(self), options_(std::move(options)), planner_(options_.limits, options_.padding) {
     if (options_.tracer != nullptr) track_ = options_.tracer->track("enclave", "requests");
   }
 
@@ -95,7 +95,8 @@ public:
   }
 
   void failed(const enclave::Failure& failure) {
-    for (const SequenceId id : retire(failure.micro_batch))
+    const auto carried = planner_.retire_failed(failure.micro_batch);
+    for (const SequenceId id : settled(failure.micro_batch, carried))
       finish(id, FinishReason::error, Error(failure.code, failure.message));
     dispatch();
   }
@@ -107,11 +108,39 @@ public:
 
   void cancel_all() {
     while (!active_.empty()) finish(active_.begin()->first, FinishReason::cancelled, std::nullopt);
+    planner_.drop_dummies();
+    tell_if_quiet();
+  }
+
+  void await_quiet(const AwaitQuiet& asked) {
+    waiting_for_quiet_.push_back(asked.quiet);
+    tell_if_quiet();
+  }
+
+  void tick() {
+    tick_is_set_ = false;
+    send_ready();
   }
 
 private:
-  /// Sends micro-batches until enough are in flight.
+  /// Sends micro-batches until enough are in flight, or sees to it that the next tick does.
   void dispatch() {
+    tell_if_quiet();
+    const auto pace = options_.padding.pace;
+    if (pace.count() == 0) return send_ready();
+    if (tick_is_set_ || !planner_.ready()) return;
+    tick_is_set_ = true;
+    const auto since_tick = (Clock::now() - first_tick_) % pace;
+    self_->delayed_send(self_, pace - since_tick, Tick{});
+  }
+
+  void tell_if_quiet() {
+    if (!planner_.quiet()) return;
+    for (const auto& promise : waiting_for_quiet_) promise->set_value();
+    waiting_for_quiet_.clear();
+  }
+
+  void send_ready() {
     while (auto plan = planner_.next()) {
       const std::size_t half = options_.rope_frequencies.size();
       plan->rope_cos = Matrix<float>(plan->rows, half);
@@ -123,15 +152,24 @@ private:
           kernels::rope_angles(segment.start + i, options_.rope_frequencies.data(), half,
                                plan->rope_cos.row(row), plan->rope_sin.row(row));
       }
+      options_.ledger->sent(plan->rows, plan->padding, planner_.dummy_rounds(plan->id));
+      if (options_.padding.pace.count() > 0) sent_at_.emplace(plan->id, Clock::now());
       enclave::Admit admit;
       admit.batch = std::make_shared<const enclave::MicroBatch>(*std::move(plan));
+      if (telemetry::tracing(options_.tracer)) admit.sent = Clock::now();
       self_->send(wiring_.entrance, std::move(admit));
     }
   }
 
   /// Takes a micro-batch off the list; sequences that ended earlier may now be forgotten.
   std::vector<SequenceId> retire(u64 micro_batch) {
-    auto carried = planner_.retire(micro_batch);
+    return settled(micro_batch, planner_.retire(micro_batch));
+  }
+
+  std::vector<SequenceId> settled(u64 micro_batch, std::vector<SequenceId> carried) {
+    const auto sent = sent_at_.extract(micro_batch);
+    if (!sent.empty() && Clock::now() - sent.mapped() > options_.padding.pace)
+      options_.ledger->late();
     for (const SequenceId id : carried)
       if (abandoned_.contains(id) && !planner_.under_way(id)) {
         abandoned_.erase(id);
@@ -185,7 +223,11 @@ private:
     if (node.empty()) return;
     Active& active = node.mapped();
     emit(active, active.stream.finish());
-    planner_.remove(id);
+    // A failed micro-batch ends its dummies too, so that an answer's end does not show by it.
+    if (reason == FinishReason::error)
+      planner_.remove(id);
+    else
+      planner_.end(id);
     enclave::Forget forget;
     forget.sequence = id;
     self_->send(wiring_.sampler, forget);
@@ -199,7 +241,7 @@ private:
     active.completion.error = std::move(error);
     active.completion.timings = timings_of(active);
     active.completion.trace = active.request->trace;
-    if (options_.tracer != nullptr) record(active);
+    if (telemetry::tracing(options_.tracer)) record(active);
     active.sink->finished(std::move(active.completion));
   }
 
@@ -219,6 +261,10 @@ private:
   Wiring wiring_;
   std::map<SequenceId, Active> active_;
   std::set<SequenceId> abandoned_; ///< over, with rows still under way
+  bool tick_is_set_ = false;
+  Clock::time_point first_tick_ = Clock::now();
+  std::map<u64, Clock::time_point> sent_at_; ///< paced micro-batches in flight
+  std::vector<std::shared_ptr<std::promise<void>>> waiting_for_quiet_;
 };
 
 Scheduler::behavior_type scheduler(Scheduler::pointer self, SchedulerOptions options) {
@@ -227,6 +273,8 @@ Scheduler::behavior_type scheduler(Scheduler::pointer self, SchedulerOptions opt
           [desk](const Submit& submit) { desk->submit(submit); },
           [desk](const Cancel& cancel) { desk->cancel(cancel.sequence); },
           [desk](const CancelAll&) { desk->cancel_all(); },
+          [desk](const AwaitQuiet& asked) { desk->await_quiet(asked); },
+          [desk](const Tick&) { desk->tick(); },
           [desk](const enclave::Sampled& sampled) { desk->sampled(sampled); },
           [desk](const enclave::Failure& failure) { desk->failed(failure); }};
 }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <future>
 #include <memory>
 #include <vector>
 
@@ -28,15 +29,23 @@ struct Cancel : enclave::StaysInEnclave {
 };
 /// Ends every request that runs or waits, with FinishReason::cancelled.
 struct CancelAll : enclave::StaysInEnclave {};
+/// Asks to be told when no request runs and no dummy round is owed.
+struct AwaitQuiet : enclave::StaysInEnclave {
+  std::shared_ptr<std::promise<void>> quiet;
+};
+/// The time for paced micro-batches has come; the scheduler sends it to itself.
+struct Tick : enclave::StaysInEnclave {};
 
 using Scheduler =
     caf::typed_actor<caf::reacts_to<Wiring>, caf::reacts_to<Submit>, caf::reacts_to<Cancel>,
-                     caf::reacts_to<CancelAll>, caf::reacts_to<enclave::Sampled>,
-                     caf::reacts_to<enclave::Failure>>;
+                     caf::reacts_to<CancelAll>, caf::reacts_to<AwaitQuiet>, caf::reacts_to<Tick>,
+                     caf::reacts_to<enclave::Sampled>, caf::reacts_to<enclave::Failure>>;
 
 /// What the scheduler knows of the model.
 struct SchedulerOptions {
   BatchLimits limits;
+  Padding padding;
+  std::shared_ptr<PaddingLedger> ledger = std::make_shared<PaddingLedger>();
   std::shared_ptr<const model::Tokenizer> tokenizer; ///< null: answers have no text
   std::vector<u32> eos;
   std::vector<float> rope_frequencies; ///< [head_dim / 2]
@@ -44,7 +53,8 @@ struct SchedulerOptions {
 };
 
 /// Admits requests, forms micro-batches, keeps a bounded number of them in flight, and turns
-/// sampled tokens into text.
+/// sampled tokens into text. With a pace, micro-batches start at its multiples only; one that is
+/// late starts nothing until the next.
 ///
 ///   Submit ──► scheduler ──► Admit(micro-batch) ──► embed ──► ... ──► sampler
 ///                  ▲                                                    │

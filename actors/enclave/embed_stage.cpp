@@ -18,13 +18,15 @@ EmbedStage::behavior_type embed_stage(EmbedStage::pointer self, StageContext con
   return {[self, context, table, hidden, next](const Admit& admit) {
     const MicroBatch& batch = *admit.batch;
     guarded(self, context, batch.id, [&] {
-      const auto span = context.span(telemetry::SpanKind::embed, batch, batch.rows);
-      if (context.tracer != nullptr && batch.segments.size() > 1) tell_requests(context, batch);
+      const auto span = context.span(telemetry::SpanKind::embed, batch, batch.rows, admit.sent);
+      if (context.tracing() && batch.segments.size() > 1) tell_requests(context, batch);
       Matrix<float> rows(batch.rows, hidden);
-      for (std::size_t r = 0; r < batch.rows; ++r) table->lookup(batch.tokens[r], rows.row_span(r));
+      for (std::size_t r = 0; r < batch.tokens.size(); ++r)
+        table->lookup(batch.tokens[r], rows.row_span(r));
       Flow flow;
       flow.batch = admit.batch;
       flow.residual = flow.x = share_clear(std::move(rows));
+      flow.sent = context.now();
       self->send(next, std::move(flow));
     });
   }};

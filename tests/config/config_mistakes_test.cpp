@@ -25,7 +25,7 @@ const Mistake kMistakes[] = {
      "F:4:3: masking.shceme: unknown key; did you mean 'scheme'?"},
     {"reply: switched", "colour: blue",
      "F:7:3: masking.colour: unknown key; expected scheme, parameters, weights, reply, integrity, "
-     "pool or hybrid"},
+     "pool, hybrid or padding"},
     {"serve: {", "served: {", "F:21:1: served: unknown key; did you mean 'serve'?"},
     {"integrity: none", "scheme: clear",
      "F:10:3: masking.scheme: repeated; expected once, and it stands in line 4 already"},
@@ -33,8 +33,7 @@ const Mistake kMistakes[] = {
      "F:11:31: pipeline.micro_batches: repeated; expected once, and it stands in line 11 already"},
     {"integrity: none", "? [a, b]\n  : none",
      "F:10:5: masking: a list as a key; expected scheme, parameters, weights, reply, integrity, "
-     "pool "
-     "or hybrid"},
+     "pool, hybrid or padding"},
     {"model: model\n", "", "F:1:1: model: missing; it is required"},
     {"name: gpu-b, ", "", "F:14:5: workers[1].name: missing; it is required"},
     {"ca: certs/ca.pem, ", "", "F:20:1: tls.ca: missing; it is required"},
@@ -78,6 +77,8 @@ const Mistake kMistakes[] = {
      "F:11:61: pipeline.prefill_chunk: is '6.4'; expected a whole number from 1 to 65536"},
     {"threads: 8", "threads: -1",
      "F:11:74: pipeline.threads: is '-1'; expected a whole number from 0 to 1024"},
+    {"cores: \"0-3,8\"", "cores: 3-1",
+     "F:11:84: pipeline.cores: is '3-1'; expected processors like 0-3,8"},
     {"listen: 127.0.0.1:8000", "listen: 8000",
      "F:21:18: serve.listen: is '8000'; expected HOST:PORT"},
     {"127.0.0.1:9400", "127.0.0.256:9400",
@@ -100,8 +101,12 @@ const Mistake kMistakes[] = {
     {"[fd00::6]:7601", "fd00::6:7601",
      "F:14:29: workers[1].address: is 'fd00::6:7601'; expected HOST:PORT with a port from 1 to "
      "65535"},
-    {"cuda:0", "cuda", "F:13:52: workers[0].device: is 'cuda'; expected cpu or cuda:N"},
-    {"cuda:0", "cuda:256", "F:13:52: workers[0].device: is 'cuda:256'; expected cpu or cuda:N"},
+    {"cuda:0", "gpu",
+     "F:13:52: workers[0].device: is 'gpu'; expected cpu, auto, cuda or cuda:N,N..."},
+    {"cuda:0", "'cuda:1,256'",
+     "F:13:52: workers[0].device: is 'cuda:1,256'; expected cpu, auto, cuda or cuda:N,N..."},
+    {"cuda:0", "'cuda:0,'",
+     "F:13:52: workers[0].device: is 'cuda:0,'; expected cpu, auto, cuda or cuda:N,N..."},
     {"0-15", "15-0",
      "F:13:68: workers[0].layers: is '15-0'; expected A-B with A <= B <= 65535, one number, or "
      "all"},
@@ -182,7 +187,7 @@ BOOST_AUTO_TEST_CASE(all_mistakes_are_reported_together_in_the_order_of_the_file
       "F:6:36: workers[1].layers: 3-5 overlaps the layers 0-3 of 'a' in line 5; expected each "
       "layer on one primary worker\n"
       "F:6:41: workers[1].colour: unknown key; expected name, address, device, layers, columns, "
-      "role, threads, tls_name, start, ssh, program, model, cert, key or ca\n"
+      "role, threads, cores, tls_name, start, ssh, program, model, cert, key or ca\n"
       "F:7:38: workers[2].layers: starts at layer 7; expected a primary worker for 6 too");
 }
 

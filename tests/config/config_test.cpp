@@ -44,6 +44,7 @@ BOOST_AUTO_TEST_CASE(every_setting_of_a_full_file_arrives) {
   BOOST_TEST(config.pipeline.max_rows == 512u);
   BOOST_TEST(config.pipeline.prefill_chunk == 64u);
   BOOST_TEST(config.pipeline.threads == 8u);
+  BOOST_TEST(config.pipeline.cores == "0-3,8");
   BOOST_TEST_REQUIRE(config.tls.has_value());
   BOOST_TEST(config.tls->ca == root() / "certs/ca.pem");
   BOOST_TEST(config.tls->cert == root() / "certs/enclave.pem");

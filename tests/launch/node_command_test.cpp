@@ -52,7 +52,8 @@ BOOST_AUTO_TEST_CASE(shares_and_threads_are_said_if_given) {
   node().share = 2;
   node().shares = 3;
   node().threads = 4;
-  BOOST_TEST(joined().find(" --columns 2/3 --threads 4 ") != std::string::npos);
+  node().cores = "4-7";
+  BOOST_TEST(joined().find(" --columns 2/3 --threads 4 --cores 4-7 ") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(a_program_that_nobody_names_is_the_neighbour_or_in_the_path) {

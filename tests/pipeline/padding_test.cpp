@@ -1,0 +1,425 @@
+// What a worker can count under `masking.padding`, and that no answer changes.
+#include "pipeline/padding.hpp"
+
+#include <algorithm>
+#include <atomic>
+#include <boost/test/unit_test.hpp>
+#include <caf/scheduler/test_coordinator.hpp>
+#include <chrono>
+#include <cstring>
+#include <future>
+#include <map>
+#include <mutex>
+#include <set>
+#include <thread>
+
+#include "core/error.hpp"
+#include "core/random.hpp"
+#include "pipeline/batch_planner.hpp"
+#include "pipeline/scheduler.hpp"
+#include "tests/support/collect.hpp"
+#include "tests/support/models.hpp"
+#include "tests/support/workers.hpp"
+
+namespace talaria::pipeline {
+
+namespace {
+
+std::vector<u32> counted(std::size_t n) {
+  std::vector<u32> tokens(n);
+  for (std::size_t i = 0; i < n; ++i) tokens[i] = static_cast<u32>(i);
+  return tokens;
+}
+
+/// The rows of every tensor that a worker is sent, by matrix. Thread-safe.
+class RowCounts {
+public:
+  void note(const remo::MaskedTensor& tensor) {
+    const std::lock_guard lock(mutex_);
+    rows_[tensor.matrix].push_back(tensor.rows);
+    const std::size_t row_bytes = tensor.bytes->size() / tensor.rows;
+    for (u32 r = 0; r < tensor.rows; ++r) {
+      const u8* begin = tensor.bytes->data() + r * row_bytes;
+      beginnings_.emplace(begin, begin + std::min<std::size_t>(row_bytes, 24));
+      ++total_;
+    }
+  }
+  /// Forgets what came before, such as the questions asked while hints were made.
+  void clear() {
+    const std::lock_guard lock(mutex_);
+    rows_.clear();
+    beginnings_.clear();
+    total_ = 0;
+  }
+  /// True if any two rows, of whichever matrices, began alike.
+  bool repeated() const {
+    const std::lock_guard lock(mutex_);
+    return beginnings_.size() != total_;
+  }
+  std::map<u32, std::vector<u32>> by_matrix() const {
+    const std::lock_guard lock(mutex_);
+    return rows_;
+  }
+  std::set<u32> sizes() const {
+    std::set<u32> out;
+    for (const auto& [matrix, rows] : by_matrix()) out.insert(rows.begin(), rows.end());
+    return out;
+  }
+
+private:
+  mutable std::mutex mutex_;
+  std::map<u32, std::vector<u32>> rows_;
+  std::set<std::vector<u8>> beginnings_; ///< of rows
+  std::size_t total_ = 0;
+};
+
+EngineOptions counting(const std::string& model, std::shared_ptr<RowCounts> counts) {
+  EngineOptions options;
+  options.model_dir = tests::model_folder(model);
+  options.threads = 2;
+  options.decorate_worker = [counts](caf::actor_system& system, worker::Worker honest) {
+    return system.spawn(
+        [counts, honest](worker::Worker::pointer self) -> worker::Worker::behavior_type {
+          return tests::in_front_of(self, honest, [=](const remo::MaskedTensor& tensor) {
+            counts->note(tensor);
+            return self->delegate(honest, tensor);
+          });
+        });
+  };
+  return options;
+}
+
+Request answer_request(std::size_t prompt, u32 max_tokens) {
+  Request request;
+  for (std::size_t i = 0; i < prompt; ++i)
+    request.prompt.push_back(static_cast<u32>(3 + 7 * i) % 200);
+  request.max_tokens = max_tokens;
+  request.ignore_eos = true;
+  return request;
+}
+
+/// Requests of all kinds: prompts of several chunks, sampled, and for logits alone.
+std::vector<Request> mixed_requests() {
+  std::vector<Request> requests;
+  for (const std::size_t prompt : {1U, 3U, 8U, 9U, 21U}) {
+    requests.push_back(answer_request(prompt, static_cast<u32>(2 + prompt % 4)));
+    requests.back().logits = LogitsWanted::last;
+    requests.back().sampling.temperature = 0.9F;
+    requests.back().sampling.seed = prompt;
+  }
+  requests.push_back(answer_request(13, 0));
+  requests.back().logits = LogitsWanted::all;
+  return requests;
+}
+
+bool same_bits(const std::vector<float>& a, const std::vector<float>& b) {
+  return a.size() == b.size() && std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0;
+}
+
+void check_same(const std::vector<tests::Collected>& a, const std::vector<tests::Collected>& b) {
+  BOOST_TEST_REQUIRE(a.size() == b.size());
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    BOOST_TEST(a[i].completion.tokens == b[i].completion.tokens, boost::test_tools::per_element());
+    BOOST_TEST_REQUIRE(a[i].logits.size() == b[i].logits.size());
+    for (std::size_t r = 0; r < a[i].logits.size(); ++r)
+      BOOST_TEST(same_bits(a[i].logits[r], b[i].logits[r]), "request " << i << ", row " << r);
+  }
+}
+
+struct FakeTime : caf::actor_system_config {
+  FakeTime() { set("scheduler.policy", caf::atom("testing")); }
+};
+
+/// A scheduler whose clock is moved by hand, and a list in the place of the layers.
+struct PacedScheduler {
+  FakeTime config;
+  caf::actor_system system{config};
+  caf::scheduler::test_coordinator& clock =
+      dynamic_cast<caf::scheduler::test_coordinator&>(system.scheduler());
+  std::vector<u64> begun; ///< micro-batches, in order
+  enclave::EmbedStage entrance;
+  enclave::SamplerStage sampler;
+  Scheduler scheduler;
+
+  explicit PacedScheduler(Padding padding) {
+    entrance =
+        system.spawn([this](enclave::EmbedStage::pointer) -> enclave::EmbedStage::behavior_type {
+          return {[this](const enclave::Admit& admit) { begun.push_back(admit.batch->id); }};
+        });
+    sampler =
+        system.spawn([](enclave::SamplerStage::pointer) -> enclave::SamplerStage::behavior_type {
+          return {[](const enclave::Flow&) {}, [](const enclave::Enrol&) {},
+                  [](const enclave::Forget&) {}};
+        });
+    SchedulerOptions options;
+    options.padding = std::move(padding);
+    options.rope_frequencies = {1.0F};
+    scheduler = spawn_scheduler(system, std::move(options));
+    Wiring wiring;
+    wiring.entrance = entrance;
+    wiring.sampler = sampler;
+    send(std::move(wiring));
+  }
+  ~PacedScheduler() {
+    for (const auto& actor :
+         {caf::actor_cast<caf::actor>(entrance), caf::actor_cast<caf::actor>(sampler),
+          caf::actor_cast<caf::actor>(scheduler)})
+      caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
+    do clock.run(); // ticks that are still set would hold up the system's end
+    while (clock.trigger_timeout());
+  }
+  template <class Message>
+  void send(Message message) {
+    caf::anon_send(scheduler, std::move(message));
+    clock.run();
+  }
+  void submit(enclave::SequenceId sequence, u32 max_tokens) {
+    struct Deaf final : RequestSink {
+      void finished(Completion) override {}
+    };
+    Submit submit;
+    submit.sequence = sequence;
+    submit.request = std::make_shared<const Request>(answer_request(3, max_tokens));
+    submit.sink = std::make_shared<Deaf>();
+    send(std::move(submit));
+  }
+  /// The micro-batch comes back, with a token for `sequence` unless that is 0.
+  void answer(u64 micro_batch, enclave::SequenceId sequence) {
+    enclave::Sampled sampled;
+    sampled.micro_batch = micro_batch;
+    if (sequence != 0) sampled.choices.push_back({sequence, 7});
+    send(std::move(sampled));
+  }
+  void wait(std::chrono::milliseconds time) {
+    clock.advance_time(time);
+    clock.run();
+  }
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(rows_go_up_to_the_next_bucket_and_rounds_to_the_next_multiple) {
+  Padding padding;
+  BOOST_TEST(!padding.is_on());
+  BOOST_TEST(padding.filled(7) == 7U);
+  BOOST_TEST(padding.owed(7) == 0U);
+  padding.buckets = {2, 8};
+  padding.rounds = 4;
+  BOOST_TEST(padding.is_on());
+  const std::vector<u32> expected{2, 2, 8, 8, 8, 8, 8, 8};
+  for (u32 rows = 1; rows <= 8; ++rows) BOOST_TEST(padding.filled(rows) == expected[rows - 1]);
+  const std::vector<u32> owed{4, 3, 2, 1, 0, 3};
+  for (u32 rounds = 0; rounds < 6; ++rounds) BOOST_TEST(padding.owed(rounds) == owed[rounds]);
+}
+
+BOOST_AUTO_TEST_CASE(paddings_that_make_no_sense_are_refused) {
+  const auto refused = [](std::vector<u32> buckets, u32 rounds = 1, int pace = 0) {
+    try {
+      validate({std::move(buckets), rounds, std::chrono::milliseconds(pace)}, 64);
+    } catch (const Error& error) {
+      return error.code() == Errc::config;
+    }
+    return false;
+  };
+  BOOST_TEST(!refused({}));
+  BOOST_TEST(!refused({1, 64}, 9, 50));
+  BOOST_TEST(refused({0, 4}));
+  BOOST_TEST(refused({4, 4}));
+  BOOST_TEST(refused({8, 4}));
+  BOOST_TEST(refused({4, 65}));
+  BOOST_TEST(refused({4}, 0));
+  BOOST_TEST(refused({4}, 1, -1));
+}
+
+// Whatever comes and goes: rows and head rows are buckets, every token enters once and in order,
+// and every answer takes part in a multiple of `rounds` rounds, one after the other.
+BOOST_AUTO_TEST_CASE(planned_micro_batches_are_buckets_and_answers_multiples) {
+  for (u64 seed = 0; seed < 40; ++seed) {
+    auto rng = seeded_rng(seed);
+    const Padding padding{{2, 5, 16}, static_cast<u32>(1 + rng.below(4)), {}};
+    const std::set<u32> buckets(padding.buckets.begin(), padding.buckets.end());
+    BatchPlanner planner({.micro_batches = static_cast<u32>(1 + rng.below(3)),
+                          .max_rows = 256,
+                          .prefill_chunk = static_cast<u32>(1 + rng.below(20))},
+                         padding);
+    std::map<enclave::SequenceId, std::size_t> to_generate, next, total;
+    u64 answer_rounds = 0;
+    u64 dummy_rounds = 0;
+    for (enclave::SequenceId id = 1; id <= 6; ++id) {
+      total[id] = 1 + rng.below(30);
+      to_generate[id] = 1 + rng.below(7);
+      planner.add(id, counted(total[id]), true, LogitsWanted::none);
+    }
+    std::vector<enclave::MicroBatch> flying;
+    while (!planner.quiet()) {
+      const bool ready = planner.ready();
+      auto batch = planner.next();
+      BOOST_TEST_REQUIRE(batch.has_value() == ready);
+      if (batch) {
+        BOOST_TEST_REQUIRE(buckets.contains(batch->rows));
+        BOOST_TEST_REQUIRE(buckets.contains(batch->head_rows()));
+        BOOST_TEST_REQUIRE(batch->tokens.size() == batch->rows - batch->padding);
+        for (const auto& s : batch->segments) {
+          BOOST_TEST_REQUIRE(s.start == next[s.sequence]);
+          next[s.sequence] += s.count;
+          answer_rounds += s.sample ? 1 : 0;
+        }
+        dummy_rounds += planner.dummy_rounds(batch->id);
+        flying.push_back(*std::move(batch));
+        continue;
+      }
+      BOOST_TEST_REQUIRE(!flying.empty());
+      const std::size_t pick = rng.below(flying.size());
+      const auto done = std::move(flying[pick]);
+      flying.erase(flying.begin() + static_cast<std::ptrdiff_t>(pick));
+      planner.retire(done.id);
+      for (const auto& s : done.segments) {
+        if (!s.sample) continue;
+        if (--to_generate[s.sequence] == 0)
+          planner.end(s.sequence);
+        else
+          planner.append(s.sequence, static_cast<u32>(total[s.sequence]++));
+      }
+    }
+    for (const auto& [id, tokens] : total) BOOST_TEST(next[id] == tokens);
+    BOOST_TEST((answer_rounds + dummy_rounds) % padding.rounds == 0U);
+    BOOST_TEST((padding.rounds == 1) == (dummy_rounds == 0));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_dummy_round_ends_with_the_micro_batch_that_failed) {
+  BatchPlanner planner({.micro_batches = 2, .max_rows = 16, .prefill_chunk = 8}, {{4}, 8, {}});
+  planner.add(1, counted(3), true, LogitsWanted::none);
+  planner.retire(planner.next()->id);
+  planner.end(1);
+  const auto dummy = planner.next();
+  BOOST_TEST_REQUIRE(dummy.has_value());
+  BOOST_TEST(dummy->segments.empty());
+  BOOST_TEST(dummy->rows == 4U);
+  BOOST_TEST(!planner.ready()); // the next one waits for this
+  BOOST_TEST(planner.retire_failed(dummy->id).empty());
+  BOOST_TEST(planner.quiet());
+}
+
+BOOST_AUTO_TEST_CASE(dropped_dummies_leave_nothing_behind) {
+  BatchPlanner planner({.micro_batches = 2, .max_rows = 16, .prefill_chunk = 8}, {{4}, 8, {}});
+  planner.add(1, counted(3), true, LogitsWanted::none);
+  planner.retire(planner.next()->id);
+  planner.end(1);
+  const auto dummy = planner.next();
+  planner.drop_dummies();
+  BOOST_TEST(!planner.quiet());
+  planner.retire(dummy->id);
+  BOOST_TEST(planner.quiet());
+}
+
+BOOST_AUTO_TEST_CASE(paced_micro_batches_wait_for_their_tick_dummy_rounds_too) {
+  constexpr std::chrono::hours kPace(1); // the grid is in real time, the waiting is not
+  PacedScheduler f({{}, 2, kPace});
+  f.submit(1, 1);
+  BOOST_TEST(f.begun.empty());
+  f.wait(kPace);
+  BOOST_TEST(f.begun.size() == 1U);
+  f.answer(f.begun.back(), 1); // the answer is over; one dummy round is owed
+  BOOST_TEST(f.begun.size() == 1U);
+  f.wait(kPace);
+  BOOST_TEST(f.begun.size() == 2U);
+  f.answer(f.begun.back(), 0);
+  f.wait(kPace);
+  BOOST_TEST(f.begun.size() == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(a_round_that_is_not_back_by_the_tick_starts_nothing_before_the_next) {
+  constexpr std::chrono::hours kPace(1);
+  PacedScheduler f({{}, 1, kPace});
+  f.submit(1, 9);
+  f.wait(kPace);
+  f.wait(kPace); // late
+  BOOST_TEST(f.begun.size() == 1U);
+  f.answer(f.begun.back(), 1);
+  BOOST_TEST(f.begun.size() == 1U);
+  f.wait(kPace);
+  BOOST_TEST(f.begun.size() == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(without_a_pace_a_round_follows_the_one_before_it) {
+  PacedScheduler f({});
+  f.submit(1, 9);
+  BOOST_TEST(f.begun.size() == 1U);
+  f.answer(f.begun.back(), 1);
+  BOOST_TEST(f.begun.size() == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(workers_see_bucket_sizes_only_and_no_bit_of_an_answer_changes) {
+  for (const std::string model : {"qwen2", "mistral"}) {
+    const auto plain_rows = std::make_shared<RowCounts>();
+    const auto padded_rows = std::make_shared<RowCounts>();
+    SilentProgress progress;
+    EngineOptions options = counting(model, plain_rows);
+    options.batch = {.micro_batches = 2, .max_rows = 64, .prefill_chunk = 8};
+    Engine plain(options, progress);
+    const auto expected = tests::run_together(plain, mixed_requests());
+
+    options = counting(model, padded_rows);
+    options.batch = {.micro_batches = 2, .max_rows = 64, .prefill_chunk = 8};
+    options.padding = {{4, 12}, 3, std::chrono::milliseconds(1)};
+    Engine padded(options, progress);
+    padded_rows->clear();
+    check_same(tests::run_together(padded, mixed_requests()), expected);
+    padded.wait_until_quiet();
+    BOOST_TEST(padded_rows->sizes() == (std::set<u32>{4, 12}));
+    BOOST_TEST(plain_rows->sizes() != (std::set<u32>{4, 12}));
+    BOOST_TEST(!padded_rows->repeated()); // dummies have masks of their own, too
+    // Every round passes every matrix: no chunk of a prompt looks unlike another round.
+    const auto rows = padded_rows->by_matrix();
+    BOOST_TEST(rows.size() == model::linear_count(padded.config()));
+    for (const auto& [matrix, sizes] : rows) BOOST_TEST(sizes.size() == rows.at(0).size());
+    const PaddingCost cost = padded.padding_cost();
+    BOOST_TEST(cost.dummy_rows > 0U);
+    BOOST_TEST(cost.dummy_rounds > 0U);
+    BOOST_TEST(cost.rows > cost.dummy_rows);
+    BOOST_TEST(plain.padding_cost().dummy_rows == 0U);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(the_number_of_rounds_tells_a_multiple_only) {
+  const auto counts = std::make_shared<RowCounts>();
+  EngineOptions options = counting("qwen2", counts);
+  options.padding = {{8}, 5, {}};
+  SilentProgress progress;
+  Engine engine(options, progress);
+  for (const u32 tokens : {1U, 4U, 5U, 6U, 9U}) {
+    counts->clear();
+    BOOST_TEST(run_to_end(engine, answer_request(6, tokens)).tokens.size() == tokens);
+    engine.wait_until_quiet();
+    BOOST_TEST(counts->by_matrix().at(0).size() == (tokens <= 5 ? 5U : 10U));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(cancelled_answers_are_filled_up_and_cancelling_all_ends_that) {
+  const auto counts = std::make_shared<RowCounts>();
+  EngineOptions options = counting("qwen2", counts);
+  options.padding = {{8}, 4000, {}};
+  SilentProgress progress;
+  Engine engine(options, progress);
+  struct Sink final : RequestSink {
+    std::atomic<bool> begun{false};
+    std::promise<Completion> done;
+    void token() override { begun = true; }
+    void finished(Completion completion) override { done.set_value(std::move(completion)); }
+  };
+  const auto sink = std::make_shared<Sink>();
+  counts->clear();
+  const auto id = engine.submit(answer_request(6, 1000), sink);
+  while (!sink->begun) std::this_thread::yield();
+  engine.cancel(id);
+  BOOST_CHECK(sink->done.get_future().get().reason == FinishReason::cancelled);
+  const std::size_t rounds = counts->by_matrix().at(0).size();
+  while (counts->by_matrix().at(0).size() < rounds + 3) std::this_thread::yield();
+  engine.cancel_all();
+  engine.wait_until_quiet();
+  BOOST_TEST(counts->by_matrix().at(0).size() < 4000U);
+  BOOST_TEST(run_to_end(engine, answer_request(2, 3)).tokens.size() == 3U);
+}
+
+} // namespace talaria::pipeline
