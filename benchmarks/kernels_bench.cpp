@@ -139,7 +139,7 @@ void mask_tile(benchmark::State& state, const KernelSet& row, u64 prime, std::si
   const AlignedBuffer<u8> b = words(8 * k * n, plan.modulus);
   AlignedBuffer<u64> out(8 * n);
   for (auto _ : state) {
-    row.mask_tile(plan, s.data(), b.data(), k, out.data());
+    row.mask_tile(plan, s.data(), 1, b.data(), k, out.data());
     benchmark::ClobberMemory();
   }
   count_values(state, 8 * n);
@@ -183,6 +183,71 @@ void float_product(benchmark::State& state, const KernelSet& row, std::size_t ro
   }
   state.counters["weights/s"] = benchmark::Counter(static_cast<double>(w.bytes()),
                                                    benchmark::Counter::kIsIterationInvariantRate);
+}
+
+void plain_product(benchmark::State& state, const KernelSet& row, std::size_t rows) {
+  const PackedWeights& w = weights(2048, 8192);
+  AlignedBuffer<i8> x(rows * w.d_in());
+  Stream stream;
+  for (i8& v : x) v = static_cast<i8>(stream.next());
+  AlignedBuffer<i32> y(rows * w.d_out());
+  for (auto _ : state) {
+    row.plain_product(x.data(), rows, w, y.data(), 0, w.panels());
+    benchmark::ClobberMemory();
+  }
+  state.counters["weights/s"] = benchmark::Counter(static_cast<double>(w.bytes()),
+                                                   benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["int8 op/s"] =
+      benchmark::Counter(2.0 * static_cast<double>(rows * w.d_in() * w.d_out()),
+                         benchmark::Counter::kIsIterationInvariantRate);
+}
+
+void pack_words(benchmark::State& state, const KernelSet& row, u64 prime) {
+  const std::size_t n = 4096;
+  const Modulus q(prime);
+  const AlignedBuffer<u64> x = residues(n, prime);
+  AlignedBuffer<u8> out(n * static_cast<std::size_t>(q.word_bytes));
+  for (auto _ : state) {
+    row.pack_words(x.data(), out.data(), n, q);
+    benchmark::ClobberMemory();
+  }
+  count_values(state, n);
+}
+
+void unpack_words(benchmark::State& state, const KernelSet& row, u64 prime) {
+  const std::size_t n = 4096;
+  const Modulus q(prime);
+  const AlignedBuffer<u8> in = words(n, q);
+  AlignedBuffer<u64> out(n);
+  for (auto _ : state) {
+    row.unpack_words(in.data(), out.data(), n, q);
+    benchmark::ClobberMemory();
+  }
+  count_values(state, n);
+}
+
+void sum_squares(benchmark::State& state, const KernelSet& row) {
+  const std::size_t n = 4096;
+  const AlignedBuffer<float> x = reals(n);
+  for (auto _ : state) benchmark::DoNotOptimize(row.sum_squares(x.data(), n));
+  count_values(state, n);
+}
+
+void dot(benchmark::State& state, const KernelSet& row) {
+  const std::size_t n = 4096;
+  const AlignedBuffer<float> x = reals(n);
+  for (auto _ : state) benchmark::DoNotOptimize(row.dot(x.data(), x.data(), n));
+  count_values(state, n);
+}
+
+void rope(benchmark::State& state, const KernelSet& row, std::size_t head_dim) {
+  AlignedBuffer<float> x = reals(head_dim);
+  const AlignedBuffer<float> cos(head_dim / 2); // zeros: whatever is rotated stays finite
+  for (auto _ : state) {
+    row.rope(x.data(), cos.data(), cos.data(), head_dim);
+    benchmark::ClobberMemory();
+  }
+  count_values(state, head_dim);
 }
 
 void rms_norm(benchmark::State& state, const KernelSet& row) {
@@ -280,6 +345,8 @@ void add_row(const KernelSet& row) {
     add("decode_row", row, bits(prime), decode_row, prime);
     add("dot_words", row, bits(prime), dot_words, prime);
     add("dot_signed", row, bits(prime), dot_signed, prime);
+    add("pack_words", row, bits(prime), pack_words, prime);
+    add("unpack_words", row, bits(prime), unpack_words, prime);
   }
   for (const u64 prime : {kPrime48, kPrime54})
     for (const std::size_t n : {256u, 1024u}) {
@@ -290,6 +357,9 @@ void add_row(const KernelSet& row) {
   add("mask_tile", row, "q48/N256/k9", mask_tile, kPrime48, std::size_t{9});
   add("mask_tile", row, "q54/N256/k10", mask_tile, kPrime54, std::size_t{10});
   add("centered_binomial21", row, "", centered_binomial21);
+  add("sum_squares", row, "4096", sum_squares);
+  add("dot", row, "4096", dot);
+  add("rope", row, "128", rope, std::size_t{128});
   add("rms_norm", row, "4096", rms_norm);
   add("silu_mul", row, "4096", silu_mul);
   add("attend", row, "1024x64", attend, std::size_t{64});
@@ -302,6 +372,7 @@ void add_row(const KernelSet& row) {
     for (const u64 prime : {kPrime40, kPrime48, kPrime54})
       add("residue_product", row, bits(prime) + "/2048x8192/" + count, residue_product, prime, rows,
           std::size_t{2048}, std::size_t{8192});
+    add("plain_product", row, "2048x8192/" + count, plain_product, rows);
     add("float_product", row, "2048x8192/" + count, float_product, rows);
   }
 }

@@ -37,8 +37,10 @@ json result_json(const BenchReport& report, const BenchResult& r) {
           {"bytes_down_per_token", r.bytes.down},
           {"mask_stalls", r.decode.mask_stalls},
           {"weight_bytes_per_token", shares.weight_bytes_per_token},
+          {"operations_per_token", shares.operations_per_token},
           {"decode_share_of_read_bandwidth", or_null(shares.read_share)},
-          {"prefill_share_of_int8_rate", or_null(shares.int8_share)}};
+          {"decode_share_of_int8_rate", or_null(shares.decode_int8_share)},
+          {"prefill_share_of_int8_rate", or_null(shares.prefill_int8_share)}};
 }
 
 /// Whether decoding waited for masks, in words.
@@ -81,13 +83,17 @@ BenchShares shares_of(const BenchReport& report, const BenchResult& result) {
   }
   const auto weights = static_cast<double>(report.model.weight_bytes);
   const auto layers = weights - static_cast<double>(report.model.head_bytes);
+  const auto limbs = static_cast<double>(result.limbs);
   shares.weight_bytes_per_token = weights / static_cast<double>(result.batch);
-  if (!result.embedded) return shares; // other machines do the work
+  shares.operations_per_token = 2 * weights * limbs;
+  if (!result.on_this_machine) return shares; // other machines do the work
   shares.read_share =
       result.decode.tokens_per_s * shares.weight_bytes_per_token / report.machine.read_bytes_per_s;
-  if (result.limbs > 0)
-    shares.int8_share = result.prefill.tokens_per_s * 2 * layers *
-                        static_cast<double>(result.limbs) / report.machine.int8_ops_per_s;
+  if (result.limbs == 0) return shares;
+  shares.decode_int8_share =
+      result.decode.tokens_per_s * shares.operations_per_token / report.machine.int8_ops_per_s;
+  shares.prefill_int8_share =
+      result.prefill.tokens_per_s * 2 * layers * limbs / report.machine.int8_ops_per_s;
   return shares;
 }
 
@@ -118,21 +124,23 @@ json to_json(const BenchReport& report) {
 void print_table(const BenchReport& report) {
   print_head(report);
   constexpr const char* kRow =
-      "{:<9}{:>6}{:>13}{:>9}{:>12}{:>9}{:>11}{:>10}{:>10}{:>8}{:>10}{:>10}\n";
-  fmt::print(kRow, "scheme", "batch", "prefill t/s", "/ plain", "decode t/s", "/ plain", "TTFT ms",
-             "kB up", "kB down", "stalls", "of read", "of int8");
+      "{:<9}{:>6}{:>13}{:>9}{:>9}{:>12}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>8}\n";
+  fmt::print(kRow, "scheme", "batch", "prefill t/s", "/ plain", "of int8", "decode t/s", "/ plain",
+             "of read", "of int8", "TTFT ms", "kB up", "kB down", "stalls");
   for (const BenchResult& r : report.results) {
     const BenchShares shares = shares_of(report, r);
     fmt::print(kRow, r.scheme, r.batch, fmt::format("{:.1f}", r.prefill.tokens_per_s),
-               ratio(shares.prefill_over_plain), fmt::format("{:.2f}", r.decode.tokens_per_s),
-               ratio(shares.decode_over_plain), fmt::format("{:.1f}", r.prefill.ttft_ms),
+               ratio(shares.prefill_over_plain), percent(shares.prefill_int8_share),
+               fmt::format("{:.2f}", r.decode.tokens_per_s), ratio(shares.decode_over_plain),
+               percent(shares.read_share), percent(shares.decode_int8_share),
+               fmt::format("{:.1f}", r.prefill.ttft_ms),
                fmt::format("{:.0f}", static_cast<double>(r.bytes.up) / 1e3),
-               fmt::format("{:.0f}", static_cast<double>(r.bytes.down) / 1e3), r.decode.mask_stalls,
-               percent(shares.read_share), percent(shares.int8_share));
+               fmt::format("{:.0f}", static_cast<double>(r.bytes.down) / 1e3),
+               r.decode.mask_stalls);
   }
-  fmt::print("\nkB per generated token; of read: decoding against reading every weight once for a "
-             "batch; of int8: prefill\n(all limbs) against plain int8 products out of the cache\n{}"
-             "\n",
+  fmt::print("\nof int8: operations of all limbs against plain int8 products out of the cache; of "
+             "read: bytes against\nreading every weight once for a batch; kB per generated token; "
+             "stalls: of decoding\n{}\n",
              stall_line(report));
 }
 

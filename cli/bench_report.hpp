@@ -22,7 +22,8 @@ struct BenchModel {
 /// One scheme at one batch size; medians over the rounds.
 struct BenchResult {
   std::string scheme;
-  bool embedded = true; ///< the worker runs in this process
+  bool embedded = true;        ///< the worker runs in this process
+  bool on_this_machine = true; ///< all products are made here: comparable with its figures
   std::size_t batch = 1;
   PrefillFigures prefill;
   DecodeFigures decode; ///< mask_stalls: of all rounds together
@@ -47,9 +48,11 @@ struct BenchReport {
 struct BenchShares {
   std::optional<double> prefill_over_plain;
   std::optional<double> decode_over_plain;
-  double weight_bytes_per_token = 0; ///< in decoding, each weight read once for a whole batch
-  std::optional<double> read_share;  ///< of the read bandwidth, in decoding
-  std::optional<double> int8_share;  ///< of the rate of plain products, in prefill
+  double weight_bytes_per_token = 0;       ///< in decoding, each weight read once for a whole batch
+  double operations_per_token = 0;         ///< int8, a multiply-add is two, all limbs; 0: not int8
+  std::optional<double> read_share;        ///< of the read bandwidth, in decoding
+  std::optional<double> decode_int8_share; ///< of the rate of plain products
+  std::optional<double> prefill_int8_share;
 };
 BenchShares shares_of(const BenchReport& report, const BenchResult& result);
 

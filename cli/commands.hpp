@@ -23,6 +23,7 @@ void add_stop_command(CLI::App& app, Action& chosen);
 void add_certs_command(CLI::App& app, Action& chosen);
 void add_prepare_command(CLI::App& app, Action& chosen);
 void add_bench_command(CLI::App& app, Action& chosen);
+void add_audit_command(CLI::App& app, Action& chosen);
 void add_serve_command(CLI::App& app, Action& chosen);
 void add_trace_command(CLI::App& app, Action& chosen);
 

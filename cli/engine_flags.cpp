@@ -5,6 +5,9 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "config/padding.hpp"
+#include "config/scalars.hpp"
+#include "core/cores.hpp"
 #include "kernels/kernel_set.hpp"
 #include "model/weights/quantized.hpp"
 
@@ -29,14 +32,35 @@ void EngineFlags::add_to_bench(CLI::App& command) {
   command.add_option("--weights", weights_, "int8 (default) or int16");
   command.add_option("--reply", reply_, "full (default) or switched: fewer bytes, stricter rules");
   command.add_option("--hybrid-rank", hybrid_rank_, "rank of the hybrid mask over d_in, (0, 1]");
+  command
+      .add_option("--padding", padding_,
+                  "fill the rows of every tensor up to one of these, like 8,64,256")
+      ->delimiter(',');
+  command.add_option("--pad-rounds", pad_rounds_,
+                     "fill the rounds of an answer up to a multiple of this");
+  command.add_option("--pace", pace_, "start micro-batches at multiples of this time, like 50ms");
   command.add_option("--threads", threads_,
                      "threads of enclave and embedded worker (0: all cores)");
+  command.add_option("--cores", cores_,
+                     "processors to keep to, like 0-3,8: pins threads, and memory to their NUMA node");
   command.add_option("--micro-batches", micro_batches_, "micro-batches in flight");
   command.add_option("--max-rows", max_rows_, "rows of one micro-batch");
   command.add_option("--prefill-chunk", prefill_chunk_,
                      "prompt tokens of a sequence per micro-batch");
   command.add_option("--isa", isa_, "force a kernel row: avx512, avx2 or reference");
 }
+
+namespace {
+
+std::chrono::milliseconds parse_pace(const std::string& text) {
+  const auto pace = config::parse_duration(text);
+  if (!pace || *pace > config::kLongestPace)
+    throw Error(Errc::usage,
+                fmt::format("--pace is not a duration up to 1min, like 50ms; got '{}'", text));
+  return *pace;
+}
+
+} // namespace
 
 config::PipelineConfig EngineFlags::resolve() const {
   config::PipelineConfig settings;
@@ -62,6 +86,10 @@ config::PipelineConfig EngineFlags::resolve() const {
   flag(weights_, settings.masking.weights);
   flag(reply_, settings.masking.reply);
   settings.masking.hybrid_rank = hybrid_rank_.value_or(settings.masking.hybrid_rank);
+  if (!padding_.empty()) settings.masking.padding.buckets = padding_;
+  settings.masking.padding.rounds = pad_rounds_.value_or(settings.masking.padding.rounds);
+  if (!pace_.empty()) settings.masking.padding.pace = parse_pace(pace_);
+  flag(cores_, settings.pipeline.cores);
   settings.pipeline.threads = threads_.value_or(settings.pipeline.threads);
   settings.pipeline.micro_batches = micro_batches_.value_or(settings.pipeline.micro_batches);
   settings.pipeline.max_rows = max_rows_.value_or(settings.pipeline.max_rows);
@@ -141,6 +169,8 @@ pipeline::EngineOptions EngineFlags::engine_options() const {
 }
 
 pipeline::EngineOptions EngineFlags::engine_options(const config::PipelineConfig& settings) const {
+  // Before anything is loaded, so that memory lies next to these processors.
+  if (!settings.pipeline.cores.empty()) run_on_cores(parse_cores(settings.pipeline.cores));
   pipeline::EngineOptions options;
   options.model_dir = settings.model;
   options.scheme.kind = remo::parse_scheme(settings.masking.scheme);
@@ -159,6 +189,11 @@ pipeline::EngineOptions EngineFlags::engine_options(const config::PipelineConfig
   options.batch.max_rows = in_range(settings.pipeline.max_rows, 1U, 65536U, "--max-rows");
   options.batch.prefill_chunk =
       in_range(settings.pipeline.prefill_chunk, 1U, 65536U, "--prefill-chunk");
+  options.padding.buckets = settings.masking.padding.buckets;
+  options.padding.rounds =
+      in_range(settings.masking.padding.rounds, 1U, config::kMaxRounds, "--pad-rounds");
+  options.padding.pace = settings.masking.padding.pace;
+  pipeline::validate(options.padding, options.batch.max_rows);
   options.pool.rows_ahead = settings.masking.rows_ahead;
   options.pool.memory_bytes = settings.masking.memory;
   options.pool.threads = settings.masking.pool_threads;

@@ -4,6 +4,7 @@
 #include <filesystem>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "config/pipeline_config.hpp"
 #include "pipeline/engine.hpp"
@@ -40,7 +41,11 @@ private:
   std::string isa_;
   std::string trace_;
   std::optional<std::size_t> threads_;
+  std::string cores_;
   std::optional<double> hybrid_rank_;
+  std::vector<u32> padding_;
+  std::optional<u32> pad_rounds_;
+  std::string pace_;
   std::optional<u32> micro_batches_;
   std::optional<u32> max_rows_;
   std::optional<u32> prefill_chunk_;

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <functional>
 #include <string>
 
@@ -20,6 +21,8 @@ struct GatewayContext {
   /// in_flight, strikes}, for `talaria status`. Called from another thread until the gateway
   /// returns, or hands over nothing.
   std::function<void(std::function<std::string()>)> publish_workers;
+  /// Where the trace goes when it ends; empty: into the folder `telemetry.trace`, if there is one.
+  std::filesystem::path trace = {};
 };
 
 /// Serves until it is interrupted; returns the exit status, and may throw Error.

@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 #include <utility>
 
+#include "cli/cluster_trace.hpp"
 #include "cli/commands.hpp"
 #include "cli/placement_table.hpp"
 #include "core/error.hpp"
@@ -26,6 +27,7 @@ using Clock = std::chrono::steady_clock;
 
 struct LaunchFlags {
   std::string file;
+  std::string trace;
   bool dry_run = false;
   bool detach = false;
   bool json = false;
@@ -121,6 +123,7 @@ struct Run {
   InterruptWatch& interrupts;
   launch::ReadinessReport& report;
   std::shared_ptr<launch::LiveView> view;
+  const ClusterTrace& trace;
 };
 
 void announce(const Run& run, std::size_t nodes, Clock::time_point start) {
@@ -162,7 +165,8 @@ int run_cluster(const Run& run) {
   int status = 0;
   if (run.gateway && config.serve_listen) {
     GatewayContext context{config, run.interrupts, ready,
-                           [&board](auto workers) { board.set_workers(std::move(workers)); }};
+                           [&board](auto workers) { board.set_workers(std::move(workers)); },
+                           run.flags.trace};
     status = run.gateway(context);
     board.set_workers(nullptr);
   } else {
@@ -171,6 +175,7 @@ int run_cluster(const Run& run) {
   }
   board.set_state("stopping");
   supervisor.stop();
+  run.trace.merge();
   run.view->line("stopped");
   return status;
 }
@@ -184,8 +189,8 @@ void check_plan(const config::PipelineConfig& config, const Gateway& gateway) {
                             config.file.string()));
 }
 
-int launch_here(const LaunchFlags& flags, const config::PipelineConfig& config,
-                const Gateway& gateway, InterruptWatch& interrupts) {
+int launch_here(const LaunchFlags& flags, config::PipelineConfig config, const Gateway& gateway,
+                InterruptWatch& interrupts) {
   launch::ReadinessReport report(flags.report_fd);
   std::shared_ptr<launch::LiveView> view;
   if (flags.report_fd >= 0)
@@ -195,7 +200,8 @@ int launch_here(const LaunchFlags& flags, const config::PipelineConfig& config,
   else
     view = launch::make_live_view(STDERR_FILENO);
   try {
-    return run_cluster({flags, config, gateway, interrupts, report, view});
+    const ClusterTrace trace(flags.trace, config);
+    return run_cluster({flags, config, gateway, interrupts, report, view, trace});
   } catch (const Error& error) {
     report.failed(error);
     throw;
@@ -213,12 +219,15 @@ int launch_detached(const LaunchFlags& flags, const config::PipelineConfig& conf
   // Held while waiting; the signal is seen in `interrupted`.
   const InterruptAction on_interrupt(interrupts, [] {});
   const auto log = config.launch.logs / "gateway.log";
-  const pid_t pid =
-      launch::start_detached({{std::filesystem::read_symlink("/proc/self/exe").string(), "launch",
-                               std::filesystem::absolute(config.file).string()},
-                              log,
-                              [&view](std::string_view line) { view->line(line); },
-                              [&interrupts] { return interrupts.interrupted(); }});
+  std::vector<std::string> command{std::filesystem::read_symlink("/proc/self/exe").string(),
+                                   "launch", std::filesystem::absolute(config.file).string()};
+  if (!flags.trace.empty()) {
+    command.emplace_back("--trace");
+    command.push_back(std::filesystem::absolute(flags.trace).string());
+  }
+  const pid_t pid = launch::start_detached({std::move(command), log,
+                                            [&view](std::string_view line) { view->line(line); },
+                                            [&interrupts] { return interrupts.interrupted(); }});
   if (flags.json)
     fmt::print("{}\n",
                nlohmann::json{{"event", "ready"}, {"pid", pid}, {"log", log.string()}}.dump());
@@ -251,6 +260,8 @@ void add_launch_command(CLI::App& app, Action& chosen, Gateway gateway) {
   CLI::App* command =
       app.add_subcommand("launch", "Start the nodes of a pipeline.yaml, keep them up, and serve");
   command->add_option("FILE", flags->file, "pipeline.yaml")->required();
+  command->add_option("--trace", flags->trace,
+                      "when all has ended, write a Chrome trace of gateway and local workers");
   command->add_flag("--dry-run", flags->dry_run, "print the resolved plan and start nothing");
   command->add_flag("--detach", flags->detach, "return once all is ready; the rest goes on");
   command->add_flag("--json", flags->json, "print events, or the plan, as JSON");

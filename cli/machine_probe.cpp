@@ -86,4 +86,10 @@ MachineFigures probe_machine(std::size_t threads) {
   return figures;
 }
 
+MachineFigures best_of(MachineFigures a, const MachineFigures& b) {
+  a.read_bytes_per_s = std::max(a.read_bytes_per_s, b.read_bytes_per_s);
+  a.int8_ops_per_s = std::max(a.int8_ops_per_s, b.int8_ops_per_s);
+  return a;
+}
+
 } // namespace talaria::cli

@@ -35,6 +35,7 @@ int talaria_main(int argc, char** argv) {
   add_prepare_command(app, chosen);
   add_trace_command(app, chosen);
   add_bench_command(app, chosen);
+  add_audit_command(app, chosen);
   try {
     app.parse(argc, argv);
   } catch (const CLI::Success& success) {

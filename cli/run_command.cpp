@@ -5,6 +5,7 @@
 #include <memory>
 #include <nlohmann/json.hpp>
 
+#include "cli/cluster_trace.hpp"
 #include "cli/commands.hpp"
 #include "cli/local_nodes.hpp"
 #include "cli/prompts.hpp"
@@ -45,13 +46,8 @@ private:
   std::promise<pipeline::Completion> done_;
 };
 
-int run(const RunFlags& flags, InterruptWatch& interrupts) {
-  if (flags.max_tokens == 0)
-    throw Error(Errc::usage, "--max-tokens is 0: nothing to generate; ask for at least one token");
-  const PromptTexts texts = flags.prompts.read();
-  const config::PipelineConfig settings = flags.engine.resolve();
-  pipeline::EngineOptions options = flags.engine.engine_options(settings);
-  const auto nodes = start_local_nodes(settings, interrupts);
+int answer(const RunFlags& flags, const PromptTexts& texts, const pipeline::EngineOptions& options,
+           InterruptWatch& interrupts) {
   TerminalProgress progress;
   pipeline::Engine engine(options, progress);
   if (!engine.warning().empty()) fmt::print(stderr, "talaria: warning: {}\n", engine.warning());
@@ -78,15 +74,35 @@ int run(const RunFlags& flags, InterruptWatch& interrupts) {
     completions.push_back(answer.get());
     if (!single && !flags.json) print_batch_answer(completions.size(), completions.back());
   }
+  if (options.padding.rounds > 1) engine.wait_until_quiet();
   interrupts.on_interrupt(nullptr);
   if (single && !flags.json) fmt::print("\n");
 
-  const RunReport report{
-      options, prompts, completions, engine.workers(), engine.last_seen(), engine.mask_stats()};
+  const RunReport report{options,
+                         prompts,
+                         completions,
+                         engine.workers(),
+                         engine.last_seen(),
+                         engine.mask_stats(),
+                         engine.padding_cost()};
   if (flags.json) fmt::print("{}\n", to_json(report).dump());
   if (flags.stats) print_account(report);
   engine.write_trace();
   return exit_status_of(completions);
+}
+
+int run(const RunFlags& flags, InterruptWatch& interrupts) {
+  if (flags.max_tokens == 0)
+    throw Error(Errc::usage, "--max-tokens is 0: nothing to generate; ask for at least one token");
+  const PromptTexts texts = flags.prompts.read();
+  config::PipelineConfig settings = flags.engine.resolve();
+  const pipeline::EngineOptions options = flags.engine.engine_options(settings);
+  const ClusterTrace trace(options.trace, settings);
+  const auto nodes = start_local_nodes(settings, interrupts);
+  const int status = answer(flags, texts, options, interrupts);
+  if (nodes) nodes->stop();
+  trace.merge();
+  return status;
 }
 
 } // namespace

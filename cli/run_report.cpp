@@ -98,6 +98,11 @@ json to_json(const RunReport& report) {
                {{"made_ahead", report.masks.rows_made_ahead},
                 {"made_inline", report.masks.rows_made_inline},
                 {"stalls", report.masks.stalls}}},
+              {"padding",
+               {{"rows", report.padding.rows},
+                {"dummy_rows", report.padding.dummy_rows},
+                {"dummy_rounds", report.padding.dummy_rounds},
+                {"late_rounds", report.padding.late_rounds}}},
               {"workers", std::move(workers)}};
   json out;
   if (report.completions.size() == 1) {
@@ -134,6 +139,12 @@ void print_account(const RunReport& report) {
              totals.rows);
   fmt::print(stderr, "  masks     {} rows made ahead, {} inline\n", report.masks.rows_made_ahead,
              report.masks.rows_made_inline);
+  if (report.options.padding.is_on())
+    fmt::print(stderr,
+               "  padding   {} of {} rows are dummies, {} of them rounds after an answer; "
+               "{} rounds late\n",
+               report.padding.dummy_rows, report.padding.rows, report.padding.dummy_rounds,
+               report.padding.late_rounds);
   fmt::print(stderr, "  worker saw {} rows of {}, the last of which begins\n            {}\n",
              report.last_seen.rows, report.last_seen.cols,
              worker_sample(report.last_seen, scheme.parameters->modulus()));

@@ -15,6 +15,7 @@ struct RunReport {
   std::vector<pipeline::WorkerReport> workers;
   remo::MaskedTensor last_seen; ///< by a worker
   remo::MaskPool::Stats masks;
+  pipeline::PaddingCost padding;
 };
 
 /// One prompt: the object of DESIGN.md section 5. Several: {"results": [one each], ...} with what

@@ -108,7 +108,7 @@ int serve(GatewayContext& context, std::FILE* announced_on) {
   const config::PipelineConfig& settings = context.config;
   refuse_clear(settings);
   auto engine_options = EngineFlags().engine_options(settings);
-  engine_options.trace = trace_file(settings);
+  engine_options.trace = context.trace.empty() ? trace_file(settings) : context.trace;
   TerminalProgress progress;
   pipeline::Engine engine(engine_options, progress);
   if (!engine.warning().empty()) fmt::print(stderr, "talaria: warning: {}\n", engine.warning());

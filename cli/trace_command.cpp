@@ -3,7 +3,9 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
+#include <vector>
 
+#include "cli/cluster_trace.hpp"
 #include "cli/commands.hpp"
 #include "core/error.hpp"
 #include "telemetry/report_page.hpp"
@@ -48,19 +50,44 @@ int make_report(const ReportFlags& flags) {
   return 0;
 }
 
-} // namespace
-
-void add_trace_command(CLI::App& app, Action& chosen) {
+void add_report(CLI::App& trace, Action& chosen) {
   auto flags = std::make_shared<ReportFlags>();
-  CLI::App* command = app.add_subcommand("trace", "Look at what --trace has written");
-  command->require_subcommand(1);
-  CLI::App* report = command->add_subcommand(
+  CLI::App* report = trace.add_subcommand(
       "report", "A page with waterfall, shares, overlap and latencies; needs no network");
   report->add_option("TRACE", flags->trace, "file of --trace")->required();
   report->add_option("-o,--output", flags->output, "HTML file to write");
   report->add_flag("--json", flags->json, "print the figures as one JSON object");
   report->callback(
       [flags, &chosen] { chosen = [flags](InterruptWatch&) { return make_report(*flags); }; });
+}
+
+struct MergeFlags {
+  std::vector<std::filesystem::path> traces;
+  std::filesystem::path output;
+};
+
+void add_merge(CLI::App& trace, Action& chosen) {
+  auto flags = std::make_shared<MergeFlags>();
+  CLI::App* merge = trace.add_subcommand(
+      "merge", "One trace of several: the enclave's, then those of workers (talaria-worker "
+               "--trace), moved onto its clock");
+  merge->add_option("TRACES", flags->traces, "files of --trace, the enclave's first")->required();
+  merge->add_option("-o,--output", flags->output, "file to write")->required();
+  merge->callback([flags, &chosen] {
+    chosen = [flags](InterruptWatch&) {
+      merge_traces(flags->traces, flags->output);
+      return 0;
+    };
+  });
+}
+
+} // namespace
+
+void add_trace_command(CLI::App& app, Action& chosen) {
+  CLI::App* command = app.add_subcommand("trace", "Look at what --trace has written");
+  command->require_subcommand(1);
+  add_report(*command, chosen);
+  add_merge(*command, chosen);
 }
 
 } // namespace talaria::cli

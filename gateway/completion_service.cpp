@@ -5,6 +5,8 @@
 #include <chrono>
 #include <utility>
 
+#include "telemetry/trace_id.hpp"
+
 namespace talaria::gateway {
 
 namespace {
@@ -135,7 +137,6 @@ private:
     }
     exchange_.prompt_tokens = usage_.prompt_tokens;
     exchange_.completion_tokens = usage_.completion_tokens;
-    if (!completions.empty()) exchange_.trace = completions.front().trace;
   }
 
   CompletionService& service_;
@@ -167,6 +168,8 @@ void CompletionService::completion(const std::string& body, httplib::Response& r
 void CompletionService::answer(bool chat, const ApiRequest& request, httplib::Response& response) {
   Admission::Place place = admit(request);
   const std::string prompt_field = chat ? "messages" : "prompt";
+  u64& trace = Httpd::exchange().trace;
+  if (trace == 0) trace = telemetry::new_trace_id();
   std::shared_ptr<Answering> answering;
   try {
     std::vector<pipeline::Request> requests;
@@ -177,6 +180,7 @@ void CompletionService::answer(bool chat, const ApiRequest& request, httplib::Re
       each.ignore_eos = request.ignore_eos;
       each.sampling = request.sampling;
       each.stops = request.stops;
+      each.trace = trace;
       requests.push_back(std::move(each));
     }
     answering =

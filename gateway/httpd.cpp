@@ -12,6 +12,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "telemetry/trace_id.hpp"
 
 namespace talaria::gateway {
 
@@ -51,6 +52,8 @@ Httpd::Httpd(std::size_t threads, std::function<void(const Exchange&)> done)
   });
   set_post_routing_handler([](const httplib::Request&, httplib::Response& response) {
     response.headers.erase("Keep-Alive"); // httplib's own limits, which do not apply here
+    if (exchange().trace != 0)
+      response.set_header("X-Request-Id", telemetry::to_hex(exchange().trace));
     if (!exchange().close) return;
     response.headers.erase("Connection");
     response.set_header("Connection", "close");
@@ -121,6 +124,8 @@ bool Httpd::serve_request(Connection& connection) {
     connection.end_of_head();
     exchange.arrived = std::chrono::system_clock::now();
     exchange.began = std::chrono::steady_clock::now();
+    exchange.trace =
+        telemetry::parse_traceparent(request.get_header_value("traceparent")).value_or(0);
     // Compression would let the length of an answer say more about it, and nobody needs parts.
     request.headers.erase("Accept-Encoding");
     request.headers.erase("Range");

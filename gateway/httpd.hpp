@@ -22,7 +22,7 @@ struct Exchange {
   int status = -1;   ///< of the response; -1: there was none
   u64 prompt_tokens = 0;
   u64 completion_tokens = 0;
-  u64 trace = 0;            ///< of its first answer, as in traces; 0: there was none
+  u64 trace = 0; ///< its name in traces and logs: its traceparent's, or our own; 0: none yet
   bool client_left = false; ///< before the response was complete
   bool close = false;       ///< the connection cannot be used for another request
   const Connection* connection = nullptr;

@@ -119,6 +119,22 @@ void add_masks(const remo::MaskPool::Stats& masks, std::vector<MetricFamily>& ou
                        static_cast<double>(masks.bytes)));
 }
 
+void add_padding(const pipeline::PaddingCost& cost, std::vector<MetricFamily>& out) {
+  const auto real = static_cast<double>(cost.rows - cost.dummy_rows);
+  MetricFamily rows{
+      "talaria_rows_total", "Rows of micro-batches, by what they carry", MetricType::Counter, {}};
+  rows.metric = {
+      sample(MetricType::Counter, {{"carry", "tokens"}}, real),
+      sample(MetricType::Counter, {{"carry", "padding"}}, static_cast<double>(cost.dummy_rows))};
+  out.push_back(std::move(rows));
+  out.push_back(single("talaria_padding_rounds_total",
+                       "Dummy rows that stood for an answer which had ended", MetricType::Counter,
+                       {}, static_cast<double>(cost.dummy_rounds)));
+  out.push_back(single("talaria_padding_late_total",
+                       "Micro-batches that took longer than masking.padding.pace",
+                       MetricType::Counter, {}, static_cast<double>(cost.late_rounds)));
+}
+
 } // namespace
 
 struct Metrics::Impl {
@@ -188,6 +204,7 @@ std::string Metrics::text() const {
                             MetricType::Gauge, impl_->labels, static_cast<double>(load.waiting)));
   add_workers(impl_->engine.workers(), families);
   add_masks(impl_->engine.mask_stats(), families);
+  add_padding(impl_->engine.padding_cost(), families);
   return prometheus::TextSerializer().Serialize(families);
 }
 

@@ -35,7 +35,7 @@ json waterfall_json(const Waterfall& waterfall) {
           {"others", std::move(others)}};
 }
 
-json phase_json(const Phase& phase, bool waterfalls) {
+json phase_json(const Phase& phase, bool pictures) {
   json stages = json::array();
   for (const auto& stage : phase.stages) {
     json entry = latency_json(stage.latency);
@@ -54,7 +54,11 @@ json phase_json(const Phase& phase, bool waterfalls) {
            {"hidden", phase.hidden},
            {"bytes_up_per_token", phase.bytes_per_row(phase.bytes_up)},
            {"bytes_down_per_token", phase.bytes_per_row(phase.bytes_down)}};
-  if (waterfalls && phase.waterfall) out["waterfall"] = waterfall_json(*phase.waterfall);
+  if (!pictures) return out;
+  json course = json::array();
+  for (const Moment& moment : phase.course) course.push_back({moment.begin, moment.life});
+  out["course"] = std::move(course);
+  if (phase.waterfall) out["waterfall"] = waterfall_json(*phase.waterfall);
   return out;
 }
 
@@ -84,9 +88,9 @@ void put(std::string& text, const std::string& mark, std::string_view value) {
 
 } // namespace
 
-std::string report_json(const TraceReport& report, bool waterfalls) {
+std::string report_json(const TraceReport& report, bool pictures) {
   json phases = json::array();
-  for (const Phase& phase : report.phases) phases.push_back(phase_json(phase, waterfalls));
+  for (const Phase& phase : report.phases) phases.push_back(phase_json(phase, pictures));
   json stock = json::array();
   for (const auto& level : report.stock)
     stock.push_back({static_cast<double>(level.time) * 1e-3, level.bytes});

@@ -8,8 +8,9 @@ namespace talaria::telemetry {
 namespace {
 
 constexpr std::array<std::string_view, kSpanKinds> kNames{
-    "request", "embed",     "norm",      "mask",   "wire up",   "queue",      "copy",
-    "product", "switching", "wire down", "unmask", "attention", "activation", "sample"};
+    "request", "embed",  "norm",      "mask",       "pack",      "wire up",
+    "queue",   "copy",   "product",   "recombine",  "wire down", "unpack",
+    "verify",  "unmask", "attention", "activation", "sample",    "mailbox"};
 
 } // namespace
 
@@ -28,6 +29,7 @@ bool is_inside(SpanKind kind) noexcept {
   case SpanKind::embed:
   case SpanKind::norm:
   case SpanKind::mask:
+  case SpanKind::verify:
   case SpanKind::unmask:
   case SpanKind::attention:
   case SpanKind::activation:
@@ -43,7 +45,7 @@ bool is_outside(SpanKind kind) noexcept {
   case SpanKind::wire_up:
   case SpanKind::copy:
   case SpanKind::product:
-  case SpanKind::switching:
+  case SpanKind::recombine:
   case SpanKind::wire_down:
     return true;
   default:

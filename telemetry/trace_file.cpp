@@ -27,13 +27,13 @@ i64 nanoseconds(const json& micros) {
   return std::llround(value * 1e3);
 }
 
-u64 trace_id(const json& arguments) {
-  return std::stoull(arguments.value("trace", "0"), nullptr, 16);
+u64 parse_id(const std::string& hex) {
+  return std::stoull(hex, nullptr, 16);
 }
 
 SpanLabels labels_of(const json& arguments) {
   SpanLabels labels;
-  labels.trace = trace_id(arguments);
+  labels.trace = parse_id(arguments.value("trace", "0"));
   labels.micro_batch = arguments.value("micro_batch", u64{0});
   labels.rows = arguments.value("rows", u32{0});
   labels.sequences = arguments.value("sequences", u32{0});
@@ -56,14 +56,16 @@ public:
     else if (phase == "X")
       take_span(event, name);
     else if (phase == "C" && name == "mask stock")
-      trace_.stock.push_back({nanoseconds(event.at("ts")), event.at("args").at("bytes")});
+      take_stock(event);
   }
 
   Trace finish() && {
     for (std::size_t i = 0; i < trace_.spans.size(); ++i) {
       trace_.spans[i].process = processes_[threads_of_[i].first];
-      trace_.spans[i].thread = threads_[threads_of_[i]];
+      if (trace_.spans[i].thread.empty()) trace_.spans[i].thread = threads_[threads_of_[i]];
     }
+    for (std::size_t i = 0; i < trace_.stock.size(); ++i)
+      trace_.stock[i].process = processes_[stock_of_[i]];
     return std::move(trace_);
   }
 
@@ -86,13 +88,24 @@ private:
     span.when.begin = nanoseconds(event.at("ts"));
     span.when.end = span.when.begin + nanoseconds(event.at("dur"));
     if (span.when.end < span.when.begin) throw std::out_of_range("a duration below zero");
-    span.labels = labels_of(event.value("args", json::object()));
+    const json arguments = event.value("args", json::object());
+    span.labels = labels_of(arguments);
+    if (span.kind == SpanKind::mailbox) span.thread = arguments.value("stage", "");
+    if (arguments.contains("traces"))
+      for (const json& id : arguments.at("traces"))
+        trace_.carried[span.labels.micro_batch].push_back(parse_id(id.get<std::string>()));
     trace_.spans.push_back(std::move(span));
     threads_of_.push_back(thread_of(event));
   }
 
+  void take_stock(const json& event) {
+    trace_.stock.push_back({nanoseconds(event.at("ts")), event.at("args").at("bytes"), {}});
+    stock_of_.push_back(thread_of(event).first);
+  }
+
   Trace trace_;
   std::vector<ThreadId> threads_of_; ///< by span; names may come behind
+  std::vector<u64> stock_of_;        ///< by level: its process
   std::map<u64, std::string> processes_;
   std::map<ThreadId, std::string> threads_;
 };
@@ -103,6 +116,7 @@ Trace read_trace(std::istream& in, const std::string& name) {
   Reader reader;
   bool in_events = false;
   u64 dropped = 0;
+  i64 origin = 0;
   const auto each = [&](int depth, json::parse_event_t event, json& parsed) {
     if (event == json::parse_event_t::key && depth == 1) in_events = parsed == "traceEvents";
     if (event != json::parse_event_t::object_end || depth != 2 || !in_events) return true;
@@ -111,13 +125,16 @@ Trace read_trace(std::istream& in, const std::string& name) {
   };
   try {
     const json rest = json::parse(in, each);
-    if (rest.contains("otherData")) dropped = rest.at("otherData").value("dropped_spans", u64{0});
+    const json other = rest.value("otherData", json::object());
+    dropped = other.value("dropped_spans", u64{0});
+    origin = other.value("wall_origin_ns", i64{0});
   } catch (const std::exception&) { // what it says may quote the file
     throw Error(Errc::usage,
                 name + ": not a trace of talaria; give the file that --trace has written");
   }
   Trace trace = std::move(reader).finish();
   trace.dropped_spans = dropped;
+  trace.wall_origin = origin;
   if (trace.spans.empty())
     throw Error(Errc::usage, name + ": no span of talaria is in it; was anything run?");
   return trace;

@@ -2,12 +2,12 @@
 
 #include <istream>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "core/integers.hpp"
 #include "telemetry/intervals.hpp"
-#include "telemetry/span_kind.hpp"
-#include "telemetry/tracer.hpp"
+#include "telemetry/recording.hpp"
 
 namespace talaria::telemetry {
 
@@ -17,19 +17,22 @@ struct TraceSpan {
   Interval when;
   SpanLabels labels;
   std::string process;
-  std::string thread;
+  std::string thread; ///< of a mailbox: the stage whose it is
 };
 
 struct MaskStock {
   i64 time = 0;
   u64 bytes = 0;
+  std::string process;
 };
 
 /// What a Tracer wrote.
 struct Trace {
   std::vector<TraceSpan> spans; ///< in the order of the file
   std::vector<MaskStock> stock;
+  std::unordered_map<u64, std::vector<u64>> carried; ///< requests by micro-batch, if several
   u64 dropped_spans = 0;
+  i64 wall_origin = 0; ///< ns since 1970 at time 0; 0: unknown
 };
 
 /// Reads a trace; spans of other programs are passed over. `name` is for errors.

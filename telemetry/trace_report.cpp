@@ -4,12 +4,13 @@
 #include <cmath>
 #include <map>
 #include <set>
+#include <span>
 
 namespace talaria::telemetry {
 
 namespace {
 
-constexpr std::size_t kStockPoints = 600;
+constexpr std::size_t kPoints = 600; ///< of a curve
 
 double micros(i64 ns) {
   return static_cast<double>(ns) * 1e-3;
@@ -27,11 +28,21 @@ Latency latency_of(std::vector<double> values) {
   return out;
 }
 
+/// At most kPoints runs of neighbours, which are all values.
+template <class T>
+std::vector<std::span<const T>> runs_of(const std::vector<T>& values) {
+  const std::size_t step = values.size() / kPoints + 1;
+  std::vector<std::span<const T>> runs;
+  for (std::size_t i = 0; i < values.size(); i += step)
+    runs.push_back(std::span(values).subspan(i, std::min(step, values.size() - i)));
+  return runs;
+}
+
 /// Lower means: of several spans of one micro-batch at one moment, this one gets the time.
 int precedence(SpanKind kind) {
   switch (kind) {
   case SpanKind::copy:
-  case SpanKind::switching:
+  case SpanKind::recombine:
     return 0;
   case SpanKind::product:
     return 1;
@@ -40,6 +51,8 @@ int precedence(SpanKind kind) {
     return 3;
   case SpanKind::queue:
     return 4;
+  case SpanKind::mailbox:
+    return 5;
   default:
     return 2;
   }
@@ -132,11 +145,20 @@ std::map<u32, std::string> matrix_names(const Trace& trace) {
   return names;
 }
 
+/// The processes that multiply: whatever stands on one of them is no work of the enclave.
+std::set<std::string> workers_of(const Trace& trace) {
+  std::set<std::string> workers;
+  for (const TraceSpan& span : trace.spans)
+    if (is_outside(span.kind) || span.kind == SpanKind::queue) workers.insert(span.process);
+  return workers;
+}
+
 class Analyst {
 public:
-  explicit Analyst(const Trace& trace)
-      : batches_(micro_batches_of(trace)), names_(matrix_names(trace)),
-        activity_(work_inside(trace)) {}
+  /// `origin`: of the report's times.
+  Analyst(const Trace& trace, const std::set<std::string>& workers, i64 origin)
+      : origin_(origin), batches_(micro_batches_of(trace)), names_(matrix_names(trace)),
+        activity_(work_inside(trace, workers)) {}
 
   std::optional<Phase> phase(std::string_view name) const {
     std::vector<const MicroBatch*> batches;
@@ -156,16 +178,21 @@ public:
       add_overlap(phase, *batch);
     }
     phase.life = latency_of(std::move(lives));
+    phase.course = course(batches);
     add_stages(phase, batches, spent);
     if (batches.front()->whole()) phase.waterfall = waterfall(typical(batches));
     return phase;
   }
 
 private:
-  static std::vector<Activity::Work> work_inside(const Trace& trace) {
+  static std::vector<Activity::Work> work_inside(const Trace& trace,
+                                                 const std::set<std::string>& workers) {
+    const auto works = [](SpanKind kind) {
+      return is_inside(kind) || kind == SpanKind::pack || kind == SpanKind::unpack;
+    };
     std::vector<Activity::Work> work;
     for (const TraceSpan& span : trace.spans)
-      if (is_inside(span.kind) && span.labels.micro_batch != 0)
+      if (works(span.kind) && span.labels.micro_batch != 0 && !workers.contains(span.process))
         work.push_back({span.labels.micro_batch, span.when});
     return work;
   }
@@ -215,6 +242,23 @@ private:
     return *batches[(batches.size() - 1) / 2];
   }
 
+  /// The longest life of each run: what a picture of them is looked at for.
+  std::vector<Moment> course(std::vector<const MicroBatch*> batches) const {
+    std::sort(batches.begin(), batches.end(), [](const MicroBatch* a, const MicroBatch* b) {
+      return a->life.begin < b->life.begin;
+    });
+    const auto length = [](const MicroBatch* batch) { return batch->life.end - batch->life.begin; };
+    std::vector<Moment> out;
+    for (const auto run : runs_of(batches)) {
+      const MicroBatch* longest =
+          *std::max_element(run.begin(), run.end(), [&](const MicroBatch* a, const MicroBatch* b) {
+            return length(a) < length(b);
+          });
+      out.push_back({micros(longest->life.begin - origin_), micros(length(longest))});
+    }
+    return out;
+  }
+
   Waterfall waterfall(const MicroBatch& batch) const {
     const i64 origin = batch.life.begin;
     Waterfall out;
@@ -234,21 +278,20 @@ private:
     return out;
   }
 
+  i64 origin_;
   std::vector<MicroBatch> batches_;
   std::map<u32, std::string> names_;
   Activity activity_;
 };
 
+/// The lowest level of each run.
 std::vector<MaskStock> thinned(const std::vector<MaskStock>& stock) {
-  const std::size_t step = stock.size() / kStockPoints + 1;
   std::vector<MaskStock> out;
-  for (std::size_t i = 0; i < stock.size(); i += step) {
-    const auto end = stock.begin() + static_cast<std::ptrdiff_t>(std::min(i + step, stock.size()));
-    // The lowest level of each run: what a picture of the stock is looked at for.
-    out.push_back(*std::min_element(
-        stock.begin() + static_cast<std::ptrdiff_t>(i), end,
-        [](const MaskStock& a, const MaskStock& b) { return a.bytes < b.bytes; }));
-  }
+  for (const auto run : runs_of(stock))
+    out.push_back(
+        *std::min_element(run.begin(), run.end(), [](const MaskStock& a, const MaskStock& b) {
+          return a.bytes < b.bytes;
+        }));
   return out;
 }
 
@@ -267,11 +310,10 @@ TraceReport analyse(const Trace& trace) {
   report.dropped_spans = trace.dropped_spans;
   report.stock = thinned(trace.stock);
   std::vector<double> requests;
-  std::set<std::string> workers;
+  const std::set<std::string> workers = workers_of(trace);
   Interval all = trace.spans.empty() ? Interval{} : trace.spans.front().when;
   for (const TraceSpan& span : trace.spans) {
     all = {std::min(all.begin, span.when.begin), std::max(all.end, span.when.end)};
-    if (!is_inside(span.kind) && span.kind != SpanKind::request) workers.insert(span.process);
     if (span.kind != SpanKind::request) continue;
     requests.push_back(micros(span.when.end - span.when.begin));
     report.prompt_tokens += span.labels.rows;
@@ -280,7 +322,7 @@ TraceReport analyse(const Trace& trace) {
   report.length = micros(all.end - all.begin);
   report.requests = latency_of(std::move(requests));
   report.workers.assign(workers.begin(), workers.end());
-  const Analyst analyst(trace);
+  const Analyst analyst(trace, workers, all.begin);
   for (const char* name : {"decode", "prefill", "unknown"})
     if (auto phase = analyst.phase(name)) report.phases.push_back(*std::move(phase));
   for (MaskStock& level : report.stock) level.time -= all.begin;

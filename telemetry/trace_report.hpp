@@ -55,6 +55,12 @@ struct Waterfall {
   std::vector<Stretch> others; ///< the enclave at work for other micro-batches
 };
 
+/// When a micro-batch began, and how long it lived; microseconds since the first span.
+struct Moment {
+  double begin = 0;
+  double life = 0;
+};
+
 /// All micro-batches of one phase: "decode" if every row is one sequence's next token, "prefill"
 /// otherwise, "unknown" if the trace does not say, as that of a worker.
 struct Phase {
@@ -68,6 +74,7 @@ struct Phase {
   double hidden = 0;  ///< of those, while the enclave worked for other micro-batches
   u64 bytes_up = 0;
   u64 bytes_down = 0;
+  std::vector<Moment> course;         ///< in order of time, thinned to what a picture can show
   std::optional<Waterfall> waterfall; ///< of one in the middle; of prefill, one of the largest
   /// hidden / outside, or 0.
   double overlap() const noexcept { return outside > 0 ? hidden / outside : 0; }

@@ -1,39 +1,25 @@
 #pragma once
 
+#include <atomic>
 #include <chrono>
-#include <deque>
 #include <filesystem>
 #include <fstream>
-#include <limits>
+#include <memory>
 #include <mutex>
-#include <string>
+#include <optional>
 #include <string_view>
+#include <thread>
 #include <unordered_map>
 #include <vector>
 
 #include "core/integers.hpp"
+#include "telemetry/recording.hpp"
 #include "telemetry/span_kind.hpp"
 
 namespace talaria::telemetry {
 
-inline constexpr u32 kNoMatrix = std::numeric_limits<u32>::max();
-
-/// What a span says beside its times: names, counts and numbers of things, never a token, text or
-/// tensor value. Whatever is left at its default is left out of the file.
-struct SpanLabels {
-  u64 trace = 0;       ///< of the request; of the first one if the micro-batch carries several
-  u64 micro_batch = 0; ///< 0: none
-  u32 rows = 0;        ///< of a request: tokens of its prompt
-  u32 sequences = 0;   ///< in the micro-batch; as many as rows: every row decodes
-  u32 tokens = 0;      ///< of a request's answer
-  u32 joined_rows = 0; ///< in the product these rows were part of
-  u32 matrix = kNoMatrix;
-  u64 bytes_up = 0; ///< of the masked tensor
-  u64 bytes_down = 0;
-};
-
-/// Collects spans of one process and writes them as Chrome trace JSON (opens in Perfetto: process =
-/// node, thread = stage). Thread-safe; recording takes well below a microsecond.
+/// Collects spans of one process and writes them as Chrome trace JSON. Thread-safe; recording takes
+/// well below a microsecond: each thread writes to a buffer of its own.
 class Tracer {
 public:
   using Clock = std::chrono::steady_clock;
@@ -51,8 +37,14 @@ public:
   /// takes longer than recording.
   Track track(std::string_view process, std::string_view thread);
 
+  /// False while it is paused: whoever would record need not look at a clock.
+  bool on() const noexcept { return on_.load(std::memory_order_relaxed); }
+  /// So that `talaria bench` can measure with and without in one run.
+  void pause(bool paused) noexcept { on_.store(!paused, std::memory_order_relaxed); }
+
+  /// `waited_since`: when the message that led to the span was sent; the default: nothing waited.
   void record(Track track, SpanKind kind, Clock::time_point begin, Clock::time_point end,
-              const SpanLabels& labels);
+              const SpanLabels& labels, Clock::time_point waited_since = {});
   /// A micro-batch carries these requests. Worth telling if there are several.
   void carries(u64 micro_batch, std::vector<u64> traces);
   /// The bytes of masks in stock now, at the process that `track` belongs to.
@@ -67,67 +59,68 @@ public:
   void write();
 
 private:
-  struct TrackNames {
-    std::size_t process; ///< in processes_
-    std::string thread;
+  /// What one thread recorded, in pieces so that nothing is moved when there is more.
+  struct Buffer {
+    std::mutex mutex; ///< against write() alone
+    std::vector<std::vector<Recording::Event>> pieces;
+    std::size_t room = 0; ///< events that may still come
+    u64 dropped = 0;
   };
-  struct Event {
-    Clock::time_point begin;
-    Clock::time_point end;
-    Track track;
-    SpanKind kind;
-    SpanLabels labels;
-  };
-  struct StockLevel {
-    Clock::time_point time;
-    Track track;
-    u64 bytes;
-  };
-  double micros(Clock::time_point time) const;
-  std::string arguments(const Event& event) const;
-  void write_tracks(const std::vector<std::vector<u32>>& lanes);
-  void write_events(const std::vector<std::vector<u32>>& lanes);
-  std::vector<std::vector<u32>> lanes_of_events();
+  Buffer& own_buffer();
+  std::size_t grant() noexcept;
+  i64 since_origin(Clock::time_point time) const;
+  void gather();
 
   const std::filesystem::path path_;
   std::ofstream file_;
-  const std::size_t most_spans_;
+  const u64 serial_; ///< tells tracers of one process apart, also after their end
   const Clock::time_point origin_ = Clock::now();
-  const i64 wall_origin_;
+  std::atomic<bool> on_{true};
+  std::atomic<std::size_t> left_; ///< events not granted to any buffer
 
   std::mutex mutex_; ///< guards what follows
-  std::vector<std::string> processes_;
-  std::vector<TrackNames> tracks_;
-  std::deque<Event> events_; ///< grows without moving what is there
-  std::vector<StockLevel> stock_;
-  std::unordered_map<u64, std::vector<u64>> carried_;
-  u64 dropped_ = 0;
+  Recording recording_;
+  std::unordered_map<std::thread::id, std::unique_ptr<Buffer>> buffers_;
+  const std::size_t most_spans_;
   bool written_ = false;
 };
 
-/// Times the enclosing scope; does nothing without a tracer.
+/// True if spans are wanted: all that a span costs where nobody traces.
+inline bool tracing(const Tracer* tracer) noexcept {
+  return tracer != nullptr && tracer->on();
+}
+
+/// Times the enclosing scope; without a tracer it costs a load and a branch.
 class Span {
 public:
-  Span(Tracer* tracer, Tracer::Track track, SpanKind kind, const SpanLabels& labels)
-      : tracer_(tracer) {
-    if (tracer_ == nullptr) return;
-    track_ = track;
-    kind_ = kind;
-    labels_ = labels;
-    begin_ = Tracer::Clock::now();
+  Span() = default;
+  Span(Tracer* tracer, Tracer::Track track, SpanKind kind, const SpanLabels& labels,
+       Tracer::Clock::time_point waited_since = {}) {
+    if (tracing(tracer)) open_.emplace(tracer, track, kind, labels, waited_since);
   }
   Span(const Span&) = delete;
   Span& operator=(const Span&) = delete;
   ~Span() {
-    if (tracer_ != nullptr) tracer_->record(track_, kind_, begin_, Tracer::Clock::now(), labels_);
+    if (open_) open_->close();
   }
 
 private:
-  Tracer* tracer_;
-  Tracer::Track track_ = 0;
-  SpanKind kind_ = SpanKind::embed;
-  SpanLabels labels_;
-  Tracer::Clock::time_point begin_{};
+  struct Open {
+    Open(Tracer* tracer_on, Tracer::Track on, SpanKind what, const SpanLabels& says,
+         Tracer::Clock::time_point since)
+        : tracer(tracer_on), track(on), kind(what), labels(says), waited_since(since),
+          begin(Tracer::Clock::now()) {}
+    void close() const {
+      tracer->record(track, kind, begin, Tracer::Clock::now(), labels, waited_since);
+    }
+    Tracer* tracer;
+    Tracer::Track track;
+    SpanKind kind;
+    SpanLabels labels;
+    Tracer::Clock::time_point waited_since;
+    Tracer::Clock::time_point begin;
+  };
+  std::optional<Open> open_; ///< nothing of it is written unless somebody traces
 };
 
 } // namespace talaria::telemetry

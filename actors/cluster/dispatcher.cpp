@@ -10,6 +10,7 @@
 
 #include "actors/cluster/job.hpp"
 #include "actors/errors.hpp"
+#include "actors/tensor_labels.hpp"
 #include "kernels/packed_weights.hpp"
 
 namespace talaria::cluster {
@@ -51,7 +52,9 @@ class DispatcherActor final : public DispatcherInside::base {
 public:
   DispatcherActor(caf::actor_config& config, DispatcherOptions options)
       : DispatcherInside::base(config), options_(std::move(options)),
-        nodes_(options_.nodes.size()) {}
+        nodes_(options_.nodes.size()) {
+    if (options_.tracer != nullptr) track_ = options_.tracer->track("enclave", "dispatcher");
+  }
 
   const char* name() const override { return "dispatcher"; }
 
@@ -219,7 +222,16 @@ private:
 
   void finish(u64 id) {
     auto node = work_.extract(id);
-    node.mapped().promise.deliver(node.mapped().job.joined());
+    node.mapped().promise.deliver(joined(node.mapped().job));
+  }
+
+  WorkerProduct joined(const Job& job) const {
+    const auto* tensor = std::get_if<MaskedTensor>(&job.question());
+    const bool side_by_side = tensor != nullptr && job.plan().shards.size() > 1;
+    const telemetry::Span span(side_by_side ? options_.tracer : nullptr, track_,
+                               telemetry::SpanKind::unpack,
+                               side_by_side ? labels_of(*tensor) : telemetry::SpanLabels());
+    return job.joined();
   }
 
   void give_up(u64 id, Errc code) {
@@ -457,6 +469,7 @@ private:
   }
 
   DispatcherOptions options_;
+  telemetry::Tracer::Track track_ = 0;
   std::vector<Node> nodes_;
   std::map<u64, Work> work_;
   u64 last_work_ = 0;

@@ -37,6 +37,7 @@ struct Arrived {
   u64 attempt = 0;
   u64 id = 0;
   std::shared_ptr<transport::Reply> reply;
+  LinkTrace::Time at{}; ///< if it is traced
 };
 struct Connect {
   u64 attempt = 0;
@@ -107,7 +108,8 @@ private:
     transport::Request request;
     caf::typed_response_promise<WorkerProduct> product;
     caf::typed_response_promise<WeightPanels> panels;
-    LinkTrace::Time sent{}; ///< if it is traced
+    LinkTrace::Time taken{}; ///< if it is traced, and so is the next
+    LinkTrace::Time sent{};
   };
 
   std::string describe() const {
@@ -123,13 +125,13 @@ private:
       return promise;
     }
     const u64 id = ++last_id_;
-    const auto sent = trace_.now();
+    const auto taken = trace_.now();
     if (!link_->send(id, request)) { // it is gone, and the news of it is on its way
       lost(Errc::no_worker, "the connection was closed");
       promise.deliver(to_caf(Error(Errc::no_worker, describe() + " is lost: " + health_.trouble)));
       return promise;
     }
-    Open open{std::move(request), {}, {}, sent};
+    Open open{std::move(request), {}, {}, taken, trace_.now()};
     if constexpr (std::is_same_v<Answer, WorkerProduct>)
       open.product = promise;
     else
@@ -147,14 +149,15 @@ private:
     options.max_in_flight = 2 * policy_.in_flight; // the dispatcher keeps below that
     options.max_queued_bytes = std::size_t{1} << 40;
     connecting_ = std::thread([self = caf::actor_cast<caf::actor_addr>(this), attempt,
-                               settings = settings_, tls = tls_, options] {
+                               settings = settings_, tls = tls_, options, trace = trace_] {
       const auto tell = [self](auto&& message) {
         if (auto link = caf::actor_cast<caf::strong_actor_ptr>(self))
           caf::anon_send(caf::actor_cast<caf::actor>(link), std::move(message));
       };
       transport::WorkerLink::Events events;
-      events.reply = [tell, attempt](u64 id, transport::Reply reply) {
-        tell(Arrived{attempt, id, std::make_shared<transport::Reply>(std::move(reply))});
+      events.reply = [tell, attempt, trace](u64 id, transport::Reply reply) {
+        tell(Arrived{attempt, id, std::make_shared<transport::Reply>(std::move(reply)),
+                     trace.now()});
       };
       events.lost = [tell, attempt](Error why) {
         tell(NotConnected{attempt, why.code(), why.what()});
@@ -227,7 +230,8 @@ private:
       health_.bytes_up += tensor.bytes->size();
       health_.bytes_down += product.bytes->size();
       if (trace_.on() && link_)
-        trace_.record(tensor, product, open.sent, link_->figures().clock_offset_ms);
+        trace_.record(tensor, product, {open.taken, open.sent, news.at},
+                      link_->figures().clock_offset_ms);
     }
     open.product.deliver(std::move(product));
   }

@@ -9,13 +9,15 @@ Stage::behavior_type activation_stage(Stage::pointer self, StageContext context,
   return {[self, context, intermediate, next](const Flow& flow) {
     guarded(self, context, flow.batch->id, [&] {
       const Matrix<float>& x = *flow.x;
-      const auto span = context.span(telemetry::SpanKind::activation, *flow.batch, x.rows());
+      const auto span =
+          context.span(telemetry::SpanKind::activation, *flow.batch, x.rows(), flow.sent);
       Matrix<float> out(x.rows(), intermediate);
       for (std::size_t r = 0; r < x.rows(); ++r)
         kernels::active_kernels().silu_mul(x.row(r), x.row(r) + intermediate, out.row(r),
                                            intermediate);
       Flow next_flow = flow;
       next_flow.x = share_clear(std::move(out));
+      next_flow.sent = context.now();
       self->send(next, std::move(next_flow));
     });
   }};

@@ -1,6 +1,7 @@
 #include "actors/enclave/attention_stage.hpp"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <deque>
 #include <memory>
@@ -17,8 +18,7 @@ class LayerAttention {
 public:
   explicit LayerAttention(AttentionShape shape)
       : shape_(std::move(shape)), cache_(shape_.kv_heads, shape_.head_dim, shape_.window),
-        scale_(1.0F / std::sqrt(static_cast<float>(shape_.head_dim))),
-        work_((shape_.heads + 2 * shape_.kv_heads) * shape_.head_dim) {}
+        scale_(1.0F / std::sqrt(static_cast<float>(shape_.head_dim))) {}
 
   const AttentionShape& shape() const { return shape_; }
 
@@ -43,37 +43,71 @@ public:
     Matrix<float> out(qkv.rows(), shape_.heads * shape_.head_dim);
     std::size_t row = 0;
     for (const Segment& segment : batch.segments) {
-      if (!abandoned_.contains(segment.sequence))
-        for (u32 i = 0; i < segment.count; ++i)
-          one_row(batch, segment.sequence, segment.start + i, row + i, qkv.row(row + i),
-                  out.row(row + i));
+      const u32 together = rows_together();
+      for (u32 i = 0; i < segment.count && !abandoned_.contains(segment.sequence); i += together)
+        attend_rows(batch, segment, i, std::min(together, segment.count - i), row, qkv, out);
       row += segment.count;
     }
     return out;
   }
 
 private:
-  void one_row(const MicroBatch& batch, SequenceId sequence, std::size_t position, std::size_t row,
-               const float* qkv, float* out) {
-    const auto& set = kernels::active_kernels();
+  /// Rows of a sequence that share one reading of its keys and values. With a window each row sees
+  /// another part of them.
+  u32 rows_together() const {
+    constexpr std::size_t kRows = 8;
+    const std::size_t fitting = kernels::kMostQueries / group();
+    return shape_.window != 0 ? 1 : static_cast<u32>(std::clamp<std::size_t>(fitting, 1, kRows));
+  }
+  std::size_t group() const { return shape_.heads / shape_.kv_heads; } ///< queries of a key
+
+  /// Rows [first, first + count) of a segment that begins at row `at` of the micro-batch.
+  void attend_rows(const MicroBatch& batch, const Segment& segment, u32 first, u32 count,
+                   std::size_t at, const Matrix<float>& qkv, Matrix<float>& out) {
     const std::size_t d = shape_.head_dim;
-    std::copy_n(qkv, work_.size(), work_.data());
-    float* q = work_.data();
-    float* k = q + shape_.heads * d;
-    const float* v = k + shape_.kv_heads * d;
-    const float* cos = batch.rope_cos.row(row);
-    const float* sin = batch.rope_sin.row(row);
-    prepare_heads(q, shape_.heads, shape_.q_norm, cos, sin);
-    prepare_heads(k, shape_.kv_heads, shape_.k_norm, cos, sin);
-    cache_.append(sequence, k, v);
-    const std::size_t group = shape_.heads / shape_.kv_heads;
-    for (std::size_t head = 0; head < shape_.heads; ++head) {
-      const auto seen = cache_.view(sequence, head / group, position);
-      if (scratch_.size() < round_up(seen.count, 16))
-        scratch_ = SecretBuffer<float>(round_up(seen.count * 2, 16));
-      set.attend(q + head * d, seen.k, seen.v, seen.count, d, scale_, scratch_.data(),
-                 out + head * d);
+    const std::size_t width = work_width();
+    if (work_.size() < count * width) work_ = SecretBuffer<float>(count * width);
+    for (u32 i = 0; i < count; ++i) {
+      const std::size_t row = at + first + i;
+      float* q = work_.data() + i * width;
+      float* k = q + shape_.heads * d;
+      std::copy_n(qkv.row(row), width, q);
+      prepare_heads(q, shape_.heads, shape_.q_norm, batch.rope_cos.row(row), batch.rope_sin.row(row));
+      prepare_heads(k, shape_.kv_heads, shape_.k_norm, batch.rope_cos.row(row),
+                    batch.rope_sin.row(row));
+      cache_.append(segment.sequence, k, k + shape_.kv_heads * d);
     }
+    for (std::size_t head = 0; head < shape_.kv_heads; ++head)
+      for (std::size_t part = 0; part < group(); part += kernels::kMostQueries)
+        attend_head(segment, head, part, first, count, {out.row(at + first), count, out.cols()});
+  }
+
+  /// Queries of one key/value head: those from `part` on of its group, for each of the rows.
+  void attend_head(const Segment& segment, std::size_t head, std::size_t part, u32 first, u32 count,
+                   MatrixView<float> out) {
+    const std::size_t d = shape_.head_dim;
+    const std::size_t width = work_width();
+    const std::size_t queries = std::min(group() - part, kernels::kMostQueries);
+    const auto last = cache_.view(segment.sequence, head, segment.start + first + count - 1);
+    if (scratch_.size() < count * queries * round_up(last.count, 16))
+      scratch_ = SecretBuffer<float>(2 * count * queries * round_up(last.count, 16));
+    std::array<const float*, kernels::kMostQueries> q;
+    std::array<float*, kernels::kMostQueries> to;
+    std::array<std::size_t, kernels::kMostQueries> counts;
+    std::size_t n = 0;
+    for (u32 i = 0; i < count; ++i)
+      for (std::size_t h = 0; h < queries; ++h, ++n) {
+        const std::size_t column = (head * group() + part + h) * d;
+        q[n] = work_.data() + i * width + column;
+        to[n] = out.row(i) + column;
+        counts[n] = last.count - (count - 1 - i);
+      }
+    kernels::active_kernels().attend_block(q.data(), counts.data(), n, last.k, last.v, d, scale_,
+                                           scratch_.data(), to.data());
+  }
+
+  std::size_t work_width() const {
+    return (shape_.heads + 2 * shape_.kv_heads) * shape_.head_dim;
   }
 
   void prepare_heads(float* x, std::size_t heads, const std::vector<float>& gain, const float* cos,
@@ -89,13 +123,13 @@ private:
   KvCache cache_;
   std::set<SequenceId> abandoned_; ///< over, with rows still under way
   float scale_;
-  SecretBuffer<float> work_;
+  SecretBuffer<float> work_; ///< q, k, v of the rows under way
   SecretBuffer<float> scratch_;
 };
 
-/// The rows of `m` whose logits are wanted, in order.
+/// The rows of `m` whose logits are wanted, in order, and behind them zeros as padding.
 ClearTensor wanted_rows(const MicroBatch& batch, const Matrix<float>& m) {
-  Matrix<float> out(batch.wanted_rows(), m.cols());
+  Matrix<float> out(batch.head_rows(), m.cols());
   std::size_t row = 0;
   std::size_t to = 0;
   for (const Segment& s : batch.segments) {
@@ -105,6 +139,10 @@ ClearTensor wanted_rows(const MicroBatch& batch, const Matrix<float>& m) {
     row += s.count;
   }
   return share_clear(std::move(out));
+}
+
+bool every_row_goes_on(const MicroBatch& batch) {
+  return batch.wanted_rows() == batch.rows - batch.padding && batch.head_padding == batch.padding;
 }
 
 struct State {
@@ -122,16 +160,18 @@ AttentionStage::behavior_type attention_stage(AttentionStage::pointer self, Stag
   auto process = [self, context, next, drain, state](const Flow& flow) {
     const MicroBatch& batch = *flow.batch;
     guarded(self, context, batch.id, [&] {
-      const auto span = context.span(telemetry::SpanKind::attention, batch, flow.x->rows());
+      const auto span =
+          context.span(telemetry::SpanKind::attention, batch, flow.x->rows(), flow.sent);
       Flow out = flow;
       Matrix<float> heads = state->attention.run(batch, *flow.x);
-      if (!state->attention.shape().last_layer || batch.wanted_rows() == batch.rows) {
+      if (!state->attention.shape().last_layer || every_row_goes_on(batch)) {
         out.x = share_clear(std::move(heads));
       } else {
         out.x = wanted_rows(batch, heads);
         out.residual = wanted_rows(batch, *flow.residual);
         wipe(heads.data(), heads.rows() * heads.cols() * sizeof(float));
       }
+      out.sent = context.now();
       if (out.x->rows() == 0)
         self->send(drain, std::move(out));
       else

@@ -20,12 +20,12 @@ Stage::behavior_type mask_stage(Stage::pointer self, StageContext context, Outso
                                 OutsourceStage outsource, UnmaskStage unmask) {
   return {[self, context, target, outsource, unmask, ticket = u64{0}](const Flow& flow) mutable {
     guarded(self, context, flow.batch->id, [&] {
-      const auto span = context.span(telemetry::SpanKind::mask, *flow.batch, flow.x->rows(),
-                                     target.linear->matrix());
+      const CheckedSpan span(context, telemetry::SpanKind::mask, *flow.batch, flow.x->rows(),
+                             target.linear->matrix(), flow.sent);
       auto rows = target.pool->take(target.pool_index, flow.x->rows());
       remo::Masked masked = target.linear->mask(flow.x->view(), std::move(rows));
 
-      if (context.tracer != nullptr) mark(context, target, *flow.batch, masked.tensor);
+      if (context.tracing()) mark(context, target, *flow.batch, masked.tensor);
 
       Pending pending;
       pending.flow = flow;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <caf/all.hpp>
+#include <chrono>
 #include <memory>
 #include <string>
 #include <type_traits>
@@ -47,6 +48,9 @@ inline ClearTensor share_clear(Matrix<float> matrix) {
 
 using SequenceId = u64;
 
+/// When a message was sent, for traces; the default: nobody traces.
+using MessageTime = std::chrono::steady_clock::time_point;
+
 /// Consecutive positions of one sequence inside a micro-batch.
 struct Segment {
   SequenceId sequence = 0;
@@ -63,9 +67,11 @@ struct Segment {
 /// The rows that travel through the layers together: tokens of one or several sequences.
 struct MicroBatch {
   u64 id = 0;
-  u32 rows = 0;
+  u32 rows = 0;         ///< padding included
+  u32 padding = 0;      ///< the last rows, which are nobody's: zeros in all layers
+  u32 head_padding = 0; ///< the same among the rows behind the last layer's attention
   std::vector<Segment> segments;
-  std::vector<u32> tokens; ///< [rows]
+  std::vector<u32> tokens; ///< [rows - padding]
   Matrix<float> rope_cos;  ///< [rows, head_dim / 2]
   Matrix<float> rope_sin;
 
@@ -77,15 +83,18 @@ struct MicroBatch {
     for (const Segment& s : segments) n += s.wanted_rows();
     return n;
   }
+  /// Rows that go on behind the last layer's attention.
+  u32 head_rows() const { return wanted_rows() + head_padding; }
 };
 using MicroBatchPtr = std::shared_ptr<const MicroBatch>;
 
 /// What runs from stage to stage: the micro-batch, its residual stream and the tensor at hand.
-/// After the last layer's attention only the wanted rows are left in both.
+/// After the last layer's attention only the wanted rows (and their padding) are left in both.
 struct Flow : StaysInEnclave {
   MicroBatchPtr batch;
   ClearTensor residual; ///< [rows, hidden]
   ClearTensor x;        ///< [rows, width of the stage]
+  MessageTime sent{};
 };
 
 /// Tells the unmask stage what is on its way to the worker: everything needed to open the reply.
@@ -109,6 +118,7 @@ struct Answer {
   u64 ticket = 0;
   remo::WorkerProduct product;
   caf::error failure;
+  MessageTime sent{};
 };
 
 /// A micro-batch could not be finished; its sequences end with this error.
@@ -168,6 +178,7 @@ using Overseer = caf::typed_actor<caf::reacts_to<Sampled>, caf::reacts_to<Failur
 /// The entrance: a micro-batch by its tokens.
 struct Admit : StaysInEnclave {
   MicroBatchPtr batch;
+  MessageTime sent{};
 };
 using EmbedStage = caf::typed_actor<caf::reacts_to<Admit>>;
 

@@ -8,12 +8,13 @@ Stage::behavior_type norm_stage(Stage::pointer self, StageContext context, float
   return {[self, context, eps, next](const Flow& flow) {
     guarded(self, context, flow.batch->id, [&] {
       const Matrix<float>& h = *flow.residual;
-      const auto span = context.span(telemetry::SpanKind::norm, *flow.batch, h.rows());
+      const auto span = context.span(telemetry::SpanKind::norm, *flow.batch, h.rows(), flow.sent);
       Matrix<float> normed(h.rows(), h.cols());
       for (std::size_t r = 0; r < h.rows(); ++r)
         kernels::active_kernels().rms_norm(h.row(r), nullptr, normed.row(r), h.cols(), eps);
       Flow out = flow;
       out.x = share_clear(std::move(normed));
+      out.sent = context.now();
       self->send(next, std::move(out));
     });
   }};

@@ -12,20 +12,22 @@ OutsourceStage::behavior_type outsource_stage(OutsourceStage::pointer self, work
   self->monitor(target);
   self->set_down_handler([self, unmask, asked](const caf::down_msg&) {
     for (const u64 ticket : *asked)
-      self->send(unmask, Answer{ticket, {}, caf::make_error(caf::sec::request_receiver_down)});
+      self->send(unmask, Answer{ticket, {}, caf::make_error(caf::sec::request_receiver_down), {}});
     asked->clear();
   });
   return {[self, target, unmask, asked](const Outbound& out) {
     const u64 ticket = out.ticket;
+    const bool traced = out.tensor.mark.micro_batch != 0;
     asked->insert(ticket);
     self->request(target, caf::infinite, out.tensor)
         .then(
-            [self, unmask, asked, ticket](const remo::WorkerProduct& product) {
-              if (asked->erase(ticket) != 0) self->send(unmask, Answer{ticket, product, {}});
+            [self, unmask, asked, ticket, traced](const remo::WorkerProduct& product) {
+              const auto now = traced ? MessageTime::clock::now() : MessageTime();
+              if (asked->erase(ticket) != 0) self->send(unmask, Answer{ticket, product, {}, now});
             },
             [self, unmask, asked, ticket](caf::error& failure) {
               if (asked->erase(ticket) != 0)
-                self->send(unmask, Answer{ticket, {}, std::move(failure)});
+                self->send(unmask, Answer{ticket, {}, std::move(failure), {}});
             });
   }};
 }

@@ -46,7 +46,7 @@ SamplerStage::behavior_type sampler_stage(SamplerStage::pointer self, StageConte
   return {[self, context, sequences](const Flow& flow) {
             guarded(self, context, flow.batch->id, [&] {
               const auto span =
-                  context.span(telemetry::SpanKind::sample, *flow.batch, flow.x->rows());
+                  context.span(telemetry::SpanKind::sample, *flow.batch, flow.x->rows(), flow.sent);
               self->send(context.overseer, choose(*sequences, flow));
             });
           },

@@ -34,7 +34,7 @@ public:
     Waiting& waiting = node.mapped();
     guarded(self_, context_, waiting.flow.batch->id, [&] {
       if (answer.failure) throw failure_of(waiting, answer.failure);
-      auto product = open(waiting, answer.product);
+      auto product = open(waiting, answer);
       if (!product && waiting.opening && product.error().code() == Errc::verification) {
         waiting.dispute = product.error().what();
         dispute(answer, waiting.tensor);
@@ -44,6 +44,7 @@ public:
       Flow flow = std::move(waiting.flow);
       flow.x = share_clear(std::move(product).value());
       if (mode_ == Unmasked::into_residual) flow.residual = flow.x;
+      flow.sent = context_.now();
       if (!waiting.dispute.empty())
         self_->send(worker_, worker::Settled{waiting.tensor, answer.product});
       self_->send(next_, std::move(flow));
@@ -60,13 +61,13 @@ private:
     return Error(why.code(), (waiting.dispute.empty() ? name : waiting.dispute + "; ") + text);
   }
 
-  Result<Matrix<float>> open(Waiting& waiting, const remo::WorkerProduct& product) {
-    const auto span = context_.span(telemetry::SpanKind::unmask, *waiting.flow.batch,
-                                    waiting.opening->rows(), target_.linear->matrix());
+  Result<Matrix<float>> open(Waiting& waiting, const Answer& answer) {
+    const CheckedSpan span(context_, telemetry::SpanKind::unmask, *waiting.flow.batch,
+                           waiting.opening->rows(), target_.linear->matrix(), answer.sent);
     const MatrixView<const float> residual = mode_ == Unmasked::into_residual
                                                  ? waiting.flow.residual->view()
                                                  : MatrixView<const float>();
-    return target_.linear->unmask(waiting.opening, product, residual);
+    return target_.linear->unmask(waiting.opening, answer.product, residual);
   }
 
   void dispute(const Answer& answer, const remo::MaskedTensor& tensor) {
@@ -74,10 +75,10 @@ private:
     self_->request(worker_, caf::infinite, worker::Dispute{tensor, answer.product})
         .then(
             [this, ticket](const remo::WorkerProduct& product) {
-              hear({ticket, product, {}});
+              hear({ticket, product, {}, context_.now()});
             },
             [this, ticket](caf::error& failure) {
-              hear({ticket, {}, std::move(failure)});
+              hear({ticket, {}, std::move(failure), {}});
             });
   }
 

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <charconv>
 #include <map>
 #include <span>
 #include <utility>
@@ -18,6 +19,7 @@ namespace talaria::model {
 
 namespace {
 
+constexpr std::string_view kRandom = "random:";
 constexpr std::size_t kShift = 1021; // elements between the beginnings of two tensors
 constexpr std::size_t kLargestShift = 1 << 16;
 constexpr float kUnit = 0x1p-20f; // weights lie in [-2^-5, 2^-5)
@@ -143,6 +145,25 @@ ModelConfig shape_config(std::string_view name, u32 layers) {
                 fmt::format("--layers {}: {} has {} layers", layers, name, config.layers));
   if (layers > 0) config.layers = layers;
   return config;
+}
+
+std::optional<ModelConfig> random_model(const std::filesystem::path& path) {
+  const std::string text = path.string();
+  if (!text.starts_with(kRandom)) return std::nullopt;
+  const std::string_view shape = std::string_view(text).substr(kRandom.size());
+  const auto slash = shape.find('/');
+  if (slash == std::string_view::npos) return shape_config(shape, 0);
+  u32 layers = 0;
+  const std::string_view number = shape.substr(slash + 1);
+  const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), layers);
+  if (error != std::errc() || end != number.data() + number.size() || layers == 0)
+    throw Error(Errc::usage, text + ": behind the / stands a number of layers");
+  return shape_config(shape.substr(0, slash), layers);
+}
+
+std::filesystem::path random_model_path(std::string_view name, u32 layers) {
+  return layers == 0 ? fmt::format("{}{}", kRandom, name)
+                     : fmt::format("{}{}/{}", kRandom, name, layers);
 }
 
 std::shared_ptr<const TensorStore> synthetic_tensors(const ModelConfig& config) {

@@ -1,6 +1,8 @@
 #pragma once
 
+#include <filesystem>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -13,6 +15,12 @@ namespace talaria::model {
 /// qwen2.5-0.5b, or tiny (that of the shipped model). `layers` > 0 keeps only so many.
 /// @throws Error{usage} listing the names, or if the model has fewer layers.
 ModelConfig shape_config(std::string_view name, u32 layers);
+
+/// "random:llama-3.2-1b/4", which stands for a model folder where random weights are wanted on both
+/// sides of the wire: shape_config(name, layers), all layers without a number.
+/// Nothing for a path that does not begin so. @throws Error{usage} as shape_config() does.
+std::optional<ModelConfig> random_model(const std::filesystem::path& path);
+std::filesystem::path random_model_path(std::string_view name, u32 layers);
 
 /// Random tensors for `config`, made in memory: uniform weights of a deviation that keeps
 /// activations finite, gains of 1. For measurements: what such a model says means nothing.

@@ -35,9 +35,11 @@ std::map<SpanKind, telemetry::TraceSpan> drawn(u64 micro_batch, double offset_ms
     tensor.mark = {0x77, micro_batch};
     remo::WorkerProduct product;
     product.bytes = bytes(80);
-    const auto sent = Tracer::Clock::now() - 10ms;
+    const auto arrived = Tracer::Clock::now();
+    const auto sent = arrived - 10ms;
     product.timing = tell(tracer.wall_of(sent));
-    link.record(tensor, product, sent, offset_ms);
+    tensor.received = tracer.wall_of(sent - 3ms);
+    link.record(tensor, product, {sent - 1ms, sent, arrived}, offset_ms);
     const auto other = tracer.track("enclave", "norm");
     tracer.record(other, SpanKind::norm, sent, sent, {}); // a trace of nothing is refused
   }
@@ -78,9 +80,28 @@ BOOST_AUTO_TEST_CASE(the_way_of_a_product_is_drawn_without_a_gap_at_the_worker) 
   BOOST_TEST(up.labels.bytes_up + down.labels.bytes_down == 0U); // counted once
 }
 
+BOOST_AUTO_TEST_CASE(what_the_link_does_itself_is_drawn_at_the_enclave) {
+  const auto spans = drawn(5, 0, [](i64 sent) {
+    return remo::ProductTiming{sent + 2'000'000, sent + 3'000'000, sent + 7'000'000, 12};
+  });
+  const auto near = [](i64 a, i64 b) { return std::abs(a - b) <= 2'000; };
+  const auto& mailbox = spans.at(SpanKind::mailbox); // since the mask stage let go of it
+  const auto& pack = spans.at(SpanKind::pack);
+  const auto& unpack = spans.at(SpanKind::unpack);
+  BOOST_TEST(pack.process == "enclave");
+  BOOST_TEST(pack.thread == "link gpu-a");
+  BOOST_TEST(mailbox.thread == "link gpu-a");
+  BOOST_TEST(near(mailbox.when.end - mailbox.when.begin, 2'000'000));
+  BOOST_TEST(near(pack.when.end - pack.when.begin, 1'000'000));
+  BOOST_TEST(near(pack.when.end, spans.at(SpanKind::wire_up).when.begin));
+  BOOST_TEST(near(unpack.when.begin, spans.at(SpanKind::wire_down).when.end));
+  BOOST_TEST(pack.labels.micro_batch == 5U);
+  BOOST_TEST(pack.labels.bytes_up == 0U);
+}
+
 BOOST_AUTO_TEST_CASE(of_a_worker_that_does_not_say_only_its_absence_is_drawn) {
   const auto spans = drawn(5, 0, [](i64) { return remo::ProductTiming{}; });
-  BOOST_TEST(spans.size() == 2U);
+  BOOST_TEST(spans.size() == 5U); // mailbox, pack, wire, unpack, and the other span
   const auto& away = spans.at(SpanKind::wire_up);
   BOOST_TEST(away.when.end - away.when.begin >= 9'999'000);
   BOOST_TEST(away.labels.bytes_up == 120U);

@@ -182,6 +182,35 @@ BOOST_AUTO_TEST_CASE(hybrid_names_its_leak_and_still_answers) {
   BOOST_TEST(done.out.starts_with("I am Talaria"), done.out);
 }
 
+BOOST_AUTO_TEST_CASE(padding_changes_what_is_counted_and_nothing_that_is_said) {
+  const std::vector<std::string> base{"run",         "--model",      kTiny, "--prompt",
+                                      "Tom went to", "--max-tokens", "6",   "--json"};
+  auto padded = base;
+  padded.insert(padded.end(), {"--padding", "4,32", "--pad-rounds", "4", "--pace", "1ms"});
+  const auto a = talaria(base);
+  const auto b = talaria(padded);
+  BOOST_TEST_REQUIRE(a.status == 0, a.err);
+  BOOST_TEST_REQUIRE(b.status == 0, b.err);
+  const json plain = json::parse(a.out);
+  const json out = json::parse(b.out);
+  BOOST_TEST(out.at("token_ids") == plain.at("token_ids"));
+  BOOST_TEST(plain.at("padding").at("dummy_rows").get<unsigned>() == 0U);
+  BOOST_TEST(out.at("padding").at("dummy_rows").get<unsigned>() > 0U);
+  BOOST_TEST(out.at("padding").at("dummy_rounds").get<unsigned>() == 2U);
+  const auto sent = [](const json& answer) { return answer.at("bytes").at("up").get<double>(); };
+  BOOST_TEST(sent(out) > sent(plain));
+  const auto refused = [&](const std::string& flag, const std::string& value,
+                           const std::string& culprit) {
+    auto arguments = base;
+    arguments.insert(arguments.end(), {flag, value});
+    check_refused(talaria(arguments), 2, culprit);
+  };
+  refused("--padding", "8,4", "bucket 4");
+  refused("--padding", "1024", "largest bucket is 1024");
+  refused("--pad-rounds", "0", "--pad-rounds");
+  refused("--pace", "fast", "--pace");
+}
+
 BOOST_AUTO_TEST_CASE(tokenize_and_decode_are_inverse) {
   const std::string text = "naïve 🙂  tokens\n";
   const auto ids = talaria({"tokenize", "--model", kTiny, "-", "--json"}, text);
@@ -211,7 +240,11 @@ BOOST_AUTO_TEST_CASE(inspect_adds_up) {
     BOOST_TEST(out.at("linears").size() == 25U);
     BOOST_TEST(weights == out.at("totals").at("weight_bytes").get<std::size_t>());
     BOOST_TEST(hints == out.at("totals").at("hint_bytes").get<std::size_t>());
-    BOOST_TEST(out.at("security").at("core_svp_bits").get<double>() >= 128);
+    const json& security = out.at("security");
+    BOOST_TEST(security.at("core_svp_bits").get<double>() >= 128);
+    BOOST_TEST(security.at("block_size").get<unsigned>() == 496U); // S48
+    BOOST_TEST(security.at("lwe_dimension").get<unsigned>() == 2304U);
+    BOOST_TEST(security.at("gates_bits").get<double>() > 160);
   }
 }
 

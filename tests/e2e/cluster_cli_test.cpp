@@ -9,7 +9,7 @@
 #include "tests/support/free_port.hpp"
 #include "tests/support/models.hpp"
 #include "tests/support/process.hpp"
-#include "tests/support/temporary_folder.hpp"
+#include "tests/support/site.hpp"
 #include "tests/support/wire_proxy.hpp"
 #include "tests/support/worker_process.hpp"
 
@@ -25,48 +25,11 @@ std::string read_file(const std::filesystem::path& path) {
   return {std::istreambuf_iterator<char>(in), {}};
 }
 
-/// A folder with certificates and a pipeline.yaml.
-class Site {
-public:
-  Site() {
-    const auto made =
-        tests::run_program({(kBin / "talaria").string(), "certs", "init",
-                            (folder_.path() / "certs").string(), "--hosts", "127.0.0.1"});
-    BOOST_TEST_REQUIRE(made.status == 0, made.err);
-  }
-  std::filesystem::path operator/(const std::string& name) const { return folder_.path() / name; }
-  std::string write_pipeline(const std::string& workers, const std::string& more = {}) const {
-    std::ofstream out(folder_.path() / "pipeline.yaml");
-    out << "model: " << tests::model_folder("talaria-tiny").string() << "\nworkers:\n"
-        << workers << "tls: { ca: certs/ca.pem, cert: certs/enclave.pem, key: certs/enclave.key }\n"
-        << "hints: { cache: hints }\n"
-        << more;
-    return (folder_.path() / "pipeline.yaml").string();
-  }
-  std::vector<std::string> worker_arguments(std::vector<std::string> more = {}) const {
-    std::vector<std::string> words{"--model",   tests::model_folder("talaria-tiny").string(),
-                                   "--threads", "1",
-                                   "--cert",    (folder_.path() / "certs/127.0.0.1.pem").string(),
-                                   "--key",     (folder_.path() / "certs/127.0.0.1.key").string(),
-                                   "--ca",      (folder_.path() / "certs/ca.pem").string()};
-    words.insert(words.end(), more.begin(), more.end());
-    return words;
-  }
-
-private:
-  tests::TemporaryFolder folder_;
-};
-
 std::vector<std::string> run_command(const std::vector<std::string>& more) {
   std::vector<std::string> words{
       (kBin / "talaria").string(), "run", "--prompt", kPrompt, "--chat", "--temperature", "0"};
   words.insert(words.end(), more.begin(), more.end());
   return words;
-}
-
-std::string worker_line(const std::string& name, u16 port, const std::string& more) {
-  return "  - { name: " + name + ", address: 127.0.0.1:" + std::to_string(port) + ", " + more +
-         " }\n";
 }
 
 /// Rows of the uint64 arrays in a recording, as bytes.
@@ -88,10 +51,11 @@ std::vector<std::string> recorded_rows(const std::filesystem::path& folder) {
 } // namespace
 
 BOOST_AUTO_TEST_CASE(one_command_starts_a_cluster_answers_and_leaves_nothing_behind) {
-  const Site site;
+  const tests::Site site(kBin);
   const u16 ports[] = {tests::free_port(), tests::free_port()};
-  const auto file = site.write_pipeline(worker_line("a", ports[0], "layers: 0-2, threads: 1") +
-                                        worker_line("b", ports[1], "layers: 3-5, threads: 1"));
+  const auto file =
+      site.write_pipeline(tests::worker_line("a", ports[0], "layers: 0-2, threads: 1") +
+                          tests::worker_line("b", ports[1], "layers: 3-5, threads: 1"));
   const auto embedded = tests::run_program(run_command({"--json"}));
   const auto cluster = tests::run_program(run_command({"--config", file, "--json"}));
   BOOST_TEST_REQUIRE(cluster.status == 0, cluster.err);
@@ -114,14 +78,14 @@ BOOST_AUTO_TEST_CASE(one_command_starts_a_cluster_answers_and_leaves_nothing_beh
 }
 
 BOOST_AUTO_TEST_CASE(the_worker_sees_no_row_twice_and_the_network_nothing_at_all) {
-  const Site site;
+  const tests::Site site(kBin);
   const tests::WorkerProcess worker(kBin / "talaria-worker",
                                     site.worker_arguments({"--record", (site / "seen").string()}));
   tests::WireProxy network;
   network.lead_to(worker.port());
   network.record();
   const auto file =
-      site.write_pipeline(worker_line("a", network.port(), "layers: all, start: never"));
+      site.write_pipeline(tests::worker_line("a", network.port(), "layers: all, start: never"));
   std::string answer;
   for (int i = 0; i < 2; ++i) { // the same prompt twice: the same activations
     const auto run = tests::run_program(run_command({"--config", file, "--json"}));
@@ -154,10 +118,10 @@ BOOST_AUTO_TEST_CASE(the_worker_sees_no_row_twice_and_the_network_nothing_at_all
 }
 
 BOOST_AUTO_TEST_CASE(without_a_replica_a_dead_worker_is_exit_4_and_named) {
-  const Site site;
+  const tests::Site site(kBin);
   tests::WorkerProcess worker(kBin / "talaria-worker", site.worker_arguments());
   const auto file =
-      site.write_pipeline(worker_line("only", worker.port(), "layers: all, start: never"),
+      site.write_pipeline(tests::worker_line("only", worker.port(), "layers: all, start: never"),
                           "faults: { deadline: 500ms, request_deadline: 1s }\n");
   const auto run = tests::run_program(
       run_command({"--config", file, "--ignore-eos", "--max-tokens", "1900"}), {},
@@ -170,7 +134,7 @@ BOOST_AUTO_TEST_CASE(without_a_replica_a_dead_worker_is_exit_4_and_named) {
 }
 
 BOOST_AUTO_TEST_CASE(a_prepared_model_answers_from_its_two_halves) {
-  const Site site;
+  const tests::Site site(kBin);
   const std::string prepared = (site / "prepared").string();
   const auto made = tests::run_program({(kBin / "talaria").string(), "prepare",
                                         tests::model_folder("talaria-tiny").string(), prepared});
@@ -186,7 +150,7 @@ BOOST_AUTO_TEST_CASE(a_prepared_model_answers_from_its_two_halves) {
   arguments[1] = prepared + "/worker";
   const tests::WorkerProcess worker(kBin / "talaria-worker", arguments);
   const auto file =
-      site.write_pipeline(worker_line("a", worker.port(), "layers: all, start: never"));
+      site.write_pipeline(tests::worker_line("a", worker.port(), "layers: all, start: never"));
   // The enclave's half has no weights: they are streamed once, for the integrity vectors.
   const auto split = tests::run_program(
       run_command({"--json", "--config", file, "--model", prepared + "/enclave"}));

@@ -34,6 +34,38 @@ BOOST_AUTO_TEST_CASE(a_chat_answer_is_the_engines_answer_to_the_rendered_message
   BOOST_TEST(body["id"].get<std::string>().starts_with("chatcmpl-"));
 }
 
+BOOST_AUTO_TEST_CASE(a_request_keeps_the_id_its_trace_parent_names) {
+  RunningServer server;
+  const httplib::Headers headers{
+      {"traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}};
+  for (const bool stream : {false, true}) {
+    json body = completion_of("Once", 2);
+    body["stream"] = stream;
+    const auto result =
+        server.client().Post("/v1/completions", headers, body.dump(), "application/json");
+    BOOST_TEST_REQUIRE(bool(result));
+    BOOST_TEST(result->get_header_value("X-Request-Id") == "8448eb211c80319c");
+  }
+  server.end();
+  std::size_t named = 0;
+  for (const std::string& line : server.log()) named += line.ends_with("trace=8448eb211c80319c");
+  BOOST_TEST(named == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(without_a_trace_parent_every_request_gets_an_id_of_its_own) {
+  RunningServer server;
+  std::vector<std::string> ids;
+  for (int i = 0; i < 2; ++i) {
+    const auto result = server.post("/v1/completions", completion_of("Once", 1));
+    BOOST_TEST_REQUIRE(bool(result));
+    ids.push_back(result->get_header_value("X-Request-Id"));
+    BOOST_TEST(std::regex_match(ids.back(), std::regex("[0-9a-f]{16}")), ids.back());
+  }
+  BOOST_TEST(ids[0] != ids[1]);
+  server.end();
+  BOOST_TEST(server.log().at(0).ends_with("trace=" + ids[0]), server.log().at(0));
+}
+
 BOOST_AUTO_TEST_CASE(two_answers_have_different_ids) {
   const RunningServer server;
   const json body = chat_of("Hello", 1);

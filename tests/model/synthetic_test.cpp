@@ -36,6 +36,20 @@ BOOST_AUTO_TEST_CASE(an_unknown_shape_and_too_many_layers_are_usage_errors) {
   BOOST_CHECK_EXCEPTION(shape_config("tiny", 7), Error, is_usage);
 }
 
+BOOST_AUTO_TEST_CASE(a_path_can_name_a_shape_and_no_folder_is_taken_for_one) {
+  for (const u32 layers : {0U, 2U}) {
+    const auto config = random_model(random_model_path("tiny", layers));
+    BOOST_TEST_REQUIRE(config.has_value());
+    BOOST_TEST(config->layers == shape_config("tiny", layers).layers);
+    BOOST_TEST(config->hidden == shape_config("tiny", 0).hidden);
+  }
+  BOOST_TEST(!random_model("models/random:tiny").has_value());
+  const auto is_usage = [](const Error& error) { return error.code() == Errc::usage; };
+  for (const char* path : {"random:", "random:gpt-7", "random:tiny/", "random:tiny/0",
+                           "random:tiny/7", "random:tiny/2x", "random:tiny/-1"})
+    BOOST_CHECK_EXCEPTION(random_model(path), Error, is_usage);
+}
+
 BOOST_AUTO_TEST_CASE(random_models_have_every_tensor_the_readers_ask_for) {
   ModelConfig qwen = shape_config("qwen2.5-0.5b", 1);
   qwen.vocab = 1000;

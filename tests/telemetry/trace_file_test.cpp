@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "core/error.hpp"
+#include "telemetry/tracer.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace talaria::telemetry {

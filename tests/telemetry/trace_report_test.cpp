@@ -61,6 +61,29 @@ BOOST_AUTO_TEST_CASE(shares_divide_the_life_of_a_micro_batch_without_remainder) 
   BOOST_TEST(stage(phase, SpanKind::product).latency.p50 == 40.0, kClose); // of the span itself
 }
 
+BOOST_AUTO_TEST_CASE(waiting_in_a_mailbox_counts_only_where_nothing_else_happens) {
+  HandMade made;
+  made.span(SpanKind::embed, 1, 0, 10)
+      .span(SpanKind::mailbox, 1, 5, 40)
+      .span(SpanKind::queue, 1, 30, 50)
+      .span(SpanKind::sample, 1, 50, 100);
+  const Phase phase = analyse(made.trace).phases.at(0);
+  BOOST_TEST(stage(phase, SpanKind::mailbox).share == 0.20, kClose); // 10-30
+  BOOST_TEST(stage(phase, SpanKind::queue).share == 0.20, kClose);
+  BOOST_TEST(phase.waiting == 0.0, kClose);
+}
+
+BOOST_AUTO_TEST_CASE(framing_is_work_of_the_enclave_and_hides_others_but_not_at_a_worker) {
+  HandMade made;
+  made.span(SpanKind::embed, 1, 0, 10).span(SpanKind::product, 1, 10, 50);
+  made.span(SpanKind::sample, 1, 50, 60);
+  made.span(SpanKind::pack, 2, 20, 30); // by HandMade at the worker
+  BOOST_TEST(analyse(made.trace).phases.at(0).overlap() == 0.0);
+  made.trace.spans.back().process = "enclave";
+  BOOST_TEST(analyse(made.trace).phases.at(0).overlap() == 0.25, kClose);
+  BOOST_TEST(analyse(made.trace).workers == std::vector<std::string>{"gpu-a"});
+}
+
 BOOST_AUTO_TEST_CASE(shards_of_one_product_count_once) {
   HandMade made;
   made.span(SpanKind::embed, 1, 0, 10)

@@ -94,6 +94,72 @@ BOOST_AUTO_TEST_CASE(labels_are_written_and_defaults_are_not) {
   BOOST_TEST(events(trace, "M").front().at("args").at("name") == "gpu \"a\"");
 }
 
+BOOST_AUTO_TEST_CASE(what_a_span_waited_for_is_a_span_on_another_row) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "trace.json";
+  {
+    Tracer tracer(path);
+    const auto track = tracer.track("enclave", "o.mask");
+    const auto t = Tracer::Clock::now();
+    SpanLabels labels;
+    labels.micro_batch = 4;
+    labels.bytes_up = 9;
+    tracer.record(track, SpanKind::mask, t + 10us, t + 20us, labels, t + 3us);
+    tracer.record(track, SpanKind::mask, t + 30us, t + 40us, labels, t + 35us); // cannot be
+  }
+  const json trace = read(path);
+  const auto spans = events(trace, "X");
+  BOOST_TEST_REQUIRE(spans.size() == 3U);
+  BOOST_TEST(spans[0].at("name") == "mailbox");
+  BOOST_TEST(spans[0].at("dur").get<double>() == 7.0, boost::test_tools::tolerance(1e-3));
+  BOOST_TEST(spans[0].at("args") == json::parse(R"({"rows":0,"micro_batch":4,"stage":"o.mask"})"));
+  BOOST_TEST(spans[0].at("tid") != spans[1].at("tid"));
+  BOOST_TEST(spans[1].at("tid") == spans[2].at("tid"));
+}
+
+BOOST_AUTO_TEST_CASE(while_it_is_paused_nothing_is_recorded) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "trace.json";
+  {
+    Tracer tracer(path);
+    const auto track = tracer.track("p", "t");
+    BOOST_TEST(tracing(&tracer));
+    tracer.pause(true);
+    BOOST_TEST(!tracing(&tracer));
+    Span(&tracer, track, SpanKind::norm, {});
+    tracer.pause(false);
+    Span(&tracer, track, SpanKind::mask, {});
+  }
+  BOOST_TEST(!tracing(nullptr));
+  const auto spans = events(read(path), "X");
+  BOOST_TEST_REQUIRE(spans.size() == 1U);
+  BOOST_TEST(spans[0].at("name") == "mask");
+}
+
+BOOST_AUTO_TEST_CASE(rows_stand_in_the_order_in_which_work_came_to_them) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "trace.json";
+  {
+    Tracer tracer(path);
+    const auto last = tracer.track("enclave", "sampler"); // stages are made back to front
+    const auto first = tracer.track("enclave", "embed");
+    const auto t = Tracer::Clock::now();
+    tracer.record(last, SpanKind::sample, t + 5us, t + 6us, {});
+    tracer.record(first, SpanKind::embed, t, t + 1us, {});
+  }
+  std::map<int, std::string> names; // by order
+  std::map<u64, int> order;
+  const json trace = read(path);
+  for (const auto& event : events(trace, "M"))
+    if (event.at("name") == "thread_sort_index")
+      order[event.at("tid").get<u64>()] = event.at("args").at("sort_index").get<int>();
+  for (const auto& event : events(trace, "M"))
+    if (event.at("name") == "thread_name")
+      names[order.at(event.at("tid").get<u64>())] = event.at("args").at("name");
+  BOOST_TEST_REQUIRE(names.size() == 2U);
+  BOOST_TEST(names.begin()->second == "embed");
+}
+
 BOOST_AUTO_TEST_CASE(no_two_spans_of_one_row_overlap) {
   const TemporaryFolder folder;
   const auto path = folder.path() / "trace.json";
@@ -145,6 +211,29 @@ BOOST_AUTO_TEST_CASE(what_does_not_fit_is_counted) {
   const json trace = read(path);
   BOOST_TEST(events(trace, "X").size() == 2U);
   BOOST_TEST(trace.at("otherData").at("dropped_spans") == 3);
+}
+
+BOOST_AUTO_TEST_CASE(what_threads_record_together_never_exceeds_what_fits) {
+  const TemporaryFolder folder;
+  const auto path = folder.path() / "trace.json";
+  constexpr u64 kThreads = 4;
+  constexpr u64 kSpans = 1000;
+  constexpr u64 kMost = 1300;
+  {
+    Tracer tracer(path, kMost);
+    const auto track = tracer.track("p", "t");
+    std::vector<std::thread> threads;
+    for (u64 t = 0; t < kThreads; ++t)
+      threads.emplace_back([&] {
+        for (u64 i = 0; i < kSpans; ++i) Span(&tracer, track, SpanKind::norm, {});
+      });
+    for (auto& thread : threads) thread.join();
+  }
+  const json trace = read(path);
+  const u64 written = events(trace, "X").size();
+  BOOST_TEST(written <= kMost);
+  BOOST_TEST(written >= 1000U);
+  BOOST_TEST(trace.at("otherData").at("dropped_spans").get<u64>() == kThreads * kSpans - written);
 }
 
 BOOST_AUTO_TEST_CASE(the_wall_clock_and_back_is_where_it_was) {

@@ -1,0 +1,180 @@
+#include "cli/bench_setup.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <fstream>
+#include <thread>
+
+#include "core/progress.hpp"
+#include "launch/supervisor.hpp"
+#include "model/weights/synthetic.hpp"
+
+namespace talaria::cli {
+
+namespace {
+
+void require_range(std::size_t value, std::size_t low, std::size_t high, const char* flag) {
+  if (value < low || value > high)
+    throw Error(Errc::usage,
+                fmt::format("{} must be between {} and {}; got {}", flag, low, high, value));
+}
+
+std::shared_ptr<const pipeline::ModelLoader> open_model(const BenchFlags& flags,
+                                                        const config::PipelineConfig& settings,
+                                                        model::WeightFormat format) {
+  if (flags.shape.empty())
+    return std::make_shared<const pipeline::ModelLoader>(settings.model, format);
+  const model::ModelConfig config = model::shape_config(flags.shape, flags.layers);
+  return std::make_shared<const pipeline::ModelLoader>(config, model::synthetic_tensors(config),
+                                                       format);
+}
+
+BenchModel describe(const BenchFlags& flags, const config::PipelineConfig& settings,
+                    const pipeline::ModelLoader& loader) {
+  const model::ModelConfig& config = loader.config();
+  const std::size_t sets = loader.format() == model::WeightFormat::int16 ? 2 : 1;
+  BenchModel out;
+  out.name = flags.shape.empty() ? settings.model.filename().string()
+                                 : flags.shape + " shape, random weights";
+  out.layers = config.layers;
+  out.weights = to_string(loader.format());
+  const u32 count = model::linear_count(config);
+  for (u32 i = 0; i < count; ++i) out.weight_bytes += sets * pipeline::linear_bytes(config, {i});
+  out.head_bytes = sets * pipeline::linear_bytes(config, {count - 1});
+  return out;
+}
+
+/// Bytes that may still be taken without swapping; 0: unknown.
+std::size_t available_memory() {
+  std::ifstream in("/proc/meminfo");
+  std::string word;
+  while (in >> word)
+    if (std::size_t kib = 0; word == "MemAvailable:" && in >> kib) return kib << 10;
+  return 0;
+}
+
+/// A shape whose hints do not fit would end in the hands of the kernel's out-of-memory killer.
+void require_memory(const BenchFlags& flags, const pipeline::EngineOptions& options,
+                    const pipeline::ModelLoader& loader, const BenchModel& model) {
+  std::size_t need = options.cluster ? 0 : model.weight_bytes;
+  if (std::count(flags.schemes.begin(), flags.schemes.end(), "lattice") > 0) {
+    const auto& p = *options.scheme.parameters;
+    std::size_t columns = 0;
+    for (u32 i = 0; i < model::linear_count(loader.config()); ++i)
+      columns += model::linear_outputs(loader.config(), model::linear_kind(loader.config(), {i}));
+    need += columns * (loader.format() == model::WeightFormat::int16 ? 2 : 1) * p.dimension() *
+                static_cast<std::size_t>(p.modulus().word_bytes) +
+            options.pool.memory_bytes;
+  }
+  const std::size_t available = available_memory();
+  if (available != 0 && need > available)
+    throw Error(Errc::usage,
+                fmt::format("weights, hints and masks take {:.1f} GB, {:.1f} GB are available: "
+                            "measure fewer layers (--layers) or schemes (--schemes)",
+                            static_cast<double>(need) / 1e9, static_cast<double>(available) / 1e9));
+}
+
+/// Workers that bench starts itself make the weights of a shape as it does; those that are up
+/// already hold another model.
+void give_random_weights(BenchSetup& setup, const BenchFlags& flags) {
+  auto& workers = setup.settings.workers;
+  if (launch::idle_local_nodes(setup.settings).size() == workers.size()) {
+    setup.settings.model = model::random_model_path(flags.shape, flags.layers);
+    for (auto& worker : workers) worker.model.clear();
+    return;
+  }
+  fmt::print(stderr, "talaria: workers of the file are up already, or on other machines, and do "
+                     "not hold random weights: everything is measured in this process\n");
+  setup.options.cluster.reset();
+}
+
+} // namespace
+
+remo::SchemeKind parse_contestant(const std::string& name) {
+  return name == to_string(remo::SchemeKind::plain) ? remo::SchemeKind::plain
+                                                    : remo::parse_scheme(name);
+}
+
+void BenchFlags::complete() {
+  if (trace_overhead && tune)
+    throw Error(Errc::usage, "--trace-overhead and --tune measure different things: give one");
+  if (!output.empty() && !tune) throw Error(Errc::usage, "-o is for --tune");
+  const bool one_scheme = trace_overhead || tune;
+  if (schemes.empty())
+    schemes = one_scheme ? std::vector<std::string>{"lattice"}
+                         : std::vector<std::string>{"plain", "lattice", "clear"};
+  if (batches.empty())
+    batches = tune ? std::vector<std::size_t>{1, 8} : std::vector<std::size_t>{1};
+  if (!rounds) rounds = trace_overhead ? 21 : tune ? 5 : 3;
+  if (tune && schemes.size() > 1)
+    throw Error(Errc::usage, "--tune finds the best settings of one scheme: give one --schemes");
+  for (const std::string& name : schemes) parse_contestant(name);
+  for (const std::size_t batch : batches) require_range(batch, 1, 1024, "--batch");
+  require_range(prefill, 1, 1 << 20, "--prefill");
+  require_range(decode, 1, 1 << 20, "--decode");
+  require_range(*rounds, 1, 1000, "--rounds");
+  if (layers > 0 && shape.empty())
+    throw Error(Errc::usage,
+                "--layers takes layers off a --shape; a model folder is measured whole");
+}
+
+std::string BenchFlags::batches_text() const {
+  return fmt::format("{}", fmt::join(batches, ", "));
+}
+
+BenchSetup set_up(const BenchFlags& flags) {
+  BenchSetup setup;
+  setup.settings = flags.engine.resolve();
+  auto& settings = setup.settings;
+  settings.masking.scheme = to_string(remo::SchemeKind::lattice); // --schemes says which
+  if (settings.model.empty() && flags.shape.empty())
+    throw Error(Errc::usage, "no model: give --shape NAME or --model DIR");
+  setup.options = flags.engine.engine_options(settings);
+  if (setup.options.cluster && !flags.shape.empty()) give_random_weights(setup, flags);
+  setup.loader = open_model(flags, settings, setup.options.weights);
+  setup.options.model = setup.loader;
+  if (flags.prefill >= setup.loader->config().max_position)
+    throw Error(Errc::usage, fmt::format("--prefill {}: the model's context holds {} tokens",
+                                         flags.prefill, setup.loader->config().max_position));
+  setup.model = describe(flags, settings, *setup.loader);
+  require_memory(flags, setup.options, *setup.loader, setup.model);
+  setup.threads = setup.options.threads != 0 ? setup.options.threads
+                                             : std::max(1U, std::thread::hardware_concurrency());
+  if (setup.options.cluster)
+    setup.workers_are_here =
+        std::all_of(settings.workers.begin(), settings.workers.end(), [](const auto& worker) {
+          return worker.start == config::WorkerNode::Start::local;
+        });
+  return setup;
+}
+
+std::unique_ptr<pipeline::Engine> start_engine(const pipeline::EngineOptions& options,
+                                               const BenchFlags& flags) {
+  TerminalProgress progress;
+  auto engine = std::make_unique<pipeline::Engine>(options, progress);
+  const u32 context = engine->config().max_position;
+  if (flags.prefill + flags.decode > context)
+    throw Error(Errc::usage,
+                fmt::format("--prefill {} and --decode {} make {} tokens; the model's context "
+                            "holds {}",
+                            flags.prefill, flags.decode, flags.prefill + flags.decode, context));
+  if (!engine->warning().empty()) fmt::print(stderr, "talaria: warning: {}\n", engine->warning());
+  return engine;
+}
+
+CancelOnInterrupt::CancelOnInterrupt(InterruptWatch& interrupts, std::function<void()> cancel)
+    : interrupts_(interrupts) {
+  interrupts.on_interrupt(std::move(cancel));
+}
+
+CancelOnInterrupt::~CancelOnInterrupt() {
+  interrupts_.on_interrupt(nullptr);
+}
+
+double median(std::vector<double> values) {
+  std::sort(values.begin(), values.end());
+  return values[values.size() / 2];
+}
+
+} // namespace talaria::cli

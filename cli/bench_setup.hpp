@@ -1,0 +1,72 @@
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "cli/bench_report.hpp"
+#include "cli/engine_flags.hpp"
+#include "cli/interrupt.hpp"
+#include "pipeline/model_loader.hpp"
+
+namespace talaria::cli {
+
+/// The flags of `talaria bench`, whatever it is asked to measure.
+struct BenchFlags {
+  EngineFlags engine;
+  std::string shape;
+  u32 layers = 0; ///< 0: all of the shape
+  std::vector<std::string> schemes;
+  std::vector<std::size_t> batches;
+  u32 prefill = 256;
+  u32 decode = 24;
+  std::optional<u32> rounds;
+  bool json = false;
+  bool trace_overhead = false;
+  bool tune = false;
+  std::string output; ///< of --tune; empty: standard output
+
+  /// Fills in what was not given and depends on what is measured. @throws Error{usage}
+  void complete();
+  /// "lattice, batch 1, 8": for headings.
+  std::string batches_text() const;
+};
+
+/// What is measured, and how engines for it are made.
+struct BenchSetup {
+  config::PipelineConfig settings;
+  pipeline::EngineOptions options; ///< without a scheme
+  std::shared_ptr<const pipeline::ModelLoader> loader;
+  BenchModel model;
+  std::size_t threads = 1;      ///< that enclave and embedded worker use
+  bool workers_are_here = true; ///< all products are made on this machine
+};
+/// Opens the model. @throws Error{usage} if there is none, or if it does not fit into this machine.
+BenchSetup set_up(const BenchFlags& flags);
+
+/// A scheme by its name in --schemes: `plain` has no other door than this. @throws Error{usage}
+remo::SchemeKind parse_contestant(const std::string& name);
+
+/// An engine for `options`, with its warning printed. @throws Error{usage} if what `flags` ask of
+/// it exceeds its context.
+std::unique_ptr<pipeline::Engine> start_engine(const pipeline::EngineOptions& options,
+                                               const BenchFlags& flags);
+
+/// Interrupts call `cancel` for as long as this lives.
+class CancelOnInterrupt {
+public:
+  CancelOnInterrupt(InterruptWatch& interrupts, std::function<void()> cancel);
+  ~CancelOnInterrupt();
+  CancelOnInterrupt(const CancelOnInterrupt&) = delete;
+  CancelOnInterrupt& operator=(const CancelOnInterrupt&) = delete;
+
+private:
+  InterruptWatch& interrupts_;
+};
+
+/// Of at least one value; of an even number the upper one.
+double median(std::vector<double> values);
+
+} // namespace talaria::cli
