@@ -15,6 +15,8 @@ find_file(TALARIA_D3 d3.min.js PATHS /usr/share/nodejs/d3/dist REQUIRED)
 
 if(NOT TALARIA_WITHOUT_CAF)
   find_package(CLI11 2.1 REQUIRED)
+  find_package(Eigen3 3.4 REQUIRED NO_MODULE) # header-only, behind audit/ alone
+  pkg_check_modules(FPLLL REQUIRED IMPORTED_TARGET fplll>=5.4)
   find_package(prometheus-cpp REQUIRED COMPONENTS core)
   # The compile flags matter: they decide the layout of the classes in the shared library.
   pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib>=0.11)

@@ -97,7 +97,14 @@ endfunction()
 # talaria_test(NAME SOURCES ... USES ... [LABELS ...]): one Boost.Test program, one ctest entry.
 function(talaria_test name)
   cmake_parse_arguments(ARG "" "TIMEOUT" "SOURCES;USES;LABELS" ${ARGN})
-  add_executable(${name} ${ARG_SOURCES} ${PROJECT_SOURCE_DIR}/tests/support/main.cpp)
+  if(NOT TARGET test_main) # compiled once for all of them
+    add_library(test_main OBJECT ${PROJECT_SOURCE_DIR}/tests/support/main.cpp)
+    target_compile_definitions(test_main PRIVATE BOOST_TEST_DYN_LINK)
+    target_link_libraries(test_main PRIVATE Boost::unit_test_framework)
+  endif()
+  add_executable(${name} ${ARG_SOURCES} $<TARGET_OBJECTS:test_main>)
+  # Tests spend their time in the libraries; optimising the tests themselves only costs compile time.
+  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   target_link_libraries(${name} PRIVATE ${ARG_USES} talaria_warnings talaria_exact_float
                                         Boost::unit_test_framework)
   target_compile_definitions(${name} PRIVATE BOOST_TEST_DYN_LINK

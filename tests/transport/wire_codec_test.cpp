@@ -308,7 +308,7 @@ BOOST_DATA_TEST_CASE(a_head_with_any_byte_changed_is_refused_or_understood, bdat
       encode(9, Reply(std::get<remo::WorkerProduct>(echo(masked(3, 5, 1)))), kFormat)};
   const Received good = received(frames[kind]);
   for (std::size_t at = 0; at < good.head.size(); ++at)
-    for (const u8 flip : {0x01, 0x80, 0xff}) {
+    for (const int flip : {0x01, 0x80, 0xff}) {
       Received bad = received(frames[kind]);
       bad.head[at] = static_cast<u8>(bad.head[at] ^ flip);
       try {
