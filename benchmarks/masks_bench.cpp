@@ -1,5 +1,5 @@
-// Mask values of a real matrix: hint read from memory, several blocks to a reading, masks written to
-// memory. Outputs need no errors; inputs do (PERF.md 3b).
+// Mask values of a real matrix: hint read from memory, several blocks to a reading, masks written
+// to memory. Outputs need no errors; inputs do (PERF.md 3b).
 
 #include <benchmark/benchmark.h>
 
@@ -43,17 +43,16 @@ void mask_values(benchmark::State& state, const LatticeParameters& parameters, b
   }
   for (std::size_t b = 0; b < blocks; ++b) targets.push_back({&secrets[b], out[b].data()});
   const ErrorSource draw = [&rng](std::size_t, std::span<i8> e) { draw_errors(rng, e); };
-  for (auto _ : state)
-    make_mask_words(plan, tiles, targets, stride, errors ? draw : ErrorSource());
-  state.counters["ns/value"] = benchmark::Counter(
-      static_cast<double>(state.iterations()) *
-          static_cast<double>(blocks * parameters.n * kColumns),
-      benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
+  for (auto _ : state) make_mask_words(plan, tiles, targets, stride, errors ? draw : ErrorSource());
+  state.counters["ns/value"] =
+      benchmark::Counter(static_cast<double>(state.iterations()) *
+                             static_cast<double>(blocks * parameters.n * kColumns),
+                         benchmark::Counter::kIsRate | benchmark::Counter::kInvert);
 }
 
 void add(const LatticeParameters& parameters, bool errors) {
-  const std::string name = std::string(errors ? "inputs/" : "outputs/") +
-                           std::string(parameters.name) + "/blocks";
+  const std::string name =
+      std::string(errors ? "inputs/" : "outputs/") + std::string(parameters.name) + "/blocks";
   benchmark::RegisterBenchmark(name.c_str(), mask_values, parameters, errors)
       ->RangeMultiplier(2)
       ->Range(1, 4)

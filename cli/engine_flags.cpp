@@ -41,8 +41,9 @@ void EngineFlags::add_to_bench(CLI::App& command) {
   command.add_option("--pace", pace_, "start micro-batches at multiples of this time, like 50ms");
   command.add_option("--threads", threads_,
                      "threads of enclave and embedded worker (0: all cores)");
-  command.add_option("--cores", cores_,
-                     "processors to keep to, like 0-3,8: pins threads, and memory to their NUMA node");
+  command.add_option(
+      "--cores", cores_,
+      "processors to keep to, like 0-3,8: pins threads, and memory to their NUMA node");
   command.add_option("--micro-batches", micro_batches_, "micro-batches in flight");
   command.add_option("--max-rows", max_rows_, "rows of one micro-batch");
   command.add_option("--prefill-chunk", prefill_chunk_,

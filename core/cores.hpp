@@ -10,8 +10,8 @@ namespace talaria {
 std::vector<unsigned> parse_cores(const std::string& list);
 
 /// Keeps the calling thread, and every thread that it or its children start from now on, on these
-/// processors. Memory is then taken from their NUMA node, for Linux places pages next to whoever writes
-/// them first; so call it before anything is loaded.
+/// processors. Memory is then taken from their NUMA node, for Linux places pages next to whoever
+/// writes them first; so call it before anything is loaded.
 /// @throws Error{usage} if this machine does not let the process run on all of them.
 void run_on_cores(const std::vector<unsigned>& cores);
 

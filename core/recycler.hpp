@@ -10,9 +10,9 @@
 
 namespace talaria {
 
-/// Large buffers that are done with, for the next ones of the same size: getting tens of megabytes from
-/// the system anew costs as much as filling them. `Buffer` is an AlignedBuffer or a SecretBuffer; of the
-/// latter only clean ones may be given. Thread-safe.
+/// Large buffers that are done with, for the next ones of the same size: getting tens of megabytes
+/// from the system anew costs as much as filling them. `Buffer` is an AlignedBuffer or a
+/// SecretBuffer; of the latter only clean ones may be given. Thread-safe.
 template <class Buffer>
 class Recycler {
 public:

@@ -35,7 +35,7 @@ struct ThreadTeam::Job {
   std::chrono::microseconds patience;
   std::atomic<std::size_t> next{0};
   std::atomic<std::size_t> active{0}; // threads inside run(); changes under the team's mutex
-  std::exception_ptr failure; // guarded by `failed`
+  std::exception_ptr failure;         // guarded by `failed`
   std::once_flag failed;
 
   void run() {
@@ -94,7 +94,12 @@ void ThreadTeam::parallel_for(std::size_t count, std::size_t grain,
     return;
   }
   std::lock_guard one_caller(caller_);
-  Job job{.count = count, .grain = grain, .body = body, .patience = patience, .failure = nullptr, .failed = {}};
+  Job job{.count = count,
+          .grain = grain,
+          .body = body,
+          .patience = patience,
+          .failure = nullptr,
+          .failed = {}};
   {
     std::lock_guard lock(mutex_);
     job_ = &job;

@@ -29,8 +29,8 @@ public:
   /// Calls body(begin, end) on disjoint pieces of at most `grain` iterations that cover [0, count).
   /// Returns when all are done. One caller at a time: concurrent calls wait for each other.
   /// The first exception of a body is rethrown here. Afterwards the threads look for the next call
-  /// for `patience` before they sleep: worth their cores if it is about to come and nobody else needs
-  /// them, since waking a sleeping thread of a virtual machine takes some 50 us.
+  /// for `patience` before they sleep: worth their cores if it is about to come and nobody else
+  /// needs them, since waking a sleeping thread of a virtual machine takes some 50 us.
   void parallel_for(std::size_t count, std::size_t grain,
                     const std::function<void(std::size_t, std::size_t)>& body,
                     std::chrono::microseconds patience = std::chrono::microseconds(0));

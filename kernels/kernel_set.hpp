@@ -68,7 +68,8 @@ struct KernelSet {
 
   /// Rows of a mask block from up to eight tiles: out row r = words of tiles[t][r][c] +
   /// errors[r][8 t + c] mod q for the columns 8 t + c < columns <= 64, r < N.
-  ///   tiles   [N][8] coefficients in [0, q) each, `tile_stride` numbers apart, 64-byte aligned; eight
+  ///   tiles   [N][8] coefficients in [0, q) each, `tile_stride` numbers apart, 64-byte aligned;
+  ///   eight
   ///           are readable
   ///   errors  [N][64] in [-q/2, q/2], or null: none
   ///   out     N rows, `stride` bytes apart. Where rows are aligned to cache lines and columns = 64
@@ -125,8 +126,8 @@ struct KernelSet {
   /// k, v: [count][head_dim] packed. scratch: round_up(count, 16) floats.
   void (*attend)(const float* q, const float* k, const float* v, std::size_t count,
                  std::size_t head_dim, float scale, float* scratch, float* out);
-  /// The same for up to kMostQueries queries over the same keys and values, query i over the first counts[i]
-  /// of them: each piece of k and v is read once for all queries.
+  /// The same for up to kMostQueries queries over the same keys and values, query i over the first
+  /// counts[i] of them: each piece of k and v is read once for all queries.
   ///   q, out: one pointer per query.  scratch: queries * round_up(largest count, 16) floats.
   void (*attend_block)(const float* const* q, const std::size_t* counts, std::size_t queries,
                        const float* k, const float* v, std::size_t head_dim, float scale,

@@ -29,7 +29,8 @@ void make_mask_words(const kernels::NttPlan& plan, const HintTiles& matrix,
   const std::size_t n = plan.n;
   const std::size_t k = matrix.rows() / n;
   const SecretBuffer<u64> secrets = interleave(targets, n, k);
-  SecretBuffer<u64> tiles(kGroupTiles * targets.size() * n * kTile, Unwritten{}); // [tile][target][N][8]
+  SecretBuffer<u64> tiles(kGroupTiles * targets.size() * n * kTile,
+                          Unwritten{}); // [tile][target][N][8]
   SecretBuffer<i8> noise(errors ? n * kMaskGroup : 0);
 
   for (std::size_t first = 0; first < matrix.columns(); first += kMaskGroup) {

@@ -13,7 +13,7 @@ namespace talaria::remo {
 namespace {
 
 constexpr std::size_t kSpareBytes = std::size_t{512} << 20; // of used-up mask blocks
-constexpr std::size_t kChunkBytes = std::size_t{4} << 20; // of hint rows asked for at a time
+constexpr std::size_t kChunkBytes = std::size_t{4} << 20;   // of hint rows asked for at a time
 
 /// Error unless rows [first, ...) of the product are rows of A times W: R z = A t.
 std::optional<Error> wrong_hint(const LinearRecord& record, const WorkerProduct& product,
@@ -62,8 +62,8 @@ LatticeLinear::LatticeLinear(const SchemeOptions& options, SharedAbort abort, Li
                              std::shared_ptr<BlockMemory> memory)
     : IntegerLinear(options, std::move(abort), std::move(record), bounds, bounds.delta_bits,
                     std::move(check)),
-      plan_(std::move(plan)), a_(std::move(a)), hint_(std::move(hint)),
-      memory_(std::move(memory)) {}
+      plan_(std::move(plan)), a_(std::move(a)), hint_(std::move(hint)), memory_(std::move(memory)) {
+}
 
 std::vector<MaskRow> LatticeLinear::make_block(Rng& rng) const {
   return std::move(make_blocks(rng, 1).front());
@@ -97,8 +97,8 @@ IntegerLinear::RowMask LatticeLinear::row_mask(const MaskRow& row) const {
 
 LatticeScheme::LatticeScheme(const SchemeOptions& options)
     : options_(options), abort_(std::make_shared<std::atomic<bool>>(false)),
-      plan_(std::make_shared<kernels::NttPlan>(options.parameters->modulus(),
-                                               options.parameters->n)),
+      plan_(
+          std::make_shared<kernels::NttPlan>(options.parameters->modulus(), options.parameters->n)),
       memory_(std::make_shared<BlockMemory>(kSpareBytes)) {}
 
 std::shared_ptr<const HintTiles> LatticeScheme::public_matrix(std::size_t d_in) {

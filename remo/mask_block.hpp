@@ -17,8 +17,8 @@ using BlockMemory = Recycler<SecretBuffer<u8>>;
 /// scheme's.
 class PairedMaskBlock final : public MaskBlock {
 public:
-  /// `owner` is the linear the block is made for; it alone may use it. With `memory` rows begin on a
-  /// cache line and their words have to be written; without it they are zero and without gaps.
+  /// `owner` is the linear the block is made for; it alone may use it. With `memory` rows begin on
+  /// a cache line and their words have to be written; without it they are zero and without gaps.
   PairedMaskBlock(const MaskedLinear* owner, std::size_t rows, std::size_t u_row_bytes,
                   std::size_t v_row_bytes, std::shared_ptr<BlockMemory> memory = nullptr);
   ~PairedMaskBlock() override;
@@ -43,7 +43,7 @@ private:
   std::size_t u_stride_;
   std::size_t v_stride_;
   std::shared_ptr<BlockMemory> memory_; ///< null: memory is the system's
-  bool handed_out_ = false; ///< then every row is wiped by the time the block goes
+  bool handed_out_ = false;             ///< then every row is wiped by the time the block goes
   SecretBuffer<u8> u_;
   SecretBuffer<u8> v_;
 };

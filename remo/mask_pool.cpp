@@ -171,8 +171,8 @@ std::unique_ptr<Rng> MaskPool::State::borrow_rng() {
   return rng;
 }
 
-/// What a taker makes itself: what is missing, and twice as much as the last one if the fillers have
-/// made nothing since, for then this is a long prompt and more takers follow.
+/// What a taker makes itself: what is missing, and twice as much as the last one if the fillers
+/// have made nothing since, for then this is a long prompt and more takers follow.
 std::size_t MaskPool::State::inline_count(Stock& stock, std::size_t missing) {
   const std::lock_guard lock(mutex);
   const std::size_t needed = stock.together(missing);

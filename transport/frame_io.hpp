@@ -11,8 +11,8 @@
 
 namespace talaria::transport {
 
-/// Frames up to this size are written by whoever has them, if nothing is in the way: handing 100 KB to
-/// another thread takes longer than encrypting them.
+/// Frames up to this size are written by whoever has them, if nothing is in the way: handing 100 KB
+/// to another thread takes longer than encrypting them.
 inline constexpr std::size_t kWrittenAtOnce = std::size_t{128} << 10;
 
 /// Writes a whole frame.

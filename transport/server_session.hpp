@@ -73,8 +73,8 @@ private:
   std::deque<OutFrame> replies_;
   TlsChannel* down_ = nullptr; ///< while replies can be sent
   bool writing_ = false;       ///< somebody uses it
-  std::size_t unsent_ = 0; ///< replies queued or being written
-  std::size_t bytes_ = 0;  ///< of open requests and unsent replies
+  std::size_t unsent_ = 0;     ///< replies queued or being written
+  std::size_t bytes_ = 0;      ///< of open requests and unsent replies
 };
 
 } // namespace talaria::transport

@@ -1,11 +1,11 @@
 #include "transport/tls_channel.hpp"
 
 #include <fmt/format.h>
+#include <linux/sockios.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <poll.h>
-#include <linux/sockios.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
 
@@ -190,7 +190,8 @@ bool TlsChannel::can_write_at_once(std::size_t bytes) const noexcept {
   if (::getsockopt(socket_.fd(), SOL_SOCKET, SO_SNDBUF, &size, &length) != 0 ||
       ::ioctl(socket_.fd(), SIOCOUTQ, &queued) != 0)
     return false;
-  return static_cast<std::size_t>(queued) + 2 * bytes <= static_cast<std::size_t>(size); // it counts its own
+  const std::size_t wanted = 2 * bytes; // the kernel counts its bookkeeping as well
+  return static_cast<std::size_t>(queued) + wanted <= static_cast<std::size_t>(size);
 }
 
 bool TlsChannel::wait_readable(Milliseconds limit) {

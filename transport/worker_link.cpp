@@ -204,8 +204,7 @@ private:
       OutFrame frame;
       {
         std::unique_lock lock(mutex_);
-        work_.wait(lock,
-                   [this] { return stopping_ || lost_ || (!writing_ && !queue_.empty()); });
+        work_.wait(lock, [this] { return stopping_ || lost_ || (!writing_ && !queue_.empty()); });
         if (stopping_ || lost_) return;
         frame = std::move(queue_.front());
         queue_.pop_front();
@@ -265,7 +264,7 @@ private:
   bool stopping_ = false;
   std::optional<Error> lost_;
   std::deque<OutFrame> queue_;
-  bool writing_ = false; ///< somebody uses the up channel
+  bool writing_ = false;                           ///< somebody uses the up channel
   std::size_t queued_bytes_ = 0;                   ///< with the frame being written
   std::unordered_map<u64, std::size_t> in_flight_; ///< id to the most bytes its answer may have
   ClockEstimate clock_;

@@ -57,9 +57,9 @@ public:
   /// What the worker says it is and holds.
   const Identity& peer() const noexcept;
 
-  /// Sends a request under an id that is not in flight: at once if it is small and the kernel has room
-  /// for it, otherwise from a queue. False if the link is lost or a bound of LinkOptions is reached;
-  /// never waits for the worker. Tensor bytes are shared, not copied. Thread-safe.
+  /// Sends a request under an id that is not in flight: at once if it is small and the kernel has
+  /// room for it, otherwise from a queue. False if the link is lost or a bound of LinkOptions is
+  /// reached; never waits for the worker. Tensor bytes are shared, not copied. Thread-safe.
   /// @throws Error{internal} if shape and bytes disagree or exceed max_frame_bytes, or the id is
   /// used.
   bool send(u64 id, const Request& request);

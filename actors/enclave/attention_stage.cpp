@@ -72,7 +72,8 @@ private:
       float* q = work_.data() + i * width;
       float* k = q + shape_.heads * d;
       std::copy_n(qkv.row(row), width, q);
-      prepare_heads(q, shape_.heads, shape_.q_norm, batch.rope_cos.row(row), batch.rope_sin.row(row));
+      prepare_heads(q, shape_.heads, shape_.q_norm, batch.rope_cos.row(row),
+                    batch.rope_sin.row(row));
       prepare_heads(k, shape_.kv_heads, shape_.k_norm, batch.rope_cos.row(row),
                     batch.rope_sin.row(row));
       cache_.append(segment.sequence, k, k + shape_.kv_heads * d);
@@ -106,9 +107,7 @@ private:
                                            scratch_.data(), to.data());
   }
 
-  std::size_t work_width() const {
-    return (shape_.heads + 2 * shape_.kv_heads) * shape_.head_dim;
-  }
+  std::size_t work_width() const { return (shape_.heads + 2 * shape_.kv_heads) * shape_.head_dim; }
 
   void prepare_heads(float* x, std::size_t heads, const std::vector<float>& gain, const float* cos,
                      const float* sin) const {

@@ -25,9 +25,9 @@ namespace {
 /// than it saves: without the limit talaria-tiny decodes a third slower (docs/performance.md).
 constexpr std::size_t kWorthSharing = std::size_t{1} << 20;
 constexpr std::size_t kSpareBytes = std::size_t{256} << 20; // of products sent
-constexpr std::size_t kManyRows = 16; ///< whose preparation is a cost
-/// With a row of one sequence there is nothing else to do until the enclave has made the next one of
-/// it, in some 70 us. With many rows others want the core.
+constexpr std::size_t kManyRows = 16;                       ///< whose preparation is a cost
+/// With a row of one sequence there is nothing else to do until the enclave has made the next one
+/// of it, in some 70 us. With many rows others want the core.
 constexpr std::chrono::microseconds kBetweenProducts{200};
 
 remo::SharedBytes share(AlignedBuffer<u8> bytes) {

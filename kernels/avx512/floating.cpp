@@ -101,8 +101,8 @@ TALARIA_INLINE float exponentiate(float* w, std::size_t count) {
   return fold(sum);
 }
 
-/// out[i] += sum_p w[i][p] v[p][...], p < count in order, for Q queries and 16 C columns, of which the
-/// last vector is masked.
+/// out[i] += sum_p w[i][p] v[p][...], p < count in order, for Q queries and 16 C columns, of which
+/// the last vector is masked.
 template <int Q, int C>
 TALARIA_INLINE void weigh_values(const float* const* w, const float* v, std::size_t count,
                                  std::size_t head_dim, __mmask16 last, float* const* out) {
@@ -240,9 +240,10 @@ void attend_block(const float* const* q, const std::size_t* counts, std::size_t 
   float totals[kMostQueries];
   for (std::size_t i = 0; i < queries; ++i) {
     totals[i] = exponentiate(scratch + i * stride, counts[i]);
-    by_sixteens(head_dim, [&](std::size_t d, __mmask16 live) __attribute__((always_inline)) {
-      _mm512_mask_storeu_ps(out[i] + d, live, _mm512_setzero_ps());
-    });
+    by_sixteens(
+        head_dim, [&](std::size_t d, __mmask16 live) __attribute__((always_inline)) {
+          _mm512_mask_storeu_ps(out[i] + d, live, _mm512_setzero_ps());
+        });
   }
   const ValuePass pass{scratch, stride, counts, queries, v, head_dim, out};
   for (std::size_t d = 0; d < head_dim;) {
@@ -256,10 +257,11 @@ void attend_block(const float* const* q, const std::size_t* counts, std::size_t 
     }
   }
   for (std::size_t i = 0; i < queries; ++i)
-    by_sixteens(head_dim, [&](std::size_t d, __mmask16 live) __attribute__((always_inline)) {
-      const F mean = _mm512_div_ps(load(out[i] + d, live), _mm512_set1_ps(totals[i]));
-      _mm512_mask_storeu_ps(out[i] + d, live, mean);
-    });
+    by_sixteens(
+        head_dim, [&](std::size_t d, __mmask16 live) __attribute__((always_inline)) {
+          const F mean = _mm512_div_ps(load(out[i] + d, live), _mm512_set1_ps(totals[i]));
+          _mm512_mask_storeu_ps(out[i] + d, live, mean);
+        });
 }
 
 void rope(float* x, const float* cos, const float* sin, std::size_t n) {

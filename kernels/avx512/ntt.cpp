@@ -256,8 +256,8 @@ u64 inverse_mod_2_52(u64 q) {
   return x & kLow52;
 }
 
-/// out[i][r] = 2^-52 sum_kappa s[r][kappa][i] b[r][kappa] mod q for B of the `secrets` secrets; K > 0
-/// fixes k at compile time.
+/// out[i][r] = 2^-52 sum_kappa s[r][kappa][i] b[r][kappa] mod q for B of the `secrets` secrets; K >
+/// 0 fixes k at compile time.
 template <int K, int B>
 void products(const NttPlan& plan, const u64* s, std::size_t secrets, const u8* b, std::size_t rank,
               V* out) {
@@ -338,10 +338,8 @@ void mask_tile(const NttPlan& plan, const u64* s, std::size_t secrets, const u8*
     return;
   }
   std::size_t i = 0;
-  for (; i + 4 <= secrets; i += 4)
-    products_of_rank<4>(plan, s + i, secrets, b, k, v + i * plan.n);
-  for (; i + 2 <= secrets; i += 2)
-    products_of_rank<2>(plan, s + i, secrets, b, k, v + i * plan.n);
+  for (; i + 4 <= secrets; i += 4) products_of_rank<4>(plan, s + i, secrets, b, k, v + i * plan.n);
+  for (; i + 2 <= secrets; i += 2) products_of_rank<2>(plan, s + i, secrets, b, k, v + i * plan.n);
   if (i < secrets) products_of_rank<1>(plan, s + i, secrets, b, k, v + i * plan.n);
   for (i = 0; i < secrets; ++i) inverse_transform(plan, v + i * plan.n, plan.untwist52.data());
 }

@@ -102,7 +102,8 @@ TALARIA_INLINE void decode_words(const u8* y, const u8* v, i64* r, std::size_t n
       });
 }
 
-/// Sixty-four words of one row of eight tiles, with errors if there are any; `line` has 64 bytes more.
+/// Sixty-four words of one row of eight tiles, with errors if there are any; `line` has 64 bytes
+/// more.
 template <bool Errors>
 TALARIA_INLINE void assemble(const u64* tiles, std::size_t tile_stride, const i8* errors,
                              const Words& words, V q, u8* line) {
@@ -126,7 +127,8 @@ void assemble_rows(const u64* tiles, std::size_t tile_stride, const i8* errors, 
   const Words words(q.word_bytes);
   const V vq = set(q.q);
   const std::size_t bytes = columns * words.bytes();
-  const bool lines = columns == kColumns && (reinterpret_cast<std::uintptr_t>(out) | stride) % 64 == 0;
+  const bool lines =
+      columns == kColumns && (reinterpret_cast<std::uintptr_t>(out) | stride) % 64 == 0;
   alignas(64) u8 line[kColumns * 8 + 64];
   for (std::size_t r = 0; r < n; ++r, tiles += 8, errors += Errors ? kColumns : 0, out += stride) {
     assemble<Errors>(tiles, tile_stride, errors, words, vq, line);

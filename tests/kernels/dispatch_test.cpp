@@ -86,12 +86,11 @@ BOOST_AUTO_TEST_CASE(a_spoilt_kernel_fails_its_known_answer) {
     good().ntt_inverse8(plan, x);
     x[7] ^= 1;
   });
-  spoil(&KernelSet::mask_tile,
-        [](const NttPlan& plan, const u64* s, std::size_t secrets, const u8* b, std::size_t k,
-           u64* out) {
-          good().mask_tile(plan, s, secrets, b, k, out);
-          out[8 * plan.n - 1] ^= 1;
-        });
+  spoil(&KernelSet::mask_tile, [](const NttPlan& plan, const u64* s, std::size_t secrets,
+                                  const u8* b, std::size_t k, u64* out) {
+    good().mask_tile(plan, s, secrets, b, k, out);
+    out[8 * plan.n - 1] ^= 1;
+  });
   spoil(&KernelSet::mask_rows,
         [](const u64* tiles, std::size_t tile_stride, const i8* errors, std::size_t n,
            std::size_t columns, u8* out, std::size_t stride, const Modulus& q) {

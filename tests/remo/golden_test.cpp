@@ -186,8 +186,8 @@ BOOST_AUTO_TEST_CASE(masks_of_a_given_secret_are_the_reference_masks) {
     AlignedBuffer<u8> v(plan.n * c.d_out * c.word());
     const MaskTarget to_u{&secret, u.data()}, to_v{&secret, v.data()};
     make_mask_words(plan, tiles_of(c, a.row(0), c.d_in), {&to_u, 1}, c.d_in * c.word(), errors);
-    make_mask_words(plan, tiles_of(c, hint_rows(c).data(), c.d_out), {&to_v, 1},
-                    c.d_out * c.word(), nullptr);
+    make_mask_words(plan, tiles_of(c, hint_rows(c).data(), c.d_out), {&to_v, 1}, c.d_out * c.word(),
+                    nullptr);
 
     for (std::size_t t = 0; t < plan.n; ++t) {
       for (std::size_t i = 0; i < c.d_in; ++i)
