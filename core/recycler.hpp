@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cstddef>
+#include <iterator>
 #include <mutex>
+#include <new>
 #include <utility>
 #include <vector>
 
@@ -35,21 +37,32 @@ public:
     return Buffer(count, Unwritten{});
   }
 
-  /// Keeps `buffer`, and frees the oldest ones if that makes too many.
-  void give(Buffer buffer) {
+  /// Keeps `buffer`, and frees the oldest ones if that makes too many. Called from destructors:
+  /// where there is no memory for the list, the buffer is freed instead.
+  void give(Buffer buffer) noexcept {
     if (bytes_of(buffer) > most_bytes_) return;
-    std::vector<Buffer> surplus; // freed behind the lock
-    const std::lock_guard lock(mutex_);
-    bytes_ += bytes_of(buffer);
-    spare_.push_back(std::move(buffer));
-    std::size_t gone = 0;
-    for (; bytes_ > most_bytes_; ++gone) bytes_ -= bytes_of(spare_[gone]);
-    const auto end = spare_.begin() + static_cast<std::ptrdiff_t>(gone);
-    std::move(spare_.begin(), end, std::back_inserter(surplus));
-    spare_.erase(spare_.begin(), end);
+    try {
+      keep(std::move(buffer));
+    } catch (const std::bad_alloc&) {
+    }
   }
 
 private:
+  void keep(Buffer buffer) {
+    std::vector<Buffer> surplus; // freed behind the lock
+    const std::lock_guard lock(mutex_);
+    const std::size_t bytes = bytes_ + bytes_of(buffer);
+    std::size_t gone = 0;
+    for (std::size_t left = bytes; left > most_bytes_; ++gone) left -= bytes_of(spare_[gone]);
+    surplus.reserve(gone);
+    spare_.push_back(std::move(buffer)); // the last thing that may throw
+    const auto end = spare_.begin() + static_cast<std::ptrdiff_t>(gone);
+    std::move(spare_.begin(), end, std::back_inserter(surplus));
+    spare_.erase(spare_.begin(), end);
+    bytes_ = bytes;
+    for (const Buffer& freed : surplus) bytes_ -= bytes_of(freed);
+  }
+
   static std::size_t bytes_of(const Buffer& buffer) {
     return buffer.size() * sizeof(*buffer.data());
   }

@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "actors/tensor_labels.hpp"
-#include "core/wall_clock.hpp"
 
 namespace talaria::worker {
 
@@ -20,8 +19,7 @@ WorkerService::WorkerService(caf::actor_system& system, std::shared_ptr<ProductE
                        const std::shared_ptr<transport::WorkerServer::Session>& session, u64 id,
                        transport::Request request) {
     telemetry::SpanLabels labels;
-    if (auto* tensor = std::get_if<remo::MaskedTensor>(&request)) {
-      tensor->received = wall_ns();
+    if (const auto* tensor = std::get_if<remo::MaskedTensor>(&request)) {
       labels = labels_of(*tensor);
       if (recorder) recorder->record(*tensor, matrix_name(tensor->matrix));
     }

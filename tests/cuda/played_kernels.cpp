@@ -1,32 +1,10 @@
-#include <memory>
-
 #include "kernels/cuda/device/device_kernels.hpp"
+#include "tests/cuda/grid.hpp"
 #include "tests/cuda/played_runtime.hpp"
 
 namespace talaria::kernels::cuda {
 
-namespace {
-
 using namespace test;
-
-template <class Body>
-void for_grid(unsigned blocks_x, std::size_t blocks_y, Body body) {
-  for (unsigned y = 0; y < blocks_y; ++y)
-    for (unsigned x = 0; x < blocks_x; ++x)
-      for (unsigned thread = 0; thread < kThreads; ++thread) body(ThreadIndex{thread, x, y});
-}
-
-template <int kLimbs>
-void recombine_grid(const SumsToReply& job) {
-  const auto shared = std::make_unique<BlockValues>();
-  for (unsigned y = 0; y < job.rows; ++y)
-    for (unsigned x = 0; x < reply_blocks_x(job); ++x) {
-      for (unsigned t = 0; t < kThreads; ++t) recombine_thread<kLimbs>({t, x, y}, job, *shared);
-      for (unsigned t = 0; t < kThreads; ++t) pack_thread({t, x, y}, job, *shared);
-    }
-}
-
-} // namespace
 
 cudaError_t unpack_panels(const PanelsToColumns& job, cudaStream_t stream) {
   const Lock lock(Runtime::get().mutex);

@@ -2,13 +2,13 @@
 
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
-#include <memory>
 #include <vector>
 
 #include "core/matrix.hpp"
 #include "kernels/cuda/step_plan.hpp"
 #include "remo/public/parameters.hpp"
 #include "remo/public/reply_switch.hpp"
+#include "tests/cuda/grid.hpp"
 #include "tests/kernels/kernel_fixtures.hpp"
 
 // The CPU takes every thread's part, and that of cuBLASLt, in the order a device would.
@@ -16,30 +16,13 @@ namespace talaria::kernels::cuda {
 
 namespace {
 
+using test::for_grid;
+using test::recombine_grid;
 using test::Stream;
 
 constexpr u8 kUntouched = 0x5a;
 
-template <class Body>
-void for_each_thread(unsigned blocks_x, std::size_t blocks_y, Body body) {
-  for (unsigned y = 0; y < blocks_y; ++y)
-    for (unsigned x = 0; x < blocks_x; ++x)
-      for (unsigned thread = 0; thread < kThreads; ++thread) body(ThreadIndex{thread, x, y});
-}
-
-template <int kLimbs>
-void recombine_grid(const SumsToReply& job) {
-  const auto shared = std::make_unique<BlockValues>();
-  for (unsigned y = 0; y < job.rows; ++y)
-    for (unsigned x = 0; x < reply_blocks_x(job); ++x) {
-      std::fill(std::begin(shared->value), std::end(shared->value), ~u64{0});
-      // Backwards: no thread may rely on one before it.
-      for (unsigned t = kThreads; t-- > 0;) recombine_thread<kLimbs>({t, x, y}, job, *shared);
-      for (unsigned t = kThreads; t-- > 0;) pack_thread({t, x, y}, job, *shared);
-    }
-}
-
-void recombine_grid(const SumsToReply& job) {
+void recombine_any(const SumsToReply& job) {
   if (job.recombination.limbs == 4) return recombine_grid<4>(job);
   if (job.recombination.limbs == 5) return recombine_grid<5>(job);
   if (job.recombination.limbs == 6) return recombine_grid<6>(job);
@@ -59,7 +42,7 @@ AlignedBuffer<i8> device_columns(const PackedWeights& weights, std::size_t depth
   const PanelsToColumns job{reinterpret_cast<const u32*>(weights.panel(0)),
                             reinterpret_cast<u32*>(columns.data()), weights.panels(),
                             weights.groups(), depth};
-  for_each_thread(unpack_blocks(job), 1, [&](const ThreadIndex& at) { unpack_thread(at, job); });
+  for_grid(unpack_blocks(job), 1, [&](const ThreadIndex& at) { unpack_thread(at, job); });
   return columns;
 }
 
@@ -75,8 +58,7 @@ std::vector<u8> device_product(const std::vector<u8>& words, std::size_t rows,
   limbs[limbs.size() - 1] = 77;
   const WordsToLimbs split{
       words.data(), reinterpret_cast<u32*>(limbs.data()), rows, weights.d_in(), depth, format};
-  for_each_thread(split_blocks_x(split), rows,
-                  [&](const ThreadIndex& at) { split_thread(at, split); });
+  for_grid(split_blocks_x(split), rows, [&](const ThreadIndex& at) { split_thread(at, split); });
 
   const ReplyFormat reply(q, reply_modulus);
   std::vector<u8> out(rows * weights.d_out() * static_cast<std::size_t>(reply.bytes), kUntouched);
@@ -92,9 +74,9 @@ std::vector<u8> device_product(const std::vector<u8>& words, std::size_t rows,
           sum += limbs[r * depth + i] * columns[(first + j) * depth + i];
         sums[r * stride + j] = sum;
       }
-    recombine_grid(SumsToReply{sums.data(), stride, rows, std::min(stride, weights.d_out() - first),
-                               out.data(), weights.d_out(), first, Recombination(q), reply,
-                               Packing(reply.bytes)});
+    recombine_any(SumsToReply{sums.data(), stride, rows, std::min(stride, weights.d_out() - first),
+                              out.data(), weights.d_out(), first, Recombination(q), reply,
+                              Packing(reply.bytes)});
   }
   return out;
 }
