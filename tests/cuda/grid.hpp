@@ -7,7 +7,7 @@
 
 #include "kernels/cuda/thread_bodies.hpp"
 
-namespace talaria::kernels::cuda::test {
+namespace talaria::kernels::cuda {
 
 /// Calls `body` once for every thread of a grid, one after the other.
 template <class Body>
@@ -30,4 +30,4 @@ void recombine_grid(const SumsToReply& job) {
     }
 }
 
-} // namespace talaria::kernels::cuda::test
+} // namespace talaria::kernels::cuda

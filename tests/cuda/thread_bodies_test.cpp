@@ -16,8 +16,6 @@ namespace talaria::kernels::cuda {
 
 namespace {
 
-using test::for_grid;
-using test::recombine_grid;
 using test::Stream;
 
 constexpr u8 kUntouched = 0x5a;
