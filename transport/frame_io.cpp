@@ -6,8 +6,7 @@
 namespace talaria::transport {
 
 void write_frame(TlsChannel& channel, const OutFrame& frame) {
-  channel.write(frame.start);
-  if (frame.payload) channel.write(frame.payload->span());
+  channel.write(frame.start, frame.payload ? frame.payload->span() : std::span<const u8>());
 }
 
 FrameReader::Head FrameReader::next() {

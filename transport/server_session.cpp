@@ -126,14 +126,16 @@ std::optional<OutFrame> ServerSession::next_reply() {
 /// Of the one thread that has set `writing_`.
 void ServerSession::write(TlsChannel& channel, const OutFrame& frame) {
   const auto over = [&] {
+    bool awaited = false; // by the thread that sends what is queued
     {
       const std::lock_guard lock(mutex_);
       writing_ = false;
       --unsent_;
       bytes_ -= frame.size();
+      awaited = ended_ || down_ == nullptr || !replies_.empty();
     }
     room_.notify_one();
-    replies_ready_.notify_all();
+    if (awaited) replies_ready_.notify_all();
   };
   try {
     write_frame(channel, frame);

@@ -15,6 +15,7 @@
 namespace talaria::transport {
 namespace {
 
+constexpr std::size_t kReadBuffer = std::size_t{128} << 10;
 constexpr const char* kCiphers = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384";
 
 [[noreturn]] void refuse(const std::filesystem::path& file, const std::string& why) {
@@ -84,6 +85,8 @@ TlsContext::TlsContext(const TlsFiles& files, End end, u64 key_update_bytes)
       SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) != 1 ||
       SSL_CTX_set_ciphersuites(context, kCiphers) != 1 || SSL_CTX_set_num_tickets(context, 0) != 1)
     throw Error(Errc::internal, "this OpenSSL offers no TLS 1.3 with AES-GCM");
+  SSL_CTX_set_read_ahead(context, 1); // a system call for several records
+  SSL_CTX_set_default_read_buffer_len(context, kReadBuffer);
   SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
   SSL_CTX_set_default_passwd_cb(context, no_passphrase);

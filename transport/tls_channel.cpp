@@ -20,6 +20,7 @@ namespace talaria::transport {
 namespace {
 
 constexpr std::size_t kMostPerWrite = std::size_t{16} << 20; // bytes between two looks at the key
+constexpr std::size_t kGathered = std::size_t{128} << 10;    // bytes to a system call
 
 std::string openssl_reason(unsigned long error) {
   const char* text = ERR_reason_error_string(error);
@@ -40,8 +41,10 @@ i64 steady_ns() noexcept {
 struct TlsChannel::Bio {
   static TlsChannel& of(BIO* bio) { return *static_cast<TlsChannel*>(BIO_get_data(bio)); }
   static int read(BIO* bio, char* out, int n) { return of(bio).receive(out, n); }
-  static int write(BIO* bio, const char* data, int n) { return of(bio).send(data, n); }
-  static long control(BIO*, int command, long, void*) { return command == BIO_CTRL_FLUSH ? 1 : 0; }
+  static int write(BIO* bio, const char* data, int n) { return of(bio).gather(data, n); }
+  static long control(BIO* bio, int command, long, void*) {
+    return command == BIO_CTRL_FLUSH && of(bio).flush() ? 1 : 0;
+  }
 
   static const BIO_METHOD* method() {
     static const std::unique_ptr<BIO_METHOD, decltype(&BIO_meth_free)> kMethod = [] {
@@ -120,19 +123,32 @@ int TlsChannel::receive(char* out, int n) noexcept {
   }
 }
 
-int TlsChannel::send(const char* data, int n) noexcept {
+int TlsChannel::gather(const char* data, int n) noexcept {
+  try {
+    unsent_.insert(unsent_.end(), data, data + n);
+  } catch (const std::bad_alloc&) {
+    errno_ = ENOMEM;
+    return -1;
+  }
+  return unsent_.size() < kGathered || flush() ? n : -1;
+}
+
+bool TlsChannel::flush() noexcept {
   const int flags = MSG_NOSIGNAL | (deadline_ ? MSG_DONTWAIT : 0);
-  for (;;) {
-    const ssize_t put = ::send(socket_.fd(), data, static_cast<std::size_t>(n), flags);
+  for (std::size_t done = 0; done < unsent_.size();) {
+    const ssize_t put = ::send(socket_.fd(), unsent_.data() + done, unsent_.size() - done, flags);
     if (put > 0) {
+      done += static_cast<std::size_t>(put);
       traffic_->sent.fetch_add(static_cast<u64>(put), std::memory_order_relaxed);
-      return static_cast<int>(put);
+      continue;
     }
     const bool would_block = errno == EAGAIN || errno == EWOULDBLOCK;
     if (errno == EINTR || (would_block && wait(POLLOUT))) continue;
     errno_ = errno;
-    return -1;
+    return false;
   }
+  unsent_.clear();
+  return true;
 }
 
 void TlsChannel::fail(const char* doing) {
@@ -168,8 +184,14 @@ void TlsChannel::read(std::span<u8> out) {
   }
 }
 
-void TlsChannel::write(std::span<const u8> bytes) {
+void TlsChannel::write(std::span<const u8> bytes, std::span<const u8> more) {
   ERR_clear_error();
+  seal(bytes);
+  seal(more);
+  if (!flush()) fail("sending");
+}
+
+void TlsChannel::seal(std::span<const u8> bytes) {
   while (!bytes.empty()) {
     if (since_key_update_ >= key_update_bytes_) {
       if (SSL_key_update(ssl_, SSL_KEY_UPDATE_NOT_REQUESTED) != 1) fail("changing the key");
@@ -195,7 +217,7 @@ bool TlsChannel::can_write_at_once(std::size_t bytes) const noexcept {
 }
 
 bool TlsChannel::wait_readable(Milliseconds limit) {
-  if (SSL_pending(ssl_) > 0) return true;
+  if (SSL_has_pending(ssl_) != 0) return true;
   pollfd waiting{socket_.fd(), POLLIN, 0};
   return ::poll(&waiting, 1, milliseconds_until(SteadyClock::now() + limit)) > 0;
 }

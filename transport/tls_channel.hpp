@@ -5,6 +5,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "core/digest.hpp"
 #include "transport/socket.hpp"
@@ -42,7 +43,8 @@ public:
   // All of these throw Error{no_worker} with a reason that quotes no byte of the other end.
   void handshake();
   void read(std::span<u8> out);
-  void write(std::span<const u8> bytes);
+  /// Writes one and then the other.
+  void write(std::span<const u8> bytes, std::span<const u8> more = {});
 
   /// Whether so many bytes fit into the kernel's buffer now, so that write() would not wait for the
   /// other end.
@@ -65,7 +67,9 @@ private:
 
   bool wait(short events) noexcept;
   int receive(char* out, int n) noexcept;
-  int send(const char* data, int n) noexcept;
+  int gather(const char* data, int n) noexcept; ///< sealed records on their way out
+  bool flush() noexcept;
+  void seal(std::span<const u8> bytes);
   [[noreturn]] void fail(const char* doing);
 
   Socket socket_;
@@ -73,6 +77,7 @@ private:
   u64 key_update_bytes_;
   u64 since_key_update_ = 0;
   std::shared_ptr<Traffic> traffic_;
+  std::vector<char> unsent_;
   std::optional<TimePoint> deadline_;
   bool timed_out_ = false;
   bool closed_ = false;
