@@ -154,8 +154,8 @@ void Engine::Impl::embed_worker(const EngineOptions& options, Progress& progress
     loader.for_each_linear(
         progress, [&](model::QuantizedLinear linear) { products->add(std::move(linear)); });
   }
-  worker = worker::spawn_embedded_worker(system, products, ledger,
-                                         worker::worker_trace(tracer.get(), "worker"));
+  worker =
+      worker::spawn_worker(system, products, ledger, worker::worker_trace(tracer.get(), "worker"));
 }
 
 void Engine::Impl::connect_workers(const EngineOptions& options) {

@@ -72,7 +72,9 @@ public:
     });
   }
 
-  ~Impl() {
+  ~Impl() { close(); }
+
+  void close() {
     {
       const std::lock_guard lock(mutex_);
       stopping_ = true;
@@ -285,6 +287,10 @@ WorkerLink::WorkerLink(const TlsContext& tls, const Address& address,
 }
 
 WorkerLink::~WorkerLink() = default;
+
+void WorkerLink::close() {
+  impl_->close();
+}
 
 const Identity& WorkerLink::peer() const noexcept {
   return impl_->peer();

@@ -64,6 +64,10 @@ public:
   /// used.
   bool send(u64 id, const Request& request);
 
+  /// Ends the link and joins its threads: not to be called on one of them, in an event. Nothing is
+  /// said afterwards. The destructor does the same.
+  void close();
+
   struct Figures {
     u64 bytes_up = 0; ///< on the wire, TLS included, on all connections
     u64 bytes_down = 0;

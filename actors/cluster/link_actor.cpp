@@ -7,6 +7,7 @@
 
 #include "actors/cluster/link_trace.hpp"
 #include "actors/errors.hpp"
+#include "actors/lent_thread.hpp"
 
 namespace talaria::cluster {
 
@@ -60,6 +61,10 @@ using remo::WeightPanels;
 using remo::WeightRequest;
 using remo::WorkerProduct;
 
+/// The thread that reads a product of so many rows goes on with it: what follows takes little
+/// longer than waking another thread. Behind larger products the next is read meanwhile.
+constexpr u32 kFewRows = 16;
+
 using LinkInside = Link::extend<caf::reacts_to<Connected>, caf::reacts_to<NotConnected>,
                                 caf::reacts_to<Arrived>, caf::reacts_to<Connect>>;
 
@@ -98,7 +103,7 @@ public:
   void on_exit() override {
     ++attempt_;
     fail_all(Error(Errc::no_worker, describe() + " was let go"));
-    link_.reset();
+    let_go();
     if (connecting_.joinable()) connecting_.join();
   }
 
@@ -148,30 +153,45 @@ private:
     options.silence = policy_.silence;
     options.max_in_flight = 2 * policy_.in_flight; // the dispatcher keeps below that
     options.max_queued_bytes = std::size_t{1} << 40;
-    connecting_ = std::thread([self = caf::actor_cast<caf::actor_addr>(this), attempt,
-                               settings = settings_, tls = tls_, options, trace = trace_] {
-      const auto tell = [self](auto&& message) {
-        if (auto link = caf::actor_cast<caf::strong_actor_ptr>(self))
-          caf::anon_send(caf::actor_cast<caf::actor>(link), std::move(message));
-      };
-      transport::WorkerLink::Events events;
-      events.reply = [tell, attempt, trace](u64 id, transport::Reply reply) {
-        tell(Arrived{attempt, id, std::make_shared<transport::Reply>(std::move(reply)),
-                     trace.now()});
-      };
-      events.lost = [tell, attempt](Error why) {
-        tell(NotConnected{attempt, why.code(), why.what()});
-      };
-      try {
-        tell(Connected{attempt, std::make_shared<transport::WorkerLink>(
-                                    *tls, settings.address, settings.tls_name, settings.wanted,
-                                    options, std::move(events))});
-      } catch (const Error& error) {
-        tell(NotConnected{attempt, error.code(), error.what()});
-      } catch (const std::exception& error) {
-        tell(NotConnected{attempt, Errc::no_worker, error.what()});
-      }
-    });
+    connecting_ =
+        std::thread([self = caf::actor_cast<caf::actor_addr>(this), attempt, settings = settings_,
+                     tls = tls_, options, events = events(attempt)]() mutable {
+          try {
+            tell(self, Connected{attempt, std::make_shared<transport::WorkerLink>(
+                                              *tls, settings.address, settings.tls_name,
+                                              settings.wanted, options, std::move(events))});
+          } catch (const Error& error) {
+            tell(self, NotConnected{attempt, error.code(), error.what()});
+          } catch (const std::exception& error) {
+            tell(self, NotConnected{attempt, Errc::no_worker, error.what()});
+          }
+        });
+  }
+
+  template <class Message>
+  static void tell(const caf::actor_addr& self, Message message) {
+    if (auto link = caf::actor_cast<caf::strong_actor_ptr>(self))
+      caf::anon_send(caf::actor_cast<caf::actor>(link), std::move(message));
+  }
+
+  /// What a connection says is sent here, if this actor still is.
+  transport::WorkerLink::Events events(u64 attempt) {
+    const auto self = caf::actor_cast<caf::actor_addr>(this);
+    transport::WorkerLink::Events events;
+    events.reply = [self, &system = system(), attempt, trace = trace_](u64 id,
+                                                                       transport::Reply reply) {
+      const auto* product = std::get_if<WorkerProduct>(&reply);
+      const bool few = product != nullptr && product->rows <= kFewRows;
+      Arrived news{attempt, id, std::make_shared<transport::Reply>(std::move(reply)), trace.now()};
+      if (few)
+        LentThread(system).send(self, std::move(news));
+      else
+        tell(self, std::move(news));
+    };
+    events.lost = [self, attempt](const Error& why) {
+      tell(self, NotConnected{attempt, why.code(), why.what()});
+    };
+    return events;
   }
 
   void connected(const Connected& news) {
@@ -290,9 +310,16 @@ private:
 
   void drop(Errc code, const std::string& why) {
     health_.trouble = why;
-    link_.reset();
+    let_go();
     tell_watcher({node_, false, why, code}); // before the failures, so that nobody asks again here
     fail_all(Error(Errc::no_worker, describe() + " is lost: " + why));
+  }
+
+  /// A link ends by joining its threads, and this may run on one of them (LentThread).
+  void let_go() {
+    if (link_)
+      system().spawn<caf::detached>([link = link_](caf::blocking_actor*) { link->close(); });
+    link_.reset();
   }
 
   void fail_all(const Error& why) {

@@ -3,33 +3,45 @@
 #include <type_traits>
 #include <utility>
 
+#include "actors/lent_thread.hpp"
 #include "actors/tensor_labels.hpp"
 
 namespace talaria::worker {
 
 static_assert(std::is_same_v<Reply, transport::Reply>);
 
+namespace {
+/// Tensors up to this size are multiplied by the thread that has read them. Behind larger ones the
+/// next is read meanwhile.
+constexpr std::size_t kMultipliedAtOnce = std::size_t{128} << 10;
+} // namespace
+
 WorkerService::WorkerService(caf::actor_system& system, std::shared_ptr<ProductEngine> engine,
                              std::shared_ptr<WorkerLedger> ledger, const transport::TlsContext& tls,
                              ServiceOptions options)
     : worker_(spawn_worker(system, std::move(engine), std::move(ledger), options.trace)) {
   transport::WorkerServer::Events events;
-  events.request = [worker = worker_, recorder = options.recorder, trace = options.trace,
+  events.request = [&system, worker = worker_, recorder = options.recorder, trace = options.trace,
                     matrix_name = std::move(options.matrix_name)](
                        const std::shared_ptr<transport::WorkerServer::Session>& session, u64 id,
                        transport::Request request) {
     telemetry::SpanLabels labels;
+    bool small = false;
     if (const auto* tensor = std::get_if<remo::MaskedTensor>(&request)) {
       labels = labels_of(*tensor);
+      small = tensor->bytes->size() <= kMultipliedAtOnce;
       if (recorder) recorder->record(*tensor, matrix_name(tensor->matrix));
     }
-    caf::anon_send(worker, Incoming{std::move(request), [session, id, labels, trace](Reply reply) {
-                                      const bool marked = labels.micro_batch != 0;
-                                      const telemetry::Span span(marked ? trace.tracer : nullptr,
-                                                                 trace.pack,
-                                                                 telemetry::SpanKind::pack, labels);
-                                      session->reply(id, std::move(reply));
-                                    }});
+    Incoming incoming{std::move(request), [session, id, labels, trace](Reply reply) {
+                        const bool marked = labels.micro_batch != 0;
+                        const telemetry::Span span(marked ? trace.tracer : nullptr, trace.pack,
+                                                   telemetry::SpanKind::pack, labels);
+                        session->reply(id, std::move(reply));
+                      }};
+    if (small)
+      LentThread(system).send(worker, std::move(incoming));
+    else
+      caf::anon_send(worker, std::move(incoming));
   };
   events.log = std::move(options.log);
   server_ = std::make_unique<transport::WorkerServer>(

@@ -212,11 +212,6 @@ WorkerTrace worker_trace(telemetry::Tracer* tracer, const std::string& name) {
 
 WorkerInside spawn_worker(caf::actor_system& system, std::shared_ptr<ProductEngine> engine,
                           std::shared_ptr<WorkerLedger> ledger, WorkerTrace trace) {
-  return system.spawn<WorkerActor, caf::detached>(std::move(engine), std::move(ledger), trace);
-}
-
-WorkerInside spawn_embedded_worker(caf::actor_system& system, std::shared_ptr<ProductEngine> engine,
-                                   std::shared_ptr<WorkerLedger> ledger, WorkerTrace trace) {
   return system.spawn<WorkerActor>(std::move(engine), std::move(ledger), trace);
 }
 

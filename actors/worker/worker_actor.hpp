@@ -69,7 +69,7 @@ using WorkerInside = Worker::extend<caf::reacts_to<MultiplyWaiting>, caf::reacts
 /// The worker: the embedded one, and the one inside talaria-worker. Rows of one matrix that arrived
 /// while it was busy, from any number of enclaves, are multiplied together in one reading of the
 /// weights. A GPU gets the next products while it is at work on one. Runs products, or waits for
-/// them, for milliseconds at a time, so it is spawned detached.
+/// them, for milliseconds at a time.
 class WorkerActor : public WorkerInside::base {
 public:
   WorkerActor(caf::actor_config& config, std::shared_ptr<ProductEngine> engine,
@@ -110,12 +110,10 @@ private:
   bool coming_back_ = false;       ///< a MultiplyWaiting is in the mailbox
 };
 
-/// Spawns a WorkerActor on a thread of its own.
+/// Spawns a WorkerActor that whoever asks goes on to run, without waking a thread: a stage beside
+/// an embedded worker, the reader of a connection (LentThread) in a worker's process.
 WorkerInside spawn_worker(caf::actor_system& system, std::shared_ptr<ProductEngine> engine,
                           std::shared_ptr<WorkerLedger> ledger, WorkerTrace trace = {});
-/// Spawns a WorkerActor among the stages: whoever asks goes on to multiply without waking a thread.
-WorkerInside spawn_embedded_worker(caf::actor_system& system, std::shared_ptr<ProductEngine> engine,
-                                   std::shared_ptr<WorkerLedger> ledger, WorkerTrace trace = {});
 
 } // namespace talaria::worker
 
