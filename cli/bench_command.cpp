@@ -37,20 +37,28 @@ std::size_t limbs_of(const Contestant& contestant, const remo::SchemeOptions& sc
   return 0;
 }
 
-/// All engines, with one copy of the weights among the embedded ones.
+/// All engines, with one copy of the weights among the embedded ones, and one of a scheme's hints.
 std::vector<Contestant> start(const BenchFlags& flags, const pipeline::EngineOptions& common) {
   std::vector<Contestant> contestants;
   std::shared_ptr<worker::ProductEngine> products;
-  for (const std::string& name : flags.schemes) {
+  const auto add = [&](const pipeline::EngineOptions& options) {
     Contestant& contestant = contestants.emplace_back();
-    contestant.kind = parse_contestant(name);
-    pipeline::EngineOptions options = common;
-    options.scheme.kind = contestant.kind;
-    options.products = products;
-    if (contestant.kind == remo::SchemeKind::plain) options.cluster.reset();
+    contestant.kind = options.scheme.kind;
     contestant.embedded = !options.cluster;
     contestant.engine = start_engine(options, flags);
     if (contestant.embedded) products = contestant.engine->products();
+  };
+  for (const std::string& name : flags.schemes) {
+    pipeline::EngineOptions options = common;
+    options.scheme.kind = parse_contestant(name);
+    options.products = products;
+    if (options.scheme.kind == remo::SchemeKind::plain) options.cluster.reset();
+    add(options);
+    if (!flags.wire || !options.cluster) continue;
+    options.cluster.reset();
+    options.linears = contestants.back().engine->linears();
+    options.products = products;
+    add(options);
   }
   return contestants;
 }
@@ -60,28 +68,28 @@ struct Rounds {
   std::vector<double> prefill;
   std::vector<double> decode;
   std::vector<double> ttft;
+  std::vector<double> decode_cpu;
+  std::vector<double> prefill_cpu;
   u64 stalls = 0;
 };
 
 /// The contestants take turns, so that a slow moment of the machine hits all of them. Nobody's
-/// masks are made while somebody else is measured.
+/// masks are made while somebody else is measured: each measurement ends with a full stock.
 std::vector<Rounds> measure(const BenchFlags& flags, std::size_t batch, u32 max_rows,
                             std::vector<Contestant>& contestants) {
   const BenchLoad load{batch, flags.prefill, flags.decode};
-  const auto settle = [&contestants] {
-    for (Contestant& contestant : contestants) contestant.engine->wait_for_masks();
-  };
+  for (Contestant& contestant : contestants) contestant.engine->wait_for_masks();
   std::vector<Rounds> rounds(contestants.size());
   for (u32 round = 0; round < *flags.rounds; ++round)
     for (std::size_t i = 0; i < contestants.size(); ++i) {
-      settle();
       const DecodeFigures decode = measure_decode(*contestants[i].engine, load, max_rows);
-      settle();
       const PrefillFigures prefill = measure_prefill(*contestants[i].engine, load);
       rounds[i].decode.push_back(decode.tokens_per_s);
       rounds[i].stalls += decode.mask_stalls;
       rounds[i].prefill.push_back(prefill.tokens_per_s);
       rounds[i].ttft.push_back(prefill.ttft_ms);
+      rounds[i].decode_cpu.push_back(decode.cpu_ms);
+      rounds[i].prefill_cpu.push_back(prefill.cpu_ms);
     }
   return rounds;
 }
@@ -101,8 +109,9 @@ void measure_all(const BenchFlags& flags, const BenchSetup& setup,
       result.embedded = contestants[i].embedded;
       result.on_this_machine = contestants[i].embedded || setup.workers_are_here;
       result.batch = batch;
-      result.prefill = {median(rounds[i].prefill), median(rounds[i].ttft)};
-      result.decode = {median(rounds[i].decode), rounds[i].stalls};
+      result.prefill = {median(rounds[i].prefill), median(rounds[i].ttft),
+                        median(rounds[i].prefill_cpu)};
+      result.decode = {median(rounds[i].decode), rounds[i].stalls, median(rounds[i].decode_cpu)};
       result.bytes = contestants[i].bytes;
       result.limbs = limbs_of(contestants[i], setup.options.scheme);
     }
@@ -174,6 +183,9 @@ void add_bench_command(CLI::App& app, Action& chosen) {
       "bench", "Measure schemes against each other: tokens per second, bytes, what bounds them");
   flags->engine.add_to_bench(*command);
   add_loads(*command, *flags);
+  command->add_flag("--wire", flags->wire,
+                    "with workers in --config: measure every scheme in this process as well, in "
+                    "turn, to see what the wire costs");
   command->add_flag("--trace-overhead", flags->trace_overhead,
                     "measure what --trace costs: rounds with and without it take turns");
   command->add_flag("--tune", flags->tune,

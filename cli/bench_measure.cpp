@@ -1,5 +1,7 @@
 #include "cli/bench_measure.hpp"
 
+#include <time.h>
+
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -115,7 +117,15 @@ TokenBytes bytes_of(pipeline::Engine& engine, u32 tokens) {
 
 } // namespace
 
+double cpu_seconds() {
+  timespec time{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
 PrefillFigures measure_prefill(pipeline::Engine& engine, const BenchLoad& load) {
+  engine.wait_for_masks();
+  const double cpu = cpu_seconds();
   const auto clock = std::make_shared<TokenClock>(load.batch);
   const auto start = Clock::now();
   submit_all(engine, *clock, load.batch, load.prefill, 1);
@@ -123,7 +133,9 @@ PrefillFigures measure_prefill(pipeline::Engine& engine, const BenchLoad& load) 
   for (const Times& times : clock->wait()) to_first.push_back(seconds(start, times.at(0)));
   std::sort(to_first.begin(), to_first.end());
   const double tokens = static_cast<double>(load.batch) * load.prefill;
-  return {tokens / to_first.back(), 1e3 * to_first[to_first.size() / 2]};
+  engine.wait_for_masks();
+  return {tokens / to_first.back(), 1e3 * to_first[to_first.size() / 2],
+          1e3 * (cpu_seconds() - cpu) / tokens};
 }
 
 DecodeFigures measure_decode(pipeline::Engine& engine, const BenchLoad& load, u32 max_rows) {
@@ -131,6 +143,8 @@ DecodeFigures measure_decode(pipeline::Engine& engine, const BenchLoad& load, u3
   // each micro-batch of prompts. That much more is asked for, and the time before not counted.
   const auto prompts = static_cast<u32>(load.batch * kDecodePrompt / max_rows);
   const u32 lead = load.batch == 1 ? 0 : prompts + 3;
+  engine.wait_for_masks();
+  const double cpu = cpu_seconds();
   const auto clock = std::make_shared<TokenClock>(load.batch);
   submit_all(engine, *clock, load.batch, kDecodePrompt, 1 + load.decode + lead);
   clock->wait_for_first_tokens();
@@ -148,6 +162,9 @@ DecodeFigures measure_decode(pipeline::Engine& engine, const BenchLoad& load, u3
   DecodeFigures figures;
   figures.mask_stalls = engine.mask_stats().stalls - stalls;
   if (tokens > 0) figures.tokens_per_s = static_cast<double>(tokens) / seconds(begin, end);
+  engine.wait_for_masks();
+  const std::size_t rows = load.batch * (kDecodePrompt + load.decode + lead);
+  figures.cpu_ms = 1e3 * (cpu_seconds() - cpu) / static_cast<double>(rows);
   return figures;
 }
 

@@ -33,6 +33,10 @@ json result_json(const BenchReport& report, const BenchResult& r) {
           {"ttft_ms", r.prefill.ttft_ms},
           {"prefill_over_plain", or_null(shares.prefill_over_plain)},
           {"decode_over_plain", or_null(shares.decode_over_plain)},
+          {"prefill_cpu_ms_per_token", r.prefill.cpu_ms},
+          {"decode_cpu_ms_per_token", r.decode.cpu_ms},
+          {"prefill_cpu_over_plain", or_null(shares.prefill_cpu_over_plain)},
+          {"decode_cpu_over_plain", or_null(shares.decode_cpu_over_plain)},
           {"bytes_up_per_token", r.bytes.up},
           {"bytes_down_per_token", r.bytes.down},
           {"mask_stalls", r.decode.mask_stalls},
@@ -80,6 +84,8 @@ BenchShares shares_of(const BenchReport& report, const BenchResult& result) {
   if (plain != report.results.end()) {
     shares.prefill_over_plain = result.prefill.tokens_per_s / plain->prefill.tokens_per_s;
     shares.decode_over_plain = result.decode.tokens_per_s / plain->decode.tokens_per_s;
+    shares.prefill_cpu_over_plain = result.prefill.cpu_ms / plain->prefill.cpu_ms;
+    shares.decode_cpu_over_plain = result.decode.cpu_ms / plain->decode.cpu_ms;
   }
   const auto weights = static_cast<double>(report.model.weight_bytes);
   const auto layers = weights - static_cast<double>(report.model.head_bytes);
@@ -124,23 +130,25 @@ json to_json(const BenchReport& report) {
 void print_table(const BenchReport& report) {
   print_head(report);
   constexpr const char* kRow =
-      "{:<9}{:>6}{:>13}{:>9}{:>9}{:>12}{:>9}{:>9}{:>9}{:>9}{:>9}{:>9}{:>8}\n";
-  fmt::print(kRow, "scheme", "batch", "prefill t/s", "/ plain", "of int8", "decode t/s", "/ plain",
-             "of read", "of int8", "TTFT ms", "kB up", "kB down", "stalls");
+      "{:<9}{:<10}{:>5}{:>13}{:>9}{:>9}{:>8}{:>12}{:>9}{:>9}{:>9}{:>8}{:>9}{:>8}{:>9}{:>8}\n";
+  fmt::print(kRow, "scheme", "worker", "batch", "prefill t/s", "/ plain", "of int8", "CPU ms",
+             "decode t/s", "/ plain", "of read", "of int8", "CPU ms", "TTFT ms", "kB up", "kB down",
+             "stalls");
   for (const BenchResult& r : report.results) {
     const BenchShares shares = shares_of(report, r);
-    fmt::print(kRow, r.scheme, r.batch, fmt::format("{:.1f}", r.prefill.tokens_per_s),
-               ratio(shares.prefill_over_plain), percent(shares.prefill_int8_share),
+    fmt::print(kRow, r.scheme, r.embedded ? "embedded" : "cluster", r.batch,
+               fmt::format("{:.1f}", r.prefill.tokens_per_s), ratio(shares.prefill_over_plain),
+               percent(shares.prefill_int8_share), fmt::format("{:.2f}", r.prefill.cpu_ms),
                fmt::format("{:.2f}", r.decode.tokens_per_s), ratio(shares.decode_over_plain),
                percent(shares.read_share), percent(shares.decode_int8_share),
-               fmt::format("{:.1f}", r.prefill.ttft_ms),
+               fmt::format("{:.2f}", r.decode.cpu_ms), fmt::format("{:.1f}", r.prefill.ttft_ms),
                fmt::format("{:.0f}", static_cast<double>(r.bytes.up) / 1e3),
                fmt::format("{:.0f}", static_cast<double>(r.bytes.down) / 1e3),
                r.decode.mask_stalls);
   }
   fmt::print("\nof int8: operations of all limbs against plain int8 products out of the cache; of "
-             "read: bytes against\nreading every weight once for a batch; kB per generated token; "
-             "stalls: of decoding\n{}\n",
+             "read: bytes against\nreading every weight once for a batch; CPU ms: of this process "
+             "per token, new masks included;\nkB per generated token; stalls: of decoding\n{}\n",
              stall_line(report));
 }
 

@@ -48,6 +48,9 @@ struct BenchReport {
 struct BenchShares {
   std::optional<double> prefill_over_plain;
   std::optional<double> decode_over_plain;
+  std::optional<double>
+      prefill_cpu_over_plain;                  ///< CPU time of this process; with workers elsewhere
+  std::optional<double> decode_cpu_over_plain; ///< that is the enclave's part alone
   double weight_bytes_per_token = 0;       ///< in decoding, each weight read once for a whole batch
   double operations_per_token = 0;         ///< int8, a multiply-add is two, all limbs; 0: not int8
   std::optional<double> read_share;        ///< of the read bandwidth, in decoding

@@ -24,6 +24,7 @@ struct BenchFlags {
   u32 decode = 24;
   std::optional<u32> rounds;
   bool json = false;
+  bool wire = false; ///< schemes that a cluster runs are measured in this process as well
   bool trace_overhead = false;
   bool tune = false;
   std::string output; ///< of --tune; empty: standard output

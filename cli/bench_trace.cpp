@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include <algorithm>
 #include <array>
@@ -68,12 +67,6 @@ struct Overhead {
   Pair cpu; ///< of both together
 };
 
-double cpu_seconds() {
-  timespec time{};
-  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
 /// A round is one measurement with and one without, each first in every other round.
 Overhead measure(pipeline::Engine& engine, const BenchFlags& flags, std::size_t batch,
                  u32 max_rows) {
@@ -85,12 +78,9 @@ Overhead measure(pipeline::Engine& engine, const BenchFlags& flags, std::size_t 
     for (const bool second : {false, true}) {
       const bool on = second != (round % 2 == 0);
       engine.pause_trace(!on);
-      engine.wait_for_masks();
       const double cpu_before = cpu_seconds();
       const double decode = measure_decode(engine, load, max_rows).tokens_per_s;
-      engine.wait_for_masks();
       const double prefill = measure_prefill(engine, load).tokens_per_s;
-      engine.wait_for_masks();
       const double cpu = tokens / (cpu_seconds() - cpu_before);
       (on ? out.cpu.on : out.cpu.off).push_back(cpu);
       (on ? out.decode.on : out.decode.off).push_back(decode);
