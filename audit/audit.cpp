@@ -14,6 +14,7 @@
 #include "audit/traffic.hpp"
 #include "core/error.hpp"
 #include "core/thread_team.hpp"
+#include "estimator/security_level.hpp"
 #include "remo/public/public_matrix.hpp"
 
 namespace talaria::audit {
@@ -212,9 +213,10 @@ void Audit::describe() {
   report_.model = engine_.model->folder().filename().string();
   if (report_.model.empty()) report_.model = engine_.model->folder().parent_path().filename();
   report_.parameters = parameters.name;
-  report_.core_svp_bits = parameters.core_svp_bits;
-  report_.quantum_core_svp_bits = parameters.quantum_core_svp_bits;
-  report_.fhe_standard_bits = parameters.fhe_standard_bits;
+  const estimator::SecurityLevel level = estimator::security_level(parameters);
+  report_.core_svp_bits = level.core;
+  report_.quantum_core_svp_bits = level.quantum;
+  report_.fhe_standard_bits = level.bdgl;
   report_.configured = rows_.back().scheme.name;
   report_.quick = options_.quick;
   for (const Attack& attack : attacks_) report_.attacks.push_back(attack.info);
