@@ -10,11 +10,8 @@
 #include <thread>
 #include <vector>
 
+#include "benchmarks/worker_site.hpp"
 #include "kernels/kernel_set.hpp"
-#include "pipeline/engine.hpp"
-#include "tests/support/temporary_folder.hpp"
-#include "tests/support/worker_process.hpp"
-#include "transport/certificates.hpp"
 
 namespace {
 
@@ -78,16 +75,10 @@ void round(pipeline::Engine& engine, Figures& figures) {
 int main(int argc, char** argv) {
   const std::string model = argc > 1 ? argv[1] : "models/talaria-tiny";
   const int rounds = argc > 2 ? std::atoi(argv[2]) : 9;
-  const tests::TemporaryFolder folder;
-  transport::create_certificates(folder.path(), {"127.0.0.1"});
-  const auto pem = [&folder](const std::string& name) { return (folder.path() / name).string(); };
-  const auto program = std::filesystem::read_symlink("/proc/self/exe").parent_path();
   SilentProgress progress;
 
   auto begin = Clock::now();
-  const tests::WorkerProcess worker(program / "talaria-worker",
-                                    {"--model", model, "--cert", pem("127.0.0.1.pem"), "--key",
-                                     pem("127.0.0.1.key"), "--ca", pem("ca.pem")});
+  const benchmarks::WorkerSite site(model);
   fmt::print("worker ready after {:.2f} s\n", seconds_since(begin));
   pipeline::EngineOptions options;
   options.model_dir = model;
@@ -95,14 +86,7 @@ int main(int argc, char** argv) {
   pipeline::Engine embedded(options, progress);
   fmt::print("embedded engine ready after {:.2f} s\n", seconds_since(begin));
 
-  auto& cluster = options.cluster.emplace();
-  cluster.tls = {pem("ca.pem"), pem("enclave.pem"), pem("enclave.key")};
-  pipeline::ClusterNode node;
-  node.name = "worker";
-  node.address = {"127.0.0.1", worker.port()};
-  node.tls_name = "127.0.0.1";
-  node.all_layers = true;
-  cluster.nodes.push_back(node);
+  options.cluster = site.cluster(site.port());
   begin = Clock::now();
   pipeline::Engine remote(options, progress);
   fmt::print("remote engine ready after {:.2f} s, hints of {} MB fetched and checked\n",

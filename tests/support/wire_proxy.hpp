@@ -7,12 +7,15 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <deque>
 #include <list>
 #include <mutex>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 
 #include "core/integers.hpp"
@@ -48,7 +51,7 @@ public:
   u16 port() const noexcept { return port_; }
   /// Where new connections go from now on.
   void lead_to(u16 port) noexcept { target_ = port; }
-  /// Every piece waits this long on its way.
+  /// From now on every byte is this long on its way, as on a long line: those behind it may follow.
   void delay(std::chrono::milliseconds time) noexcept { delay_ms_ = time.count(); }
   /// Ends all connections that exist.
   void cut() {
@@ -106,25 +109,31 @@ private:
     relay.thread = std::thread([this, from, to] { run(from, to); });
   }
 
+  using Clock = std::chrono::steady_clock;
+  struct Piece {
+    Clock::time_point due;
+    std::string bytes;
+  };
+
   void run(int from, int to) {
     std::string buffer(65536, '\0');
+    std::deque<Piece> under_way;
     for (;;) {
+      if (!under_way.empty() && under_way.front().due <= Clock::now()) {
+        if (!send_all(to, under_way.front().bytes)) break;
+        under_way.pop_front();
+        continue;
+      }
+      if (!readable(from, under_way)) continue; // the next piece is due
       const ssize_t n = ::recv(from, buffer.data(), buffer.size(), 0);
       if (n <= 0) break;
-      if (const auto ms = delay_ms_.load(); ms > 0)
-        std::this_thread::sleep_for(std::chrono::milliseconds(ms));
+      Piece piece{Clock::now() + std::chrono::milliseconds(delay_ms_.load()),
+                  buffer.substr(0, static_cast<std::size_t>(n))};
       if (recording_) {
         const std::lock_guard lock(mutex_);
-        recorded_.append(buffer, 0, static_cast<std::size_t>(n));
+        recorded_ += piece.bytes;
       }
-      ssize_t sent = 0;
-      while (sent < n) {
-        const ssize_t more =
-            ::send(to, buffer.data() + sent, static_cast<std::size_t>(n - sent), MSG_NOSIGNAL);
-        if (more <= 0) break;
-        sent += more;
-      }
-      if (sent < n) break;
+      under_way.push_back(std::move(piece));
     }
     ::shutdown(from, SHUT_RDWR);
     ::shutdown(to, SHUT_RDWR);
@@ -135,6 +144,26 @@ private:
         ::close(to);
         relay.from = relay.to = -1;
       }
+  }
+
+  static bool readable(int from, const std::deque<Piece>& under_way) {
+    pollfd waiting{from, POLLIN, 0};
+    timespec left{};
+    if (!under_way.empty()) {
+      const auto ns = std::chrono::nanoseconds(under_way.front().due - Clock::now()).count();
+      left.tv_nsec = std::max<i64>(ns, 0) % 1'000'000'000;
+      left.tv_sec = std::max<i64>(ns, 0) / 1'000'000'000;
+    }
+    return ::ppoll(&waiting, 1, under_way.empty() ? nullptr : &left, nullptr) > 0;
+  }
+
+  static bool send_all(int to, std::string_view bytes) {
+    while (!bytes.empty()) {
+      const ssize_t sent = ::send(to, bytes.data(), bytes.size(), MSG_NOSIGNAL);
+      if (sent <= 0) return false;
+      bytes.remove_prefix(static_cast<std::size_t>(sent));
+    }
+    return true;
   }
 
   int listener_ = -1;
