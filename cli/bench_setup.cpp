@@ -100,6 +100,8 @@ void BenchFlags::complete() {
   if (trace_overhead && tune)
     throw Error(Errc::usage, "--trace-overhead and --tune measure different things: give one");
   if (!output.empty() && !tune) throw Error(Errc::usage, "-o is for --tune");
+  if (wire && (trace_overhead || tune))
+    throw Error(Errc::usage, "--wire is for comparing schemes, not for --tune or --trace-overhead");
   const bool one_scheme = trace_overhead || tune;
   if (schemes.empty())
     schemes = one_scheme ? std::vector<std::string>{"lattice"}
@@ -131,6 +133,8 @@ BenchSetup set_up(const BenchFlags& flags) {
   if (settings.model.empty() && flags.shape.empty())
     throw Error(Errc::usage, "no model: give --shape NAME or --model DIR");
   setup.options = flags.engine.engine_options(settings);
+  if (flags.wire && !setup.options.cluster)
+    throw Error(Errc::usage, "--wire compares with workers: give a --config that has some");
   if (setup.options.cluster && !flags.shape.empty()) give_random_weights(setup, flags);
   setup.loader = open_model(flags, settings, setup.options.weights);
   setup.options.model = setup.loader;

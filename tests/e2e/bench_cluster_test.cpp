@@ -170,14 +170,21 @@ BOOST_AUTO_TEST_CASE(a_run_over_a_cluster_is_traced_as_a_whole) {
 BOOST_AUTO_TEST_CASE(bench_measures_a_cluster_beside_the_yardstick) {
   const Site site(kBin);
   const auto file = site.write_pipeline(two_workers(), kFewMasks);
-  const auto done = talaria({"bench", "--config", file, "--schemes", "plain,lattice", "--prefill",
-                             "24", "--decode", "4", "--batch", "1,4", "--rounds", "1", "--json"});
+  const auto done =
+      talaria({"bench", "--config", file, "--schemes", "plain,lattice", "--prefill", "24",
+               "--decode", "4", "--batch", "1,4", "--rounds", "1", "--wire", "--json"});
   BOOST_TEST_REQUIRE(done.status == 0, done.err);
   const json results = json::parse(done.out).at("results");
-  BOOST_TEST_REQUIRE(results.size() == 4U);
+  std::vector<std::string> who;
+  for (const json& r : results)
+    who.push_back(r.at("scheme").get<std::string>() + " " + r.at("worker").get<std::string>());
+  const std::vector<std::string> batch{"plain embedded", "lattice cluster", "lattice embedded"};
+  std::vector<std::string> both = batch;
+  both.insert(both.end(), batch.begin(), batch.end());
+  BOOST_TEST(who == both, boost::test_tools::per_element());
   for (const json& r : results) {
-    const bool plain = r.at("scheme") == "plain";
-    BOOST_TEST(r.at("worker") == (plain ? "embedded" : "cluster"));
+    BOOST_TEST(r.at("prefill_cpu_ms_per_token").get<double>() > 0);
+    BOOST_TEST(r.at("decode_cpu_over_plain").get<double>() > 0);
     BOOST_TEST(r.at("prefill_tokens_per_s").get<double>() > 0);
     BOOST_TEST(r.at("decode_tokens_per_s").get<double>() > 0);
     BOOST_TEST(r.at("decode_over_plain").get<double>() > 0);
@@ -186,6 +193,12 @@ BOOST_AUTO_TEST_CASE(bench_measures_a_cluster_beside_the_yardstick) {
     BOOST_TEST(r.at("decode_share_of_int8_rate").get<double>() > 0);
     BOOST_TEST(r.contains("mask_stalls"));
   }
+}
+
+BOOST_AUTO_TEST_CASE(bench_without_workers_has_no_wire_to_measure) {
+  const auto done = talaria({"bench", "--shape", "tiny", "--wire"});
+  BOOST_TEST(done.status == 2);
+  BOOST_TEST(done.err.find("--config") != std::string::npos, done.err);
 }
 
 BOOST_AUTO_TEST_CASE(workers_that_bench_starts_make_random_weights_as_it_does) {
