@@ -93,7 +93,26 @@ void ThreadTeam::parallel_for(std::size_t count, std::size_t grain,
     if (count > 0) body(0, count);
     return;
   }
-  std::lock_guard one_caller(caller_);
+  const std::lock_guard one_caller(caller_);
+  share(count, grain, body, patience);
+}
+
+void ThreadTeam::parallel_for_if_free(std::size_t count, std::size_t grain,
+                                      const std::function<void(std::size_t, std::size_t)>& body) {
+  grain = std::max<std::size_t>(grain, 1);
+  const std::unique_lock one_caller(caller_, std::try_to_lock);
+  if (workers_.empty() || count <= grain || !one_caller) {
+    for (std::size_t begin = 0; begin < count; begin += grain)
+      body(begin, std::min(count, begin + grain));
+    return;
+  }
+  share(count, grain, body, std::chrono::microseconds(0));
+}
+
+/// Of the one caller.
+void ThreadTeam::share(std::size_t count, std::size_t grain,
+                       const std::function<void(std::size_t, std::size_t)>& body,
+                       std::chrono::microseconds patience) {
   Job job{.count = count,
           .grain = grain,
           .body = body,

@@ -35,9 +35,16 @@ public:
                     const std::function<void(std::size_t, std::size_t)>& body,
                     std::chrono::microseconds patience = std::chrono::microseconds(0));
 
+  /// The same; while another caller is at work, this one does everything itself instead of waiting.
+  void parallel_for_if_free(std::size_t count, std::size_t grain,
+                            const std::function<void(std::size_t, std::size_t)>& body);
+
 private:
   struct Job;
   void serve();
+  void share(std::size_t count, std::size_t grain,
+             const std::function<void(std::size_t, std::size_t)>& body,
+             std::chrono::microseconds patience);
 
   std::mutex caller_;
   std::mutex mutex_;

@@ -44,8 +44,9 @@ private:
     next = outsourced(layer, LinearKind::gate_up, enclave::Unmasked::as_input, next);
     next = norm(prefix + "mlp_norm", next);
     next = outsourced(layer, LinearKind::o, enclave::Unmasked::into_residual, next);
-    const auto attention = keep(enclave::spawn_attention(system_, context(prefix + "attention"),
-                                                         attention_shape(layer), next, sampler_));
+    const auto attention =
+        keep(enclave::spawn_attention(system_, context(prefix + "attention"),
+                                      attention_shape(layer), parts_.team, next, sampler_));
     graph_.wiring.attention.push_back(attention);
     next = outsourced(layer, LinearKind::qkv, enclave::Unmasked::as_input,
                       caf::actor_cast<Stage>(attention));

@@ -5,7 +5,9 @@
 #include <cmath>
 #include <deque>
 #include <memory>
+#include <mutex>
 #include <set>
+#include <vector>
 
 #include "kernels/kernel_set.hpp"
 
@@ -13,11 +15,50 @@ namespace talaria::enclave {
 
 namespace {
 
+/// Multiply-adds of scores (and as many of values) that take longer than waking a thread.
+constexpr std::size_t kWorthSharing = std::size_t{1} << 21;
+
+/// Working memory for as many threads as can be at work.
+class ScratchPool {
+public:
+  explicit ScratchPool(std::size_t threads) {
+    for (std::size_t i = 0; i < threads; ++i) free_.push_back(std::make_unique<Scratch>());
+  }
+
+private:
+  friend class Slot;
+  using Scratch = SecretBuffer<float>;
+  std::mutex mutex_;
+  std::vector<std::unique_ptr<Scratch>> free_;
+};
+
+/// One thread's part of it.
+class Slot {
+public:
+  explicit Slot(ScratchPool& pool) : pool_(pool) {
+    const std::lock_guard lock(pool_.mutex_);
+    scratch_ = std::move(pool_.free_.back());
+    pool_.free_.pop_back();
+  }
+  ~Slot() {
+    const std::lock_guard lock(pool_.mutex_);
+    pool_.free_.push_back(std::move(scratch_));
+  }
+  Slot(const Slot&) = delete;
+  Slot& operator=(const Slot&) = delete;
+  SecretBuffer<float>& operator*() const noexcept { return *scratch_; }
+
+private:
+  ScratchPool& pool_;
+  std::unique_ptr<SecretBuffer<float>> scratch_;
+};
+
 /// The arithmetic of one layer's attention over its cache.
 class LayerAttention {
 public:
-  explicit LayerAttention(AttentionShape shape)
-      : shape_(std::move(shape)), cache_(shape_.kv_heads, shape_.head_dim, shape_.window),
+  LayerAttention(AttentionShape shape, std::shared_ptr<ThreadTeam> team)
+      : shape_(std::move(shape)), team_(std::move(team)), scratch_(team_ ? team_->threads() : 1),
+        cache_(shape_.kv_heads, shape_.head_dim, shape_.window),
         scale_(1.0F / std::sqrt(static_cast<float>(shape_.head_dim))) {}
 
   const AttentionShape& shape() const { return shape_; }
@@ -78,20 +119,30 @@ private:
                     batch.rope_sin.row(row));
       cache_.append(segment.sequence, k, k + shape_.kv_heads * d);
     }
-    for (std::size_t head = 0; head < shape_.kv_heads; ++head)
-      for (std::size_t part = 0; part < group(); part += kernels::kMostQueries)
-        attend_head(segment, head, part, first, count, {out.row(at + first), count, out.cols()});
+    const MatrixView<float> to{out.row(at + first), count, out.cols()};
+    const auto heads = [&](std::size_t begin, std::size_t end) {
+      const Slot slot(scratch_);
+      for (std::size_t head = begin; head < end; ++head)
+        for (std::size_t part = 0; part < group(); part += kernels::kMostQueries)
+          attend_head(segment, head, part, first, count, to, *slot);
+    };
+    const std::size_t seen =
+        cache_.view(segment.sequence, 0, segment.start + first + count - 1).count;
+    if (team_ && count * seen * shape_.heads * d >= kWorthSharing)
+      team_->parallel_for_if_free(shape_.kv_heads, 1, heads);
+    else
+      heads(0, shape_.kv_heads);
   }
 
   /// Queries of one key/value head: those from `part` on of its group, for each of the rows.
   void attend_head(const Segment& segment, std::size_t head, std::size_t part, u32 first, u32 count,
-                   MatrixView<float> out) {
+                   MatrixView<float> out, SecretBuffer<float>& scratch) const {
     const std::size_t d = shape_.head_dim;
     const std::size_t width = work_width();
     const std::size_t queries = std::min(group() - part, kernels::kMostQueries);
     const auto last = cache_.view(segment.sequence, head, segment.start + first + count - 1);
-    if (scratch_.size() < count * queries * round_up(last.count, 16))
-      scratch_ = SecretBuffer<float>(2 * count * queries * round_up(last.count, 16));
+    if (scratch.size() < count * queries * round_up(last.count, 16))
+      scratch = SecretBuffer<float>(2 * count * queries * round_up(last.count, 16));
     std::array<const float*, kernels::kMostQueries> q;
     std::array<float*, kernels::kMostQueries> to;
     std::array<std::size_t, kernels::kMostQueries> counts;
@@ -104,7 +155,7 @@ private:
         counts[n] = last.count - (count - 1 - i);
       }
     kernels::active_kernels().attend_block(q.data(), counts.data(), n, last.k, last.v, d, scale_,
-                                           scratch_.data(), to.data());
+                                           scratch.data(), to.data());
   }
 
   std::size_t work_width() const { return (shape_.heads + 2 * shape_.kv_heads) * shape_.head_dim; }
@@ -119,11 +170,12 @@ private:
   }
 
   AttentionShape shape_;
+  std::shared_ptr<ThreadTeam> team_; ///< null: none
+  ScratchPool scratch_;
   KvCache cache_;
   std::set<SequenceId> abandoned_; ///< over, with rows still under way
   float scale_;
   SecretBuffer<float> work_; ///< q, k, v of the rows under way
-  SecretBuffer<float> scratch_;
 };
 
 /// The rows of `m` whose logits are wanted, in order, and behind them zeros as padding.
@@ -145,6 +197,8 @@ bool every_row_goes_on(const MicroBatch& batch) {
 }
 
 struct State {
+  State(AttentionShape shape, std::shared_ptr<ThreadTeam> team)
+      : attention(std::move(shape), std::move(team)) {}
   LayerAttention attention;
   std::deque<Flow> early; ///< micro-batches that overtook the rows before them
 };
@@ -152,9 +206,10 @@ struct State {
 } // namespace
 
 AttentionStage::behavior_type attention_stage(AttentionStage::pointer self, StageContext context,
-                                              AttentionShape shape, Stage next,
+                                              AttentionShape shape,
+                                              std::shared_ptr<ThreadTeam> team, Stage next,
                                               SamplerStage drain) {
-  auto state = std::make_shared<State>(State{LayerAttention(std::move(shape)), {}});
+  auto state = std::make_shared<State>(std::move(shape), std::move(team));
 
   auto process = [self, context, next, drain, state](const Flow& flow) {
     const MicroBatch& batch = *flow.batch;
@@ -204,9 +259,10 @@ AttentionStage::behavior_type attention_stage(AttentionStage::pointer self, Stag
 }
 
 AttentionStage spawn_attention(caf::actor_system& system, StageContext context,
-                               AttentionShape shape, Stage next, SamplerStage drain) {
-  return system.spawn(attention_stage, std::move(context), std::move(shape), std::move(next),
-                      std::move(drain));
+                               AttentionShape shape, std::shared_ptr<ThreadTeam> team, Stage next,
+                               SamplerStage drain) {
+  return system.spawn(attention_stage, std::move(context), std::move(shape), std::move(team),
+                      std::move(next), std::move(drain));
 }
 
 } // namespace talaria::enclave

@@ -32,7 +32,15 @@ struct Fixture {
   std::vector<std::string> failures;
   AttentionStage stage;
 
-  explicit Fixture(bool last_layer = false) {
+  static AttentionShape one_head(bool last_layer) {
+    AttentionShape shape;
+    shape.heads = shape.kv_heads = 1;
+    shape.head_dim = kDim;
+    shape.last_layer = last_layer;
+    return shape;
+  }
+  explicit Fixture(bool last_layer = false) : Fixture(one_head(last_layer), nullptr) {}
+  Fixture(AttentionShape shape, std::shared_ptr<ThreadTeam> team) {
     sink = system.spawn([this](Stage::pointer) -> Stage::behavior_type {
       return {[this](const Flow& flow) {
         attended[flow.batch->id].assign(flow.x->data(),
@@ -46,11 +54,8 @@ struct Fixture {
     overseer = system.spawn([this](Overseer::pointer) -> Overseer::behavior_type {
       return {[](const Sampled&) {}, [this](const Failure& f) { failures.push_back(f.message); }};
     });
-    AttentionShape shape;
-    shape.heads = shape.kv_heads = 1;
-    shape.head_dim = kDim;
-    shape.last_layer = last_layer;
-    stage = spawn_attention(system, {"attention", overseer, nullptr}, shape, sink, drain);
+    stage = spawn_attention(system, {"attention", overseer, nullptr}, std::move(shape),
+                            std::move(team), sink, drain);
   }
   ~Fixture() {
     for (const auto& actor :
@@ -67,19 +72,20 @@ struct Fixture {
 };
 
 /// Rows [start, start + count) of one sequence; contents depend on the position only.
-Flow rows_of(u64 id, SequenceId sequence, u32 start, u32 count, bool sample = false) {
+Flow rows_of(u64 id, SequenceId sequence, u32 start, u32 count, bool sample = false,
+             std::size_t dim = kDim, std::size_t width = 3 * kDim) {
   MicroBatch batch;
   batch.id = id;
   batch.rows = count;
   batch.segments.push_back({sequence, start, count, sample, 0});
-  batch.rope_cos = Matrix<float>(count, kDim / 2);
-  batch.rope_sin = Matrix<float>(count, kDim / 2);
-  Matrix<float> qkv(count, 3 * kDim);
+  batch.rope_cos = Matrix<float>(count, dim / 2);
+  batch.rope_sin = Matrix<float>(count, dim / 2);
+  Matrix<float> qkv(count, width);
   for (u32 r = 0; r < count; ++r) {
     auto rng = seeded_rng(sequence, start + r);
-    for (std::size_t c = 0; c < 3 * kDim; ++c)
+    for (std::size_t c = 0; c < width; ++c)
       qkv(r, c) = static_cast<float>(rng.below(2000)) / 1000.0F - 1.0F;
-    for (std::size_t c = 0; c < kDim / 2; ++c) batch.rope_cos(r, c) = 1;
+    for (std::size_t c = 0; c < dim / 2; ++c) batch.rope_cos(r, c) = 1;
   }
   Flow flow;
   flow.batch = std::make_shared<const MicroBatch>(std::move(batch));
@@ -110,6 +116,30 @@ BOOST_AUTO_TEST_CASE(micro_batches_that_overtake_wait_for_the_rows_before_them) 
   BOOST_TEST(shuffled.attended.size() == 4U);
   for (u64 id = 0; id < 4; ++id)
     BOOST_TEST(shuffled.attended[id] == in_order.attended[id], boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(threads_that_share_the_heads_change_no_bit) {
+  constexpr std::size_t kHeadDim = 64;
+  for (const std::size_t window : {0, 2900}) {
+    AttentionShape shape;
+    shape.heads = 12;
+    shape.kv_heads = 4;
+    shape.head_dim = kHeadDim;
+    shape.window = window;
+    const auto rows = [&](u64 id, u32 start, u32 count) {
+      return rows_of(id, 1, start, count, false, kHeadDim, (12 + 2 * 4) * kHeadDim);
+    };
+    Fixture alone(shape, nullptr);
+    Fixture shared(shape, std::make_shared<ThreadTeam>(3));
+    // A prompt whose later rows are worth sharing, and a row that is so for its context alone.
+    for (Fixture* f : {&alone, &shared}) {
+      f->send(rows(1, 0, 3000));
+      f->send(rows(2, 3000, 1));
+      BOOST_TEST(f->failures.empty());
+    }
+    for (const u64 id : {1, 2})
+      BOOST_TEST((shared.attended[id] == alone.attended[id]), "window " << window);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(sequences_do_not_wait_for_each_other) {

@@ -2,7 +2,9 @@
 
 #include <atomic>
 #include <boost/test/unit_test.hpp>
+#include <future>
 #include <stdexcept>
+#include <thread>
 #include <vector>
 
 namespace talaria {
@@ -34,6 +36,37 @@ BOOST_AUTO_TEST_CASE(callers_on_several_threads_take_turns) {
     });
   for (auto& caller : callers) caller.join();
   BOOST_TEST(total.load() == 4 * 50 * 20);
+}
+
+BOOST_AUTO_TEST_CASE(who_finds_the_team_at_work_works_alone) {
+  ThreadTeam team(3);
+  std::promise<void> begun;
+  std::promise<void> go_on;
+  std::thread busy([&] {
+    team.parallel_for(2, 1, [&](std::size_t begin, std::size_t) {
+      if (begin != 0) return;
+      begun.set_value();
+      go_on.get_future().wait();
+    });
+  });
+  begun.get_future().wait();
+  std::vector<int> runs(7);
+  bool here = true;
+  const auto self = std::this_thread::get_id();
+  team.parallel_for_if_free(runs.size(), 2, [&](std::size_t begin, std::size_t end) {
+    here = here && std::this_thread::get_id() == self && end - begin <= 2;
+    for (std::size_t i = begin; i < end; ++i) ++runs[i];
+  });
+  go_on.set_value(); // until here the team was at work: waiting for it would never have ended
+  busy.join();
+  BOOST_TEST(here);
+  BOOST_TEST(runs == std::vector<int>(7, 1), boost::test_tools::per_element());
+
+  std::vector<std::atomic<int>> shared(100);
+  team.parallel_for_if_free(shared.size(), 3, [&](std::size_t begin, std::size_t end) {
+    for (std::size_t i = begin; i < end; ++i) ++shared[i];
+  });
+  for (const auto& n : shared) BOOST_TEST(n.load() == 1);
 }
 
 BOOST_AUTO_TEST_CASE(an_exception_reaches_the_caller_and_the_team_goes_on) {
