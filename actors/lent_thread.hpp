@@ -3,6 +3,7 @@
 #include <array>
 #include <caf/all.hpp>
 #include <caf/scheduler/abstract_coordinator.hpp>
+#include <chrono>
 #include <cstddef>
 #include <utility>
 
@@ -11,7 +12,8 @@ namespace talaria {
 /// A thread from outside the scheduler that brings an actor a message, and runs that actor itself
 /// where one of the scheduler's threads would have to be woken: some 50 to 100 us of a virtual
 /// machine, as much as the work. What that actor sends wakes the next one here, and so on; if more
-/// than a few wake at once, or one has much to do, they go to the scheduler.
+/// than a few wake at once, one has much to do, or all together take long, they go to the
+/// scheduler: this thread has something else to do.
 ///
 /// The actor system must outlive the use of it. Actors that run here must not join this thread.
 class LentThread final : public caf::execution_unit {
@@ -25,7 +27,13 @@ public:
     if (!receiver) return;
     receiver->enqueue(
         caf::make_mailbox_element(nullptr, caf::make_message_id(), {}, std::move(message)), this);
-    for (; count_ > 0; run(next())) {
+    const auto end = std::chrono::steady_clock::now() + kLent;
+    while (count_ > 0) {
+      caf::resumable* job = next();
+      if (std::chrono::steady_clock::now() < end)
+        run(job);
+      else
+        system().scheduler().enqueue(job);
     }
   }
 
@@ -33,6 +41,8 @@ private:
   /// Actors that others have woken: a stage wakes one or two. More of them are work for two
   /// threads.
   static constexpr std::size_t kWaiting = 4;
+  /// Several times what the stages between two products of a row take.
+  static constexpr std::chrono::milliseconds kLent{1};
   /// Of one actor, before others get their turn.
   static constexpr std::size_t kMessages = 16;
 

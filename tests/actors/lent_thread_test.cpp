@@ -2,6 +2,7 @@
 
 #include <atomic>
 #include <boost/test/unit_test.hpp>
+#include <chrono>
 #include <future>
 #include <thread>
 #include <vector>
@@ -86,6 +87,23 @@ BOOST_AUTO_TEST_CASE(an_actor_with_much_to_do_goes_on_elsewhere) {
         }};
       });
   LentThread(system).send(busy, Step{1000});
+  BOOST_TEST((ended.get_future().get() != std::this_thread::get_id()));
+}
+
+BOOST_AUTO_TEST_CASE(a_chain_that_takes_long_goes_on_elsewhere) {
+  std::promise<std::thread::id> ended;
+  const caf::actor last =
+      system.spawn<caf::lazy_init>([&ended](caf::event_based_actor*) -> caf::behavior {
+        return {[&ended](const Step&) { ended.set_value(std::this_thread::get_id()); }};
+      });
+  const caf::actor slow =
+      system.spawn<caf::lazy_init>([last](caf::event_based_actor* self) -> caf::behavior {
+        return {[last, self](const Step& step) {
+          std::this_thread::sleep_for(std::chrono::milliseconds(20));
+          self->send(last, step);
+        }};
+      });
+  LentThread(system).send(slow, Step{});
   BOOST_TEST((ended.get_future().get() != std::this_thread::get_id()));
 }
 
