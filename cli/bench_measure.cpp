@@ -115,6 +115,36 @@ TokenBytes bytes_of(pipeline::Engine& engine, u32 tokens) {
   return {after.up - before.up, after.down - before.down};
 }
 
+/// Nothing if the first request was over before the last one generated. Each is asked for `lead`
+/// tokens more than are to be measured.
+std::optional<DecodeFigures> decode_with(pipeline::Engine& engine, const BenchLoad& load,
+                                         u32 lead) {
+  engine.wait_for_masks();
+  const double cpu = cpu_seconds();
+  const auto clock = std::make_shared<TokenClock>(load.batch);
+  submit_all(engine, *clock, load.batch, kDecodePrompt, 1 + load.decode + lead);
+  clock->wait_for_first_tokens();
+  const u64 stalls = engine.mask_stats().stalls;
+  const std::vector<Times> times = clock->wait();
+  Clock::time_point begin = times[0].front();
+  Clock::time_point end = times[0].back();
+  for (const Times& t : times) {
+    begin = std::max(begin, t.front());
+    end = std::min(end, t.back());
+  }
+  std::ptrdiff_t tokens = 0;
+  for (const Times& t : times)
+    tokens += std::count_if(t.begin(), t.end(), [&](auto at) { return at > begin && at <= end; });
+  if (tokens == 0) return std::nullopt;
+  DecodeFigures figures;
+  figures.tokens_per_s = static_cast<double>(tokens) / seconds(begin, end);
+  figures.mask_stalls = engine.mask_stats().stalls - stalls;
+  engine.wait_for_masks();
+  const std::size_t rows = load.batch * (kDecodePrompt + load.decode + lead);
+  figures.cpu_ms = 1e3 * (cpu_seconds() - cpu) / static_cast<double>(rows);
+  return figures;
+}
+
 } // namespace
 
 double cpu_seconds() {
@@ -139,33 +169,17 @@ PrefillFigures measure_prefill(pipeline::Engine& engine, const BenchLoad& load) 
 }
 
 DecodeFigures measure_decode(pipeline::Engine& engine, const BenchLoad& load, u32 max_rows) {
-  // The first requests generate while the last are still in their prompts: by at most a token for
-  // each micro-batch of prompts. That much more is asked for, and the time before not counted.
+  // The first requests generate while the last are still in their prompts: by a token for each
+  // micro-batch of prompts, or more where this thread was interrupted between two submissions. That
+  // much more is asked for, and the time before not counted.
   const auto prompts = static_cast<u32>(load.batch * kDecodePrompt / max_rows);
-  const u32 lead = load.batch == 1 ? 0 : prompts + 3;
-  engine.wait_for_masks();
-  const double cpu = cpu_seconds();
-  const auto clock = std::make_shared<TokenClock>(load.batch);
-  submit_all(engine, *clock, load.batch, kDecodePrompt, 1 + load.decode + lead);
-  clock->wait_for_first_tokens();
-  const u64 stalls = engine.mask_stats().stalls;
-  const std::vector<Times> times = clock->wait();
-  Clock::time_point begin = times[0].front();
-  Clock::time_point end = times[0].back();
-  for (const Times& t : times) {
-    begin = std::max(begin, t.front());
-    end = std::min(end, t.back());
+  u32 lead = load.batch == 1 ? 0 : prompts + 3;
+  for (;; lead = 2 * lead + 8) {
+    const auto figures = decode_with(engine, load, lead);
+    if (figures) return *figures;
+    if (lead > engine.config().max_position)
+      throw Error(Errc::internal, "requests that were submitted together never ran together");
   }
-  std::ptrdiff_t tokens = 0;
-  for (const Times& t : times)
-    tokens += std::count_if(t.begin(), t.end(), [&](auto at) { return at > begin && at <= end; });
-  DecodeFigures figures;
-  figures.mask_stalls = engine.mask_stats().stalls - stalls;
-  if (tokens > 0) figures.tokens_per_s = static_cast<double>(tokens) / seconds(begin, end);
-  engine.wait_for_masks();
-  const std::size_t rows = load.batch * (kDecodePrompt + load.decode + lead);
-  figures.cpu_ms = 1e3 * (cpu_seconds() - cpu) / static_cast<double>(rows);
-  return figures;
 }
 
 TokenBytes measure_bytes(pipeline::Engine& engine) {
