@@ -14,7 +14,7 @@
 namespace talaria {
 
 void wipe(void* data, std::size_t bytes) noexcept {
-  explicit_bzero(data, bytes);
+  if (bytes != 0) explicit_bzero(data, bytes); // an empty matrix has no address
 }
 
 u64 Rng::below(u64 bound) {
