@@ -243,7 +243,7 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   parts.pool = pool;
   parts.worker = worker;
   parts.tracer = tracer.get();
-  parts.team = std::make_shared<ThreadTeam>(thread_count(options.threads));
+  parts.team = std::make_shared<enclave::AttentionTeam>(thread_count(options.threads));
   Graph graph = build_graph(system, parts, scheduler);
   stages = std::move(graph.stages);
   caf::anon_send(scheduler, std::move(graph.wiring));

@@ -3,9 +3,9 @@
 #include <memory>
 #include <vector>
 
+#include "actors/enclave/attention_team.hpp"
 #include "actors/enclave/mask_stage.hpp"
 #include "actors/worker_interface.hpp"
-#include "core/thread_team.hpp"
 #include "model/weights/quantized.hpp"
 #include "pipeline/scheduler.hpp"
 #include "remo/mask_pool.hpp"
@@ -22,7 +22,7 @@ struct GraphParts {
   std::shared_ptr<remo::MaskPool> pool;                           ///< indexed by LinearId
   worker::Worker worker;
   telemetry::Tracer* tracer = nullptr;
-  std::shared_ptr<ThreadTeam> team; ///< for what one stage spreads over cores
+  std::shared_ptr<enclave::AttentionTeam> team;
 };
 
 /// The stages of a model, wired front to back (docs/architecture.md draws them).

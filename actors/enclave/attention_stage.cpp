@@ -5,7 +5,6 @@
 #include <cmath>
 #include <deque>
 #include <memory>
-#include <mutex>
 #include <set>
 #include <vector>
 
@@ -18,46 +17,11 @@ namespace {
 /// Multiply-adds of scores (and as many of values) that take longer than waking a thread.
 constexpr std::size_t kWorthSharing = std::size_t{1} << 21;
 
-/// Working memory for as many threads as can be at work.
-class ScratchPool {
-public:
-  explicit ScratchPool(std::size_t threads) {
-    for (std::size_t i = 0; i < threads; ++i) free_.push_back(std::make_unique<Scratch>());
-  }
-
-private:
-  friend class Slot;
-  using Scratch = SecretBuffer<float>;
-  std::mutex mutex_;
-  std::vector<std::unique_ptr<Scratch>> free_;
-};
-
-/// One thread's part of it.
-class Slot {
-public:
-  explicit Slot(ScratchPool& pool) : pool_(pool) {
-    const std::lock_guard lock(pool_.mutex_);
-    scratch_ = std::move(pool_.free_.back());
-    pool_.free_.pop_back();
-  }
-  ~Slot() {
-    const std::lock_guard lock(pool_.mutex_);
-    pool_.free_.push_back(std::move(scratch_));
-  }
-  Slot(const Slot&) = delete;
-  Slot& operator=(const Slot&) = delete;
-  SecretBuffer<float>& operator*() const noexcept { return *scratch_; }
-
-private:
-  ScratchPool& pool_;
-  std::unique_ptr<SecretBuffer<float>> scratch_;
-};
-
 /// The arithmetic of one layer's attention over its cache.
 class LayerAttention {
 public:
-  LayerAttention(AttentionShape shape, std::shared_ptr<ThreadTeam> team)
-      : shape_(std::move(shape)), team_(std::move(team)), scratch_(team_ ? team_->threads() : 1),
+  LayerAttention(AttentionShape shape, std::shared_ptr<AttentionTeam> team)
+      : shape_(std::move(shape)), team_(std::move(team)),
         cache_(shape_.kv_heads, shape_.head_dim, shape_.window),
         scale_(1.0F / std::sqrt(static_cast<float>(shape_.head_dim))) {}
 
@@ -121,15 +85,15 @@ private:
     }
     const MatrixView<float> to{out.row(at + first), count, out.cols()};
     const auto heads = [&](std::size_t begin, std::size_t end) {
-      const Slot slot(scratch_);
+      const ScratchPool::Loan scratch(team_->scratch);
       for (std::size_t head = begin; head < end; ++head)
         for (std::size_t part = 0; part < group(); part += kernels::kMostQueries)
-          attend_head(segment, head, part, first, count, to, *slot);
+          attend_head(segment, head, part, first, count, to, *scratch);
     };
     const std::size_t seen =
         cache_.view(segment.sequence, 0, segment.start + first + count - 1).count;
-    if (team_ && count * seen * shape_.heads * d >= kWorthSharing)
-      team_->parallel_for_if_free(shape_.kv_heads, 1, heads);
+    if (count * seen * shape_.heads * d >= kWorthSharing)
+      team_->helpers.parallel_for_if_free(shape_.kv_heads, 1, heads);
     else
       heads(0, shape_.kv_heads);
   }
@@ -170,8 +134,7 @@ private:
   }
 
   AttentionShape shape_;
-  std::shared_ptr<ThreadTeam> team_; ///< null: none
-  ScratchPool scratch_;
+  std::shared_ptr<AttentionTeam> team_;
   KvCache cache_;
   std::set<SequenceId> abandoned_; ///< over, with rows still under way
   float scale_;
@@ -197,7 +160,7 @@ bool every_row_goes_on(const MicroBatch& batch) {
 }
 
 struct State {
-  State(AttentionShape shape, std::shared_ptr<ThreadTeam> team)
+  State(AttentionShape shape, std::shared_ptr<AttentionTeam> team)
       : attention(std::move(shape), std::move(team)) {}
   LayerAttention attention;
   std::deque<Flow> early; ///< micro-batches that overtook the rows before them
@@ -207,7 +170,7 @@ struct State {
 
 AttentionStage::behavior_type attention_stage(AttentionStage::pointer self, StageContext context,
                                               AttentionShape shape,
-                                              std::shared_ptr<ThreadTeam> team, Stage next,
+                                              std::shared_ptr<AttentionTeam> team, Stage next,
                                               SamplerStage drain) {
   auto state = std::make_shared<State>(std::move(shape), std::move(team));
 
@@ -259,8 +222,8 @@ AttentionStage::behavior_type attention_stage(AttentionStage::pointer self, Stag
 }
 
 AttentionStage spawn_attention(caf::actor_system& system, StageContext context,
-                               AttentionShape shape, std::shared_ptr<ThreadTeam> team, Stage next,
-                               SamplerStage drain) {
+                               AttentionShape shape, std::shared_ptr<AttentionTeam> team,
+                               Stage next, SamplerStage drain) {
   return system.spawn(attention_stage, std::move(context), std::move(shape), std::move(team),
                       std::move(next), std::move(drain));
 }

@@ -3,9 +3,9 @@
 #include <memory>
 #include <vector>
 
+#include "actors/enclave/attention_team.hpp"
 #include "actors/enclave/kv_cache.hpp"
 #include "actors/enclave/stage_context.hpp"
-#include "core/thread_team.hpp"
 #include "model/weights/model_config.hpp"
 
 namespace talaria::enclave {
@@ -33,15 +33,14 @@ struct AttentionShape {
 /// until the rows before it have been appended.
 ///   last layer, no row wanted ──► Flow without rows ──► drain (the sampler)
 ///
-/// Heads of long contexts are shared among the threads of `team` (of all layers; null: one thread):
-/// no bit depends on it.
+/// Heads of long contexts are shared among the threads of `team`: no bit depends on it.
 AttentionStage::behavior_type attention_stage(AttentionStage::pointer self, StageContext context,
                                               AttentionShape shape,
-                                              std::shared_ptr<ThreadTeam> team, Stage next,
+                                              std::shared_ptr<AttentionTeam> team, Stage next,
                                               SamplerStage drain);
 
 AttentionStage spawn_attention(caf::actor_system& system, StageContext context,
-                               AttentionShape shape, std::shared_ptr<ThreadTeam> team, Stage next,
-                               SamplerStage drain);
+                               AttentionShape shape, std::shared_ptr<AttentionTeam> team,
+                               Stage next, SamplerStage drain);
 
 } // namespace talaria::enclave

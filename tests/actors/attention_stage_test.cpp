@@ -39,8 +39,9 @@ struct Fixture {
     shape.last_layer = last_layer;
     return shape;
   }
-  explicit Fixture(bool last_layer = false) : Fixture(one_head(last_layer), nullptr) {}
-  Fixture(AttentionShape shape, std::shared_ptr<ThreadTeam> team) {
+  explicit Fixture(bool last_layer = false)
+      : Fixture(one_head(last_layer), std::make_shared<AttentionTeam>(1)) {}
+  Fixture(AttentionShape shape, std::shared_ptr<AttentionTeam> team) {
     sink = system.spawn([this](Stage::pointer) -> Stage::behavior_type {
       return {[this](const Flow& flow) {
         attended[flow.batch->id].assign(flow.x->data(),
@@ -129,8 +130,8 @@ BOOST_AUTO_TEST_CASE(threads_that_share_the_heads_change_no_bit) {
     const auto rows = [&](u64 id, u32 start, u32 count) {
       return rows_of(id, 1, start, count, false, kHeadDim, (12 + 2 * 4) * kHeadDim);
     };
-    Fixture alone(shape, nullptr);
-    Fixture shared(shape, std::make_shared<ThreadTeam>(3));
+    Fixture alone(shape, std::make_shared<AttentionTeam>(1));
+    Fixture shared(shape, std::make_shared<AttentionTeam>(3));
     // A prompt whose later rows are worth sharing, and a row that is so for its context alone.
     for (Fixture* f : {&alone, &shared}) {
       f->send(rows(1, 0, 3000));
