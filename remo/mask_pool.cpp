@@ -27,14 +27,16 @@ struct MaskPool::Stock {
   /// Rows there are, or soon will be.
   std::size_t expected_rows() const { return rows + in_production * block_rows; }
 
-  /// Blocks to make in one go for so many rows, as making them together is cheaper.
-  std::size_t together(std::size_t rows_wanted) const {
-    return std::clamp<std::size_t>((rows_wanted + block_rows - 1) / block_rows, 1, kTogether);
+  bool empty() const noexcept { return blocks.empty() && in_production == 0; }
+  /// Whole blocks for so many rows, at least one.
+  std::size_t blocks_for(std::size_t rows_wanted) const {
+    return std::max<std::size_t>((rows_wanted + block_rows - 1) / block_rows, 1);
   }
   void add(std::vector<MaskRow> made) {
     const std::size_t count = made.size();
     blocks.push_back(std::move(made));
     rows += count;
+    opened = true;
   }
   /// Moves up to `count` rows to `out`, oldest blocks first.
   void pop(std::size_t count, std::vector<MaskRow>& out) {
@@ -52,6 +54,7 @@ struct MaskPool::Stock {
   std::size_t rows = 0;
   std::size_t in_production = 0; ///< blocks being made by fillers
   std::size_t inline_blocks = 1; ///< to make for the next taker who finds too little
+  bool opened = false;           ///< has had a block
 };
 
 struct MaskPool::State {
@@ -63,11 +66,18 @@ struct MaskPool::State {
     limit = std::max(options.memory_bytes, reserve);
   }
 
-  Stock* next_to_fill();
+  /// A stock and how many blocks to make for it.
+  struct Order {
+    Stock* stock = nullptr;
+    std::size_t blocks = 0;
+  };
+
+  std::size_t refill(const Stock& stock) const;
+  Order next_order();
   bool in_production() const;
   std::size_t room(const Stock& stock) const;
   void fill();
-  void make_ahead(Stock& stock, Rng& rng, std::unique_lock<std::mutex>& lock);
+  void make_ahead(const Order& order, Rng& rng, std::unique_lock<std::mutex>& lock);
   std::size_t inline_count(Stock& stock, std::size_t missing);
   void make_inline(Stock& stock, std::size_t rows, std::vector<MaskRow>& out);
   std::unique_ptr<Rng> borrow_rng();
@@ -98,20 +108,34 @@ struct MaskPool::State {
 std::size_t MaskPool::State::room(const Stock& stock) const {
   std::size_t bytes = 0;
   for (const Stock& each : stocks) bytes += each.committed_bytes();
-  const std::size_t reserved = stock.blocks.empty() && stock.in_production == 0 ? 1 : 0;
+  const std::size_t reserved = stock.empty() ? 1 : 0;
   return reserved + (bytes < limit ? (limit - bytes) / stock.block_bytes : 0);
 }
 
-/// The matrix with relatively the lowest stock among those that want a block for which there is
-/// room.
-MaskPool::Stock* MaskPool::State::next_to_fill() {
+/// Blocks to a refill. Together they cost up to half of what they cost one by one, so a refill waits
+/// until so many fit; one block is what is left to live on meanwhile, hence one less than the stock
+/// can hold.
+std::size_t MaskPool::State::refill(const Stock& stock) const {
+  const std::size_t held = std::min(limit / reserve, stock.blocks_for(options.rows_ahead));
+  return std::clamp<std::size_t>(held - 1, 1, kTogether);
+}
+
+/// The lowest stock is the next one, and the others wait if there is no room for its refill: they
+/// would take what it needs. The first block of each comes before any second, and a stock that is
+/// nearly out takes what there is room for.
+MaskPool::State::Order MaskPool::State::next_order() {
   Stock* lowest = nullptr;
   for (Stock& stock : stocks) {
-    if (!stock.needed() || stock.expected_rows() >= options.rows_ahead) continue;
-    if (lowest != nullptr && stock.expected_rows() >= lowest->expected_rows()) continue;
-    if (room(stock) != 0) lowest = &stock;
+    if (!stock.needed() || options.rows_ahead == 0) continue;
+    const std::size_t rows = stock.expected_rows() + (refill(stock) - 1) * stock.block_rows;
+    if (rows >= options.rows_ahead && !stock.empty()) continue;
+    if (lowest == nullptr || stock.expected_rows() < lowest->expected_rows()) lowest = &stock;
   }
-  return lowest;
+  if (lowest == nullptr) return {};
+  const std::size_t blocks = lowest->opened ? refill(*lowest) : 1;
+  const std::size_t possible = std::min(room(*lowest), blocks);
+  const bool nearly_out = lowest->expected_rows() < lowest->block_rows / 2;
+  return possible == blocks || nearly_out ? Order{lowest, possible} : Order{};
 }
 
 bool MaskPool::State::in_production() const {
@@ -119,14 +143,13 @@ bool MaskPool::State::in_production() const {
                      [](const Stock& stock) { return stock.in_production != 0; });
 }
 
-void MaskPool::State::make_ahead(Stock& stock, Rng& rng, std::unique_lock<std::mutex>& lock) {
-  const std::size_t missing = options.rows_ahead - stock.expected_rows();
-  const bool first = stock.expected_rows() == 0; // the other stocks wait for theirs
-  const std::size_t count = first ? 1 : std::min(room(stock), stock.together(missing));
-  stock.in_production += count;
+void MaskPool::State::make_ahead(const Order& order, Rng& rng,
+                                 std::unique_lock<std::mutex>& lock) {
+  Stock& stock = *order.stock;
+  stock.in_production += order.blocks;
   lock.unlock();
   try {
-    auto made = stock.linear->make_blocks(rng, count);
+    auto made = stock.linear->make_blocks(rng, order.blocks);
     lock.lock();
     for (std::vector<MaskRow>& block : made) {
       counts.rows_made_ahead += block.size();
@@ -137,7 +160,7 @@ void MaskPool::State::make_ahead(Stock& stock, Rng& rng, std::unique_lock<std::m
     if (!lock.owns_lock()) lock.lock();
     failure = std::current_exception();
   }
-  stock.in_production -= count;
+  stock.in_production -= order.blocks;
   progress.notify_all();
 }
 
@@ -147,8 +170,11 @@ void MaskPool::State::fill() {
   std::unique_ptr<Rng> rng;
   std::unique_lock lock(mutex);
   for (;;) {
-    Stock* stock = nullptr;
-    work.wait(lock, [&] { return stopping || (!failure && (stock = next_to_fill()) != nullptr); });
+    Order order;
+    work.wait(lock, [&] {
+      if (!stopping && !failure) order = next_order();
+      return stopping || order.blocks != 0;
+    });
     if (stopping) return;
     if (!rng) {
       try {
@@ -159,7 +185,7 @@ void MaskPool::State::fill() {
         continue;
       }
     }
-    make_ahead(*stock, *rng, lock);
+    make_ahead(order, *rng, lock);
   }
 }
 
@@ -175,7 +201,7 @@ std::unique_ptr<Rng> MaskPool::State::borrow_rng() {
 /// have made nothing since, for then this is a long prompt and more takers follow.
 std::size_t MaskPool::State::inline_count(Stock& stock, std::size_t missing) {
   const std::lock_guard lock(mutex);
-  const std::size_t needed = stock.together(missing);
+  const std::size_t needed = std::min(stock.blocks_for(missing), kTogether);
   const std::size_t count = std::max(needed, std::min(stock.inline_blocks, room(stock)));
   stock.inline_blocks = std::min(2 * count, kTogether);
   return count;
@@ -250,7 +276,7 @@ void MaskPool::wait_until_full() {
   if (state_->fillers.empty()) return;
   std::unique_lock lock(state_->mutex);
   state_->progress.wait(lock, [this] {
-    return state_->failure || (!state_->in_production() && state_->next_to_fill() == nullptr);
+    return state_->failure || (!state_->in_production() && state_->next_order().blocks == 0);
   });
   if (state_->failure) {
     state_->work.notify_all();

@@ -1,5 +1,6 @@
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
 #include <atomic>
 #include <barrier>
 #include <memory>
@@ -128,7 +129,7 @@ BOOST_AUTO_TEST_CASE(many_takers_never_get_the_same_row) {
   }
 }
 
-// A block of each comes first; what is missing then is made together, which is cheaper.
+// A block of each comes first; then as many together as leave one to live on.
 BOOST_AUTO_TEST_CASE(stocks_fill_evenly_the_lowest_first) {
   FakeLinear a(0, 4, 10), b(1, 4, 10), c(2, 4, 10);
   std::vector<u32> log;
@@ -140,11 +141,55 @@ BOOST_AUTO_TEST_CASE(stocks_fill_evenly_the_lowest_first) {
   log.clear();
   (void)pool.take(1, 9);
   pool.wait_until_full();
-  BOOST_TEST(log == (std::vector<u32>{1, 1, 1}), boost::test_tools::per_element());
+  BOOST_TEST(log == (std::vector<u32>{1, 1}), boost::test_tools::per_element());
   const MaskPool::Stats stats = pool.stats();
   BOOST_TEST(stats.stalls == 0u);
-  BOOST_TEST(stats.rows_made_ahead == 48u);
+  BOOST_TEST(stats.rows_made_ahead == 44u);
   BOOST_TEST(stats.rows_made_inline == 0u);
+}
+
+// Row by row, as decoding takes them: one reading of the hint serves as many blocks as memory lets
+// it, and there is always a row left.
+BOOST_AUTO_TEST_CASE(a_refill_waits_until_blocks_can_be_made_together) {
+  for (const std::size_t held : {2u, 3u, 4u, 5u, 9u}) {
+    FakeLinear a(0, 8, 10), b(1, 8, 30);
+    std::vector<u32> log;
+    a.log = b.log = &log;
+    MaskPool pool({&a, &b}, options(1000, held * (80 + 240), 1), make_rng);
+    pool.wait_until_full();
+    std::size_t refills = 0;
+    log.clear();
+    for (int token = 0; token < 400; ++token) {
+      BOOST_TEST(pool.take(0, 1).size() == 1u);
+      BOOST_TEST(pool.take(1, 1).size() == 1u);
+      pool.wait_until_full();
+      const std::size_t together = std::min<std::size_t>(held - 1, 4);
+      BOOST_TEST(log.size() % together == 0u, "memory for " << held << ": " << log.size());
+      refills += log.size() / together;
+      log.clear();
+      BOOST_TEST(pool.stats().bytes <= held * 320);
+    }
+    BOOST_TEST(pool.stats().stalls == 0u);
+    BOOST_TEST(refills > 0u);
+  }
+}
+
+// Else a small matrix takes whatever a large one gives back, and the large one gets single blocks.
+BOOST_AUTO_TEST_CASE(the_lowest_stock_is_served_before_others_that_want_less) {
+  FakeLinear large(0, 8, 1000), small(1, 8, 10);
+  std::vector<u32> log;
+  large.log = small.log = &log;
+  MaskPool pool({&large, &small}, options(1000, 3 * 8000 + 10 * 80, 1), make_rng);
+  std::size_t singles = 0;
+  for (int token = 0; token < 400; ++token) {
+    pool.wait_until_full();
+    if (token > 0) singles += std::count(log.begin(), log.end(), 0u) == 1 ? 1 : 0;
+    log.clear();
+    BOOST_TEST(pool.take(0, 1).size() == 1u);
+    BOOST_TEST(pool.take(1, 1).size() == 1u);
+  }
+  BOOST_TEST(singles == 0u);
+  BOOST_TEST(pool.stats().stalls == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(memory_stays_below_its_bound_whatever_is_taken) {
