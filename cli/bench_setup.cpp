@@ -3,9 +3,9 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <thread>
 
+#include "core/machine_memory.hpp"
 #include "core/progress.hpp"
 #include "launch/supervisor.hpp"
 #include "model/weights/synthetic.hpp"
@@ -45,27 +45,23 @@ BenchModel describe(const BenchFlags& flags, const config::PipelineConfig& setti
   return out;
 }
 
-/// Bytes that may still be taken without swapping; 0: unknown.
-std::size_t available_memory() {
-  std::ifstream in("/proc/meminfo");
-  std::string word;
-  while (in >> word)
-    if (std::size_t kib = 0; word == "MemAvailable:" && in >> kib) return kib << 10;
-  return 0;
-}
-
 /// A shape whose hints do not fit would end in the hands of the kernel's out-of-memory killer.
 void require_memory(const BenchFlags& flags, const pipeline::EngineOptions& options,
                     const pipeline::ModelLoader& loader, const BenchModel& model) {
   std::size_t need = options.cluster ? 0 : model.weight_bytes;
   if (std::count(flags.schemes.begin(), flags.schemes.end(), "lattice") > 0) {
     const auto& p = *options.scheme.parameters;
+    const auto word = static_cast<std::size_t>(p.modulus().word_bytes);
+    const std::size_t sets = loader.format() == model::WeightFormat::int16 ? 2 : 1;
+    std::size_t inputs = 0;
     std::size_t columns = 0;
-    for (u32 i = 0; i < model::linear_count(loader.config()); ++i)
-      columns += model::linear_outputs(loader.config(), model::linear_kind(loader.config(), {i}));
-    need += columns * (loader.format() == model::WeightFormat::int16 ? 2 : 1) * p.dimension() *
-                static_cast<std::size_t>(p.modulus().word_bytes) +
-            options.pool.memory_bytes;
+    for (u32 i = 0; i < model::linear_count(loader.config()); ++i) {
+      const model::LinearKind kind = model::linear_kind(loader.config(), {i});
+      inputs += model::linear_inputs(loader.config(), kind);
+      columns += sets * model::linear_outputs(loader.config(), kind);
+    }
+    const std::size_t masks_ahead = options.pool.rows_ahead * (inputs + columns) * word;
+    need += columns * p.dimension() * word + std::min(masks_ahead, options.pool.memory_bytes);
   }
   const std::size_t available = available_memory();
   if (available != 0 && need > available)

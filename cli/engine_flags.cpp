@@ -196,7 +196,7 @@ pipeline::EngineOptions EngineFlags::engine_options(const config::PipelineConfig
   options.padding.pace = settings.masking.padding.pace;
   pipeline::validate(options.padding, options.batch.max_rows);
   options.pool.rows_ahead = settings.masking.rows_ahead;
-  options.pool.memory_bytes = settings.masking.memory;
+  options.pool.memory_bytes = settings.masking.pool_memory();
   options.pool.threads = settings.masking.pool_threads;
   options.trace = trace_;
   options.cluster = cluster_options(settings);

@@ -154,7 +154,7 @@ void print(const Inspection& x) {
                row.bounds.activation_norm, row.bounds.precision_bits);
   const auto mask_bytes = x.total([](const Row& r) { return r.mask_row_bytes; });
   const std::size_t stock =
-      std::min(x.settings.masking.memory, x.settings.masking.rows_ahead * mask_bytes);
+      std::min(x.settings.masking.pool_memory(), x.settings.masking.rows_ahead * mask_bytes);
   fmt::print("\n{}\n", to_text(placement_table(x.settings, x.model)));
   fmt::print("enclave   hints {}, masks {} ahead at most ({} bytes per token)\n",
              mib(x.total([](const Row& r) { return r.hint_bytes; })), mib(stock), mask_bytes);

@@ -143,6 +143,19 @@ ReadValue bytes_in(std::size_t& out) {
   };
 }
 
+ReadValue bytes_or_auto_in(std::optional<std::size_t>& out) {
+  return [&out](const Value& value) {
+    const std::string expected = "auto, or bytes, like 2GiB, 512MiB, 64KiB or 1000000";
+    const auto text = scalar_text(value, expected);
+    if (!text) return;
+    const auto bytes = parse_bytes(*text);
+    if (bytes || *text == "auto")
+      out = bytes;
+    else
+      value.expected(expected);
+  };
+}
+
 ReadValue duration_in(std::chrono::milliseconds& out, std::chrono::milliseconds low,
                       std::chrono::milliseconds high) {
   return [&out, low, high](const Value& value) {

@@ -54,6 +54,7 @@ ReadValue one_of(std::string& out, std::vector<std::string_view> accepted);
 ReadValue whole_within(std::function<void(u64)> store, u64 low, u64 high);
 ReadValue ratio_in(double& out); ///< above 0 and up to 1
 ReadValue bytes_in(std::size_t& out);
+ReadValue bytes_or_auto_in(std::optional<std::size_t>& out); ///< auto: nothing
 ReadValue duration_in(std::chrono::milliseconds& out, std::chrono::milliseconds low,
                       std::chrono::milliseconds high);
 ReadValue path_in(std::filesystem::path& out, const std::filesystem::path& folder);

@@ -11,6 +11,7 @@
 #include "config/placement.hpp"
 #include "config/scalars.hpp"
 #include "core/error.hpp"
+#include "core/machine_memory.hpp"
 #include "remo/public/parameters.hpp"
 
 namespace talaria::config {
@@ -48,7 +49,7 @@ ReadValue masking_in(Masking& out, std::optional<Position>& buckets_at) {
   return [&out, &buckets_at](const Value& value) {
     const ReadValue pool = [&out](const Value& item) {
       read_mapping(item, {{"rows_ahead", whole_in(out.rows_ahead, 0, u64{1} << 20)},
-                          {"memory", bytes_in(out.memory)},
+                          {"memory", bytes_or_auto_in(out.memory)},
                           {"threads", whole_in(out.pool_threads, 0, 64)}});
     };
     const ReadValue hybrid = [&out](const Value& item) {
@@ -212,6 +213,13 @@ std::string read_text(const fs::path& file) {
 }
 
 } // namespace
+
+std::size_t Masking::pool_memory() const {
+  constexpr std::size_t kUsual = std::size_t{2} << 30;
+  if (memory) return *memory;
+  const std::size_t machine = memory_of_machine();
+  return machine == 0 ? kUsual : machine / 4;
+}
 
 PipelineConfig load_pipeline_config(const fs::path& file, const Environment& environment) {
   return read(read_text(file), file, environment);

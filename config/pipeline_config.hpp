@@ -29,10 +29,14 @@ struct Masking {
   std::string reply = "full";                ///< full or switched
   std::string integrity = "freivalds";       ///< freivalds or none
   std::size_t rows_ahead = 2048;             ///< pool.rows_ahead, 0 to 2^20
-  std::size_t memory = std::size_t{2} << 30; ///< pool.memory in bytes ("2GiB", "512MiB", "1000000")
-  std::size_t pool_threads = 1;              ///< pool.threads, 0 to 64
+  std::optional<std::size_t> memory; ///< pool.memory in bytes ("2GiB", "1000000"); nothing: auto
+  std::size_t pool_threads = 1;      ///< pool.threads, 0 to 64
   double hybrid_rank = 0.5;                  ///< hybrid.rank_ratio in (0, 1]
   Padding padding;
+
+  /// `memory`, or for auto a quarter of what this machine (or its control group) has; 2 GiB if that
+  /// is unknown.
+  std::size_t pool_memory() const;
 };
 
 /// `pipeline:`

@@ -60,7 +60,8 @@ const Mistake kMistakes[] = {
     {"4096", "1048577",
      "F:8:23: masking.pool.rows_ahead: is '1048577'; expected a whole number from 0 to 1048576"},
     {"2GiB", "2GB",
-     "F:8:37: masking.pool.memory: is '2GB'; expected bytes, like 2GiB, 512MiB, 64KiB or 1000000"},
+     "F:8:37: masking.pool.memory: is '2GB'; expected auto, or bytes, like 2GiB, 512MiB, 64KiB or "
+     "1000000"},
     {"threads: 3", "threads: 65",
      "F:8:52: masking.pool.threads: is '65'; expected a whole number from 0 to 64"},
     {"0.25", "0",

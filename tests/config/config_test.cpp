@@ -3,6 +3,7 @@
 #include <map>
 #include <string>
 
+#include "core/machine_memory.hpp"
 #include "tests/config/config_fixture.hpp"
 
 using namespace talaria;
@@ -37,7 +38,7 @@ BOOST_AUTO_TEST_CASE(every_setting_of_a_full_file_arrives) {
   BOOST_TEST(config.masking.reply == "switched");
   BOOST_TEST(config.masking.integrity == "none");
   BOOST_TEST(config.masking.rows_ahead == 4096u);
-  BOOST_TEST(config.masking.memory == std::size_t{2} << 30);
+  BOOST_TEST(config.masking.pool_memory() == std::size_t{2} << 30);
   BOOST_TEST(config.masking.pool_threads == 3u);
   BOOST_TEST(config.masking.hybrid_rank == 0.25);
   BOOST_TEST(config.pipeline.micro_batches == 4u);
@@ -52,6 +53,16 @@ BOOST_AUTO_TEST_CASE(every_setting_of_a_full_file_arrives) {
   BOOST_TEST(config.serve_listen.value() == "127.0.0.1:8000");
   BOOST_TEST(config.telemetry.metrics.value() == "127.0.0.1:9400");
   BOOST_TEST(config.telemetry.trace.value() == root() / "traces/");
+}
+
+BOOST_AUTO_TEST_CASE(masks_may_take_a_quarter_of_the_machine_unless_told_otherwise) {
+  const config::Masking usual;
+  BOOST_TEST(usual.pool_memory() == memory_of_machine() / 4);
+  const auto of_file = [this](const std::string& memory) {
+    return parse("model: model\nmasking: { pool: { memory: " + memory + " } }\n").masking;
+  };
+  BOOST_TEST(of_file("auto").pool_memory() == usual.pool_memory());
+  BOOST_TEST(of_file("0").pool_memory() == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(every_worker_of_a_full_file_arrives) {
