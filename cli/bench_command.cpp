@@ -68,18 +68,41 @@ struct Rounds {
   std::vector<double> prefill;
   std::vector<double> decode;
   std::vector<double> ttft;
-  std::vector<double> decode_cpu;
-  std::vector<double> prefill_cpu;
+  std::vector<TokenCost> decode_cost;
+  std::vector<TokenCost> prefill_cost;
   u64 stalls = 0;
+  double mask_ns_per_byte = 0;
 };
 
+/// What making a byte of masks took between two moments, or since the beginning if none was made.
+double mask_ns_per_byte(const remo::MaskPool::Stats& before, const remo::MaskPool::Stats& after) {
+  const bool any = after.bytes_made > before.bytes_made;
+  const u64 bytes = after.bytes_made - (any ? before.bytes_made : 0);
+  const double seconds = after.making_seconds - (any ? before.making_seconds : 0);
+  return bytes == 0 ? 0 : 1e9 * seconds / static_cast<double>(bytes);
+}
+
+/// Milliseconds, with what the masks used cost.
+double median_cpu(const std::vector<TokenCost>& costs, double ns_per_byte) {
+  std::vector<double> out;
+  for (const TokenCost& cost : costs)
+    out.push_back(cost.cpu_ms + 1e-6 * ns_per_byte * cost.mask_bytes);
+  return median(std::move(out));
+}
+
 /// The contestants take turns, so that a slow moment of the machine hits all of them. Nobody's
-/// masks are made while somebody else is measured: each measurement ends with a full stock.
+/// masks are made while somebody else is measured: each measurement ends with a full stock. A first
+/// prompt that is not counted lets stocks and buffers grow: new memory costs more than filling it.
 std::vector<Rounds> measure(const BenchFlags& flags, std::size_t batch, u32 max_rows,
                             std::vector<Contestant>& contestants) {
   const BenchLoad load{batch, flags.prefill, flags.decode};
   for (Contestant& contestant : contestants) contestant.engine->wait_for_masks();
   std::vector<Rounds> rounds(contestants.size());
+  std::vector<remo::MaskPool::Stats> before;
+  for (const Contestant& contestant : contestants) {
+    (void)measure_prefill(*contestant.engine, load);
+    before.push_back(contestant.engine->mask_stats());
+  }
   for (u32 round = 0; round < *flags.rounds; ++round)
     for (std::size_t i = 0; i < contestants.size(); ++i) {
       const DecodeFigures decode = measure_decode(*contestants[i].engine, load, max_rows);
@@ -88,9 +111,11 @@ std::vector<Rounds> measure(const BenchFlags& flags, std::size_t batch, u32 max_
       rounds[i].stalls += decode.mask_stalls;
       rounds[i].prefill.push_back(prefill.tokens_per_s);
       rounds[i].ttft.push_back(prefill.ttft_ms);
-      rounds[i].decode_cpu.push_back(decode.cpu_ms);
-      rounds[i].prefill_cpu.push_back(prefill.cpu_ms);
+      rounds[i].decode_cost.push_back(decode.cost);
+      rounds[i].prefill_cost.push_back(prefill.cost);
     }
+  for (std::size_t i = 0; i < contestants.size(); ++i)
+    rounds[i].mask_ns_per_byte = mask_ns_per_byte(before[i], contestants[i].engine->mask_stats());
   return rounds;
 }
 
@@ -109,9 +134,14 @@ void measure_all(const BenchFlags& flags, const BenchSetup& setup,
       result.embedded = contestants[i].embedded;
       result.on_this_machine = contestants[i].embedded || setup.workers_are_here;
       result.batch = batch;
-      result.prefill = {median(rounds[i].prefill), median(rounds[i].ttft),
-                        median(rounds[i].prefill_cpu)};
-      result.decode = {median(rounds[i].decode), rounds[i].stalls, median(rounds[i].decode_cpu)};
+      result.prefill_tokens_per_s = median(rounds[i].prefill);
+      result.ttft_ms = median(rounds[i].ttft);
+      result.decode_tokens_per_s = median(rounds[i].decode);
+      result.mask_stalls = rounds[i].stalls;
+      result.prefill_cpu_ms = median_cpu(rounds[i].prefill_cost, rounds[i].mask_ns_per_byte);
+      result.decode_cpu_ms = median_cpu(rounds[i].decode_cost, rounds[i].mask_ns_per_byte);
+      result.mask_ns_per_value =
+          rounds[i].mask_ns_per_byte * setup.options.scheme.parameters->modulus().word_bytes;
       result.bytes = contestants[i].bytes;
       result.limbs = limbs_of(contestants[i], setup.options.scheme);
     }

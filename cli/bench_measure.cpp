@@ -115,12 +115,39 @@ TokenBytes bytes_of(pipeline::Engine& engine, u32 tokens) {
   return {after.up - before.up, after.down - before.down};
 }
 
+/// Counts from its making on.
+class CostMeter {
+public:
+  explicit CostMeter(pipeline::Engine& engine)
+      : engine_(engine), cpu_(cpu_seconds()), masks_(engine.mask_stats()) {}
+
+  TokenCost of_each(std::size_t tokens) const {
+    engine_.wait_for_masks(); // what makers have not finished is nobody's
+    const auto masks = engine_.mask_stats();
+    const auto count = static_cast<double>(tokens);
+    const double making = masks.making_seconds - masks_.making_seconds;
+    return {1e3 * (cpu_seconds() - cpu_ - making) / count,
+            static_cast<double>(masks.bytes_taken - masks_.bytes_taken) / count};
+  }
+
+private:
+  static double cpu_seconds() {
+    timespec time{};
+    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+  }
+
+  pipeline::Engine& engine_;
+  double cpu_;
+  remo::MaskPool::Stats masks_;
+};
+
 /// Nothing if the first request was over before the last one generated. Each is asked for `lead`
 /// tokens more than are to be measured.
 std::optional<DecodeFigures> decode_with(pipeline::Engine& engine, const BenchLoad& load,
                                          u32 lead) {
   engine.wait_for_masks();
-  const double cpu = cpu_seconds();
+  const CostMeter meter(engine);
   const auto clock = std::make_shared<TokenClock>(load.batch);
   submit_all(engine, *clock, load.batch, kDecodePrompt, 1 + load.decode + lead);
   clock->wait_for_first_tokens();
@@ -139,33 +166,24 @@ std::optional<DecodeFigures> decode_with(pipeline::Engine& engine, const BenchLo
   DecodeFigures figures;
   figures.tokens_per_s = static_cast<double>(tokens) / seconds(begin, end);
   figures.mask_stalls = engine.mask_stats().stalls - stalls;
-  engine.wait_for_masks();
-  const std::size_t rows = load.batch * (kDecodePrompt + load.decode + lead);
-  figures.cpu_ms = 1e3 * (cpu_seconds() - cpu) / static_cast<double>(rows);
+  figures.cost = meter.of_each(load.batch * (kDecodePrompt + load.decode + lead));
   return figures;
 }
 
 } // namespace
 
-double cpu_seconds() {
-  timespec time{};
-  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
-
 PrefillFigures measure_prefill(pipeline::Engine& engine, const BenchLoad& load) {
   engine.wait_for_masks();
-  const double cpu = cpu_seconds();
+  const CostMeter meter(engine);
   const auto clock = std::make_shared<TokenClock>(load.batch);
   const auto start = Clock::now();
   submit_all(engine, *clock, load.batch, load.prefill, 1);
   std::vector<double> to_first;
   for (const Times& times : clock->wait()) to_first.push_back(seconds(start, times.at(0)));
   std::sort(to_first.begin(), to_first.end());
-  const double tokens = static_cast<double>(load.batch) * load.prefill;
-  engine.wait_for_masks();
-  return {tokens / to_first.back(), 1e3 * to_first[to_first.size() / 2],
-          1e3 * (cpu_seconds() - cpu) / tokens};
+  const std::size_t tokens = load.batch * load.prefill;
+  return {static_cast<double>(tokens) / to_first.back(), 1e3 * to_first[to_first.size() / 2],
+          meter.of_each(tokens)};
 }
 
 DecodeFigures measure_decode(pipeline::Engine& engine, const BenchLoad& load, u32 max_rows) {

@@ -16,25 +16,28 @@ struct BenchLoad {
 /// Prompt tokens of each request when decoding is measured.
 inline constexpr u32 kDecodePrompt = 16;
 
+/// What a token costs this process, masks apart: they are made in blocks of hundreds of rows, some
+/// rounds make many and others none.
+struct TokenCost {
+  double cpu_ms = 0;     ///< CPU time of all threads but what they spent on masks
+  double mask_bytes = 0; ///< of the masks used
+};
+
 struct PrefillFigures {
   double tokens_per_s = 0; ///< prompt tokens of all requests until the last has its first token
   double ttft_ms = 0;      ///< median time from submission to a request's first token
-  double cpu_ms = 0;       ///< of this process for each prompt token
+  TokenCost cost;          ///< of each prompt token
 };
-/// Begins and ends with a full stock of masks, so that `cpu_ms` has in it what new ones cost.
+/// Begins with a full stock of masks.
 PrefillFigures measure_prefill(pipeline::Engine& engine, const BenchLoad& load);
 
 struct DecodeFigures {
   double tokens_per_s = 0; ///< of all requests, while all of them generate
   u64 mask_stalls = 0;     ///< times that masks had to be made while somebody waited
-  double cpu_ms = 0;       ///< of this process for each row, those of the prompts among them
+  TokenCost cost;          ///< of each row, those of the prompts among them
 };
-/// `max_rows` of the engine's micro-batches. Stock and `cpu_ms` as with measure_prefill(); masks
-/// are made in blocks, so `cpu_ms` settles after hundreds of tokens only.
+/// `max_rows` of the engine's micro-batches. Begins with a full stock of masks.
 DecodeFigures measure_decode(pipeline::Engine& engine, const BenchLoad& load, u32 max_rows);
-
-/// CPU time of this process so far, all threads.
-double cpu_seconds();
 
 /// What one token more costs on the way to the workers and back.
 struct TokenBytes {

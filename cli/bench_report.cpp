@@ -28,18 +28,19 @@ json result_json(const BenchReport& report, const BenchResult& r) {
   return {{"scheme", r.scheme},
           {"worker", r.embedded ? "embedded" : "cluster"},
           {"batch", r.batch},
-          {"prefill_tokens_per_s", r.prefill.tokens_per_s},
-          {"decode_tokens_per_s", r.decode.tokens_per_s},
-          {"ttft_ms", r.prefill.ttft_ms},
+          {"prefill_tokens_per_s", r.prefill_tokens_per_s},
+          {"decode_tokens_per_s", r.decode_tokens_per_s},
+          {"ttft_ms", r.ttft_ms},
           {"prefill_over_plain", or_null(shares.prefill_over_plain)},
           {"decode_over_plain", or_null(shares.decode_over_plain)},
-          {"prefill_cpu_ms_per_token", r.prefill.cpu_ms},
-          {"decode_cpu_ms_per_token", r.decode.cpu_ms},
+          {"prefill_cpu_ms_per_token", r.prefill_cpu_ms},
+          {"decode_cpu_ms_per_token", r.decode_cpu_ms},
           {"prefill_cpu_over_plain", or_null(shares.prefill_cpu_over_plain)},
           {"decode_cpu_over_plain", or_null(shares.decode_cpu_over_plain)},
           {"bytes_up_per_token", r.bytes.up},
           {"bytes_down_per_token", r.bytes.down},
-          {"mask_stalls", r.decode.mask_stalls},
+          {"mask_stalls", r.mask_stalls},
+          {"mask_ns_per_value", r.mask_ns_per_value},
           {"weight_bytes_per_token", shares.weight_bytes_per_token},
           {"operations_per_token", shares.operations_per_token},
           {"decode_share_of_read_bandwidth", or_null(shares.read_share)},
@@ -51,9 +52,9 @@ json result_json(const BenchReport& report, const BenchResult& r) {
 std::string stall_line(const BenchReport& report) {
   std::string stalled;
   for (const BenchResult& r : report.results)
-    if (r.decode.mask_stalls > 0)
+    if (r.mask_stalls > 0)
       stalled += fmt::format("{}{} at batch {} ({} times)", stalled.empty() ? "" : ", ", r.scheme,
-                             r.batch, r.decode.mask_stalls);
+                             r.batch, r.mask_stalls);
   return stalled.empty() ? "decoding never waited for masks"
                          : "decoding waited for masks: " + stalled;
 }
@@ -82,10 +83,10 @@ BenchShares shares_of(const BenchReport& report, const BenchResult& result) {
         return r.scheme == "plain" && r.batch == result.batch;
       });
   if (plain != report.results.end()) {
-    shares.prefill_over_plain = result.prefill.tokens_per_s / plain->prefill.tokens_per_s;
-    shares.decode_over_plain = result.decode.tokens_per_s / plain->decode.tokens_per_s;
-    shares.prefill_cpu_over_plain = result.prefill.cpu_ms / plain->prefill.cpu_ms;
-    shares.decode_cpu_over_plain = result.decode.cpu_ms / plain->decode.cpu_ms;
+    shares.prefill_over_plain = result.prefill_tokens_per_s / plain->prefill_tokens_per_s;
+    shares.decode_over_plain = result.decode_tokens_per_s / plain->decode_tokens_per_s;
+    shares.prefill_cpu_over_plain = result.prefill_cpu_ms / plain->prefill_cpu_ms;
+    shares.decode_cpu_over_plain = result.decode_cpu_ms / plain->decode_cpu_ms;
   }
   const auto weights = static_cast<double>(report.model.weight_bytes);
   const auto layers = weights - static_cast<double>(report.model.head_bytes);
@@ -94,12 +95,12 @@ BenchShares shares_of(const BenchReport& report, const BenchResult& result) {
   shares.operations_per_token = 2 * weights * limbs;
   if (!result.on_this_machine) return shares; // other machines do the work
   shares.read_share =
-      result.decode.tokens_per_s * shares.weight_bytes_per_token / report.machine.read_bytes_per_s;
+      result.decode_tokens_per_s * shares.weight_bytes_per_token / report.machine.read_bytes_per_s;
   if (result.limbs == 0) return shares;
   shares.decode_int8_share =
-      result.decode.tokens_per_s * shares.operations_per_token / report.machine.int8_ops_per_s;
+      result.decode_tokens_per_s * shares.operations_per_token / report.machine.int8_ops_per_s;
   shares.prefill_int8_share =
-      result.prefill.tokens_per_s * 2 * layers * limbs / report.machine.int8_ops_per_s;
+      result.prefill_tokens_per_s * 2 * layers * limbs / report.machine.int8_ops_per_s;
   return shares;
 }
 
@@ -137,14 +138,13 @@ void print_table(const BenchReport& report) {
   for (const BenchResult& r : report.results) {
     const BenchShares shares = shares_of(report, r);
     fmt::print(kRow, r.scheme, r.embedded ? "embedded" : "cluster", r.batch,
-               fmt::format("{:.1f}", r.prefill.tokens_per_s), ratio(shares.prefill_over_plain),
-               percent(shares.prefill_int8_share), fmt::format("{:.2f}", r.prefill.cpu_ms),
-               fmt::format("{:.2f}", r.decode.tokens_per_s), ratio(shares.decode_over_plain),
+               fmt::format("{:.1f}", r.prefill_tokens_per_s), ratio(shares.prefill_over_plain),
+               percent(shares.prefill_int8_share), fmt::format("{:.2f}", r.prefill_cpu_ms),
+               fmt::format("{:.2f}", r.decode_tokens_per_s), ratio(shares.decode_over_plain),
                percent(shares.read_share), percent(shares.decode_int8_share),
-               fmt::format("{:.2f}", r.decode.cpu_ms), fmt::format("{:.1f}", r.prefill.ttft_ms),
+               fmt::format("{:.2f}", r.decode_cpu_ms), fmt::format("{:.1f}", r.ttft_ms),
                fmt::format("{:.0f}", static_cast<double>(r.bytes.up) / 1e3),
-               fmt::format("{:.0f}", static_cast<double>(r.bytes.down) / 1e3),
-               r.decode.mask_stalls);
+               fmt::format("{:.0f}", static_cast<double>(r.bytes.down) / 1e3), r.mask_stalls);
   }
   fmt::print("\nof int8: operations of all limbs against plain int8 products out of the cache; of "
              "read: bytes against\nreading every weight once for a batch; CPU ms: of this process "

@@ -25,8 +25,13 @@ struct BenchResult {
   bool embedded = true;        ///< the worker runs in this process
   bool on_this_machine = true; ///< all products are made here: comparable with its figures
   std::size_t batch = 1;
-  PrefillFigures prefill;
-  DecodeFigures decode; ///< mask_stalls: of all rounds together
+  double prefill_tokens_per_s = 0;
+  double ttft_ms = 0;
+  double decode_tokens_per_s = 0;
+  u64 mask_stalls = 0;          ///< of decoding in all rounds together
+  double prefill_cpu_ms = 0;    ///< of this process per token, the masks it used among it
+  double decode_cpu_ms = 0;     ///< the same, for each row of prompt or answer
+  double mask_ns_per_value = 0; ///< CPU time; 0: no masks
   TokenBytes bytes;
   std::size_t limbs = 0; ///< int8 products per weight and activation; 0: not int8 arithmetic
 };

@@ -58,7 +58,7 @@ struct Pair {
 };
 
 /// Tokens per second. A machine with other things to do blurs those of the wall clock; those of the
-/// CPU time, mask pool included, stay clear.
+/// CPU time, masks apart, stay clear.
 struct Overhead {
   std::string scheme;
   std::size_t batch = 1;
@@ -71,20 +71,18 @@ struct Overhead {
 Overhead measure(pipeline::Engine& engine, const BenchFlags& flags, std::size_t batch,
                  u32 max_rows) {
   const BenchLoad load{batch, flags.prefill, flags.decode};
-  const auto tokens = static_cast<double>(batch * (flags.prefill + flags.decode));
   Overhead out;
   out.batch = batch;
   for (u32 round = 0; round < *flags.rounds; ++round)
     for (const bool second : {false, true}) {
       const bool on = second != (round % 2 == 0);
       engine.pause_trace(!on);
-      const double cpu_before = cpu_seconds();
-      const double decode = measure_decode(engine, load, max_rows).tokens_per_s;
-      const double prefill = measure_prefill(engine, load).tokens_per_s;
-      const double cpu = tokens / (cpu_seconds() - cpu_before);
-      (on ? out.cpu.on : out.cpu.off).push_back(cpu);
-      (on ? out.decode.on : out.decode.off).push_back(decode);
-      (on ? out.prefill.on : out.prefill.off).push_back(prefill);
+      const DecodeFigures decode = measure_decode(engine, load, max_rows);
+      const PrefillFigures prefill = measure_prefill(engine, load);
+      const double cpu_ms = prefill.cost.cpu_ms * flags.prefill + decode.cost.cpu_ms * flags.decode;
+      (on ? out.cpu.on : out.cpu.off).push_back(1e3 * (flags.prefill + flags.decode) / cpu_ms);
+      (on ? out.decode.on : out.decode.off).push_back(decode.tokens_per_s);
+      (on ? out.prefill.on : out.prefill.off).push_back(prefill.tokens_per_s);
     }
   return out;
 }

@@ -168,7 +168,9 @@ void Engine::Impl::connect_workers(const EngineOptions& options) {
 /// Hints from the workers. The enclave keeps what each LinearSpec needs: column scales, and a loan
 /// of the weights for the integrity vectors (one pass, REMO.md 7b).
 void Engine::Impl::prepare_linears(const EngineOptions& options, Progress& progress) {
-  const auto scheme = remo::make_scheme(options.scheme);
+  remo::SchemeOptions scheme_options = options.scheme;
+  scheme_options.spare_mask_bytes = options.pool.memory_bytes / 2;
+  const auto scheme = remo::make_scheme(scheme_options);
   warning = scheme->warning();
   if (!options.linears.empty()) {
     linears = options.linears;

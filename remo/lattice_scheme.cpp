@@ -12,8 +12,7 @@
 namespace talaria::remo {
 namespace {
 
-constexpr std::size_t kSpareBytes = std::size_t{512} << 20; // of used-up mask blocks
-constexpr std::size_t kChunkBytes = std::size_t{4} << 20;   // of hint rows asked for at a time
+constexpr std::size_t kChunkBytes = std::size_t{4} << 20; // of hint rows asked for at a time
 
 /// Error unless rows [first, ...) of the product are rows of A times W: R z = A t.
 std::optional<Error> wrong_hint(const LinearRecord& record, const WorkerProduct& product,
@@ -99,7 +98,7 @@ LatticeScheme::LatticeScheme(const SchemeOptions& options)
     : options_(options), abort_(std::make_shared<std::atomic<bool>>(false)),
       plan_(
           std::make_shared<kernels::NttPlan>(options.parameters->modulus(), options.parameters->n)),
-      memory_(std::make_shared<BlockMemory>(kSpareBytes)) {}
+      memory_(std::make_shared<BlockMemory>(options.spare_mask_bytes)) {}
 
 std::shared_ptr<const HintTiles> LatticeScheme::public_matrix(std::size_t d_in) {
   std::shared_ptr<const HintTiles>& entry = public_[d_in];

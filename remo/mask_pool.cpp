@@ -1,5 +1,7 @@
 #include "remo/mask_pool.hpp"
 
+#include <time.h>
+
 #include <algorithm>
 #include <exception>
 #include <utility>
@@ -10,7 +12,13 @@ namespace talaria::remo {
 
 namespace {
 constexpr std::size_t kTogether = 4; ///< blocks; at N = 256 more gain next to nothing (PERF.md 3)
+
+double thread_cpu_seconds() {
+  timespec time{};
+  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
+} // namespace
 
 /// The rows of one matrix. Memory is charged by whole blocks, until the last row of a block is
 /// taken.
@@ -77,6 +85,7 @@ struct MaskPool::State {
   bool in_production() const;
   std::size_t room(const Stock& stock) const;
   void fill();
+  std::vector<std::vector<MaskRow>> make(const Stock& stock, Rng& rng, std::size_t blocks);
   void make_ahead(const Order& order, Rng& rng, std::unique_lock<std::mutex>& lock);
   std::size_t inline_count(Stock& stock, std::size_t missing);
   void make_inline(Stock& stock, std::size_t rows, std::vector<MaskRow>& out);
@@ -112,9 +121,9 @@ std::size_t MaskPool::State::room(const Stock& stock) const {
   return reserved + (bytes < limit ? (limit - bytes) / stock.block_bytes : 0);
 }
 
-/// Blocks to a refill. Together they cost up to half of what they cost one by one, so a refill waits
-/// until so many fit; one block is what is left to live on meanwhile, hence one less than the stock
-/// can hold.
+/// Blocks to a refill. Together they cost up to half of what they cost one by one, so a refill
+/// waits until so many fit; one block is what is left to live on meanwhile, hence one less than the
+/// stock can hold.
 std::size_t MaskPool::State::refill(const Stock& stock) const {
   const std::size_t held = std::min(limit / reserve, stock.blocks_for(options.rows_ahead));
   return std::clamp<std::size_t>(held - 1, 1, kTogether);
@@ -143,13 +152,24 @@ bool MaskPool::State::in_production() const {
                      [](const Stock& stock) { return stock.in_production != 0; });
 }
 
-void MaskPool::State::make_ahead(const Order& order, Rng& rng,
-                                 std::unique_lock<std::mutex>& lock) {
+/// Called without the lock.
+std::vector<std::vector<MaskRow>> MaskPool::State::make(const Stock& stock, Rng& rng,
+                                                        std::size_t blocks) {
+  const double begin = thread_cpu_seconds();
+  auto made = stock.linear->make_blocks(rng, blocks);
+  const double spent = thread_cpu_seconds() - begin;
+  const std::lock_guard lock(mutex);
+  counts.making_seconds += spent;
+  counts.bytes_made += blocks * stock.block_bytes;
+  return made;
+}
+
+void MaskPool::State::make_ahead(const Order& order, Rng& rng, std::unique_lock<std::mutex>& lock) {
   Stock& stock = *order.stock;
   stock.in_production += order.blocks;
   lock.unlock();
   try {
-    auto made = stock.linear->make_blocks(rng, order.blocks);
+    auto made = make(stock, rng, order.blocks);
     lock.lock();
     for (std::vector<MaskRow>& block : made) {
       counts.rows_made_ahead += block.size();
@@ -212,7 +232,7 @@ std::size_t MaskPool::State::inline_count(Stock& stock, std::size_t missing) {
 void MaskPool::State::make_inline(Stock& stock, std::size_t rows, std::vector<MaskRow>& out) {
   std::unique_ptr<Rng> rng = borrow_rng();
   while (out.size() < rows) {
-    auto made = stock.linear->make_blocks(*rng, inline_count(stock, rows - out.size()));
+    auto made = make(stock, *rng, inline_count(stock, rows - out.size()));
     const std::lock_guard lock(mutex);
     for (std::vector<MaskRow>& block : made) {
       counts.rows_made_inline += block.size();
@@ -265,6 +285,7 @@ std::vector<MaskRow> MaskPool::take(std::size_t index, std::size_t rows) {
       std::rethrow_exception(std::exchange(state_->failure, nullptr));
     }
     stock.pop(rows, out);
+    state_->counts.bytes_taken += rows * stock.linear->mask_row_bytes();
     if (out.size() < rows) ++state_->counts.stalls;
   }
   state_->work.notify_all();

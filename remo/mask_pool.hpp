@@ -27,8 +27,11 @@ public:
   struct Stats {
     u64 rows_made_ahead = 0;
     u64 rows_made_inline = 0;
-    u64 stalls = 0;        ///< takes that had to make a block
-    std::size_t bytes = 0; ///< stock now
+    u64 stalls = 0;            ///< takes that had to make a block
+    u64 bytes_made = 0;        ///< masks of all rows made so far
+    u64 bytes_taken = 0;       ///< and of those taken
+    double making_seconds = 0; ///< CPU time of whoever made them
+    std::size_t bytes = 0;     ///< stock now
   };
 
   /// `linears` must outlive the pool; index = position in the vector. Linears that need no masks

@@ -19,13 +19,14 @@ BenchReport report() {
   BenchResult plain;
   plain.scheme = "plain";
   plain.limbs = 1;
-  plain.decode.tokens_per_s = 50;
-  plain.prefill.tokens_per_s = 100;
+  plain.decode_tokens_per_s = 50;
+  plain.prefill_tokens_per_s = 100;
   BenchResult lattice = plain;
   lattice.scheme = "lattice";
   lattice.limbs = 6;
-  lattice.decode = {40, 3};
-  lattice.prefill.tokens_per_s = 25;
+  lattice.decode_tokens_per_s = 40;
+  lattice.mask_stalls = 3;
+  lattice.prefill_tokens_per_s = 25;
   out.results = {plain, lattice};
   return out;
 }

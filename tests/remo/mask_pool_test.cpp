@@ -243,6 +243,17 @@ BOOST_AUTO_TEST_CASE(without_fillers_rows_are_made_inline_and_the_rest_is_kept) 
   BOOST_TEST(stats.rows_made_ahead == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(what_was_made_and_taken_is_counted_in_bytes) {
+  const FakeLinear a(0, 16, 100), b(1, 4, 10);
+  MaskPool pool({&a, &b}, options(16, kPlenty, 0), make_rng);
+  (void)pool.take(0, 17); // two blocks
+  (void)pool.take(1, 3);
+  const MaskPool::Stats stats = pool.stats();
+  BOOST_TEST(stats.bytes_made == 2 * 1600u + 40u);
+  BOOST_TEST(stats.bytes_taken == 1730u);
+  BOOST_TEST(stats.making_seconds > 0);
+}
+
 BOOST_AUTO_TEST_CASE(a_matrix_without_masks_costs_nothing) {
   const FakeLinear clear(0, 0, 0), a(1, 4, 10);
   MaskPool pool({&clear, &a}, options(4, kPlenty, 1), make_rng);
