@@ -93,22 +93,15 @@ void decode_row(benchmark::State& state, const KernelSet& row, u64 prime) {
   count_values(state, n);
 }
 
-void dot_words(benchmark::State& state, const KernelSet& row, u64 prime) {
+void row_dots(benchmark::State& state, const KernelSet& row, u64 prime) {
   const std::size_t n = 4096;
   const Modulus q(prime);
   const AlignedBuffer<u8> a = words(n, q);
-  const AlignedBuffer<u64> z = residues(n, prime);
-  for (auto _ : state) benchmark::DoNotOptimize(row.dot_words(a.data(), z.data(), n, q));
-  count_values(state, n);
-}
-
-void dot_signed(benchmark::State& state, const KernelSet& row, u64 prime) {
-  const std::size_t n = 4096;
-  const Modulus q(prime);
   AlignedBuffer<i64> x(n);
   for (std::size_t i = 0; i < n; ++i) x[i] = static_cast<i64>(i) - 2048;
-  const AlignedBuffer<u64> z = residues(n, prime);
-  for (auto _ : state) benchmark::DoNotOptimize(row.dot_signed(x.data(), z.data(), n, q));
+  const AlignedBuffer<u64> z0 = residues(n, prime), z1 = residues(n, prime);
+  for (auto _ : state)
+    benchmark::DoNotOptimize(row.row_dots(a.data(), x.data(), z0.data(), z1.data(), n, q));
   count_values(state, n);
 }
 
@@ -343,8 +336,7 @@ void add_row(const KernelSet& row) {
   for (const u64 prime : {kPrime40, kPrime48, kPrime54}) {
     add("mask_row", row, bits(prime), mask_row, prime);
     add("decode_row", row, bits(prime), decode_row, prime);
-    add("dot_words", row, bits(prime), dot_words, prime);
-    add("dot_signed", row, bits(prime), dot_signed, prime);
+    add("row_dots", row, bits(prime), row_dots, prime);
     add("pack_words", row, bits(prime), pack_words, prime);
     add("unpack_words", row, bits(prime), unpack_words, prime);
   }

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <span>
 #include <string_view>
@@ -20,6 +21,15 @@ enum Isa : unsigned {
 
 /// Queries of one KernelSet::attend_block.
 inline constexpr std::size_t kMostQueries = 64;
+
+/// See KernelSet::row_dots.
+struct RowDots {
+  std::array<u64, 2> words{};    ///< sum_i word[i] z[i] mod q
+  std::array<u64, 2> integers{}; ///< sum_i x[i] z[i] mod q
+  bool below = true;             ///< every word is below q
+
+  bool operator==(const RowDots&) const = default;
+};
 
 /// The arithmetic of one instruction set: one row of the dispatch table.
 ///
@@ -48,10 +58,11 @@ struct KernelSet {
   /// `v` may be null.
   void (*decode_row)(const u8* y, const u8* v, i64* r, std::size_t n, int delta_bits,
                      const Modulus& q);
-  /// sum_i word(a)[i] z[i] mod q, z in [0, q), n < 2^24.
-  u64 (*dot_words)(const u8* a, const u64* z, std::size_t n, const Modulus& q);
-  /// sum_i x[i] z[i] mod q, z in [0, q), |x[i]| < q, n < 2^24.
-  u64 (*dot_signed)(const i64* x, const u64* z, std::size_t n, const Modulus& q);
+  /// Freivalds' inner products of one row, all in one pass: of n words of q.word_bytes, whatever
+  /// they hold, and of n integers below q in magnitude, each with z0 and z1 in [0, q). n < 2^24.
+  /// `words` or `x` may be null: then their part is left as it begins.
+  RowDots (*row_dots)(const u8* words, const i64* x, const u64* z0, const u64* z1, std::size_t n,
+                      const Modulus& q);
 
   /// Forward transform of eight polynomials at a time: x is [N][8], coefficient r of polynomial c
   /// at x[8 r + c], values in [0, q) before and after; order as in NttPlan. x is 64-byte aligned.

@@ -10,22 +10,16 @@
 
 namespace talaria::remo {
 
-/// What the two checks of one row compare with.
-struct IntegerLinear::RowChecks {
-  ProductCheck::Dots sent{};       ///< c.t
-  ProductCheck::Dots activation{}; ///< x_q.t
-};
-
 class IntegerLinear::IntegerOpening final : public Opening {
 public:
   IntegerOpening(const IntegerLinear* linear, std::size_t row_count)
-      : owner(linear), units(row_count), checks(row_count) {}
+      : owner(linear), units(row_count), sent(row_count) {}
   std::size_t rows() const noexcept override { return units.size(); }
 
   const IntegerLinear* owner;
-  std::vector<MaskRow> masks; ///< empty without masks
-  SecretBuffer<float> units;  ///< of quantize_activation
-  SecretBuffer<RowChecks> checks;
+  std::vector<MaskRow> masks;          ///< empty without masks
+  SecretBuffer<float> units;           ///< of quantize_activation
+  SecretBuffer<kernels::RowDots> sent; ///< c.t and x_q.t, what the two checks of a row compare with
 };
 
 IntegerLinear::IntegerLinear(const SchemeOptions& options, SharedAbort abort, LinearRecord record,
@@ -60,7 +54,7 @@ Masked IntegerLinear::mask(MatrixView<const float> x, std::vector<MaskRow> masks
     if (!verify_) continue;
     const TimedStep timed(Step::verify, r, x.rows);
     for (std::size_t i = 0; i < n; ++i) wide[i] = integers[i];
-    opening->checks[r] = {check_.sent_dots(words), check_.activation_dots(wide.data())};
+    opening->sent[r] = check_.sent(words, wide.data());
   }
   if (masked()) {
     masks.erase(masks.begin() + static_cast<std::ptrdiff_t>(x.rows), masks.end());
@@ -73,25 +67,42 @@ Masked IntegerLinear::mask(MatrixView<const float> x, std::vector<MaskRow> masks
   return {std::move(tensor), std::move(opening)};
 }
 
-/// Format, canonical words and, for full replies, check (1). An abort here depends on no secret.
-std::optional<Error> IntegerLinear::wrong_words(const IntegerOpening& opening,
-                                                const WorkerProduct& product) const {
+/// Bytes of a value of a reply.
+std::size_t IntegerLinear::reply_bytes() const {
+  return reply_ == ReplyFormat::full ? word_bytes()
+                                     : static_cast<std::size_t>(parameters_->reply_bytes());
+}
+
+/// What can be seen before any row is opened: the format, and words beyond the modulus unless
+/// wrong_row() looks for them.
+std::optional<Error> IntegerLinear::wrong_reply(const WorkerProduct& product,
+                                                std::size_t rows) const {
   const bool full = reply_ == ReplyFormat::full;
-  const std::size_t rows = opening.rows();
-  const std::size_t value_bytes =
-      full ? word_bytes() : static_cast<std::size_t>(parameters_->reply_bytes());
-  if (auto wrong = record_.wrong_format(
-          product, full ? ProductKind::residues : ProductKind::switched, rows, value_bytes))
-    return wrong;
-  if (!words_below(product.bytes->data(), rows * record_.columns, static_cast<int>(value_bytes),
+  const ProductKind kind = full ? ProductKind::residues : ProductKind::switched;
+  if (auto wrong = record_.wrong_format(product, kind, rows, reply_bytes())) return wrong;
+  const bool checked_by_row = full && verify_;
+  if (!checked_by_row &&
+      !words_below(product.bytes->data(), rows * record_.columns, static_cast<int>(reply_bytes()),
                    full ? q_.q : parameters_->reply_modulus))
-    return record_.verification_error("holds a word beyond the modulus");
-  if (!full || !verify_) return std::nullopt;
-  const TimedStep timed(Step::verify);
-  for (std::size_t r = 0; r < rows; ++r)
-    if (check_.reply_dots(product.bytes->data() + r * record_.columns * value_bytes) !=
-        opening.checks[r].sent)
-      return record_.verification_error("is not the product (check before decoding)");
+    return beyond_modulus();
+  return std::nullopt;
+}
+
+Error IntegerLinear::beyond_modulus() const {
+  return record_.verification_error("holds a word beyond the modulus");
+}
+
+/// Canonical words and check (1), for full replies, whose abort depends on no secret; then check
+/// (2) of what they decode to. Nothing of a row is used before it has passed.
+std::optional<Error> IntegerLinear::wrong_row(const kernels::RowDots& sent, const u8* words,
+                                              const i64* decoded) const {
+  const bool full = reply_ == ReplyFormat::full;
+  const kernels::RowDots received = check_.received(full ? words : nullptr, decoded);
+  if (!received.below) return beyond_modulus();
+  if (full && received.words != sent.words)
+    return record_.verification_error("is not the product (check before decoding)");
+  if (received.integers != sent.integers)
+    return record_.verification_error("is not the product (check after decoding)");
   return std::nullopt;
 }
 
@@ -101,14 +112,12 @@ Result<Matrix<float>> IntegerLinear::decode(const IntegerOpening& opening,
   const kernels::KernelSet& kernels = kernels::active_kernels();
   const std::size_t columns = record_.columns;
   const bool full = reply_ == ReplyFormat::full;
-  const std::size_t reply_row =
-      columns * (full ? word_bytes() : static_cast<std::size_t>(parameters_->reply_bytes()));
   Matrix<float> out(opening.rows(), record_.d_out, Unwritten{});
   SecretBuffer<i64> decoded(columns, Unwritten{});
   SecretBuffer<u8> widened(full ? 0 : columns * word_bytes());
 
   for (std::size_t r = 0; r < opening.rows(); ++r) {
-    const u8* words = product.bytes->data() + r * reply_row;
+    const u8* words = product.bytes->data() + r * columns * reply_bytes();
     if (!full) {
       const TimedStep timed(Step::unpack, r, opening.rows());
       unswitch_reply(*parameters_, words, columns, widened.data());
@@ -116,13 +125,14 @@ Result<Matrix<float>> IntegerLinear::decode(const IntegerOpening& opening,
     }
     const RowMask mask = masked() ? row_mask(opening.masks[r]) : RowMask{};
     kernels.decode_row(words, mask.v, decoded.data(), columns, delta_bits_, q_);
-    const auto is_activation = [&] {
+    const auto wrong = [&]() -> std::optional<Error> {
+      if (!verify_) return std::nullopt;
       const TimedStep timed(Step::verify, r, opening.rows());
-      return check_.decoded_dots(decoded.data()) == opening.checks[r].activation;
-    };
-    if (verify_ && !is_activation()) {
+      return wrong_row(opening.sent[r], words, decoded.data());
+    }();
+    if (wrong) {
       wipe(out.data(), out.rows() * out.cols() * sizeof(float));
-      return record_.verification_error("is not the product (check after decoding)");
+      return *wrong;
     }
     if (record_.two_column_sets()) combine_column_sets(decoded.data());
     kernels.dequantize_row(decoded.data(), opening.units[r], record_.scale.data(),
@@ -141,7 +151,7 @@ Result<Matrix<float>> IntegerLinear::unmask(std::unique_ptr<Opening>& opening,
                 record_.name + ": an opening of another matrix, or one used before");
   record_.check_residual(residual, own->rows());
   auto wrong = aborted();
-  if (!wrong) wrong = wrong_words(*own, product);
+  if (!wrong) wrong = wrong_reply(product, own->rows());
   Result<Matrix<float>> result =
       wrong ? Result<Matrix<float>>(std::move(*wrong)) : decode(*own, product, residual);
   if (!result && reply_ == ReplyFormat::switched) abort_->store(true);

@@ -55,12 +55,14 @@ protected:
 
 private:
   class IntegerOpening;
-  struct RowChecks;
 
   std::optional<Error> aborted() const;
   bool masked() const noexcept { return mask_row_bytes() != 0; }
-  std::optional<Error> wrong_words(const IntegerOpening& opening,
-                                   const WorkerProduct& product) const;
+  std::size_t reply_bytes() const;
+  std::optional<Error> wrong_reply(const WorkerProduct& product, std::size_t rows) const;
+  Error beyond_modulus() const;
+  std::optional<Error> wrong_row(const kernels::RowDots& sent, const u8* words,
+                                 const i64* decoded) const;
   Result<Matrix<float>> decode(const IntegerOpening& opening, const WorkerProduct& product,
                                MatrixView<const float> residual) const;
   void combine_column_sets(i64* r) const;

@@ -2,7 +2,6 @@
 
 #include <cstring>
 
-#include "kernels/kernel_set.hpp"
 #include "remo/samplers.hpp"
 
 namespace talaria::remo {
@@ -17,24 +16,12 @@ ProductCheck::ProductCheck(const kernels::PackedWeights& weights, const kernels:
   }
 }
 
-ProductCheck::Dots ProductCheck::sent_dots(const u8* words) const {
-  const auto dot = kernels::active_kernels().dot_words;
-  return {dot(words, t_[0].data(), d_in(), q_), dot(words, t_[1].data(), d_in(), q_)};
+kernels::RowDots ProductCheck::sent(const u8* words, const i64* x) const {
+  return kernels::active_kernels().row_dots(words, x, t_[0].data(), t_[1].data(), d_in(), q_);
 }
 
-ProductCheck::Dots ProductCheck::reply_dots(const u8* words) const {
-  const auto dot = kernels::active_kernels().dot_words;
-  return {dot(words, z_[0].data(), columns(), q_), dot(words, z_[1].data(), columns(), q_)};
-}
-
-ProductCheck::Dots ProductCheck::activation_dots(const i64* x) const {
-  const auto dot = kernels::active_kernels().dot_signed;
-  return {dot(x, t_[0].data(), d_in(), q_), dot(x, t_[1].data(), d_in(), q_)};
-}
-
-ProductCheck::Dots ProductCheck::decoded_dots(const i64* r) const {
-  const auto dot = kernels::active_kernels().dot_signed;
-  return {dot(r, z_[0].data(), columns(), q_), dot(r, z_[1].data(), columns(), q_)};
+kernels::RowDots ProductCheck::received(const u8* words, const i64* r) const {
+  return kernels::active_kernels().row_dots(words, r, z_[0].data(), z_[1].data(), columns(), q_);
 }
 
 bool words_below(const u8* words, std::size_t count, int word_bytes, u64 bound) {

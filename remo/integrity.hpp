@@ -6,6 +6,7 @@
 
 #include "core/random.hpp"
 #include "core/secret.hpp"
+#include "kernels/kernel_set.hpp"
 #include "kernels/modulus.hpp"
 #include "kernels/packed_weights.hpp"
 
@@ -16,7 +17,7 @@ namespace talaria::remo {
 class ProductCheck {
 public:
   static constexpr std::size_t kVectors = 2;
-  /// One dot product with each vector.
+  /// One inner product with each vector.
   using Dots = std::array<u64, kVectors>;
 
   ProductCheck(const kernels::PackedWeights& weights, const kernels::Modulus& q, Rng& rng);
@@ -24,15 +25,13 @@ public:
   std::size_t d_in() const noexcept { return t_[0].size(); }
   std::size_t columns() const noexcept { return z_[0].size(); }
 
-  /// c.t of the d_in words of a row that is sent, or of a row of A; what reply_dots() of the
-  /// product must equal.
-  Dots sent_dots(const u8* words) const;
-  /// y.z of `columns` words below q.
-  Dots reply_dots(const u8* words) const;
-  /// x.t of d_in integers below q in magnitude; what decoded_dots() of the result must equal.
-  Dots activation_dots(const i64* x) const;
-  /// r.z of `columns` integers below q in magnitude.
-  Dots decoded_dots(const i64* r) const;
+  // Both in one pass; a null pointer leaves out its part.
+
+  /// c.t of the d_in words of a row that is sent, or of a row of A, and x.t of d_in integers below
+  /// q in magnitude: what received() of the product must equal.
+  kernels::RowDots sent(const u8* words, const i64* x) const;
+  /// y.z of `columns` words, of which every one must be below q, and r.z of what they decode to.
+  kernels::RowDots received(const u8* words, const i64* r) const;
 
 private:
   kernels::Modulus q_;

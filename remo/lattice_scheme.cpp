@@ -21,12 +21,13 @@ std::optional<Error> wrong_hint(const LinearRecord& record, const WorkerProduct&
   const std::size_t word = static_cast<std::size_t>(q.word_bytes);
   if (auto wrong = record.wrong_format(product, ProductKind::residues, count, word)) return wrong;
   const u8* rows = product.bytes->data();
-  if (!words_below(rows, count * record.columns, q.word_bytes, q.q))
-    return record.verification_error("for the hint holds a word beyond the modulus");
-  for (std::size_t r = 0; r < count; ++r)
-    if (check.reply_dots(rows + r * record.columns * word) !=
-        check.sent_dots(a_rows + r * record.d_in * word))
+  for (std::size_t r = 0; r < count; ++r) {
+    const auto received = check.received(rows + r * record.columns * word, nullptr);
+    if (!received.below)
+      return record.verification_error("for the hint holds a word beyond the modulus");
+    if (received.words != check.sent(a_rows + r * record.d_in * word, nullptr).words)
       return record.verification_error("for the hint is not A W: it holds other weights, or lies");
+  }
   return std::nullopt;
 }
 

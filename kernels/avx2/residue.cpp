@@ -111,25 +111,37 @@ void decode_row(const u8* y, const u8* v, i64* r, std::size_t n, int delta_bits,
   reference::decode_row(y + i * words.bytes(), rest, r + i, n - i, delta_bits, q);
 }
 
-u64 dot_words(const u8* a, const u64* z, std::size_t n, const Modulus& q) {
-  if (!has_shuffles(q)) return reference::dot_words(a, z, n, q);
+RowDots row_dots(const u8* row, const i64* x, const u64* z0, const u64* z1, std::size_t n,
+                 const Modulus& q) {
+  if (!has_shuffles(q)) return reference::row_dots(row, x, z0, z1, n, q);
   const Words words(q.word_bytes);
-  const u64 sum = wide_dot(
-      [&](std::size_t i)
-          __attribute__((always_inline)) { return words.load4(a + i * words.bytes()); },
-      z, n, q);
-  const std::size_t done = n / 4 * 4;
-  return add_mod(sum, reference::dot_words(a + done * words.bytes(), z + done, n - done, q), q);
-}
-
-u64 dot_signed(const i64* x, const u64* z, std::size_t n, const Modulus& q) {
   const V vq = set(q.q);
-  const u64 sum = wide_dot(
-      [&](std::size_t i)
-          __attribute__((always_inline)) { return add_if_negative(loadu(x + i), vq); },
-      z, n, q);
+  const auto word = [&](std::size_t i) __attribute__((always_inline)) {
+    return words.load4(row + i * words.bytes());
+  };
+  const auto integer = [&](std::size_t i) __attribute__((always_inline)) {
+    return add_if_negative(loadu(x + i), vq);
+  };
   const std::size_t done = n / 4 * 4;
-  return add_mod(sum, reference::dot_signed(x + done, z + done, n - done, q), q);
+  RowDots out =
+      reference::row_dots(row == nullptr ? nullptr : row + done * words.bytes(),
+                          x == nullptr ? nullptr : x + done, z0 + done, z1 + done, n - done, q);
+  const auto add = [&](u64& sum, u64 more) { sum = add_mod(sum, more, q); };
+  if (row != nullptr) {
+    add(out.words[0], wide_dot(word, z0, n, q));
+    add(out.words[1], wide_dot(word, z1, n, q));
+    V largest = _mm256_setzero_si256(); // words have fewer than 63 bits
+    for (std::size_t i = 0; i < done; i += 4) {
+      const V w = word(i);
+      largest = _mm256_blendv_epi8(largest, w, _mm256_cmpgt_epi64(w, largest));
+    }
+    out.below &= _mm256_movemask_epi8(_mm256_cmpgt_epi64(vq, largest)) == -1;
+  }
+  if (x != nullptr) {
+    add(out.integers[0], wide_dot(integer, z0, n, q));
+    add(out.integers[1], wide_dot(integer, z1, n, q));
+  }
+  return out;
 }
 
 namespace {

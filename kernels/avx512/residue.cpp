@@ -12,60 +12,89 @@ namespace {
 
 constexpr int kIfmaBits = 48; ///< moduli up to here leave the multiplier four bits of slack
 
-/// Exact sums of products of numbers below 2^48: low and high halves of 52 bits in 4 x 8 lanes.
+/// Exact sums of up to 2^24 products of numbers below 2^48, if carry() is called every kCarryEvery
+/// additions: low and high halves of 52 bits in eight lanes.
 class IfmaSum {
 public:
-  __attribute__((always_inline)) void add(int slot, V a, V b) {
-    low_[slot] = _mm512_madd52lo_epu64(low_[slot], a, b);
-    high_[slot] = _mm512_madd52hi_epu64(high_[slot], a, b);
+  static constexpr std::size_t kCarryEvery = 2048;
+
+  __attribute__((always_inline)) void add(V a, V b) {
+    low_ = _mm512_madd52lo_epu64(low_, a, b);
+    high_ = _mm512_madd52hi_epu64(high_, a, b);
   }
-  /// Moves what has grown past 52 bits; due before 2^12 additions to a slot. The high sums then
-  /// stay below 2^19 (2^44 + 1) for n < 2^24.
+  /// Moves what has grown past 52 bits; due before 2^12 additions. The high sums then stay below
+  /// 2^21 (2^44 + 1).
   __attribute__((always_inline)) void carry() {
-    for (int s = 0; s < kSlots; ++s) {
-      high_[s] = _mm512_add_epi64(high_[s], _mm512_srli_epi64(low_[s], 52));
-      low_[s] = _mm512_and_si512(low_[s], set((u64{1} << 52) - 1));
-    }
+    high_ = _mm512_add_epi64(high_, _mm512_srli_epi64(low_, 52));
+    low_ = _mm512_and_si512(low_, set((u64{1} << 52) - 1));
   }
   u64 total(const Modulus& q) const {
     u128 sum = 0;
     alignas(64) u64 low[8];
     alignas(64) u64 high[8];
-    for (int s = 0; s < kSlots; ++s) {
-      _mm512_store_si512(low, low_[s]);
-      _mm512_store_si512(high, high_[s]);
-      for (int l = 0; l < 8; ++l) sum += low[l] + (u128{high[l]} << 52);
-    }
+    _mm512_store_si512(low, low_);
+    _mm512_store_si512(high, high_);
+    for (int l = 0; l < 8; ++l) sum += low[l] + (u128{high[l]} << 52);
     return reference::reduce_wide(sum, q);
   }
-  static constexpr int kSlots = 4;
-  static constexpr std::size_t kCarryEvery = 2048; ///< additions to each slot
 
 private:
-  V low_[kSlots] = {};
-  V high_[kSlots] = {};
+  V low_ = {};
+  V high_ = {};
 };
 
-/// sum_i left(i, count) z[i], where left gives the vector of up to eight numbers from i on.
-template <class Sum, class Left>
-TALARIA_INLINE u64 long_dot(Left left, const u64* z, std::size_t n, const Modulus& q) {
-  constexpr std::size_t kStep = 8 * Sum::kSlots;
-  constexpr std::size_t kCarryEvery = Sum::kCarryEvery * kStep;
-  Sum sum;
+/// All of a row's inner products in one pass: eight sums that do not wait for each other keep both
+/// multipliers busy.
+template <class Sum, bool HasWords, bool HasIntegers>
+TALARIA_INLINE RowDots all_dots(const u8* row, const i64* x, const u64* z0, const u64* z1,
+                                std::size_t n, const Modulus& q) {
+  const Words words(q.word_bytes);
+  const V vq = set(q.q);
+  Sum of_words[2], of_integers[2];
+  V largest = _mm512_setzero_si512();
+  const auto step = [&](std::size_t i, std::size_t count) __attribute__((always_inline)) {
+    const __mmask8 live = first_lanes8(count);
+    const V a = _mm512_maskz_loadu_epi64(live, z0 + i);
+    const V b = _mm512_maskz_loadu_epi64(live, z1 + i);
+    if (HasWords) {
+      const V word = words.load(row + i * words.bytes(), count);
+      largest = _mm512_max_epu64(largest, word);
+      of_words[0].add(word, a);
+      of_words[1].add(word, b);
+    }
+    if (HasIntegers) {
+      const V integer = add_if_negative(_mm512_maskz_loadu_epi64(live, x + i), vq);
+      of_integers[0].add(integer, a);
+      of_integers[1].add(integer, b);
+    }
+  };
+  const auto carry = [&]() __attribute__((always_inline)) {
+    for (Sum* sums : {of_words, of_integers})
+      for (int v = 0; v < 2; ++v) sums[v].carry();
+  };
   std::size_t i = 0;
-  while (i + kStep <= n) {
-    const std::size_t end = n - i > kCarryEvery ? i + kCarryEvery : n;
-    for (; i + kStep <= end; i += kStep)
-#pragma GCC unroll 4
-      for (std::size_t s = 0; s < Sum::kSlots; ++s)
-        sum.add(static_cast<int>(s), left(i + 8 * s, 8), _mm512_loadu_si512(z + i + 8 * s));
-    sum.carry();
+  while (i + 8 <= n) {
+    const std::size_t end = n - i > 8 * Sum::kCarryEvery ? i + 8 * Sum::kCarryEvery : n;
+    for (; i + 8 <= end; i += 8) step(i, 8);
+    carry();
   }
-  for (; i < n; i += 8)
-    sum.add(0, left(i, n - i < 8 ? n - i : 8),
-            _mm512_maskz_loadu_epi64(first_lanes8(n - i), z + i));
-  sum.carry();
-  return sum.total(q);
+  if (i < n) step(i, n - i);
+  carry();
+  RowDots out;
+  for (std::size_t v = 0; v < 2; ++v) {
+    if (HasWords) out.words[v] = of_words[v].total(q);
+    if (HasIntegers) out.integers[v] = of_integers[v].total(q);
+  }
+  out.below = !HasWords || _mm512_cmplt_epu64_mask(largest, vq) == 0xff;
+  return out;
+}
+
+template <class Sum>
+RowDots dots_by(const u8* row, const i64* x, const u64* z0, const u64* z1, std::size_t n,
+                const Modulus& q) {
+  if (row == nullptr) return all_dots<Sum, false, true>(row, x, z0, z1, n, q);
+  if (x == nullptr) return all_dots<Sum, true, false>(row, x, z0, z1, n, q);
+  return all_dots<Sum, true, true>(row, x, z0, z1, n, q);
 }
 
 template <bool Masked>
@@ -159,22 +188,11 @@ void decode_row(const u8* y, const u8* v, i64* r, std::size_t n, int delta_bits,
     decode_words<false>(y, v, r, n, delta_bits, q);
 }
 
-u64 dot_words(const u8* a, const u64* z, std::size_t n, const Modulus& q) {
-  const Words words(q.word_bytes);
-  const auto left = [&](std::size_t i, std::size_t count) __attribute__((always_inline)) {
-    return words.load(a + i * words.bytes(), count);
-  };
-  return q.bits <= kIfmaBits ? long_dot<IfmaSum>(left, z, n, q)
-                             : long_dot<LongSplitSum>(left, z, n, q);
-}
-
-u64 dot_signed(const i64* x, const u64* z, std::size_t n, const Modulus& q) {
-  const V vq = set(q.q);
-  const auto left = [&](std::size_t i, std::size_t count) __attribute__((always_inline)) {
-    return add_if_negative(_mm512_maskz_loadu_epi64(first_lanes8(count), x + i), vq);
-  };
-  return q.bits <= kIfmaBits ? long_dot<IfmaSum>(left, z, n, q)
-                             : long_dot<LongSplitSum>(left, z, n, q);
+RowDots row_dots(const u8* words, const i64* x, const u64* z0, const u64* z1, std::size_t n,
+                 const Modulus& q) {
+  if (words == nullptr && x == nullptr) return {};
+  return q.bits <= kIfmaBits ? dots_by<IfmaSum>(words, x, z0, z1, n, q)
+                             : dots_by<LongSplitSum>(words, x, z0, z1, n, q);
 }
 
 void centered_binomial21(const u8* bytes, i8* out, std::size_t n) {

@@ -30,10 +30,9 @@ struct SplitSum {
 /// A SplitSum of up to 2^24 products, if carry() is called every kCarryEvery additions.
 class LongSplitSum {
 public:
-  static constexpr int kSlots = 1;
   static constexpr std::size_t kCarryEvery = 64;
 
-  __attribute__((always_inline)) void add(int, V a, V b) { sum_.add(a, b); }
+  __attribute__((always_inline)) void add(V a, V b) { sum_.add(a, b); }
   __attribute__((always_inline)) void carry() {
     for (int i = 0; i < 3; ++i) {
       low_[i] = _mm512_add_epi64(low_[i], _mm512_and_si512(sum_.s[i], set(0xffffffff)));

@@ -25,6 +25,8 @@ void decode_row(const u8* y, const u8* v, i64* r, std::size_t n, int delta_bits,
   }
 }
 
+namespace {
+
 // A word has up to 56 bits, z 54 and n 24: more than 128 together. The lower 28 bits of the words
 // and the rest are summed apart, each below 2^(28 + 54 + 24).
 u64 dot_words(const u8* a, const u64* z, std::size_t n, const Modulus& q) {
@@ -38,6 +40,13 @@ u64 dot_words(const u8* a, const u64* z, std::size_t n, const Modulus& q) {
   }
   const Reducer reduce(q.q);
   return reduce(low + (u128{reduce(top)} << 28));
+}
+
+bool words_below(const u8* words, std::size_t n, const Modulus& q) {
+  bool below = true;
+  for (std::size_t i = 0; i < n; ++i)
+    below &= load_word(words + i * q.word_bytes, q.word_bytes) < q.q;
+  return below;
 }
 
 u64 dot_signed(const i64* x, const u64* z, std::size_t n, const Modulus& q) {
@@ -54,6 +63,19 @@ u64 dot_signed(const i64* x, const u64* z, std::size_t n, const Modulus& q) {
   const u64 minus = static_cast<u64>(sign);
   const u64 residue = reduce_once((q.q & minus) + ((magnitude ^ minus) - minus), q.q);
   return reduce(low + (u128{residue} << 28));
+}
+
+} // namespace
+
+RowDots row_dots(const u8* words, const i64* x, const u64* z0, const u64* z1, std::size_t n,
+                 const Modulus& q) {
+  RowDots out;
+  if (words != nullptr) {
+    out.words = {dot_words(words, z0, n, q), dot_words(words, z1, n, q)};
+    out.below = words_below(words, n, q);
+  }
+  if (x != nullptr) out.integers = {dot_signed(x, z0, n, q), dot_signed(x, z1, n, q)};
+  return out;
 }
 
 namespace {

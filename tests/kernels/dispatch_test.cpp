@@ -72,11 +72,17 @@ BOOST_AUTO_TEST_CASE(a_spoilt_kernel_fails_its_known_answer) {
           good().decode_row(y, v, r, n, d, q);
           r[n - 1] ^= 1;
         });
-  spoil(&KernelSet::dot_words, [](const u8* a, const u64* z, std::size_t n, const Modulus& q) {
-    return good().dot_words(a, z, n, q) ^ 1;
+  spoil(&KernelSet::row_dots, [](const u8* words, const i64* x, const u64* z0, const u64* z1,
+                                 std::size_t n, const Modulus& q) {
+    RowDots dots = good().row_dots(words, x, z0, z1, n, q);
+    dots.words[1] ^= 1;
+    return dots;
   });
-  spoil(&KernelSet::dot_signed, [](const i64* x, const u64* z, std::size_t n, const Modulus& q) {
-    return good().dot_signed(x, z, n, q) ^ 1;
+  spoil(&KernelSet::row_dots, [](const u8* words, const i64* x, const u64* z0, const u64* z1,
+                                 std::size_t n, const Modulus& q) {
+    RowDots dots = good().row_dots(words, x, z0, z1, n, q);
+    dots.integers[0] ^= 1;
+    return dots;
   });
   spoil(&KernelSet::ntt_forward8, [](const NttPlan& plan, u64* x) {
     good().ntt_forward8(plan, x);

@@ -98,32 +98,63 @@ BOOST_AUTO_TEST_CASE(decoding_undoes_masking) {
   });
 }
 
-BOOST_AUTO_TEST_CASE(dot_products_are_exact_for_any_words_and_signs) {
+BOOST_AUTO_TEST_CASE(inner_products_are_exact_for_any_words_and_signs) {
   for_each_row([](const KernelSet& row) {
     Stream stream(4);
     for (const u64 prime : kPrimes)
       for (const std::size_t n : kLengths) {
         const Modulus q(prime);
         Guarded<u8> a(n * word_bytes(q));
-        Guarded<u64> z(n);
+        Guarded<u64> z[2] = {Guarded<u64>(n), Guarded<u64>(n)};
         Guarded<i64> x(n);
-        fill_residues(z, prime, stream);
-        u64 words = 0, integers = 0;
+        for (auto& vector : z) fill_residues(vector, prime, stream);
+        RowDots expected;
         for (std::size_t i = 0; i < n; ++i) {
           // A word from outside need not be below q.
           const u64 word = stream.next() >> (64 - 8 * q.word_bytes);
           store_word(a.data() + i * word_bytes(q), word, q.word_bytes);
           x[i] = static_cast<i64>(stream.residue(prime)) * (stream.below(2) == 0 ? 1 : -1);
-          words = q.add(words, q.mul(word % prime, z[i]));
-          integers = q.add(integers, q.mul(q.from_signed(x[i]), z[i]));
+          expected.below = expected.below && word < prime;
+          for (std::size_t v = 0; v < 2; ++v) {
+            expected.words[v] = q.add(expected.words[v], q.mul(word % prime, z[v][i]));
+            expected.integers[v] = q.add(expected.integers[v], q.mul(q.from_signed(x[i]), z[v][i]));
+          }
         }
-        BOOST_TEST(row.dot_words(a.data(), z.data(), n, q) == words);
-        BOOST_TEST(row.dot_signed(x.data(), z.data(), n, q) == integers);
+        const auto dots = [&](const u8* words, const i64* integers) {
+          return row.row_dots(words, integers, z[0].data(), z[1].data(), n, q);
+        };
+        BOOST_TEST((dots(a.data(), x.data()) == expected));
+        BOOST_TEST((dots(a.data(), nullptr) == RowDots{expected.words, {}, expected.below}));
+        BOOST_TEST((dots(nullptr, x.data()) == RowDots{{}, expected.integers, true}));
+        BOOST_TEST((dots(nullptr, nullptr) == RowDots{}));
       }
   });
 }
 
-BOOST_AUTO_TEST_CASE(long_dot_products_of_the_largest_numbers_do_not_overflow) {
+BOOST_AUTO_TEST_CASE(one_word_that_is_not_below_the_modulus_is_seen_wherever_it_is) {
+  for_each_row([](const KernelSet& row) {
+    for (const u64 prime : kPrimes)
+      for (const std::size_t n : {1, 7, 8, 9, 20, 41}) {
+        const Modulus q(prime);
+        Guarded<u8> a(n * word_bytes(q));
+        Guarded<u64> z(n);
+        const auto below = [&] {
+          return row.row_dots(a.data(), nullptr, z.data(), z.data(), n, q).below;
+        };
+        for (std::size_t i = 0; i < n; ++i)
+          store_word(a.data() + i * word_bytes(q), prime - 1, q.word_bytes);
+        BOOST_TEST(below());
+        for (std::size_t i = 0; i < n; ++i)
+          for (const u64 word : {prime, ~u64{0} >> (64 - 8 * q.word_bytes)}) {
+            store_word(a.data() + i * word_bytes(q), word, q.word_bytes);
+            BOOST_TEST(!below(), "word " << i << " of " << n << ", q " << prime);
+            store_word(a.data() + i * word_bytes(q), prime - 1, q.word_bytes);
+          }
+      }
+  });
+}
+
+BOOST_AUTO_TEST_CASE(long_inner_products_of_the_largest_numbers_do_not_overflow) {
   constexpr std::size_t n = 300007;
   for_each_row([](const KernelSet& row) {
     for (const u64 prime : kPrimes) {
@@ -138,8 +169,9 @@ BOOST_AUTO_TEST_CASE(long_dot_products_of_the_largest_numbers_do_not_overflow) {
         x[i] = 1 - static_cast<i64>(prime);
       }
       // (q - 1) = -1 and (1 - q) = 1 mod q.
-      BOOST_TEST(row.dot_words(a.data(), z.data(), n, q) == q.sub(0, q.mul(word % prime, n)));
-      BOOST_TEST(row.dot_signed(x.data(), z.data(), n, q) == q.sub(0, n));
+      const u64 words = q.sub(0, q.mul(word % prime, n)), integers = q.sub(0, n);
+      const RowDots dots = row.row_dots(a.data(), x.data(), z.data(), z.data(), n, q);
+      BOOST_TEST((dots == RowDots{{words, words}, {integers, integers}, false}));
     }
   });
 }

@@ -273,13 +273,13 @@ BOOST_AUTO_TEST_CASE(the_check_has_two_independent_vectors) {
   const ProductCheck check(linear.weights, q, rng);
   std::vector<i64> x(20);
   x[4] = 1;
-  const ProductCheck::Dots dots = check.activation_dots(x.data());
+  const ProductCheck::Dots dots = check.sent(nullptr, x.data()).integers;
   BOOST_TEST(dots[0] != dots[1]);
   std::vector<i64> r(10);
   for (std::size_t j = 0; j < r.size(); ++j) r[j] = linear.weights.at(4, j);
-  BOOST_TEST((check.decoded_dots(r.data()) == dots));
+  BOOST_TEST((check.received(nullptr, r.data()).integers == dots));
   ++r[3];
-  BOOST_TEST((check.decoded_dots(r.data()) != dots));
+  BOOST_TEST((check.received(nullptr, r.data()).integers != dots));
 }
 
 BOOST_AUTO_TEST_SUITE_END()
