@@ -5,6 +5,7 @@
 
 #include <vector>
 
+#include "core/aes_rng.hpp"
 #include "kernels/kernel_set.hpp"
 #include "remo/lattice_masks.hpp"
 #include "remo/mask_block.hpp"
@@ -30,7 +31,7 @@ HintTiles random_tiles(const LatticeParameters& parameters, Rng& rng) {
 
 void mask_values(benchmark::State& state, const LatticeParameters& parameters, bool errors) {
   const auto blocks = static_cast<std::size_t>(state.range(0));
-  auto rng = ChaChaRng::from_system();
+  auto rng = AesRng::from_system();
   const kernels::NttPlan plan(parameters.modulus(), parameters.n);
   const HintTiles tiles = random_tiles(parameters, rng);
   const std::size_t stride = kColumns * static_cast<std::size_t>(parameters.modulus().word_bytes);

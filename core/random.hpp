@@ -21,7 +21,8 @@ public:
 };
 
 /// ChaCha20 keystream (RFC 8439) by OpenSSL. With `from_system` the 256-bit key comes from the
-/// operating system: the generator of every mask, secret and error. The key is wiped at the end.
+/// operating system: for keys, check vectors and sampling (masks have AesRng). The key is wiped at
+/// the end.
 class ChaChaRng final : public Rng {
 public:
   /// Keyed by OpenSSL's private generator, itself seeded by getrandom(2).

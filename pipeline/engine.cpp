@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "actors/errors.hpp"
+#include "core/aes_rng.hpp"
 #include "pipeline/cluster_session.hpp"
 #include "pipeline/graph.hpp"
 #include "pipeline/model_loader.hpp"
@@ -224,7 +225,7 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   std::vector<const remo::MaskedLinear*> raw;
   for (const auto& linear : linears) raw.push_back(linear.get());
   pool = std::make_shared<remo::MaskPool>(
-      raw, options.pool, [] { return std::make_unique<ChaChaRng>(ChaChaRng::from_system()); });
+      raw, options.pool, [] { return std::make_unique<AesRng>(AesRng::from_system()); });
 
   SchedulerOptions scheduler_options;
   scheduler_options.limits = options.batch;
