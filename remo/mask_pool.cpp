@@ -40,6 +40,9 @@ struct MaskPool::Stock {
   std::size_t blocks_for(std::size_t rows_wanted) const {
     return std::max<std::size_t>((rows_wanted + block_rows - 1) / block_rows, 1);
   }
+  std::size_t missing_blocks(std::size_t rows_ahead) const {
+    return blocks_for(rows_ahead > expected_rows() ? rows_ahead - expected_rows() : 0);
+  }
   void add(std::vector<MaskRow> made) {
     const std::size_t count = made.size();
     blocks.push_back(std::move(made));
@@ -104,6 +107,7 @@ struct MaskPool::State {
   std::condition_variable progress;
   std::exception_ptr failure; ///< of a filler, waiting for the next take
   bool stopping = false;
+  bool been_full = false;
   Stats counts;
 
   std::mutex rng_mutex; ///< of the two below
@@ -131,20 +135,29 @@ std::size_t MaskPool::State::refill(const Stock& stock) const {
 
 /// The lowest stock is the next one, and the others wait if there is no room for its refill: they
 /// would take what it needs. The first block of each comes before any second, and a stock that is
-/// nearly out takes what there is room for.
+/// nearly out takes what there is room for. At the beginning all are filled to the brim, so that
+/// memory does not grow later.
 MaskPool::State::Order MaskPool::State::next_order() {
   Stock* lowest = nullptr;
   for (Stock& stock : stocks) {
     if (!stock.needed() || options.rows_ahead == 0) continue;
-    const std::size_t rows = stock.expected_rows() + (refill(stock) - 1) * stock.block_rows;
+    const std::size_t whole = been_full ? refill(stock) : 1;
+    const std::size_t rows = stock.expected_rows() + (whole - 1) * stock.block_rows;
     if (rows >= options.rows_ahead && !stock.empty()) continue;
     if (lowest == nullptr || stock.expected_rows() < lowest->expected_rows()) lowest = &stock;
   }
-  if (lowest == nullptr) return {};
-  const std::size_t blocks = lowest->opened ? refill(*lowest) : 1;
-  const std::size_t possible = std::min(room(*lowest), blocks);
-  const bool nearly_out = lowest->expected_rows() < lowest->block_rows / 2;
-  return possible == blocks || nearly_out ? Order{lowest, possible} : Order{};
+  Order order;
+  if (lowest != nullptr) {
+    const std::size_t blocks = lowest->opened ? refill(*lowest) : 1;
+    const std::size_t possible = std::min(room(*lowest), blocks);
+    const bool nearly_out = lowest->expected_rows() < lowest->block_rows / 2;
+    if (!been_full)
+      order = {lowest, std::min(possible, lowest->missing_blocks(options.rows_ahead))};
+    else if (possible == blocks || nearly_out)
+      order = {lowest, possible};
+  }
+  been_full = been_full || order.blocks == 0;
+  return order;
 }
 
 bool MaskPool::State::in_production() const {

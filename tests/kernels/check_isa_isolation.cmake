@@ -4,7 +4,7 @@
 string(REPLACE "," ";" OBJECTS "${OBJECTS}")
 set(checked 0)
 foreach(object ${OBJECTS})
-  if(NOT object MATCHES "/avx[^/]*/[^/]*$")
+  if(NOT object MATCHES "/avx[^/]*/[^/]*$|/aes_vaes[^/]*$")
     continue()
   endif()
   math(EXPR checked "${checked} + 1")

@@ -148,6 +148,19 @@ BOOST_AUTO_TEST_CASE(stocks_fill_evenly_the_lowest_first) {
   BOOST_TEST(stats.rows_made_inline == 0u);
 }
 
+BOOST_AUTO_TEST_CASE(at_first_stocks_are_filled_to_the_brim) {
+  FakeLinear a(0, 4, 10), b(1, 4, 10);
+  MaskPool pool({&a, &b}, options(30, kPlenty, 1), make_rng); // eight blocks; refills of four
+  pool.wait_until_full();
+  BOOST_TEST(pool.stats().bytes == 2 * 8 * 40u);
+  (void)pool.take(0, 14);
+  pool.wait_until_full();
+  BOOST_TEST(pool.stats().bytes == (5 + 8) * 40u); // three blocks are gone
+  (void)pool.take(0, 2);
+  pool.wait_until_full();
+  BOOST_TEST(pool.stats().bytes == 2 * 8 * 40u);
+}
+
 // Row by row, as decoding takes them: one reading of the hint serves as many blocks as memory lets
 // it, and there is always a row left.
 BOOST_AUTO_TEST_CASE(a_refill_waits_until_blocks_can_be_made_together) {
