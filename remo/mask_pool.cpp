@@ -291,6 +291,7 @@ std::vector<MaskRow> MaskPool::take(std::size_t index, std::size_t rows) {
   std::vector<MaskRow> out;
   if (!stock.needed() || rows == 0) return out;
   out.reserve(rows);
+  bool work = false;
   {
     const std::lock_guard lock(state_->mutex);
     if (state_->failure) {
@@ -300,8 +301,9 @@ std::vector<MaskRow> MaskPool::take(std::size_t index, std::size_t rows) {
     stock.pop(rows, out);
     state_->counts.bytes_taken += rows * stock.linear->mask_row_bytes();
     if (out.size() < rows) ++state_->counts.stalls;
+    work = state_->next_order().blocks != 0;
   }
-  state_->work.notify_all();
+  if (work) state_->work.notify_all(); // waking a filler for nothing costs as much as masking a row
   if (out.size() < rows) state_->make_inline(stock, rows, out);
   return out;
 }
