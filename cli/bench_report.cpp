@@ -146,10 +146,11 @@ void print_table(const BenchReport& report) {
                fmt::format("{:.0f}", static_cast<double>(r.bytes.up) / 1e3),
                fmt::format("{:.0f}", static_cast<double>(r.bytes.down) / 1e3), r.mask_stalls);
   }
-  fmt::print("\nof int8: operations of all limbs against plain int8 products out of the cache; of "
-             "read: bytes against\nreading every weight once for a batch; CPU ms: of this process "
-             "per token, new masks included;\nkB per generated token; stalls: of decoding\n{}\n",
-             stall_line(report));
+  fmt::print(
+      "\nof int8: operations of all limbs against plain int8 products out of the cache; of "
+      "read: bytes against\nreading every weight once for a batch; CPU ms: of this process "
+      "per token, masks it used included;\nkB per generated token; stalls: of decoding\n{}\n",
+      stall_line(report));
 }
 
 } // namespace talaria::cli

@@ -45,6 +45,15 @@ BenchModel describe(const BenchFlags& flags, const config::PipelineConfig& setti
   return out;
 }
 
+/// Engines that hold masks at the same time.
+std::size_t mask_pools(const BenchFlags& flags, const pipeline::EngineOptions& options) {
+  const auto masked =
+      std::count_if(flags.schemes.begin(), flags.schemes.end(),
+                    [](const std::string& name) { return name == "lattice" || name == "hybrid"; });
+  const bool two_of_each = flags.tune || (flags.wire && options.cluster);
+  return static_cast<std::size_t>(masked) * (two_of_each ? 2 : 1);
+}
+
 /// A shape whose hints do not fit would end in the hands of the kernel's out-of-memory killer.
 void require_memory(const BenchFlags& flags, const pipeline::EngineOptions& options,
                     const pipeline::ModelLoader& loader, const BenchModel& model) {
@@ -61,7 +70,8 @@ void require_memory(const BenchFlags& flags, const pipeline::EngineOptions& opti
       columns += sets * model::linear_outputs(loader.config(), kind);
     }
     const std::size_t masks_ahead = options.pool.rows_ahead * (inputs + columns) * word;
-    need += columns * p.dimension() * word + std::min(masks_ahead, options.pool.memory_bytes);
+    need += columns * p.dimension() * word +
+            std::min(masks_ahead, options.pool.memory_bytes) * mask_pools(flags, options);
   }
   const std::size_t available = available_memory();
   if (available != 0 && need > available)
@@ -138,6 +148,8 @@ BenchSetup set_up(const BenchFlags& flags) {
     throw Error(Errc::usage, fmt::format("--prefill {}: the model's context holds {} tokens",
                                          flags.prefill, setup.loader->config().max_position));
   setup.model = describe(flags, settings, *setup.loader);
+  if (!settings.masking.memory) // auto: what is one engine's share is for all of them here
+    setup.options.pool.memory_bytes /= std::max<std::size_t>(1, mask_pools(flags, setup.options));
   require_memory(flags, setup.options, *setup.loader, setup.model);
   setup.threads = setup.options.threads != 0 ? setup.options.threads
                                              : std::max(1U, std::thread::hardware_concurrency());

@@ -59,7 +59,7 @@ struct KernelSet {
   void (*decode_row)(const u8* y, const u8* v, i64* r, std::size_t n, int delta_bits,
                      const Modulus& q);
   /// Freivalds' inner products of one row, all in one pass: of n words of q.word_bytes, whatever
-  /// they hold, and of n integers below q in magnitude, each with z0 and z1 in [0, q). n < 2^24.
+  /// they hold, and of n integers below q in magnitude, each with z0 and z1 in [0, q). n < 2^22.
   /// `words` or `x` may be null: then their part is left as it begins.
   RowDots (*row_dots)(const u8* words, const i64* x, const u64* z0, const u64* z1, std::size_t n,
                       const Modulus& q);

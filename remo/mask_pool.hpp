@@ -15,14 +15,16 @@
 namespace talaria::remo {
 
 /// Stock of mask rows for every matrix, filled by background threads while the enclave waits for
-/// other things. Bounded; never hands out a row twice; never blocks on the fillers: a taker who
+/// other things: first to the brim, later by refills of up to four blocks, which share one reading
+/// of the hint. Bounded; never hands out a row twice; never blocks on the fillers: a taker who
 /// finds the stock too low makes a block itself (slower, counted). Free of CAF; thread-safe.
 class MaskPool {
 public:
   struct Options {
-    std::size_t rows_ahead = 2048;                   ///< stock aimed at per matrix
-    std::size_t memory_bytes = std::size_t{2} << 30; ///< for all stocks together
-    std::size_t threads = 1;                         ///< 0: every block is made inline
+    std::size_t rows_ahead = 2048; ///< stock aimed at per matrix, in whole blocks
+    /// For all stocks together, but at least one block of each matrix.
+    std::size_t memory_bytes = std::size_t{2} << 30;
+    std::size_t threads = 1; ///< 0: every block is made inline
   };
   struct Stats {
     u64 rows_made_ahead = 0;
@@ -43,7 +45,7 @@ public:
   /// `rows` mask rows for linear `index`; empty if that linear needs none.
   std::vector<MaskRow> take(std::size_t index, std::size_t rows);
 
-  /// Blocks until every stock has reached what it aims at.
+  /// Blocks until the fillers have nothing to do.
   void wait_until_full();
 
   Stats stats() const;

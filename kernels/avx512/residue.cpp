@@ -12,8 +12,8 @@ namespace {
 
 constexpr int kIfmaBits = 48; ///< moduli up to here leave the multiplier four bits of slack
 
-/// Exact sums of up to 2^24 products of numbers below 2^48, if carry() is called every kCarryEvery
-/// additions: low and high halves of 52 bits in eight lanes.
+/// Exact sums of products of numbers below 2^48, up to 2^19 in a lane, if carry() is called every
+/// kCarryEvery additions: low and high halves of 52 bits in eight lanes.
 class IfmaSum {
 public:
   static constexpr std::size_t kCarryEvery = 2048;
@@ -23,7 +23,7 @@ public:
     high_ = _mm512_madd52hi_epu64(high_, a, b);
   }
   /// Moves what has grown past 52 bits; due before 2^12 additions. The high sums then stay below
-  /// 2^21 (2^44 + 1).
+  /// 2^19 (2^44 + 1).
   __attribute__((always_inline)) void carry() {
     high_ = _mm512_add_epi64(high_, _mm512_srli_epi64(low_, 52));
     low_ = _mm512_and_si512(low_, set((u64{1} << 52) - 1));
