@@ -150,14 +150,15 @@ MaskPool::State::Order MaskPool::State::next_order() {
   if (lowest != nullptr) {
     const std::size_t blocks = lowest->opened ? refill(*lowest) : 1;
     const std::size_t possible = std::min(room(*lowest), blocks);
-    const bool nearly_out = lowest->expected_rows() < lowest->block_rows / 2;
+    const bool nearly_out = lowest->empty() || lowest->expected_rows() < lowest->block_rows / 2;
     if (!been_full)
       order = {lowest, std::min(possible, lowest->missing_blocks(options.rows_ahead))};
     else if (possible == blocks || nearly_out)
       order = {lowest, possible};
   }
-  been_full = been_full || order.blocks == 0;
-  return order;
+  if (order.blocks != 0 || been_full) return order;
+  been_full = true; // asked twice, the answer must be the same: who waits is woken by production
+  return next_order();
 }
 
 bool MaskPool::State::in_production() const {
@@ -255,6 +256,7 @@ void MaskPool::State::make_inline(Stock& stock, std::size_t rows, std::vector<Ma
       block.erase(block.begin(), rest);
       if (!block.empty() && room(stock) != 0) stock.add(std::move(block));
     }
+    progress.notify_all(); // this may have been all that was missing
   }
   const std::lock_guard lock(rng_mutex);
   idle_rngs.push_back(std::move(rng));

@@ -227,6 +227,22 @@ BOOST_AUTO_TEST_CASE(memory_stays_below_its_bound_whatever_is_taken) {
   BOOST_TEST(pool.stats().bytes <= bound);
 }
 
+BOOST_AUTO_TEST_CASE(waiting_ends_while_takers_make_blocks_themselves) {
+  const FakeLinear a(0, 16, 100), b(1, 4, 1000);
+  MaskPool pool({&a, &b}, options(40, 3 * 5600, 2), make_rng);
+  std::vector<std::thread> takers;
+  for (std::size_t t = 0; t < 2; ++t)
+    takers.emplace_back([&, t] {
+      TestRandom random(t);
+      for (int i = 0; i < 400; ++i) {
+        (void)pool.take(t, random.bits() % 60);
+        pool.wait_until_full();
+      }
+    });
+  for (std::thread& taker : takers) taker.join();
+  BOOST_TEST(pool.stats().bytes <= 3 * 5600u);
+}
+
 BOOST_AUTO_TEST_CASE(one_block_of_each_matrix_is_kept_even_if_memory_is_given_as_none) {
   const FakeLinear a(0, 16, 100), b(1, 16, 100);
   MaskPool pool({&a, &b}, options(1000, 0, 0), make_rng);
