@@ -217,7 +217,8 @@ void add_bench_command(CLI::App& app, Action& chosen) {
                     "with workers in --config: measure every scheme in this process as well, in "
                     "turn, to see what the wire costs");
   command->add_flag("--trace-overhead", flags->trace_overhead,
-                    "measure what --trace costs: rounds with and without it take turns");
+                    "measure what --trace costs: prompts and decode steps with and without it take "
+                    "turns");
   command->add_flag("--tune", flags->tune,
                     "find the pipeline and pool settings that are fastest here");
   command->add_option("-o,--output", flags->output,

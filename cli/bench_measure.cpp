@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
+#include <functional>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -22,10 +23,18 @@ double seconds(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-/// When each token of several requests came.
+double process_cpu_seconds() {
+  timespec time{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
+  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
+}
+
+/// When each token of several requests came. `lead_token` is called, on the thread that delivers
+/// it, for each token of the first request.
 class TokenClock : public std::enable_shared_from_this<TokenClock> {
 public:
-  explicit TokenClock(std::size_t requests) : times_(requests) {}
+  explicit TokenClock(std::size_t requests, std::function<void()> lead_token = {})
+      : times_(requests), lead_token_(std::move(lead_token)) {}
 
   std::shared_ptr<pipeline::RequestSink> sink(std::size_t request) {
     return std::make_shared<Sink>(shared_from_this(), request);
@@ -59,6 +68,7 @@ private:
 
   void token(std::size_t request) {
     const auto now = Clock::now();
+    if (request == 0 && lead_token_) lead_token_();
     const std::lock_guard lock(mutex_);
     times_[request].push_back(now);
     if (times_[request].size() == 1 && ++begun_ == times_.size()) changed_.notify_all();
@@ -75,6 +85,7 @@ private:
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Times> times_;
+  const std::function<void()> lead_token_;
   std::size_t begun_ = 0;
   std::size_t ended_ = 0;
   std::optional<Error> error_;
@@ -119,28 +130,30 @@ TokenBytes bytes_of(pipeline::Engine& engine, u32 tokens) {
 class CostMeter {
 public:
   explicit CostMeter(pipeline::Engine& engine)
-      : engine_(engine), cpu_(cpu_seconds()), masks_(engine.mask_stats()) {}
+      : engine_(engine), cpu_(process_cpu_seconds()), masks_(engine.mask_stats()) {}
 
   TokenCost of_each(std::size_t tokens) const {
     engine_.wait_for_masks(); // what makers have not finished is nobody's
     const auto masks = engine_.mask_stats();
     const auto count = static_cast<double>(tokens);
     const double making = masks.making_seconds - masks_.making_seconds;
-    return {1e3 * (cpu_seconds() - cpu_ - making) / count,
+    return {1e3 * (process_cpu_seconds() - cpu_ - making) / count,
             static_cast<double>(masks.bytes_taken - masks_.bytes_taken) / count};
   }
 
 private:
-  static double cpu_seconds() {
-    timespec time{};
-    ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-    return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-  }
-
   pipeline::Engine& engine_;
   double cpu_;
   remo::MaskPool::Stats masks_;
 };
+
+/// The first requests generate while the last are still in their prompts: by a token for each
+/// micro-batch of prompts, or more where this thread was interrupted between two submissions. That
+/// much more is asked for, and the time before not counted.
+u32 lead_of(const BenchLoad& load, u32 max_rows) {
+  const auto prompts = static_cast<u32>(load.batch * kDecodePrompt / max_rows);
+  return load.batch == 1 ? 0 : prompts + 3;
+}
 
 /// Nothing if the first request was over before the last one generated. Each is asked for `lead`
 /// tokens more than are to be measured.
@@ -187,17 +200,35 @@ PrefillFigures measure_prefill(pipeline::Engine& engine, const BenchLoad& load) 
 }
 
 DecodeFigures measure_decode(pipeline::Engine& engine, const BenchLoad& load, u32 max_rows) {
-  // The first requests generate while the last are still in their prompts: by a token for each
-  // micro-batch of prompts, or more where this thread was interrupted between two submissions. That
-  // much more is asked for, and the time before not counted.
-  const auto prompts = static_cast<u32>(load.batch * kDecodePrompt / max_rows);
-  u32 lead = load.batch == 1 ? 0 : prompts + 3;
-  for (;; lead = 2 * lead + 8) {
+  for (u32 lead = lead_of(load, max_rows);; lead = 2 * lead + 8) {
     const auto figures = decode_with(engine, load, lead);
     if (figures) return *figures;
     if (lead > engine.config().max_position)
       throw Error(Errc::internal, "requests that were submitted together never ran together");
   }
+}
+
+std::vector<StepFigures> measure_steps(pipeline::Engine& engine, const BenchLoad& load,
+                                       u32 max_rows, std::function<void(std::size_t)> before_step) {
+  struct Moment {
+    Clock::time_point wall;
+    double cpu = 0;
+  };
+  const u32 lead = lead_of(load, max_rows);
+  std::vector<Moment> moments; // of the first request's tokens
+  moments.reserve(1 + lead + load.decode);
+  engine.wait_for_masks();
+  const auto clock = std::make_shared<TokenClock>(load.batch, [&] {
+    moments.push_back({Clock::now(), process_cpu_seconds()});
+    if (moments.size() > lead) before_step(moments.size() - 1 - lead);
+  });
+  submit_all(engine, *clock, load.batch, kDecodePrompt, 1 + lead + load.decode);
+  clock->wait();
+  std::vector<StepFigures> steps;
+  for (std::size_t i = lead; i + 1 < moments.size(); ++i)
+    steps.push_back(
+        {seconds(moments[i].wall, moments[i + 1].wall), moments[i + 1].cpu - moments[i].cpu});
+  return steps;
 }
 
 TokenBytes measure_bytes(pipeline::Engine& engine) {

@@ -1,6 +1,8 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
+#include <vector>
 
 #include "pipeline/engine.hpp"
 
@@ -38,6 +40,16 @@ struct DecodeFigures {
 };
 /// `max_rows` of the engine's micro-batches. Begins with a full stock of masks.
 DecodeFigures measure_decode(pipeline::Engine& engine, const BenchLoad& load, u32 max_rows);
+
+/// A decode step: from a token of the first request to its next.
+struct StepFigures {
+  double seconds = 0;
+  double cpu_seconds = 0; ///< of all threads of this process
+};
+/// `load.decode` steps while all requests generate. `before_step(i)` is called before each of them,
+/// on the thread that delivers tokens, so that steps of two kinds can alternate.
+std::vector<StepFigures> measure_steps(pipeline::Engine& engine, const BenchLoad& load,
+                                       u32 max_rows, std::function<void(std::size_t)> before_step);
 
 /// What one token more costs on the way to the workers and back.
 struct TokenBytes {

@@ -120,7 +120,7 @@ void BenchFlags::complete() {
   for (const std::string& name : schemes) parse_contestant(name);
   for (const std::size_t batch : batches) require_range(batch, 1, 1024, "--batch");
   require_range(prefill, 1, 1 << 20, "--prefill");
-  require_range(decode, 1, 1 << 20, "--decode");
+  require_range(decode, trace_overhead ? kStepGroup : 1, 1 << 20, "--decode");
   require_range(*rounds, 1, 1000, "--rounds");
   if (layers > 0 && shape.empty())
     throw Error(Errc::usage,

@@ -67,6 +67,9 @@ private:
   InterruptWatch& interrupts_;
 };
 
+/// Decode steps that are compared with each other under --trace-overhead: half of them are traced.
+inline constexpr std::size_t kStepGroup = 4;
+
 /// Of at least one value; of an even number the upper one.
 double median(std::vector<double> values);
 

@@ -3,6 +3,8 @@
 
 #include <algorithm>
 #include <array>
+#include <bit>
+#include <cmath>
 #include <filesystem>
 #include <fstream>
 #include <nlohmann/json.hpp>
@@ -39,51 +41,76 @@ private:
   fs::path folder_;
 };
 
-/// One figure with tracing and without, round by round.
-struct Pair {
-  std::vector<double> on;
-  std::vector<double> off;
+/// What was measured with tracing over what was measured without, neighbours in time.
+class Ratios {
+public:
+  void add(double ratio) {
+    sorted_.insert(std::upper_bound(sorted_.begin(), sorted_.end(), ratio), ratio);
+  }
+  double median() const { return cli::median(sorted_); }
+  /// 95 % of such intervals contain the true median, whatever the distribution: by the binomial
+  /// order of the samples.
+  std::array<double, 2> interval() const {
+    const auto n = static_cast<double>(sorted_.size());
+    const double half = 0.98 * std::sqrt(n);
+    const auto low = static_cast<std::size_t>(std::max(0.0, std::floor(n / 2 - half)));
+    return {sorted_.at(low), sorted_.at(sorted_.size() - 1 - low)};
+  }
 
-  std::vector<double> ratios() const {
-    std::vector<double> out;
-    for (std::size_t i = 0; i < on.size(); ++i) out.push_back(on[i] / off[i]);
-    std::sort(out.begin(), out.end());
-    return out;
-  }
-  /// The width of the middle half of the rounds' ratios.
-  double spread() const {
-    const auto sorted = ratios();
-    return sorted[sorted.size() * 3 / 4] - sorted[sorted.size() / 4];
-  }
+private:
+  std::vector<double> sorted_;
 };
 
-/// Tokens per second. A machine with other things to do blurs those of the wall clock; those of the
-/// CPU time, masks apart, stay clear.
+/// Throughputs, traced over untraced.
 struct Overhead {
   std::string scheme;
   std::size_t batch = 1;
-  Pair prefill;
-  Pair decode;
-  Pair cpu; ///< of both together
+  std::vector<double> prefill_on; ///< tokens per second
+  std::vector<double> prefill_off;
+  Ratios prefill;      ///< of prompts, one with and one without
+  double decode_s = 0; ///< median of all steps
+  Ratios decode;       ///< of four steps, two with and two without
+  Ratios decode_cpu;   ///< tokens per second of CPU time, of the same steps
 };
 
-/// A round is one measurement with and one without, each first in every other round.
+/// Whether step `i` is traced: no, yes, yes, no, and the other way round, so that what drifts
+/// (a context that grows, a machine that slows down) meets both alike.
+bool traced(std::size_t i) {
+  return std::popcount(i) % 2 == 1;
+}
+
+void add_steps(const std::vector<StepFigures>& steps, Overhead& out) {
+  for (std::size_t first = 0; first + kStepGroup <= steps.size(); first += kStepGroup) {
+    std::array<StepFigures, 2> sum{}; // without, with
+    for (std::size_t i = first; i < first + kStepGroup; ++i) {
+      sum[traced(i)].seconds += steps[i].seconds;
+      sum[traced(i)].cpu_seconds += steps[i].cpu_seconds;
+    }
+    out.decode.add(sum[0].seconds / sum[1].seconds);
+    out.decode_cpu.add(sum[0].cpu_seconds / sum[1].cpu_seconds);
+  }
+}
+
+/// Prompts in pairs, each kind first in every other one; decode steps in groups of four.
 Overhead measure(pipeline::Engine& engine, const BenchFlags& flags, std::size_t batch,
                  u32 max_rows) {
   const BenchLoad load{batch, flags.prefill, flags.decode};
   Overhead out;
   out.batch = batch;
-  for (u32 round = 0; round < *flags.rounds; ++round)
+  std::vector<double> seconds;
+  for (u32 round = 0; round < *flags.rounds; ++round) {
+    const auto steps = measure_steps(engine, load, max_rows,
+                                     [&engine](std::size_t i) { engine.pause_trace(!traced(i)); });
+    add_steps(steps, out);
+    for (const StepFigures& step : steps) seconds.push_back(step.seconds);
     for (const bool second : {false, true}) {
       const bool on = second != (round % 2 == 0);
       engine.pause_trace(!on);
-      const DecodeFigures decode = measure_decode(engine, load, max_rows);
-      const PrefillFigures prefill = measure_prefill(engine, load);
-      const double cpu_ms = prefill.cost.cpu_ms * flags.prefill + decode.cost.cpu_ms * flags.decode;
-      (on ? out.cpu.on : out.cpu.off).push_back(1e3 * (flags.prefill + flags.decode) / cpu_ms);
-      (on ? out.decode.on : out.decode.off).push_back(decode.tokens_per_s);
-      (on ? out.prefill.on : out.prefill.off).push_back(prefill.tokens_per_s);
+      (on ? out.prefill_on : out.prefill_off).push_back(measure_prefill(engine, load).tokens_per_s);
     }
+    out.prefill.add(out.prefill_on.back() / out.prefill_off.back());
+  }
+  out.decode_s = median(seconds);
   return out;
 }
 
@@ -113,34 +140,34 @@ nlohmann::json to_json(const std::vector<Overhead>& results, double spans) {
   for (const Overhead& r : results)
     list.push_back({{"scheme", r.scheme},
                     {"batch", r.batch},
-                    {"prefill_tokens_per_s_on", median(r.prefill.on)},
-                    {"prefill_tokens_per_s_off", median(r.prefill.off)},
-                    {"prefill_on_over_off", median(r.prefill.ratios())},
-                    {"prefill_spread", r.prefill.spread()},
-                    {"decode_tokens_per_s_on", median(r.decode.on)},
-                    {"decode_tokens_per_s_off", median(r.decode.off)},
-                    {"decode_on_over_off", median(r.decode.ratios())},
-                    {"decode_spread", r.decode.spread()},
-                    {"cpu_on_over_off", median(r.cpu.ratios())},
-                    {"cpu_spread", r.cpu.spread()}});
+                    {"prefill_tokens_per_s_on", median(r.prefill_on)},
+                    {"prefill_tokens_per_s_off", median(r.prefill_off)},
+                    {"prefill_on_over_off", r.prefill.median()},
+                    {"prefill_interval", r.prefill.interval()},
+                    {"decode_tokens_per_s", static_cast<double>(r.batch) / r.decode_s},
+                    {"decode_on_over_off", r.decode.median()},
+                    {"decode_interval", r.decode.interval()},
+                    {"decode_cpu_on_over_off", r.decode_cpu.median()},
+                    {"decode_cpu_interval", r.decode_cpu.interval()}});
   return {{"results", std::move(list)}, {"spans_per_decode_step", spans}};
 }
 
-void print(const std::vector<Overhead>& results, double spans, u32 rounds) {
-  constexpr const char* kRow = "{:<9}{:>6}{:>12}{:>12}{:>16}{:>12}{:>12}{:>16}{:>16}\n";
-  fmt::print(kRow, "scheme", "batch", "prefill on", "off t/s", "on / off", "decode on", "off t/s",
-             "on / off", "CPU on / off");
-  const auto ratio = [](const Pair& pair) {
-    return fmt::format("{:.3f} ({:.3f})", median(pair.ratios()), pair.spread());
+void print(const std::vector<Overhead>& results, double spans) {
+  constexpr const char* kRow = "{:<9}{:>6}{:>13}{:>24}{:>13}{:>24}{:>24}\n";
+  fmt::print(kRow, "scheme", "batch", "prefill t/s", "on / off", "decode t/s", "on / off",
+             "CPU on / off");
+  const auto ratio = [](const Ratios& ratios) {
+    const auto [low, high] = ratios.interval();
+    return fmt::format("{:.3f} ({:.3f} - {:.3f})", ratios.median(), low, high);
   };
   for (const Overhead& r : results)
-    fmt::print(kRow, r.scheme, r.batch, fmt::format("{:.1f}", median(r.prefill.on)),
-               fmt::format("{:.1f}", median(r.prefill.off)), ratio(r.prefill),
-               fmt::format("{:.2f}", median(r.decode.on)),
-               fmt::format("{:.2f}", median(r.decode.off)), ratio(r.decode), ratio(r.cpu));
-  fmt::print("\n{:.0f} spans per decode step; medians of {} rounds in turn, in brackets the width "
-             "of the middle half;\nCPU: tokens per second of CPU time, masks included\n",
-             spans, rounds);
+    fmt::print(kRow, r.scheme, r.batch, fmt::format("{:.1f}", median(r.prefill_off)),
+               ratio(r.prefill), fmt::format("{:.2f}", static_cast<double>(r.batch) / r.decode_s),
+               ratio(r.decode), ratio(r.decode_cpu));
+  fmt::print("\n{:.0f} spans per decode step; traced over untraced: medians of neighbours in time "
+             "(prompts in pairs, decode steps\nin groups of four) and their 95 % intervals; CPU: "
+             "tokens decoded per second of CPU time, new masks included\n",
+             spans);
 }
 
 } // namespace
@@ -167,7 +194,7 @@ int bench_trace_overhead(const BenchFlags& flags, const BenchSetup& setup,
   if (flags.json)
     fmt::print("{}\n", to_json(results, spans).dump());
   else
-    print(results, spans, *flags.rounds);
+    print(results, spans);
   return 0;
 }
 

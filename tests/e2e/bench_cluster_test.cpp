@@ -2,6 +2,7 @@
 #include <httplib.h>
 
 #include <boost/test/unit_test.hpp>
+#include <array>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -217,16 +218,29 @@ BOOST_AUTO_TEST_CASE(workers_that_bench_starts_make_random_weights_as_it_does) {
 }
 
 BOOST_AUTO_TEST_CASE(bench_says_what_tracing_costs) {
-  const auto done = talaria({"bench", "--shape", "tiny", "--layers", "1", "--trace-overhead",
-                             "--prefill", "8", "--decode", "3", "--rounds", "2", "--json"});
+  const auto done =
+      talaria({"bench", "--shape", "tiny", "--layers", "1", "--trace-overhead", "--prefill", "8",
+               "--decode", "9", "--rounds", "2", "--batch", "1,2", "--json"});
   BOOST_TEST_REQUIRE(done.status == 0, done.err);
   const json out = json::parse(done.out);
-  const json& result = out.at("results").at(0);
-  BOOST_TEST(result.at("scheme") == "lattice");
-  BOOST_TEST(result.at("decode_on_over_off").get<double>() > 0);
-  BOOST_TEST(result.at("prefill_on_over_off").get<double>() > 0);
-  BOOST_TEST(result.at("cpu_on_over_off").get<double>() > 0);
+  BOOST_TEST(out.at("results").size() == 2U);
+  for (const json& result : out.at("results")) {
+    BOOST_TEST(result.at("scheme") == "lattice");
+    for (const std::string figure : {"decode", "prefill", "decode_cpu"}) {
+      const auto ratio = result.at(figure + "_on_over_off").get<double>();
+      const auto interval = result.at(figure + "_interval").get<std::array<double, 2>>();
+      BOOST_TEST(interval[0] > 0);
+      BOOST_TEST(interval[0] <= ratio);
+      BOOST_TEST(ratio <= interval[1]);
+    }
+  }
   BOOST_TEST(out.at("spans_per_decode_step").get<double>() > 30);
+}
+
+BOOST_AUTO_TEST_CASE(what_tracing_costs_takes_four_decode_steps) {
+  const auto done = talaria({"bench", "--shape", "tiny", "--trace-overhead", "--decode", "3"});
+  BOOST_TEST(done.status == 2);
+  BOOST_TEST(done.err.find("--decode") != std::string::npos, done.err);
 }
 
 BOOST_AUTO_TEST_CASE(bench_tunes_a_cluster_and_writes_what_a_pipeline_takes) {
