@@ -28,10 +28,11 @@ TALARIA_BOTH_SIDES inline u64 high_product(u64 a, u64 b) {
 #endif
 }
 
-/// The little-endian word of `bytes` <= 8 bytes at `p`, at any alignment.
-TALARIA_BOTH_SIDES inline u64 word_at(const u8* p, int bytes) {
+/// The little-endian word of kBytes <= 8 bytes at `p`, at any alignment.
+template <int kBytes>
+TALARIA_BOTH_SIDES inline u64 word_at(const u8* p) {
   u64 word = 0;
-  for (int b = 0; b < bytes; ++b) word |= static_cast<u64>(p[b]) << (8 * b);
+  for (int b = 0; b < kBytes; ++b) word |= static_cast<u64>(p[b]) << (8 * b);
   return word;
 }
 
@@ -113,9 +114,8 @@ struct ReplyFormat {
     mask = reply_modulus - 1;
     bytes = (shift + 7) / 8;
   }
-  /// The value to send for the residue `y` < q.
-  TALARIA_BOTH_SIDES u64 value(u64 y) const {
-    if (!switched) return y;
+  /// The value to send for the residue `y` < q in a switched reply.
+  TALARIA_BOTH_SIDES u64 switched_value(u64 y) const {
     u64 quotient = high_product(y, ratio);                // floor(y q_d / q), or one less
     const u64 rest = (y << shift) + q / 2 - quotient * q; // below 2q, so wrapping does no harm
     if (rest >= q) ++quotient;

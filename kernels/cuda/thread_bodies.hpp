@@ -54,7 +54,7 @@ TALARIA_BOTH_SIDES inline void unpack_thread(const ThreadIndex& at, const Panels
 
 /// Words to limb rows: limbs[l rows + t][i] = digit l of word [t][i], 0 for d_in <= i < depth.
 struct WordsToLimbs {
-  const u8* words = nullptr; ///< [rows][d_in] without gaps
+  const u8* words = nullptr; ///< [rows][d_in] without gaps; 4-byte aligned
   u32* limbs = nullptr;      ///< [format.limbs rows][depth / 4], four int8 each
   std::size_t rows = 0;      ///< < 65536
   std::size_t d_in = 0;
@@ -66,20 +66,37 @@ inline unsigned split_blocks_x(const WordsToLimbs& job) {
   return blocks_for(job.depth, std::size_t{4} * kThreads);
 }
 
+/// Words k of `kBytes` bytes each, k < 4, that lie in kBytes 4-byte pieces without gaps.
+template <int kBytes>
+TALARIA_BOTH_SIDES inline u64 word_in(const u32 (&pieces)[kBytes], int k) {
+  const int first = k * kBytes / 4;
+  const int skipped = 8 * (k * kBytes % 4);
+  u64 word = static_cast<u64>(pieces[first]) >> skipped;
+  for (int n = 1, bits = 32 - skipped; bits < 8 * kBytes; ++n, bits += 32)
+    word |= static_cast<u64>(pieces[first + n]) << bits;
+  return word & ((u64{1} << (8 * kBytes)) - 1);
+}
+
 /// One thread per four inputs of row `block_y`: a warp writes 128 bytes of each limb row.
+/// @param kLimbs  as job.format.limbs, known to the compiler
+template <int kLimbs>
 TALARIA_BOTH_SIDES inline void split_thread(const ThreadIndex& at, const WordsToLimbs& job) {
   const std::size_t i = at.along_x() * 4;
   const std::size_t t = at.block_y;
   if (i >= job.depth) return;
-  const LimbFormat& format = job.format;
-  u64 digits[4];
-  for (unsigned k = 0; k < 4; ++k) {
-    digits[k] = 0;
-    if (i + k >= job.d_in) continue;
-    const std::size_t word = (t * job.d_in + i + k) * static_cast<unsigned>(format.limbs);
-    digits[k] = format.digits(word_at(job.words + word, format.limbs));
+  const u8* words = job.words + (t * job.d_in + i) * kLimbs;
+  u64 digits[4] = {};
+  if (job.d_in % 4 == 0) { // then four words are whole, and begin at a whole piece
+    if (i < job.d_in) {
+      u32 pieces[kLimbs];
+      for (int n = 0; n < kLimbs; ++n) pieces[n] = reinterpret_cast<const u32*>(words)[n];
+      for (int k = 0; k < 4; ++k) digits[k] = job.format.digits(word_in<kLimbs>(pieces, k));
+    }
+  } else {
+    for (unsigned k = 0; k < 4; ++k)
+      if (i + k < job.d_in) digits[k] = job.format.digits(word_at<kLimbs>(words + k * kLimbs));
   }
-  for (int l = 0; l < format.limbs; ++l) {
+  for (int l = 0; l < kLimbs; ++l) {
     u32 four = 0;
     for (unsigned k = 0; k < 4; ++k)
       four |= static_cast<u32>(digits[k] >> (8 * l) & 0xff) << (8 * k);
@@ -106,14 +123,57 @@ inline unsigned reply_blocks_x(const SumsToReply& job) {
   return blocks_for(job.columns, kBlockColumns);
 }
 
-/// What the threads of a block share: the values of its columns, and one that is read but not used.
-struct BlockValues {
+/// What the threads of a block share of their columns: packed pieces where the block's bytes begin
+/// at a whole piece, else values, and one more that is read but not used.
+union BlockValues {
   u64 value[kBlockColumns + 1];
+  u32 piece[kThreads * kMostLimbs];
 };
 
+/// What the compiler knows of a recombination: with whole words a value has as many bytes as limbs;
+/// of switched replies only those of 4 bytes are packed in pieces.
+template <int kLimbCount, bool kSwitchedReply>
+struct ReplyKind {
+  static constexpr int kLimbs = kLimbCount;
+  static constexpr bool kSwitched = kSwitchedReply;
+  static constexpr int kBytes = kSwitchedReply ? 4 : kLimbCount; ///< of a value in pieces
+};
+
+/// The bytes that a block writes.
+struct BlockBytes {
+  std::size_t begin = 0;
+  std::size_t end = 0;
+
+  TALARIA_BOTH_SIDES BlockBytes(const ThreadIndex& at, const SumsToReply& job) {
+    const std::size_t first = static_cast<std::size_t>(at.block_x) * kBlockColumns;
+    const std::size_t left = job.columns - first;
+    const std::size_t count = left < kBlockColumns ? left : kBlockColumns;
+    const auto width = static_cast<unsigned>(job.packing.bytes);
+    begin = (at.block_y * job.out_columns + job.first_column + first) * width;
+    end = begin + count * width;
+  }
+  /// Whether a thread's four values are whole pieces.
+  template <class Kind>
+  TALARIA_BOTH_SIDES bool in_pieces(const SumsToReply& job) const {
+    return job.packing.bytes == Kind::kBytes && begin % 4 == 0;
+  }
+};
+
+/// Four values of kBytes bytes, 4 to 7, without gaps.
+template <int kBytes>
+TALARIA_BOTH_SIDES inline void pack_four(const u64 (&values)[4], u32* pieces) {
+  for (int n = 0; n < kBytes; ++n) {
+    const int first = 4 * n / kBytes;
+    const int skipped = 4 * n % kBytes;
+    u64 piece = values[first] >> (8 * skipped);
+    if (kBytes - skipped < 4) piece |= values[first + 1] << (8 * (kBytes - skipped));
+    pieces[n] = static_cast<u32>(piece);
+  }
+}
+
 /// Makes the values of four columns of row `block_y`. All threads of a block are to have done this
-/// before one of them goes on to pack_thread().
-template <int kLimbs>
+/// before one of them goes on to write_thread().
+template <class Kind>
 TALARIA_BOTH_SIDES inline void recombine_thread(const ThreadIndex& at, const SumsToReply& job,
                                                 BlockValues& shared) {
   struct alignas(16) Four {
@@ -122,37 +182,51 @@ TALARIA_BOTH_SIDES inline void recombine_thread(const ThreadIndex& at, const Sum
   const std::size_t first = static_cast<std::size_t>(at.block_x) * kBlockColumns;
   const unsigned mine = at.thread * kThreadColumns;
   if (first + mine >= job.columns) return;
-  Four sums[kLimbs];
-  for (int l = 0; l < kLimbs; ++l) {
+  Four sums[Kind::kLimbs];
+  for (int l = 0; l < Kind::kLimbs; ++l) {
     const std::size_t row = static_cast<unsigned>(l) * job.rows + at.block_y;
     sums[l] = *reinterpret_cast<const Four*>(job.sums + row * job.stride + first + mine);
   }
+  u64 values[kThreadColumns];
   for (unsigned k = 0; k < kThreadColumns; ++k) {
-    i32 s[kLimbs];
-    for (int l = 0; l < kLimbs; ++l) s[l] = sums[l].column[k];
-    shared.value[mine + k] = job.reply.value(job.recombination.word<kLimbs>(s));
+    i32 s[Kind::kLimbs];
+    for (int l = 0; l < Kind::kLimbs; ++l) s[l] = sums[l].column[k];
+    values[k] = job.recombination.word<Kind::kLimbs>(s);
+    if constexpr (Kind::kSwitched) values[k] = job.reply.switched_value(values[k]);
   }
+  if (BlockBytes(at, job).in_pieces<Kind>(job))
+    pack_four<Kind::kBytes>(values, shared.piece + at.thread * Kind::kBytes);
+  else
+    for (unsigned k = 0; k < kThreadColumns; ++k) shared.value[mine + k] = values[k];
 }
 
-/// Writes the block's values as the run of bytes they are: whole 4-byte pieces, and single bytes at
-/// both ends, where neighbouring blocks write to the same piece.
-TALARIA_BOTH_SIDES inline void pack_thread(const ThreadIndex& at, const SumsToReply& job,
-                                           const BlockValues& shared) {
-  const std::size_t first = static_cast<std::size_t>(at.block_x) * kBlockColumns;
-  const std::size_t left = job.columns - first;
-  const std::size_t count = left < kBlockColumns ? left : kBlockColumns;
-  const auto width = static_cast<unsigned>(job.packing.bytes);
-  const std::size_t begin = (at.block_y * job.out_columns + job.first_column + first) * width;
-  const std::size_t end = begin + count * width;
-  for (std::size_t piece = begin / 4 * 4 + at.thread * 4; piece < end; piece += kThreads * 4) {
-    if (piece >= begin && piece + 4 <= end) {
+/// Writes a block's packed pieces, and the single bytes behind the last whole one.
+TALARIA_BOTH_SIDES inline void write_pieces(const ThreadIndex& at, const BlockBytes& bytes, u8* out,
+                                            const BlockValues& shared) {
+  const auto count = static_cast<unsigned>(bytes.end - bytes.begin);
+  u32* pieces = reinterpret_cast<u32*>(out + bytes.begin);
+  for (unsigned n = at.thread; n < count / 4; n += kThreads) pieces[n] = shared.piece[n];
+  if (const unsigned b = count / 4 * 4 + at.thread; b < count)
+    out[bytes.begin + b] = static_cast<u8>(shared.piece[b / 4] >> (8 * (b % 4)));
+}
+
+/// Writes the block's bytes: whole 4-byte pieces, and single bytes at both ends, where neighbouring
+/// blocks write to the same piece.
+template <class Kind>
+TALARIA_BOTH_SIDES inline void write_thread(const ThreadIndex& at, const SumsToReply& job,
+                                            const BlockValues& shared) {
+  const BlockBytes bytes(at, job);
+  if (bytes.in_pieces<Kind>(job)) return write_pieces(at, bytes, job.out, shared);
+  for (std::size_t piece = bytes.begin / 4 * 4 + at.thread * 4; piece < bytes.end;
+       piece += kThreads * 4) {
+    if (piece >= bytes.begin && piece + 4 <= bytes.end) {
       *reinterpret_cast<u32*>(job.out + piece) =
-          job.packing.piece(shared.value, static_cast<u32>(piece - begin));
+          job.packing.piece(shared.value, static_cast<u32>(piece - bytes.begin));
       continue;
     }
     for (std::size_t b = piece; b < piece + 4; ++b)
-      if (b >= begin && b < end)
-        job.out[b] = job.packing.byte(shared.value, static_cast<u32>(b - begin));
+      if (b >= bytes.begin && b < bytes.end)
+        job.out[b] = job.packing.byte(shared.value, static_cast<u32>(b - bytes.begin));
   }
 }
 

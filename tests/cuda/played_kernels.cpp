@@ -21,9 +21,7 @@ cudaError_t split_limbs(const WordsToLimbs& job, cudaStream_t stream) {
   const auto limbs = static_cast<std::size_t>(job.format.limbs);
   Runtime::get().want_device(job.words, job.rows * job.d_in * limbs);
   Runtime::get().want_device(job.limbs, job.rows * limbs * job.depth);
-  put(stream, [job] {
-    for_grid(split_blocks_x(job), job.rows, [&](const ThreadIndex& at) { split_thread(at, job); });
-  });
+  put(stream, [job] { split_grid(job); });
   return cudaSuccess;
 }
 
@@ -33,18 +31,7 @@ cudaError_t recombine(const SumsToReply& job, cudaStream_t stream) {
   Runtime::get().want_device(job.sums, job.rows * limbs * job.stride * sizeof(i32));
   Runtime::get().want_device(job.out, job.rows * job.out_columns *
                                           static_cast<std::size_t>(job.packing.bytes));
-  put(stream, [job] {
-    switch (job.recombination.limbs) {
-    case 5:
-      return recombine_grid<5>(job);
-    case 6:
-      return recombine_grid<6>(job);
-    case 7:
-      return recombine_grid<7>(job);
-    default:
-      give_up("limbs of no accepted parameters");
-    }
-  });
+  put(stream, [job] { recombine_grid(job); });
   return cudaSuccess;
 }
 

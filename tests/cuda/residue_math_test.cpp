@@ -111,8 +111,8 @@ BOOST_AUTO_TEST_CASE(values_are_switched_as_the_protocol_defines_it) {
     const auto expected = remo::switch_reply(parameters, words.data(), values.size());
     std::size_t wrong = 0;
     for (std::size_t i = 0; i < values.size(); ++i)
-      wrong += reply.value(values[i]) !=
-               word_at(expected.data() + i * static_cast<std::size_t>(reply.bytes), reply.bytes);
+      wrong += reply.switched_value(values[i]) !=
+               load_word(expected.data() + i * static_cast<std::size_t>(reply.bytes), reply.bytes);
     BOOST_TEST(wrong == 0U, parameters.name);
   }
 }
@@ -132,7 +132,7 @@ BOOST_AUTO_TEST_CASE(pieces_of_four_bytes_are_the_packed_run) {
     for (u32 at = 0; at < end; ++at) {
       BOOST_TEST_REQUIRE(packing.byte(values.data(), at) == run[at]);
       if (at + 4 <= end)
-        BOOST_TEST_REQUIRE(packing.piece(values.data(), at) == word_at(run.data() + at, 4));
+        BOOST_TEST_REQUIRE(packing.piece(values.data(), at) == word_at<4>(run.data() + at));
     }
   }
 }

@@ -20,13 +20,6 @@ using test::Stream;
 
 constexpr u8 kUntouched = 0x5a;
 
-void recombine_any(const SumsToReply& job) {
-  if (job.recombination.limbs == 4) return recombine_grid<4>(job);
-  if (job.recombination.limbs == 5) return recombine_grid<5>(job);
-  if (job.recombination.limbs == 6) return recombine_grid<6>(job);
-  recombine_grid<7>(job);
-}
-
 PackedWeights random_weights(std::size_t d_in, std::size_t d_out, Stream& stream) {
   PackedWeights weights(d_in, d_out);
   for (std::size_t i = 0; i < d_in; ++i)
@@ -56,7 +49,7 @@ std::vector<u8> device_product(const std::vector<u8>& words, std::size_t rows,
   limbs[limbs.size() - 1] = 77;
   const WordsToLimbs split{
       words.data(), reinterpret_cast<u32*>(limbs.data()), rows, weights.d_in(), depth, format};
-  for_grid(split_blocks_x(split), rows, [&](const ThreadIndex& at) { split_thread(at, split); });
+  split_grid(split);
 
   const ReplyFormat reply(q, reply_modulus);
   std::vector<u8> out(rows * weights.d_out() * static_cast<std::size_t>(reply.bytes), kUntouched);
@@ -72,9 +65,9 @@ std::vector<u8> device_product(const std::vector<u8>& words, std::size_t rows,
           sum += limbs[r * depth + i] * columns[(first + j) * depth + i];
         sums[r * stride + j] = sum;
       }
-    recombine_any(SumsToReply{sums.data(), stride, rows, std::min(stride, weights.d_out() - first),
-                              out.data(), weights.d_out(), first, Recombination(q), reply,
-                              Packing(reply.bytes)});
+    recombine_grid(SumsToReply{sums.data(), stride, rows, std::min(stride, weights.d_out() - first),
+                               out.data(), weights.d_out(), first, Recombination(q), reply,
+                               Packing(reply.bytes)});
   }
   return out;
 }
@@ -97,8 +90,9 @@ std::vector<u8> reference_product(const std::vector<u8>& words, std::size_t rows
 struct Shape {
   std::size_t rows, d_in, d_out;
 };
-constexpr Shape kShapes[] = {{1, 1, 1},    {1, 5, 3},      {3, 17, 65},   {2, 64, 64},
-                             {5, 63, 129}, {1, 100, 1027}, {4, 33, 1025}, {2, 7, 2113}};
+constexpr Shape kShapes[] = {{1, 1, 1},     {1, 5, 3},      {3, 17, 65},   {2, 64, 64},
+                             {5, 63, 129},  {1, 100, 1027}, {4, 33, 1025}, {2, 7, 2113},
+                             {3, 68, 1030}, {2, 12, 1028}};
 
 } // namespace
 
