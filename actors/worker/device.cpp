@@ -13,18 +13,26 @@ namespace talaria::worker {
 std::string choose_device(ProductEngine& engine, std::string_view device,
                           const remo::LatticeParameters& parameters, std::size_t threads) {
   namespace cuda = kernels::cuda;
-  const auto choice = cuda::resolve(cuda::parse_device_choice(device));
-  if (choice.kind == cuda::DeviceChoice::Kind::cpu)
-    return fmt::format("cpu {}, {} threads", kernels::active_kernels().name, threads);
+  using Kind = cuda::DeviceChoice::Kind;
+  const std::string cpu =
+      fmt::format("cpu {}, {} threads", kernels::active_kernels().name, threads);
+  const auto asked = cuda::parse_device_choice(device);
+  const auto choice = cuda::resolve(asked);
+  if (choice.kind == Kind::cpu) return cpu;
   cuda::AcceleratorOptions options;
   options.modulus = parameters.modulus();
   options.reply_modulus = parameters.reply_modulus;
   options.devices = choice.devices;
   options.threads = threads;
-  auto accelerator = cuda::open_devices(options);
-  std::string name = accelerator->name();
-  engine.use(std::move(accelerator));
-  return name;
+  try {
+    auto accelerator = cuda::open_devices(options);
+    std::string name = accelerator->name();
+    engine.use(std::move(accelerator));
+    return name;
+  } catch (const Error& error) {
+    if (asked.kind != Kind::automatic || error.code() != Errc::usage) throw;
+    return fmt::format("{}; no GPU: {}", cpu, error.what());
+  }
 }
 
 } // namespace talaria::worker

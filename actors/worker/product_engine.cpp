@@ -200,7 +200,8 @@ PendingProducts ProductEngine::begin(std::span<const MaskedTensor> tensors,
     pending.labels_.rows += tensor.rows;
   }
   pending.begun_ = telemetry::Tracer::Clock::now();
-  pending.job_ = accelerator_->begin(tensors[0].matrix, row_format(tensors[0].kind), rows);
+  pending.job_ = accelerator_->begin(tensors[0].matrix, row_format(tensors[0].kind), rows,
+                                     telemetry::tracing(trace.tracer));
   return pending;
 }
 

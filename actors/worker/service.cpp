@@ -19,7 +19,8 @@ constexpr std::size_t kMultipliedAtOnce = std::size_t{128} << 10;
 WorkerService::WorkerService(caf::actor_system& system, std::shared_ptr<ProductEngine> engine,
                              std::shared_ptr<WorkerLedger> ledger, const transport::TlsContext& tls,
                              ServiceOptions options)
-    : worker_(spawn_worker(system, std::move(engine), std::move(ledger), options.trace)) {
+    : worker_(spawn_worker(system, std::move(engine), std::move(ledger), options.trace,
+                           std::move(options.device_lost))) {
   transport::WorkerServer::Events events;
   events.request = [&system, worker = worker_, recorder = options.recorder, trace = options.trace,
                     matrix_name = std::move(options.matrix_name)](

@@ -21,6 +21,7 @@ struct ServiceOptions {
   std::shared_ptr<Recorder> recorder;          ///< null: nothing is recorded
   std::function<void(const std::string&)> log; ///< one line each; called on any thread
   WorkerTrace trace;
+  TellDeviceLost device_lost;
 };
 
 /// The worker's door: questions of any number of enclaves go to one WorkerActor, answers back to

@@ -32,9 +32,10 @@ MaskedTensor WorkerLedger::last_seen() const {
 }
 
 WorkerActor::WorkerActor(caf::actor_config& config, std::shared_ptr<ProductEngine> engine,
-                         std::shared_ptr<WorkerLedger> ledger, WorkerTrace trace)
+                         std::shared_ptr<WorkerLedger> ledger, WorkerTrace trace,
+                         TellDeviceLost lost)
     : WorkerInside::base(config), engine_(std::move(engine)), ledger_(std::move(ledger)),
-      trace_(trace) {}
+      trace_(trace), lost_(std::move(lost)) {}
 
 WorkerActor::behavior_type WorkerActor::make_behavior() {
   return {
@@ -60,6 +61,7 @@ WorkerActor::behavior_type WorkerActor::make_behavior() {
         try {
           return engine_->hint_rows(request);
         } catch (const Error& error) {
+          look_at(error);
           return to_caf(error);
         }
       },
@@ -96,6 +98,7 @@ void WorkerActor::take(const Incoming& incoming) {
     else
       incoming.answer(engine_->panels(std::get<remo::WeightRequest>(incoming.question)));
   } catch (const Error& error) {
+    look_at(error);
     incoming.answer(error);
   }
 }
@@ -158,8 +161,18 @@ void WorkerActor::begin(std::vector<Waiting> group) {
     item.products = engine_->begin(tensors, trace_.phases);
     under_way_.push_back(std::move(item));
   } catch (const Error& error) {
-    for (Waiting& waiting : item.group) waiting.answer(error);
+    answer(item.group, error);
   }
+}
+
+void WorkerActor::answer(std::vector<Waiting>& group, const Error& error) {
+  look_at(error);
+  for (Waiting& waiting : group) waiting.answer(error);
+}
+
+void WorkerActor::look_at(const Error& error) {
+  if (lost_ && dynamic_cast<const kernels::cuda::DeviceLost*>(&error) != nullptr)
+    std::exchange(lost_, {})(error);
 }
 
 /// A device that failed counts as ready: finish() will say why.
@@ -183,7 +196,7 @@ void WorkerActor::finish(UnderWay item) {
       item.group[i].answer(products[i]);
     }
   } catch (const Error& error) {
-    for (Waiting& waiting : item.group) waiting.answer(error);
+    answer(item.group, error);
   }
 }
 
@@ -211,8 +224,9 @@ WorkerTrace worker_trace(telemetry::Tracer* tracer, const std::string& name) {
 }
 
 WorkerInside spawn_worker(caf::actor_system& system, std::shared_ptr<ProductEngine> engine,
-                          std::shared_ptr<WorkerLedger> ledger, WorkerTrace trace) {
-  return system.spawn<WorkerActor>(std::move(engine), std::move(ledger), trace);
+                          std::shared_ptr<WorkerLedger> ledger, WorkerTrace trace,
+                          TellDeviceLost lost) {
+  return system.spawn<WorkerActor>(std::move(engine), std::move(ledger), trace, std::move(lost));
 }
 
 } // namespace talaria::worker

@@ -49,6 +49,9 @@ struct Incoming {
   AnswerTo answer;
 };
 
+/// Called once if the device does nothing more for this process, on the worker's thread.
+using TellDeviceLost = std::function<void(const Error&)>;
+
 /// Where a worker's spans go. Nowhere without a tracer, which must outlive the worker.
 struct WorkerTrace {
   telemetry::Tracer* tracer = nullptr;
@@ -69,11 +72,11 @@ using WorkerInside = Worker::extend<caf::reacts_to<MultiplyWaiting>, caf::reacts
 /// The worker: the embedded one, and the one inside talaria-worker. Rows of one matrix that arrived
 /// while it was busy, from any number of enclaves, are multiplied together in one reading of the
 /// weights. A GPU gets the next products while it is at work on one. Runs products, or waits for
-/// them, for milliseconds at a time.
+/// them, for milliseconds at a time. Once its device is lost it answers everything with that error.
 class WorkerActor : public WorkerInside::base {
 public:
   WorkerActor(caf::actor_config& config, std::shared_ptr<ProductEngine> engine,
-              std::shared_ptr<WorkerLedger> ledger, WorkerTrace trace);
+              std::shared_ptr<WorkerLedger> ledger, WorkerTrace trace, TellDeviceLost lost);
   behavior_type make_behavior() override;
   void on_exit() override;
   const char* name() const override { return "worker"; }
@@ -100,11 +103,16 @@ private:
   void begin(std::vector<Waiting> group);
   static bool is_ready(const UnderWay& item);
   void finish(UnderWay item);
+  /// To all who asked.
+  void answer(std::vector<Waiting>& group, const Error& error);
+  /// Tells whoever wants to know if the device is lost.
+  void look_at(const Error& error);
   void trace(const remo::MaskedTensor& tensor, const remo::WorkerProduct& product) const;
 
   std::shared_ptr<ProductEngine> engine_;
   std::shared_ptr<WorkerLedger> ledger_;
   WorkerTrace trace_;
+  TellDeviceLost lost_;            ///< empty once it was called
   std::vector<Waiting> waiting_;   ///< in order of arrival
   std::deque<UnderWay> under_way_; ///< in order of begin()
   bool coming_back_ = false;       ///< a MultiplyWaiting is in the mailbox
@@ -113,7 +121,8 @@ private:
 /// Spawns a WorkerActor that whoever asks goes on to run, without waking a thread: a stage beside
 /// an embedded worker, the reader of a connection (LentThread) in a worker's process.
 WorkerInside spawn_worker(caf::actor_system& system, std::shared_ptr<ProductEngine> engine,
-                          std::shared_ptr<WorkerLedger> ledger, WorkerTrace trace = {});
+                          std::shared_ptr<WorkerLedger> ledger, WorkerTrace trace = {},
+                          TellDeviceLost lost = {});
 
 } // namespace talaria::worker
 

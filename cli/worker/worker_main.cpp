@@ -126,6 +126,8 @@ int serve(const WorkerFlags& flags, WorkerShare share, const transport::TlsConte
     return id < model::linear_count(config) ? model::linear_name(config, {id}) : "unknown";
   };
   options.log = log_line;
+  // Whoever started this worker starts it again; until then other workers answer.
+  options.device_lost = [&end](const Error& why) { end.fail(why); };
   options.trace = worker::worker_trace(tracer.get(), flags.name);
   if (!flags.record.empty())
     options.recorder = std::make_shared<worker::Recorder>(flags.record, log_line);

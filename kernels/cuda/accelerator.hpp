@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "core/error.hpp"
 #include "core/integers.hpp"
 #include "core/matrix.hpp"
 #include "kernels/modulus.hpp"
@@ -14,6 +15,13 @@
 /// Products on NVIDIA GPUs. Nothing here needs the CUDA toolkit: a build without it has the same
 /// functions, which say so.
 namespace talaria::kernels::cuda {
+
+/// After this a device does nothing more for this process: a kernel went astray, or the device fell
+/// off the bus. Only a new process can use it again.
+class DeviceLost : public Error {
+public:
+  explicit DeviceLost(const std::string& message) : Error(Errc::internal, message) {}
+};
 
 /// What a row's values are, going in and coming out.
 enum class RowFormat : u8 {
@@ -49,18 +57,20 @@ public:
   Job() = default;
   Job(const Job&) = delete;
 
-  /// Whether the first results are there: finish() will not wait long. Does not block.
-  /// @throws Error{internal} if the device failed.
+  /// Whether the results are there: finish() will only copy. Does not block.
+  /// @throws Error{internal} if the device failed, DeviceLost if it did for good.
   virtual bool ready() = 0;
   /// The product of each group of rows that was given, in order. Blocks until they are there. Call
   /// once. @throws Error{internal} if the device failed.
   virtual std::vector<Reply> finish() = 0;
-  /// After finish(). Accurate to what copies of earlier jobs delayed the first copy.
+  /// After finish(), of a job that was begun with `timed`. Accurate to what copies of earlier jobs
+  /// delayed the first copy.
   virtual JobTimes times() const = 0;
 };
 
-/// Holds matrices in device memory and multiplies rows by them. Exact, except for float32.
-/// Calls may come from any thread; jobs of one device run in the order of begin().
+/// Holds matrices in device memory and multiplies rows by them. Exact, except for float32. Whatever
+/// throws Error{internal} because a device failed throws DeviceLost if it did for good. Calls may
+/// come from any thread; jobs of one device run in the order of begin().
 class Accelerator {
 public:
   virtual ~Accelerator() = default;
@@ -73,10 +83,15 @@ public:
   virtual void add(u32 matrix, const PackedWeights& weights) = 0;
 
   /// Starts c W for all groups of rows together and returns while it runs; the input has been read
-  /// when it does. At least one row. @throws Error{internal} if the matrix is not held or the
-  /// device failed, Error{usage} if its memory does not suffice.
-  virtual std::unique_ptr<Job> begin(u32 matrix, RowFormat format,
-                                     std::span<const InputRows> rows) = 0;
+  /// when it does. At least one row. `timed`: the job's times() are wanted, which costs some
+  /// microseconds. @throws Error{internal} if the matrix is not held or the device failed,
+  /// Error{usage} if its memory does not suffice.
+  virtual std::unique_ptr<Job> begin(u32 matrix, RowFormat format, std::span<const InputRows> rows,
+                                     bool timed = false) = 0;
+
+  /// Bytes of device memory that each device's matrices and products take, in the order of
+  /// AcceleratorOptions::devices.
+  virtual std::vector<std::size_t> used_bytes() const = 0;
 
   /// Jobs worth having under way: one is copied and one multiplied at a time.
   virtual std::size_t most_jobs() const = 0;

@@ -42,7 +42,7 @@ std::shared_ptr<AlignedBuffer<u8>> ReplyPool::take(std::size_t bytes) {
       store_->bytes -= bytes;
     }
   }
-  if (buffer == nullptr) buffer = std::make_unique<AlignedBuffer<u8>>(bytes);
+  if (buffer == nullptr) buffer = std::make_unique<AlignedBuffer<u8>>(bytes, Unwritten{});
   return {buffer.release(), [store = store_](AlignedBuffer<u8>* used) {
             store->give_back(std::unique_ptr<AlignedBuffer<u8>>(used));
           }};

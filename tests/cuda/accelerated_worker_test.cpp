@@ -31,6 +31,7 @@ struct Control {
   std::size_t begun = 0;
   std::size_t done = 0; ///< jobs that may finish
   bool fails = false;
+  bool lost = false; ///< it fails for good
 
   void finish_up_to(std::size_t jobs) {
     const std::lock_guard lock(mutex);
@@ -54,6 +55,7 @@ public:
   std::vector<Reply> finish() override {
     std::unique_lock lock(control_->mutex);
     control_->changed.wait(lock, [&] { return control_->done > number_; });
+    if (control_->lost) throw cuda::DeviceLost("the played device fell off the bus");
     if (control_->fails) throw Error(Errc::internal, "the played device failed");
     return std::move(replies_);
   }
@@ -75,7 +77,7 @@ public:
     held_.insert_or_assign(matrix, std::move(copy));
   }
   std::unique_ptr<cuda::Job> begin(u32 matrix, cuda::RowFormat format,
-                                   std::span<const cuda::InputRows> rows) override {
+                                   std::span<const cuda::InputRows> rows, bool) override {
     std::vector<cuda::Job::Reply> replies;
     for (const cuda::InputRows& group : rows)
       replies.push_back(
@@ -84,6 +86,7 @@ public:
     control_->changed.notify_all();
     return std::make_unique<PlayedJob>(control_, control_->begun++, std::move(replies));
   }
+  std::vector<std::size_t> used_bytes() const override { return {0}; }
   std::size_t most_jobs() const override { return 2; }
   std::string name() const override { return "played"; }
 
@@ -165,7 +168,8 @@ bool same(const remo::WorkerProduct& a, const remo::WorkerProduct& b) {
 struct PlayedWorker {
   explicit PlayedWorker(std::shared_ptr<Control> played)
       : control(std::move(played)), system(config),
-        actor(spawn_worker(system, engine_on(control), std::make_shared<WorkerLedger>())) {}
+        actor(spawn_worker(system, engine_on(control), std::make_shared<WorkerLedger>(), {},
+                           [this](const Error& why) { told.emplace_back(why.what()); })) {}
   ~PlayedWorker() { caf::anon_send_exit(actor, caf::exit_reason::user_shutdown); }
 
   std::future<Reply> ask(remo::MaskedTensor tensor) {
@@ -178,6 +182,7 @@ struct PlayedWorker {
   }
 
   std::shared_ptr<Control> control;
+  std::vector<std::string> told; ///< that the device is lost; before the answer that says so
   caf::actor_system_config config;
   caf::actor_system system;
   WorkerInside actor;
@@ -264,8 +269,21 @@ BOOST_AUTO_TEST_CASE(a_device_that_fails_is_reported_to_whoever_asked) {
     const std::lock_guard lock(worker.control->mutex);
     worker.control->fails = false;
   }
+  BOOST_TEST(worker.told.empty());
   auto later = worker.ask(tensor_of(0, 2));
   BOOST_TEST(same(product_in(later), engine_on(nullptr)->multiply(tensor_of(0, 2))));
+}
+
+BOOST_AUTO_TEST_CASE(a_device_that_is_lost_is_told_of_once) {
+  PlayedWorker worker(std::make_shared<Control>());
+  worker.control->lost = true;
+  worker.control->finish_up_to(1000);
+  for (int i = 0; i < 3; ++i) {
+    auto failed = worker.ask(tensor_of(0, 1));
+    BOOST_CHECK(error_in(failed) == Errc::internal);
+  }
+  BOOST_TEST_REQUIRE(worker.told.size() == 1U);
+  BOOST_TEST(worker.told[0].find("fell off the bus") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(products_under_way_are_cancelled_when_the_worker_ends) {

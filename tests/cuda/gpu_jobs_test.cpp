@@ -44,7 +44,7 @@ BOOST_AUTO_TEST_CASE(groups_of_rows_get_their_own_replies) {
   std::vector<InputRows> rows;
   for (const std::size_t count : counts) groups.push_back(f.words(count));
   for (std::size_t g = 0; g < groups.size(); ++g) rows.push_back({groups[g].data(), counts[g]});
-  auto job = f.accelerator->begin(1, RowFormat::residues, rows);
+  auto job = f.accelerator->begin(1, RowFormat::residues, rows, true);
   const auto replies = job->finish();
   BOOST_TEST_REQUIRE(replies.size() == groups.size());
   for (std::size_t g = 0; g < groups.size(); ++g)
@@ -105,6 +105,10 @@ BOOST_AUTO_TEST_CASE(matrices_are_spread_over_several_devices) {
   options.devices.push_back(options.devices[0]); // the same GPU twice will do
   Fixture f(options);
   BOOST_TEST(f.accelerator->most_jobs() == 6U);
+  const auto used = f.accelerator->used_bytes();
+  BOOST_TEST_REQUIRE(used.size() == 2U);
+  // Three matrices of 256 x 128 bytes: both have one, and one of them has two.
+  BOOST_TEST(std::max(used[0], used[1]) - std::min(used[0], used[1]) == 256U * 128U);
   for (u32 matrix = 0; matrix < 3; ++matrix) {
     const auto rows = f.words(5);
     BOOST_TEST((product(*f.accelerator, matrix, RowFormat::residues, rows, 5) ==

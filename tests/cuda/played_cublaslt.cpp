@@ -11,6 +11,8 @@ namespace {
 
 using namespace test;
 
+constexpr std::uint64_t kUsable = 0x601d; ///< in an algorithm that was offered as such
+
 struct PlayedLayout {
   cudaDataType_t type;
   u64 rows, columns;
@@ -64,10 +66,11 @@ cublasStatus_t played_matmul(cublasLtHandle_t, cublasLtMatmulDesc_t, const void*
                              cublasLtMatrixLayout_t a_layout, const void* b,
                              cublasLtMatrixLayout_t b_layout, const void*, const void*,
                              cublasLtMatrixLayout_t, void* d, cublasLtMatrixLayout_t d_layout,
-                             const cublasLtMatmulAlgo_t*, void* workspace,
+                             const cublasLtMatmulAlgo_t* algorithm, void* workspace,
                              std::size_t workspace_bytes, cudaStream_t stream) {
   const Runtime& runtime = Runtime::get();
   const Lock lock(Runtime::get().mutex);
+  if (algorithm->data[0] != kUsable) return CUBLAS_STATUS_NOT_SUPPORTED;
   if (runtime.faults.failing_products) return CUBLAS_STATUS_EXECUTION_FAILED;
   const PlayedLayout la = layout_of(a_layout);
   const PlayedLayout lb = layout_of(b_layout);
@@ -97,16 +100,26 @@ cublasStatus_t played_matmul(cublasLtHandle_t, cublasLtMatmulDesc_t, const void*
 cublasStatus_t played_heuristic(cublasLtHandle_t, cublasLtMatmulDesc_t desc,
                                 cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
                                 cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
-                                cublasLtMatmulPreference_t, int,
-                                cublasLtMatmulHeuristicResult_t* result, int* count) {
+                                cublasLtMatmulPreference_t, int wanted,
+                                cublasLtMatmulHeuristicResult_t* results, int* count) {
   const bool transposed = desc->data[0] == CUBLAS_OP_T;
-  *count = transposed && c == d && supported(layout_of(a), layout_of(b), layout_of(d)) ? 1 : 0;
-  result->workspaceSize = 1000;
+  *count = 0;
+  if (!transposed || c != d || !supported(layout_of(a), layout_of(b), layout_of(d)))
+    return CUBLAS_STATUS_SUCCESS;
+  if (wanted > 1) { // an offer that is none comes first
+    results[0].state = CUBLAS_STATUS_NOT_SUPPORTED;
+    *count = 1;
+  }
+  results[*count].state = CUBLAS_STATUS_SUCCESS;
+  results[*count].algo.data[0] = kUsable;
+  results[*count].workspaceSize = 1000;
+  ++*count;
   return CUBLAS_STATUS_SUCCESS;
 }
 
 CublasLt played_library() {
   CublasLt lt{};
+  lt.version = [] { return std::size_t{CUBLAS_VERSION}; };
   lt.create = [](cublasLtHandle_t*) { return CUBLAS_STATUS_SUCCESS; };
   lt.destroy = [](cublasLtHandle_t) { return CUBLAS_STATUS_SUCCESS; };
   lt.status_string = [](cublasStatus_t) { return "played status"; };

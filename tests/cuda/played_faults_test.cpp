@@ -1,6 +1,7 @@
 #include <string>
 
 #include "core/error.hpp"
+#include "kernels/cuda/step_plan.hpp"
 #include "tests/cuda/gpu_fixture.hpp"
 #include "tests/cuda/played_runtime.hpp"
 
@@ -49,21 +50,66 @@ BOOST_AUTO_TEST_CASE(a_device_without_memory_says_how_much_is_missing) {
 }
 
 BOOST_AUTO_TEST_CASE(a_product_that_finds_no_memory_leaves_the_device_usable) {
+  constexpr std::size_t kMany = 6000; // more than idle jobs have memory for
   Stream stream(1);
   const auto weights = random_weights(kInputs, kOutputs, stream);
   const Modulus q = remo::kDefaultParameters.modulus();
   const auto accelerator = opened();
   accelerator->add(1, weights);
-  const auto many = random_words(600 * kInputs, q, stream);
+  const auto many = random_words(kMany * kInputs, q, stream);
   {
     WithFaults faults;
     faults->device_bytes = Runtime::get().device_bytes() + (std::size_t{64} << 10);
-    const InputRows rows{many.data(), 600};
+    const InputRows rows{many.data(), kMany};
     BOOST_CHECK_EXCEPTION(accelerator->begin(1, RowFormat::residues, {&rows, 1}), Error,
                           says(Errc::usage, {"the rows of a product", "are free"}));
   }
-  BOOST_TEST((product(*accelerator, 1, RowFormat::residues, many, 600) ==
-              reference_product(many, 600, weights, q)));
+  BOOST_TEST((product(*accelerator, 1, RowFormat::residues, many, kMany) ==
+              reference_product(many, kMany, weights, q)));
+}
+
+BOOST_AUTO_TEST_CASE(a_device_that_is_lost_is_told_from_a_call_that_failed) {
+  Stream stream(3);
+  const auto weights = random_weights(kInputs, kOutputs, stream);
+  const auto accelerator = opened();
+  accelerator->add(1, weights);
+  const auto words = random_words(kInputs, remo::kDefaultParameters.modulus(), stream);
+  const InputRows rows{words.data(), 1};
+  const auto job = accelerator->begin(1, RowFormat::residues, {&rows, 1});
+  {
+    WithFaults faults;
+    faults->stray_kernel = true;
+    BOOST_CHECK_EXCEPTION(job->ready(), DeviceLost, says(Errc::internal, {"cuda:0"}));
+  }
+  {
+    WithFaults faults;
+    faults->failing_copies = true;
+    BOOST_CHECK_EXCEPTION(
+        accelerator->begin(1, RowFormat::residues, {&rows, 1}), Error,
+        [](const Error& error) { return dynamic_cast<const DeviceLost*>(&error) == nullptr; });
+  }
+}
+
+BOOST_AUTO_TEST_CASE(memory_of_idle_jobs_is_given_to_one_that_needs_it) {
+  constexpr std::size_t kSome = 8 * kStepRows;  // 3.0 MB of rows and results
+  constexpr std::size_t kMany = 16 * kStepRows; // 5.2 MB
+  Stream stream(4);
+  const auto weights = random_weights(kInputs, kOutputs, stream);
+  const Modulus q = remo::kDefaultParameters.modulus();
+  const auto accelerator = opened();
+  accelerator->add(1, weights);
+  const auto words = random_words(kMany * kInputs, q, stream);
+  const InputRows some{words.data(), kSome};
+  { // two jobs at a time leave two sets of buffers behind
+    const auto one = accelerator->begin(1, RowFormat::residues, {&some, 1});
+    const auto other = accelerator->begin(1, RowFormat::residues, {&some, 1});
+    one->finish();
+    other->finish();
+  }
+  WithFaults faults; // room for the large job in place of both, not beside one of them
+  faults->device_bytes = Runtime::get().device_bytes() + (std::size_t{256} << 10);
+  BOOST_TEST((product(*accelerator, 1, RowFormat::residues, words, kMany) ==
+              reference_product(words, kMany, weights, q)));
 }
 
 BOOST_AUTO_TEST_CASE(a_call_that_fails_is_named_and_the_next_product_is_right) {

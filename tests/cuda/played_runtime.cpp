@@ -104,8 +104,9 @@ cudaError_t cudaStreamWaitEvent(cudaStream_t stream, cudaEvent_t event, unsigned
   return cudaSuccess;
 }
 
-cudaError_t cudaEventCreate(cudaEvent_t* event) {
+cudaError_t cudaEventCreateWithFlags(cudaEvent_t* event, unsigned flags) {
   *event = new CUevent_st;
+  (*event)->timed = (flags & cudaEventDisableTiming) == 0;
   return cudaSuccess;
 }
 cudaError_t cudaEventDestroy(cudaEvent_t event) {
@@ -125,6 +126,7 @@ cudaError_t cudaEventRecord(cudaEvent_t event, cudaStream_t stream) {
 }
 cudaError_t cudaEventQuery(cudaEvent_t event) {
   const Lock lock(Runtime::get().mutex);
+  if (Runtime::get().faults.stray_kernel) return cudaErrorIllegalAddress;
   Runtime::get().run_some();
   return event->completed == event->recorded ? cudaSuccess : cudaErrorNotReady;
 }
@@ -136,6 +138,7 @@ cudaError_t cudaEventSynchronize(cudaEvent_t event) {
 }
 cudaError_t cudaEventElapsedTime(float* ms, cudaEvent_t begin, cudaEvent_t end) {
   const Lock lock(Runtime::get().mutex);
+  if (!begin->timed || !end->timed) return cudaErrorInvalidResourceHandle;
   if (begin->completed != begin->recorded || end->completed != end->recorded)
     return cudaErrorNotReady;
   *ms = static_cast<float>(end->at) - static_cast<float>(begin->at);

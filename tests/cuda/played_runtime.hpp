@@ -20,6 +20,7 @@
 #include "tests/kernels/kernel_fixtures.hpp"
 
 struct CUevent_st {
+  bool timed = false;
   talaria::u64 recorded = 0;  // how often it was put on a stream
   talaria::u64 completed = 0; // the last of those that was reached
   talaria::u64 at = 0;        // by the clock of work done
@@ -48,6 +49,7 @@ struct Faults {
   bool wrong_sums = false;                         ///< of int8 products
   bool failing_copies = false;                     ///< to the device
   bool failing_products = false;                   ///< refused by cuBLASLt
+  bool stray_kernel = false;                       ///< the context is lost, and events say so
   std::size_t device_bytes = std::size_t{8} << 30; ///< of memory that the device has
 };
 

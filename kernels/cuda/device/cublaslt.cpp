@@ -11,13 +11,31 @@ namespace talaria::kernels::cuda {
 
 namespace {
 
+/// cuBLAS 13.0.2, of CUDA 13.0 Update 1: the release notes say that before it int8 products with
+/// int32 results of matrices in the regular order, ours, could be wrong (CUB-8874). Versions 12
+/// have no bound of their own there; for them the check when a device is opened must do.
+constexpr std::size_t kFirstRight13 = 130002;
+
 void* open_library() {
   const std::string name = fmt::format("libcublasLt.so.{}", CUBLAS_VER_MAJOR);
-  for (const std::string& path : {name, "/usr/local/cuda/lib64/" + name})
+  std::string why;
+  for (const std::string& path : {name, "/usr/local/cuda/lib64/" + name}) {
     if (void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
-  throw Error(Errc::usage, fmt::format("{} is not here; install cuBLAS of CUDA {} and put its "
-                                       "folder into LD_LIBRARY_PATH, or use --device cpu",
-                                       name, CUBLAS_VER_MAJOR));
+    const char* said = dlerror();
+    if (why.empty() && said != nullptr) why = said;
+  }
+  throw Error(Errc::usage,
+              fmt::format("{} cannot be loaded ({}); install cuBLAS of CUDA {} and put "
+                          "its folder into LD_LIBRARY_PATH, or use --device cpu",
+                          name, why, CUBLAS_VER_MAJOR));
+}
+
+void check_version(std::size_t version) {
+  if (version >= 130000 && version < kFirstRight13)
+    throw Error(Errc::usage, fmt::format("cuBLASLt {}.{}.{} may multiply int8 matrices wrongly; "
+                                         "install that of CUDA 13.0 Update 1 or newer, or use "
+                                         "--device cpu",
+                                         version / 10000, version / 100 % 100, version % 100));
 }
 
 template <class Function>
@@ -33,6 +51,8 @@ void look_up(void* library, const char* name, Function& function) {
 CublasLt load() {
   void* library = open_library(); // never closed: it leaves threads and device state behind
   CublasLt lt{};
+  look_up(library, "cublasLtGetVersion", lt.version);
+  check_version(lt.version());
   look_up(library, "cublasLtCreate", lt.create);
   look_up(library, "cublasLtDestroy", lt.destroy);
   look_up(library, "cublasLtGetStatusString", lt.status_string);

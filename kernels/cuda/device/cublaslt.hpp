@@ -7,6 +7,7 @@ namespace talaria::kernels::cuda {
 /// The functions of cuBLASLt that are used here. The library is opened when the first device is:
 /// it takes an eighth of a second to load, which a worker without a GPU need not wait for.
 struct CublasLt {
+  decltype(&cublasLtGetVersion) version;
   decltype(&cublasLtCreate) create;
   decltype(&cublasLtDestroy) destroy;
   decltype(&cublasLtGetStatusString) status_string;
@@ -21,7 +22,8 @@ struct CublasLt {
   decltype(&cublasLtMatmulPreferenceDestroy) preference_destroy;
   decltype(&cublasLtMatmulPreferenceSetAttribute) preference_set;
 
-  /// @throws Error{usage} if the library of this major version is not there.
+  /// @throws Error{usage} if the library of this major version is not there, or is one that is
+  /// known to multiply wrongly.
   static const CublasLt& library();
 };
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <map>
 #include <shared_mutex>
+#include <utility>
 
 #include "core/error.hpp"
 #include "kernels/cuda/accelerator.hpp"
@@ -31,19 +32,13 @@ public:
 
   void add(u32 matrix, const PackedWeights& weights) override {
     const std::unique_lock lock(mutex_);
-    Device* roomiest = devices_.front().get();
-    std::size_t most = roomiest->free_bytes();
-    for (const auto& device : devices_)
-      if (const std::size_t free = device->free_bytes(); free > most) {
-        roomiest = device.get();
-        most = free;
-      }
-    roomiest->add(matrix, weights);
-    holder_[matrix] = roomiest;
+    Device& roomiest = this->roomiest();
+    roomiest.add(matrix, weights);
+    holder_[matrix] = &roomiest;
   }
 
-  std::unique_ptr<Job> begin(u32 matrix, RowFormat format,
-                             std::span<const InputRows> rows) override {
+  std::unique_ptr<Job> begin(u32 matrix, RowFormat format, std::span<const InputRows> rows,
+                             bool timed) override {
     Device* device = nullptr;
     {
       const std::shared_lock lock(mutex_);
@@ -54,7 +49,13 @@ public:
     std::size_t count = 0;
     for (const InputRows& group : rows) count += group.count;
     if (count == 0) throw Error(Errc::internal, "a product of no rows");
-    return device->begin(matrix, format, rows);
+    return device->begin(matrix, format, rows, timed);
+  }
+
+  std::vector<std::size_t> used_bytes() const override {
+    std::vector<std::size_t> bytes;
+    for (const auto& device : devices_) bytes.push_back(device->used_bytes());
+    return bytes;
   }
 
   /// Per device: one copied in, one multiplied, one copied out.
@@ -67,6 +68,19 @@ public:
   }
 
 private:
+  /// The device with the most free memory; of equals, which one GPU named twice is, the one that
+  /// was given less.
+  Device& roomiest() const {
+    const auto room = [](const Device& device) {
+      return std::pair(static_cast<double>(device.free_bytes()),
+                       -static_cast<double>(device.used_bytes()));
+    };
+    Device* best = devices_.front().get();
+    for (const auto& device : devices_)
+      if (room(*device) > room(*best)) best = device.get();
+    return *best;
+  }
+
   ThreadTeam team_;
   ReplyPool pool_;
   std::vector<std::unique_ptr<Device>> devices_;

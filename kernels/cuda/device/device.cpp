@@ -75,16 +75,18 @@ void Device::add(u32 matrix, const PackedWeights& weights) {
 
 void Device::remove(u32 matrix) {
   const std::lock_guard lock(mutex_);
-  held_.erase(matrix); // cudaFree waits for the device
+  drain(); // a job that was dropped may still be reading it
+  held_.erase(matrix);
 }
 
-std::unique_ptr<Job> Device::begin(u32 matrix, RowFormat format, std::span<const InputRows> rows) {
+std::unique_ptr<Job> Device::begin(u32 matrix, RowFormat format, std::span<const InputRows> rows,
+                                   bool timed) {
   const std::lock_guard lock(mutex_);
   use_device(memory_.device());
   const auto held = held_.find(matrix);
   if (held == held_.end())
     throw Error(Errc::internal, fmt::format("{} does not hold matrix {}", name(), matrix));
-  auto job = std::make_unique<DeviceJob>(*this, rows);
+  auto job = std::make_unique<DeviceJob>(*this, rows, timed);
   job->start(held->second, format, rows);
   return job;
 }
@@ -98,7 +100,7 @@ std::unique_ptr<Device::Slot> Device::take_slot() {
       return slot;
     }
   }
-  return std::make_unique<Slot>(memory_.device());
+  return std::make_unique<Slot>();
 }
 
 void Device::give_back(std::unique_ptr<Slot> slot) noexcept try {
@@ -111,9 +113,22 @@ void Device::give_back(std::unique_ptr<Slot> slot) noexcept try {
 void Device::reserve(Slot& slot, std::size_t in_bytes, std::size_t out_bytes, std::size_t steps) {
   slot.host_in.ensure(in_bytes, memory_.device());
   slot.host_out.ensure(out_bytes, memory_.device());
+  try {
+    reserve_rows(slot, in_bytes, out_bytes);
+  } catch (const Error& error) {
+    if (error.code() != Errc::usage) throw;
+    { // what earlier jobs needed is there no longer
+      const std::lock_guard lock(slots_mutex_);
+      free_slots_.clear();
+    }
+    reserve_rows(slot, in_bytes, out_bytes);
+  }
+  while (slot.steps.size() < steps) slot.steps.emplace_back(memory_.device());
+}
+
+void Device::reserve_rows(Slot& slot, std::size_t in_bytes, std::size_t out_bytes) {
   slot.in.ensure(memory_, in_bytes, "the rows of a product");
   slot.out.ensure(memory_, out_bytes, "the results of a product");
-  while (slot.steps.size() < steps) slot.steps.emplace_back(memory_.device());
 }
 
 void Device::grow(DeviceBuffer& buffer, std::size_t bytes, const char* purpose) {

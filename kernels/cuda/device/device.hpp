@@ -4,6 +4,7 @@
 #include <map>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -33,10 +34,12 @@ public:
 
   const std::string& name() const noexcept { return memory_.name(); }
   std::size_t free_bytes() const { return memory_.free_bytes(); }
+  std::size_t used_bytes() const noexcept { return memory_.used_bytes(); }
   /// See Accelerator.
   void add(u32 matrix, const PackedWeights& weights);
   void remove(u32 matrix);
-  std::unique_ptr<Job> begin(u32 matrix, RowFormat format, std::span<const InputRows> rows);
+  std::unique_ptr<Job> begin(u32 matrix, RowFormat format, std::span<const InputRows> rows,
+                             bool timed);
 
 private:
   friend class DeviceJob;
@@ -52,13 +55,19 @@ private:
     explicit Step(int device) : copied_in(device), computed(device), copied_out(device) {}
     Event copied_in, computed, copied_out;
   };
+  /// Points of a job whose times are wanted.
+  struct TimedPoints {
+    explicit TimedPoints(int device)
+        : begun(device, true), copied_in(device, true), compute_begun(device, true),
+          first_computed(device, true), computed(device, true), copied_out(device, true) {}
+    Event begun, copied_in, compute_begun, first_computed, computed, copied_out;
+  };
   /// What one job needs to itself. Kept for the next one.
   struct Slot {
-    explicit Slot(int device) : begun(device), compute_begun(device) {}
     PinnedBuffer host_in, host_out;
     DeviceBuffer in, out;
-    Event begun, compute_begun;
     std::vector<Step> steps;
+    std::optional<TimedPoints> timed; ///< once such a job had this slot
   };
   /// Some rows of a job, in device memory.
   struct Rows {
@@ -70,6 +79,8 @@ private:
   std::unique_ptr<Slot> take_slot();
   void give_back(std::unique_ptr<Slot> slot) noexcept;
   void reserve(Slot& slot, std::size_t in_bytes, std::size_t out_bytes, std::size_t steps);
+  /// Device memory for the rows and results of a job.
+  void reserve_rows(Slot& slot, std::size_t in_bytes, std::size_t out_bytes);
   /// ensure() for a buffer that work on compute_ may still be using.
   void grow(DeviceBuffer& buffer, std::size_t bytes, const char* purpose);
   void multiply(const Held& held, RowFormat format, const Rows& rows);

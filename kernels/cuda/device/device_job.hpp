@@ -14,7 +14,7 @@ namespace talaria::kernels::cuda {
 /// one thread at a time without it.
 class DeviceJob final : public Job {
 public:
-  DeviceJob(Device& device, std::span<const InputRows> rows);
+  DeviceJob(Device& device, std::span<const InputRows> rows, bool timed);
   ~DeviceJob() override;
 
   /// Puts everything on the streams. @throws Error{internal} or Error{usage}, see
@@ -27,6 +27,8 @@ public:
 
 private:
   void put_step(std::size_t step, const Device::Held& held, RowFormat format);
+  /// Records a point if times are wanted.
+  void mark(Event Device::TimedPoints::*point, cudaStream_t stream);
   double ms_since_begun(const Event& event) const;
   JobTimes read_times() const;
 
@@ -37,6 +39,8 @@ private:
   std::size_t steps_ = 0;
   std::size_t in_row_bytes_ = 0;
   std::size_t out_row_bytes_ = 0;
+  bool one_stream_ = false; ///< too small to share the device with others
+  const bool timed_;
   JobTimes times_;
 };
 

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <array>
 #include <utility>
 
 #include "core/error.hpp"
@@ -87,11 +89,17 @@ const Gemm::Plan& Gemm::plan(const GemmShape& shape) {
         CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_C_BYTES, CUBLASLT_MATMUL_PREF_MIN_ALIGNMENT_D_BYTES})
     prefer(attribute, alignment);
 
+  std::array<cublasLtMatmulHeuristicResult_t, 8> offers{};
   int found = 0;
-  check(lt_.heuristic(handle_, plan->desc, plan->a, plan->b, plan->d, plan->d, plan->preference, 1,
-                      &plan->best, &found),
+  check(lt_.heuristic(handle_, plan->desc, plan->a, plan->b, plan->d, plan->d, plan->preference,
+                      static_cast<int>(offers.size()), offers.data(), &found),
         "cublasLtMatmulAlgoGetHeuristic");
-  if (found == 0) check(CUBLAS_STATUS_NOT_SUPPORTED, "cublasLtMatmulAlgoGetHeuristic");
+  const auto best = std::find_if(offers.begin(), offers.begin() + found, [](const auto& offer) {
+    return offer.state == CUBLAS_STATUS_SUCCESS; // what else it says is valid only then
+  });
+  if (best == offers.begin() + found)
+    check(CUBLAS_STATUS_NOT_SUPPORTED, "cublasLtMatmulAlgoGetHeuristic");
+  plan->best = *best;
   known = std::move(plan);
   return *known;
 }

@@ -3,19 +3,42 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <iterator>
 #include <utility>
 
 #include "core/error.hpp"
+#include "kernels/cuda/accelerator.hpp"
 
 namespace talaria::kernels::cuda {
+
+namespace {
+
+/// Errors after which, by the runtime's documentation, "any further CUDA work will return the same
+/// error" and "the process must be terminated and relaunched"; and uncorrectable errors of memory
+/// and links. By number: older toolkits do not name them all.
+bool is_for_good(cudaError_t status) {
+  constexpr int kForGood[] = {214, 220, 226, 700, 702, 710, 714, 715,
+                              716, 717, 718, 719, 721, 810, 911};
+  return std::find(std::begin(kForGood), std::end(kForGood), static_cast<int>(status)) !=
+         std::end(kForGood);
+}
+
+/// Growing makes the device wait, so a buffer grows by more than is asked for.
+std::size_t growth(std::size_t bytes) {
+  return round_up(bytes, std::size_t{bytes < (1U << 20) ? 1U << 16 : 1U << 20});
+}
+
+} // namespace
 
 void check(cudaError_t status, const char* call, int device) {
   if (status == cudaSuccess) return;
   cudaGetLastError(); // an error that the device survives is not to be reported again later
-  throw Error(Errc::internal,
-              fmt::format("cuda:{}: {} failed: {} ({}); restart this worker, and "
-                          "look at nvidia-smi if it happens again",
-                          device, call, cudaGetErrorString(status), cudaGetErrorName(status)));
+  const std::string what =
+      fmt::format("cuda:{}: {} failed: {} ({}); restart this worker, and "
+                  "look at nvidia-smi if it happens again",
+                  device, call, cudaGetErrorString(status), cudaGetErrorName(status));
+  if (is_for_good(status)) throw DeviceLost(what);
+  throw Error(Errc::internal, what);
 }
 
 void use_device(int device) {
@@ -56,18 +79,20 @@ void* DeviceMemory::take(std::size_t bytes, const std::string& purpose, std::siz
 }
 
 void DeviceMemory::give_back(void* memory, std::size_t bytes) noexcept {
-  cudaFree(memory); // waits for the device; finds it by the address
+  cudaFree(memory); // finds the device by the address; whoever calls has seen its work end
   used_ -= bytes;
 }
 
 void DeviceBuffer::ensure(DeviceMemory& memory, std::size_t bytes, const std::string& purpose) {
   if (bytes <= bytes_) return;
+  bytes = growth(bytes);
   *this = DeviceBuffer(); // first, so that both need not fit at once
   *this = DeviceBuffer(memory, bytes, purpose);
 }
 
 void PinnedBuffer::ensure(std::size_t bytes, int device) {
   if (bytes <= bytes_) return;
+  bytes = growth(bytes);
   data_.reset();
   bytes_ = 0;
   void* memory = nullptr;
@@ -84,10 +109,11 @@ Stream::Stream(int device) {
   stream_.reset(stream);
 }
 
-Event::Event(int device) {
+Event::Event(int device, bool timed) {
   use_device(device);
   cudaEvent_t event = nullptr;
-  check(cudaEventCreate(&event), "cudaEventCreate", device);
+  check(cudaEventCreateWithFlags(&event, timed ? cudaEventDefault : cudaEventDisableTiming),
+        "cudaEventCreateWithFlags", device);
   event_.reset(event);
 }
 

@@ -12,7 +12,8 @@
 
 namespace talaria::kernels::cuda {
 
-/// @throws Error{internal} naming the device and the call, unless `status` is success.
+/// @throws Error{internal} naming the device and the call, unless `status` is success; DeviceLost
+/// if the runtime says so of all further calls.
 void check(cudaError_t status, const char* call, int device);
 
 /// Makes a device the calling thread's current one, as most calls of the runtime want it.
@@ -67,7 +68,8 @@ public:
   }
   std::size_t bytes() const noexcept { return bytes_; }
 
-  /// Makes it at least this large. Old contents are lost, and the device must not be using them.
+  /// Makes it at least this large, rounded up so that sizes that differ a little share it. Old
+  /// contents are lost, and the device must not be using them.
   void ensure(DeviceMemory& memory, std::size_t bytes, const std::string& purpose);
 
 private:
@@ -85,7 +87,7 @@ private:
 class PinnedBuffer {
 public:
   u8* data() const noexcept { return data_.get(); }
-  /// Makes it at least this large. Old contents are lost. @throws Error{internal}
+  /// As DeviceBuffer::ensure(). @throws Error{internal}
   void ensure(std::size_t bytes, int device);
 
 private:
@@ -113,8 +115,8 @@ private:
 /// A point in a stream.
 class Event {
 public:
-  /// @throws Error{internal}
-  explicit Event(int device);
+  /// Events that cannot be timed are quicker to wait for. @throws Error{internal}
+  explicit Event(int device, bool timed = false);
   cudaEvent_t get() const noexcept { return event_.get(); }
 
 private:

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "kernels/cuda/step_plan.hpp"
 #include "kernels/kernel_set.hpp"
 
 namespace talaria::kernels::cuda {
@@ -12,9 +13,13 @@ namespace talaria::kernels::cuda {
 namespace {
 
 constexpr u32 kMatrix = std::numeric_limits<u32>::max(); ///< no matrix of a model has this number
-constexpr std::size_t kInputs = 131;
-constexpr std::size_t kOutputs = 1091; ///< more than a block of the recombination, and odd
-constexpr std::size_t kRows = 5;
+
+/// A product of few rows, its outputs more than a block of the recombination and odd; and one of a
+/// whole step, for which cuBLASLt takes other kernels.
+struct Shape {
+  std::size_t rows, d_in, d_out;
+};
+constexpr Shape kShapes[] = {{5, 131, 1091}, {kStepRows, 122, 331}};
 
 /// Reproducible numbers of any size (Steele and others, "Fast splittable generators", 2014).
 class Numbers {
@@ -30,30 +35,34 @@ private:
   u64 state_ = 0;
 };
 
-} // namespace
-
-void check_known_answers(Device& device, const Modulus& modulus) {
+void check_shape(Device& device, const Modulus& modulus, const Shape& shape) {
   Numbers numbers;
-  PackedWeights weights(kInputs, kOutputs);
-  for (std::size_t i = 0; i < kInputs; ++i)
-    for (std::size_t j = 0; j < kOutputs; ++j)
+  PackedWeights weights(shape.d_in, shape.d_out);
+  for (std::size_t i = 0; i < shape.d_in; ++i)
+    for (std::size_t j = 0; j < shape.d_out; ++j)
       weights.at(i, j) = static_cast<i8>(numbers.next() >> 56);
   const auto width = static_cast<std::size_t>(modulus.word_bytes);
-  std::vector<u8> words(kRows * kInputs * width);
-  for (std::size_t i = 0; i < kRows * kInputs; ++i)
+  std::vector<u8> words(shape.rows * shape.d_in * width);
+  for (std::size_t i = 0; i < shape.rows * shape.d_in; ++i)
     store_word(words.data() + i * width, numbers.next() % modulus.q, modulus.word_bytes);
-  std::vector<u8> expected(kRows * kOutputs * width);
-  kernel_sets().back().residue_product(words.data(), kRows, weights, modulus, expected.data(), 0,
-                                       weights.panels());
+  std::vector<u8> expected(shape.rows * shape.d_out * width);
+  kernel_sets().back().residue_product(words.data(), shape.rows, weights, modulus, expected.data(),
+                                       0, weights.panels());
 
   device.add(kMatrix, weights);
-  const InputRows rows{words.data(), kRows};
-  const auto replies = device.begin(kMatrix, RowFormat::residues, {&rows, 1})->finish();
+  const InputRows rows{words.data(), shape.rows};
+  const auto replies = device.begin(kMatrix, RowFormat::residues, {&rows, 1}, false)->finish();
   device.remove(kMatrix);
   if (!std::equal(replies[0]->begin(), replies[0]->end(), expected.begin(), expected.end()))
     throw Error(Errc::internal, device.name() + ": its products differ from the reference "
                                                 "kernels; do not use this device, or update its "
                                                 "driver and cuBLAS");
+}
+
+} // namespace
+
+void check_known_answers(Device& device, const Modulus& modulus) {
+  for (const Shape& shape : kShapes) check_shape(device, modulus, shape);
 }
 
 } // namespace talaria::kernels::cuda
