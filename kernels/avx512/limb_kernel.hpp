@@ -15,8 +15,13 @@ constexpr std::size_t kPanel = PackedWeights::kPanel;
 constexpr std::size_t kGroupBytes = 4 * kPanel; ///< weights of four inputs
 constexpr std::size_t kGroupsPerBlock = 128;    ///< 32 KiB of weights in the first-level cache
 
+/// Weights come from memory to the second level this far ahead of those that are fetched to the
+/// first: more lines can be on their way there than the first level has places for.
+constexpr std::size_t kFarAhead = 6144;
+
 /// sums[R][64] (+)= limbs[groups][R][4] . weights[groups][64][4] for the 16 C columns from
-/// `weights` and `sums` on. Each step fetches `Lines` cache lines of `next` meanwhile.
+/// `weights` and `sums` on. Each step fetches `Lines` cache lines of `next` meanwhile, and as many
+/// further ahead.
 template <int R, int C, int Lines>
 TALARIA_INLINE void limb_kernel(const u8* limbs, const i8* weights, std::size_t groups, i32* sums,
                                 bool first, const i8* next) {
@@ -34,6 +39,9 @@ TALARIA_INLINE void limb_kernel(const u8* limbs, const i8* weights, std::size_t 
 #pragma GCC unroll 4
     for (int j = 0; j < Lines; ++j)
       _mm_prefetch(reinterpret_cast<const char*>(next) + 64 * j, _MM_HINT_T0);
+#pragma GCC unroll 4
+    for (int j = 0; j < Lines; ++j)
+      _mm_prefetch(reinterpret_cast<const char*>(next) + kFarAhead + 64 * j, _MM_HINT_T1);
     next += 64 * Lines;
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {

@@ -264,7 +264,10 @@ void products(const NttPlan& plan, const u64* s, std::size_t secrets, const u8* 
   const Words words(plan.modulus.word_bytes);
   const std::size_t k = K > 0 ? std::size_t{K} : rank;
   const std::size_t step = 8 * words.bytes();
-  constexpr std::size_t kAhead = 2048; // bytes fetched in advance: tiles stream from memory
+  // Bytes fetched in advance, to the first level and to the second: tiles stream from memory, and
+  // more lines can be on their way to the second than the first has places for.
+  constexpr std::size_t kAhead = 2048;
+  constexpr std::size_t kFarAhead = 8192;
   const V q = set(plan.modulus.q), q_inverse = set(inverse_mod_2_52(plan.modulus.q));
   const V zero = _mm512_setzero_si512();
   for (std::size_t r = 0; r < plan.n; ++r) {
@@ -275,6 +278,7 @@ void products(const NttPlan& plan, const u64* s, std::size_t secrets, const u8* 
     for (std::size_t kappa = 0; kappa < k; ++kappa, b += step, s += secrets) {
       const V word = words.load(b);
       _mm_prefetch(reinterpret_cast<const char*>(b) + kAhead, _MM_HINT_T0);
+      _mm_prefetch(reinterpret_cast<const char*>(b) + kFarAhead, _MM_HINT_T1);
 #pragma GCC unroll 4
       for (int i = 0; i < B; ++i) {
         const V factor = set(s[i]);

@@ -46,10 +46,12 @@ private:
   V index_;
 };
 
-/// Seven limbs times four vectors of columns would not fit in the registers: two halves then.
+/// Seven limbs times four vectors of columns would not fit in the registers: two halves then. Not
+/// inlined: among its callers' variables gcc 12 keeps some of the sums in memory, which takes twice
+/// the time.
 template <int R, int Lines>
-void panel_kernel(const u8* limbs, const i8* weights, std::size_t groups, i32* sums, bool first,
-                  const i8* next) {
+[[gnu::noinline]] void panel_kernel(const u8* limbs, const i8* weights, std::size_t groups,
+                                    i32* sums, bool first, const i8* next) {
   if constexpr (R <= 6) {
     limb_kernel<R, 4, Lines>(limbs, weights, groups, sums, first, next);
   } else {
@@ -58,24 +60,34 @@ void panel_kernel(const u8* limbs, const i8* weights, std::size_t groups, i32* s
   }
 }
 
+/// Cache lines of the next block that row `t` of `rows` fetches with each group of four lines: the
+/// first rows share them, as evenly as so few can.
+constexpr int lines_of_row(std::size_t t, std::size_t rows) {
+  if (rows == 2 || (rows == 3 && t == 0)) return 2;
+  return t < 4 ? 1 : 0;
+}
+
 /// Sums of one panel for `rows` rows of limbs: sums[rows][R][64].
 template <int R>
 void panel_sums(const u8* limbs, std::size_t rows, const i8* panel, std::size_t groups, i32* sums) {
   if (rows == 1) return panel_kernel<R, 4>(limbs, panel, groups, sums, true, panel + 2048);
-  for (std::size_t k = 0; k < groups; k += kGroupsPerBlock) {
-    const std::size_t count = std::min(kGroupsPerBlock, groups - k);
+  // With few rows memory is what takes time, and two blocks are to fit into the first level.
+  const std::size_t per_block = rows < 8 ? kGroupsPerBlock / 4 : kGroupsPerBlock;
+  for (std::size_t k = 0; k < groups; k += per_block) {
+    const std::size_t count = std::min(per_block, groups - k);
     const i8* weights = panel + k * kGroupBytes;
     const i8* next = weights + count * kGroupBytes;
     for (std::size_t t = 0; t < rows; ++t) {
       const u8* row = limbs + (t * groups + k) * 4 * R;
       i32* out = sums + t * R * kPanel;
-      // The first rows share the fetching of the next block.
-      if (rows < 4 && t < 2)
-        panel_kernel<R, 2>(row, weights, count, out, k == 0, next + t * count * (kGroupBytes / 2));
-      else if (rows >= 4 && t < 4)
-        panel_kernel<R, 1>(row, weights, count, out, k == 0, next + t * count * (kGroupBytes / 4));
+      const int lines = lines_of_row(t, rows);
+      if (lines == 2)
+        panel_kernel<R, 2>(row, weights, count, out, k == 0, next);
+      else if (lines == 1)
+        panel_kernel<R, 1>(row, weights, count, out, k == 0, next);
       else
         panel_kernel<R, 0>(row, weights, count, out, k == 0, next);
+      next += static_cast<std::size_t>(lines) * count * 64;
     }
   }
 }
