@@ -1,6 +1,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "kernels/cuda/residue_math.hpp"
 #include "remo/public/public_matrix.hpp"
 #include "remo/public/reply_switch.hpp"
 #include "tests/cuda/gpu_fixture.hpp"
@@ -16,6 +17,12 @@ constexpr Shape kShapes[] = {{1, 1},    {5, 3},     {16, 64},   {63, 65},    {64
                              {65, 129}, {333, 257}, {1024, 70}, {4097, 131}, {4096, 1027}};
 constexpr std::size_t kRowCounts[] = {1, 2, 3, 7, 16, 17, 64, 65, 130};
 constexpr u32 kMatrix = 12;
+
+/// Those of Llama-3-8B on a GPU; where the CPU plays one, smaller ones that are cut alike.
+std::vector<Shape> large_shapes() {
+  if (find_devices().front().name == "played") return {{192, 640}};
+  return {{4096, 28672}, {14336, 4096}, {4096, 6144}};
+}
 
 } // namespace
 
@@ -36,6 +43,57 @@ BOOST_AUTO_TEST_CASE(residue_products_equal_the_reference) {
       }
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(large_products_equal_the_reference_in_columns_taken_at_random) {
+  // cuBLASLt takes other kernels for many rows than for few, and for long rows.
+  const auto& parameters = remo::kDefaultParameters;
+  const Modulus q = parameters.modulus();
+  const auto accelerator = open_devices(options_for(parameters));
+  Stream stream(8);
+  for (const Shape& shape : large_shapes()) {
+    const auto weights = random_weights(shape.d_in, shape.d_out, stream);
+    accelerator->add(kMatrix, weights);
+    for (const std::size_t rows : {1U, 64U, 256U, 512U}) {
+      const auto words = random_words(rows * shape.d_in, q, stream);
+      const auto got = product(*accelerator, kMatrix, RowFormat::residues, words, rows);
+      BOOST_TEST_REQUIRE(got.size() == rows * shape.d_out * 6);
+      constexpr std::size_t kColumns = 40;
+      PackedWeights some(shape.d_in, kColumns);
+      std::vector<std::size_t> columns;
+      for (std::size_t c = 0; c < kColumns; ++c) {
+        columns.push_back(c == 0 ? shape.d_out - 1 : stream.below(shape.d_out));
+        for (std::size_t i = 0; i < shape.d_in; ++i) some.at(i, c) = weights.at(i, columns[c]);
+      }
+      std::vector<u8> expected(rows * kColumns * 6);
+      active_kernels().residue_product(words.data(), rows, some, q, expected.data(), 0,
+                                       some.panels());
+      std::size_t wrong = 0;
+      for (std::size_t t = 0; t < rows; ++t)
+        for (std::size_t c = 0; c < kColumns; ++c)
+          wrong += std::memcmp(got.data() + (t * shape.d_out + columns[c]) * 6,
+                               expected.data() + (t * kColumns + c) * 6, 6) != 0;
+      BOOST_TEST(wrong == 0U, rows << " x " << shape.d_in << " x " << shape.d_out);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(sums_at_the_bound_of_int32_do_not_overflow) {
+  constexpr std::size_t kInputs = (1 << 17) - 1;
+  const auto& parameters = remo::kDefaultParameters;
+  const Modulus q = parameters.modulus();
+  PackedWeights weights(kInputs, 2);
+  std::vector<u8> words(kInputs * 6);
+  const u64 lowest = LimbFormat(q).largest + 1; // the residue whose digits are -128 or next to it
+  for (std::size_t i = 0; i < kInputs; ++i) {
+    weights.at(i, 0) = -128;
+    weights.at(i, 1) = 127;
+    store_word(words.data() + i * 6, lowest, 6);
+  }
+  const auto accelerator = open_devices(options_for(parameters));
+  accelerator->add(kMatrix, weights);
+  BOOST_TEST((product(*accelerator, kMatrix, RowFormat::residues, words, 1) ==
+              reference_product(words, 1, weights, q)));
 }
 
 BOOST_AUTO_TEST_CASE(switched_replies_equal_the_protocols) {
