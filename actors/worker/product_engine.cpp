@@ -93,7 +93,8 @@ void ProductEngine::add(model::QuantizedLinear matrix, std::size_t first_column)
     throw Error(Errc::internal, "a part of a matrix must begin with a panel");
   if (accelerator_ != nullptr) accelerator_->add(matrix.id.value, matrix.columns);
   weight_bytes_ += matrix.columns.bytes();
-  held_.insert_or_assign(matrix.id.value, Held{std::move(matrix), first_column});
+  const u32 id = matrix.id.value;
+  held_.insert_or_assign(id, Held{std::move(matrix), first_column});
 }
 
 const ProductEngine::Held& ProductEngine::held(u32 matrix) const {

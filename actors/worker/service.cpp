@@ -33,11 +33,11 @@ WorkerService::WorkerService(caf::actor_system& system, std::shared_ptr<ProductE
       small = tensor->bytes->size() <= kMultipliedAtOnce;
       if (recorder) recorder->record(*tensor, matrix_name(tensor->matrix));
     }
-    Incoming incoming{std::move(request), [session, id, labels, trace](Reply reply) {
+    Incoming incoming{std::move(request), [session, id, labels, trace](const Reply& reply) {
                         const bool marked = labels.micro_batch != 0;
                         const telemetry::Span span(marked ? trace.tracer : nullptr, trace.pack,
                                                    telemetry::SpanKind::pack, labels);
-                        session->reply(id, std::move(reply));
+                        session->reply(id, reply);
                       }};
     if (small)
       LentThread(system).send(worker, std::move(incoming));
