@@ -18,7 +18,12 @@ namespace talaria {
 /// The actor system must outlive the use of it. Actors that run here must not join this thread.
 class LentThread final : public caf::execution_unit {
 public:
-  explicit LentThread(caf::actor_system& system) : caf::execution_unit(&system) {}
+  /// Several times what the stages between two products of a row take.
+  static constexpr std::chrono::milliseconds kLent{1};
+
+  /// @param limit  what is not begun this long after send() goes to the scheduler
+  explicit LentThread(caf::actor_system& system, std::chrono::nanoseconds limit = kLent)
+      : caf::execution_unit(&system), limit_(limit) {}
 
   /// Sends `message` to `to` from nobody. Returns when nothing is left to do here.
   template <class Handle, class Message>
@@ -27,7 +32,7 @@ public:
     if (!receiver) return;
     receiver->enqueue(
         caf::make_mailbox_element(nullptr, caf::make_message_id(), {}, std::move(message)), this);
-    const auto end = std::chrono::steady_clock::now() + kLent;
+    const auto end = std::chrono::steady_clock::now() + limit_;
     while (count_ > 0) {
       caf::resumable* job = next();
       if (std::chrono::steady_clock::now() < end)
@@ -41,8 +46,6 @@ private:
   /// Actors that others have woken: a stage wakes one or two. More of them are work for two
   /// threads.
   static constexpr std::size_t kWaiting = 4;
-  /// Several times what the stages between two products of a row take.
-  static constexpr std::chrono::milliseconds kLent{1};
   /// Of one actor, before others get their turn.
   static constexpr std::size_t kMessages = 16;
 
@@ -68,6 +71,7 @@ private:
     }
   }
 
+  const std::chrono::nanoseconds limit_;
   std::array<caf::resumable*, kWaiting> waiting_{}; ///< a ring
   std::size_t first_ = 0;
   std::size_t count_ = 0;

@@ -25,6 +25,9 @@ namespace talaria {
 
 namespace {
 
+/// For what is to run on the lent thread however slow the machine is.
+constexpr std::chrono::hours kLong{1};
+
 struct System {
   System() { config.set("scheduler.max-threads", std::size_t{2}); }
   caf::actor_system_config config;
@@ -46,7 +49,7 @@ BOOST_AUTO_TEST_CASE(a_chain_of_actors_runs_on_the_thread_that_brought_the_messa
             if (next) self->send(next, step);
           }};
         });
-  LentThread(system).send(next, Step{});
+  LentThread(system, kLong).send(next, Step{});
   // No waiting: everything has happened when send() returns.
   BOOST_TEST(ran.size() == 5U);
   for (const auto id : ran) BOOST_TEST((id == std::this_thread::get_id()));
@@ -69,7 +72,7 @@ BOOST_AUTO_TEST_CASE(more_actors_than_a_few_go_to_the_scheduler_and_none_is_lost
           for (const caf::actor& actor : fan) self->send(actor, step);
         }};
       });
-  LentThread(system).send(first, Step{});
+  LentThread(system, kLong).send(first, Step{});
   BOOST_TEST(ran.load() >= 1);
   all.get_future().wait();
   BOOST_TEST(ran.load() == kActors);
@@ -86,7 +89,7 @@ BOOST_AUTO_TEST_CASE(an_actor_with_much_to_do_goes_on_elsewhere) {
             self->send(self, Step{step.left - 1});
         }};
       });
-  LentThread(system).send(busy, Step{1000});
+  LentThread(system, kLong).send(busy, Step{1000});
   BOOST_TEST((ended.get_future().get() != std::this_thread::get_id()));
 }
 
@@ -132,7 +135,7 @@ BOOST_AUTO_TEST_CASE(actors_that_end_here_are_released) {
       system.spawn<caf::lazy_init>([held](caf::event_based_actor* self) -> caf::behavior {
         return {[held, self](const Step&) { self->quit(); }};
       });
-  LentThread lent(system);
+  LentThread lent(system, kLong);
   lent.send(brief, Step{});
   lent.send(brief, Step{}); // to an actor that has ended: nothing happens
   brief = nullptr;
