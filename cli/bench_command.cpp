@@ -83,10 +83,11 @@ double mask_ns_per_byte(const remo::MaskPool::Stats& before, const remo::MaskPoo
 }
 
 /// Milliseconds, with what the masks used cost.
-double median_cpu(const std::vector<TokenCost>& costs, double ns_per_byte) {
+double median_cpu(const std::vector<TokenCost>& costs, double TokenCost::*part,
+                  double ns_per_byte) {
   std::vector<double> out;
   for (const TokenCost& cost : costs)
-    out.push_back(cost.cpu_ms + 1e-6 * ns_per_byte * cost.mask_bytes);
+    out.push_back(cost.*part + 1e-6 * ns_per_byte * cost.mask_bytes);
   return median(std::move(out));
 }
 
@@ -138,8 +139,13 @@ void measure_all(const BenchFlags& flags, const BenchSetup& setup,
       result.ttft_ms = median(rounds[i].ttft);
       result.decode_tokens_per_s = median(rounds[i].decode);
       result.mask_stalls = rounds[i].stalls;
-      result.prefill_cpu_ms = median_cpu(rounds[i].prefill_cost, rounds[i].mask_ns_per_byte);
-      result.decode_cpu_ms = median_cpu(rounds[i].decode_cost, rounds[i].mask_ns_per_byte);
+      const auto cpu = [&](const std::vector<TokenCost>& costs, double TokenCost::*part) {
+        return median_cpu(costs, part, rounds[i].mask_ns_per_byte);
+      };
+      result.prefill_cpu_ms = cpu(rounds[i].prefill_cost, &TokenCost::cpu_ms);
+      result.prefill_enclave_ms = cpu(rounds[i].prefill_cost, &TokenCost::enclave_ms);
+      result.decode_cpu_ms = cpu(rounds[i].decode_cost, &TokenCost::cpu_ms);
+      result.decode_enclave_ms = cpu(rounds[i].decode_cost, &TokenCost::enclave_ms);
       result.mask_ns_per_value =
           rounds[i].mask_ns_per_byte * setup.options.scheme.parameters->modulus().word_bytes;
       result.bytes = contestants[i].bytes;

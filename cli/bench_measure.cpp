@@ -1,7 +1,5 @@
 #include "cli/bench_measure.hpp"
 
-#include <time.h>
-
 #include <algorithm>
 #include <chrono>
 #include <condition_variable>
@@ -12,6 +10,8 @@
 #include <utility>
 #include <vector>
 
+#include "core/cpu_time.hpp"
+
 namespace talaria::cli {
 
 namespace {
@@ -21,12 +21,6 @@ using Times = std::vector<Clock::time_point>;
 
 double seconds(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
-}
-
-double process_cpu_seconds() {
-  timespec time{};
-  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
 }
 
 /// When each token of several requests came. `lead_token` is called, on the thread that delivers
@@ -130,20 +124,30 @@ TokenBytes bytes_of(pipeline::Engine& engine, u32 tokens) {
 class CostMeter {
 public:
   explicit CostMeter(pipeline::Engine& engine)
-      : engine_(engine), cpu_(process_cpu_seconds()), masks_(engine.mask_stats()) {}
+      : engine_(engine), cpu_(process_cpu_seconds()), products_(products_cpu_seconds()),
+        masks_(engine.mask_stats()) {}
 
   TokenCost of_each(std::size_t tokens) const {
     engine_.wait_for_masks(); // what makers have not finished is nobody's
     const auto masks = engine_.mask_stats();
     const auto count = static_cast<double>(tokens);
     const double making = masks.making_seconds - masks_.making_seconds;
-    return {1e3 * (process_cpu_seconds() - cpu_ - making) / count,
+    const double cpu = process_cpu_seconds() - cpu_ - making;
+    const double products = products_cpu_seconds() - products_;
+    return {1e3 * cpu / count, 1e3 * (cpu - products) / count,
             static_cast<double>(masks.bytes_taken - masks_.bytes_taken) / count};
   }
 
 private:
+  /// Of an embedded worker; remote ones are no part of this process.
+  double products_cpu_seconds() const {
+    const auto products = engine_.products();
+    return products == nullptr ? 0 : products->cpu_seconds();
+  }
+
   pipeline::Engine& engine_;
   double cpu_;
+  double products_;
   remo::MaskPool::Stats masks_;
 };
 

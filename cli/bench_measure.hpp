@@ -22,6 +22,7 @@ inline constexpr u32 kDecodePrompt = 16;
 /// rounds make many and others none.
 struct TokenCost {
   double cpu_ms = 0;     ///< CPU time of all threads but what they spent on masks
+  double enclave_ms = 0; ///< the same without an embedded worker's products
   double mask_bytes = 0; ///< of the masks used
 };
 

@@ -37,6 +37,10 @@ json result_json(const BenchReport& report, const BenchResult& r) {
           {"decode_cpu_ms_per_token", r.decode_cpu_ms},
           {"prefill_cpu_over_plain", or_null(shares.prefill_cpu_over_plain)},
           {"decode_cpu_over_plain", or_null(shares.decode_cpu_over_plain)},
+          {"prefill_enclave_cpu_ms_per_token", r.prefill_enclave_ms},
+          {"decode_enclave_cpu_ms_per_token", r.decode_enclave_ms},
+          {"prefill_enclave_over_plain", or_null(shares.prefill_enclave_over_plain)},
+          {"decode_enclave_over_plain", or_null(shares.decode_enclave_over_plain)},
           {"bytes_up_per_token", r.bytes.up},
           {"bytes_down_per_token", r.bytes.down},
           {"mask_stalls", r.mask_stalls},
@@ -87,6 +91,8 @@ BenchShares shares_of(const BenchReport& report, const BenchResult& result) {
     shares.decode_over_plain = result.decode_tokens_per_s / plain->decode_tokens_per_s;
     shares.prefill_cpu_over_plain = result.prefill_cpu_ms / plain->prefill_cpu_ms;
     shares.decode_cpu_over_plain = result.decode_cpu_ms / plain->decode_cpu_ms;
+    shares.prefill_enclave_over_plain = result.prefill_enclave_ms / plain->prefill_cpu_ms;
+    shares.decode_enclave_over_plain = result.decode_enclave_ms / plain->decode_cpu_ms;
   }
   const auto weights = static_cast<double>(report.model.weight_bytes);
   const auto layers = weights - static_cast<double>(report.model.head_bytes);
@@ -130,27 +136,29 @@ json to_json(const BenchReport& report) {
 
 void print_table(const BenchReport& report) {
   print_head(report);
-  constexpr const char* kRow =
-      "{:<9}{:<10}{:>5}{:>13}{:>9}{:>9}{:>8}{:>12}{:>9}{:>9}{:>9}{:>8}{:>9}{:>8}{:>9}{:>8}\n";
+  constexpr const char* kRow = "{:<9}{:<10}{:>5}{:>13}{:>9}{:>9}{:>8}{:>9}{:>12}{:>9}{:>9}{:>9}{:>"
+                               "8}{:>9}{:>9}{:>8}{:>9}{:>8}\n";
   fmt::print(kRow, "scheme", "worker", "batch", "prefill t/s", "/ plain", "of int8", "CPU ms",
-             "decode t/s", "/ plain", "of read", "of int8", "CPU ms", "TTFT ms", "kB up", "kB down",
-             "stalls");
+             "enclave", "decode t/s", "/ plain", "of read", "of int8", "CPU ms", "enclave",
+             "TTFT ms", "kB up", "kB down", "stalls");
   for (const BenchResult& r : report.results) {
     const BenchShares shares = shares_of(report, r);
     fmt::print(kRow, r.scheme, r.embedded ? "embedded" : "cluster", r.batch,
                fmt::format("{:.1f}", r.prefill_tokens_per_s), ratio(shares.prefill_over_plain),
                percent(shares.prefill_int8_share), fmt::format("{:.2f}", r.prefill_cpu_ms),
+               fmt::format("{:.2f}", r.prefill_enclave_ms),
                fmt::format("{:.2f}", r.decode_tokens_per_s), ratio(shares.decode_over_plain),
                percent(shares.read_share), percent(shares.decode_int8_share),
-               fmt::format("{:.2f}", r.decode_cpu_ms), fmt::format("{:.1f}", r.ttft_ms),
+               fmt::format("{:.2f}", r.decode_cpu_ms), fmt::format("{:.2f}", r.decode_enclave_ms),
+               fmt::format("{:.1f}", r.ttft_ms),
                fmt::format("{:.0f}", static_cast<double>(r.bytes.up) / 1e3),
                fmt::format("{:.0f}", static_cast<double>(r.bytes.down) / 1e3), r.mask_stalls);
   }
-  fmt::print(
-      "\nof int8: operations of all limbs against plain int8 products out of the cache; of "
-      "read: bytes against\nreading every weight once for a batch; CPU ms: of this process "
-      "per token, masks it used included;\nkB per generated token; stalls: of decoding\n{}\n",
-      stall_line(report));
+  fmt::print("\nof int8: operations of all limbs against plain int8 products out of the cache; of "
+             "read: bytes against\nreading every weight once for a batch; CPU ms: of this process "
+             "per token, masks it used included;\nenclave: of that, what is not an embedded "
+             "worker's products; kB per generated token; stalls: of decoding\n{}\n",
+             stall_line(report));
 }
 
 } // namespace talaria::cli

@@ -28,9 +28,11 @@ struct BenchResult {
   double prefill_tokens_per_s = 0;
   double ttft_ms = 0;
   double decode_tokens_per_s = 0;
-  u64 mask_stalls = 0;          ///< of decoding in all rounds together
-  double prefill_cpu_ms = 0;    ///< of this process per token, the masks it used among it
-  double decode_cpu_ms = 0;     ///< the same, for each row of prompt or answer
+  u64 mask_stalls = 0;           ///< of decoding in all rounds together
+  double prefill_cpu_ms = 0;     ///< of this process per token, the masks it used among it
+  double decode_cpu_ms = 0;      ///< the same, for each row of prompt or answer
+  double prefill_enclave_ms = 0; ///< prefill_cpu_ms without an embedded worker's products
+  double decode_enclave_ms = 0;
   double mask_ns_per_value = 0; ///< CPU time; 0: no masks
   TokenBytes bytes;
   std::size_t limbs = 0; ///< int8 products per weight and activation; 0: not int8 arithmetic
@@ -53,9 +55,11 @@ struct BenchReport {
 struct BenchShares {
   std::optional<double> prefill_over_plain;
   std::optional<double> decode_over_plain;
-  std::optional<double>
-      prefill_cpu_over_plain;                  ///< CPU time of this process; with workers elsewhere
-  std::optional<double> decode_cpu_over_plain; ///< that is the enclave's part alone
+  std::optional<double> prefill_cpu_over_plain; ///< CPU time of this process
+  std::optional<double> decode_cpu_over_plain;
+  /// The enclave's over all of plain's: what is left to trusted cores of inference there.
+  std::optional<double> prefill_enclave_over_plain;
+  std::optional<double> decode_enclave_over_plain;
   double weight_bytes_per_token = 0;       ///< in decoding, each weight read once for a whole batch
   double operations_per_token = 0;         ///< int8, a multiply-add is two, all limbs; 0: not int8
   std::optional<double> read_share;        ///< of the read bandwidth, in decoding

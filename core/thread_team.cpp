@@ -5,6 +5,8 @@
 #include <chrono>
 #include <exception>
 
+#include "core/cpu_time.hpp"
+
 namespace talaria {
 
 namespace {
@@ -62,6 +64,12 @@ ThreadTeam::~ThreadTeam() {
   }
   wake_.notify_all();
   for (auto& worker : workers_) worker.join();
+}
+
+double ThreadTeam::cpu_seconds() noexcept {
+  double sum = 0;
+  for (auto& worker : workers_) sum += cpu_seconds_of(worker);
+  return sum;
 }
 
 void ThreadTeam::serve() {

@@ -25,6 +25,8 @@ public:
   ThreadTeam& operator=(const ThreadTeam&) = delete;
 
   std::size_t threads() const noexcept { return workers_.size() + 1; }
+  /// CPU time of the team's own threads so far, patience included, callers not.
+  double cpu_seconds() noexcept;
 
   /// Calls body(begin, end) on disjoint pieces of at most `grain` iterations that cover [0, count).
   /// Returns when all are done. One caller at a time: concurrent calls wait for each other.

@@ -1,23 +1,16 @@
 #include "remo/mask_pool.hpp"
 
-#include <time.h>
-
 #include <algorithm>
 #include <exception>
 #include <utility>
 
+#include "core/cpu_time.hpp"
 #include "core/thread_priority.hpp"
 
 namespace talaria::remo {
 
 namespace {
 constexpr std::size_t kTogether = 4; ///< blocks; at N = 256 more gain next to nothing (PERF.md 3)
-
-double thread_cpu_seconds() {
-  timespec time{};
-  ::clock_gettime(CLOCK_THREAD_CPUTIME_ID, &time);
-  return static_cast<double>(time.tv_sec) + 1e-9 * static_cast<double>(time.tv_nsec);
-}
 } // namespace
 
 /// The rows of one matrix. Memory is charged by whole blocks, until the last row of a block is

@@ -8,6 +8,7 @@
 #include <utility>
 
 #include "actors/tensor_labels.hpp"
+#include "core/cpu_time.hpp"
 #include "core/error.hpp"
 #include "remo/public/reply_switch.hpp"
 
@@ -29,6 +30,19 @@ constexpr std::size_t kManyRows = 16;                       ///< whose preparati
 /// With a row of one sequence there is nothing else to do until the enclave has made the next one
 /// of it, in some 70 us. With many rows others want the core.
 constexpr std::chrono::microseconds kBetweenProducts{200};
+
+/// Adds what the calling thread spends from its making to its end.
+class CallerCost {
+public:
+  explicit CallerCost(std::atomic<double>& sum) : sum_(sum) {}
+  ~CallerCost() { sum_.fetch_add(thread_cpu_seconds() - begin_, std::memory_order_relaxed); }
+  CallerCost(const CallerCost&) = delete;
+  CallerCost& operator=(const CallerCost&) = delete;
+
+private:
+  std::atomic<double>& sum_;
+  double begin_ = thread_cpu_seconds();
+};
 
 remo::SharedBytes share(AlignedBuffer<u8> bytes) {
   return std::make_shared<const AlignedBuffer<u8>>(std::move(bytes));
@@ -86,6 +100,10 @@ void ProductEngine::use(std::unique_ptr<kernels::cuda::Accelerator> accelerator)
 
 std::size_t ProductEngine::most_under_way() const {
   return accelerator_ == nullptr ? 1 : accelerator_->most_jobs();
+}
+
+double ProductEngine::cpu_seconds() noexcept {
+  return team_.cpu_seconds() + callers_cpu_seconds_.load(std::memory_order_relaxed);
 }
 
 void ProductEngine::add(model::QuantizedLinear matrix, std::size_t first_column) {
@@ -186,6 +204,7 @@ std::vector<WorkerProduct> ProductEngine::multiply_together(std::span<const Mask
 
 PendingProducts ProductEngine::begin(std::span<const MaskedTensor> tensors,
                                      const ProductTrace& trace) {
+  const CallerCost cost(callers_cpu_seconds_);
   PendingProducts pending;
   if (accelerator_ == nullptr) {
     pending.products_ = multiply_together(tensors, trace);
@@ -218,6 +237,7 @@ std::vector<WorkerProduct> ProductEngine::products_of(std::span<const MaskedTens
 }
 
 WorkerProduct ProductEngine::hint_rows(const remo::HintRequest& request) {
+  const CallerCost cost(callers_cpu_seconds_);
   const PackedWeights& w = linear(request.matrix).columns;
   const remo::PublicMatrix& a = public_matrix(w.d_in());
   if (request.first > a.rows() || request.count > a.rows() - request.first)

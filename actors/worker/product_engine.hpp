@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <cstddef>
 #include <functional>
 #include <map>
@@ -82,6 +83,10 @@ public:
   PendingProducts begin(std::span<const remo::MaskedTensor> tensors,
                         const ProductTrace& trace = {});
   std::size_t most_under_way() const;
+  /// CPU time that begin() and hint_rows() have cost so far: of their callers and of this engine's
+  /// threads, which look for the next product for a while. To tell the worker's part of a process
+  /// from the enclave's; of a GPU's products only what their beginning took.
+  double cpu_seconds() noexcept;
   /// @throws Error{usage} as multiply() would.
   void check(const remo::MaskedTensor& tensor) const;
 
@@ -114,6 +119,7 @@ private:
   kernels::Modulus modulus_;
   std::vector<u8> seed_;
   ThreadTeam team_;
+  std::atomic<double> callers_cpu_seconds_{0};
   std::shared_ptr<ProductMemory> memory_;
   std::unique_ptr<kernels::cuda::Accelerator> accelerator_; ///< null: this machine's CPU
   std::map<u32, Held> held_;

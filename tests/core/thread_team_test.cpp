@@ -38,6 +38,22 @@ BOOST_AUTO_TEST_CASE(callers_on_several_threads_take_turns) {
   BOOST_TEST(total.load() == 4 * 50 * 20);
 }
 
+BOOST_AUTO_TEST_CASE(the_time_of_a_teams_own_threads_is_told) {
+  ThreadTeam alone(1);
+  BOOST_TEST(alone.cpu_seconds() == 0);
+  ThreadTeam team(2);
+  const auto self = std::this_thread::get_id();
+  std::atomic<bool> enough{false};
+  team.parallel_for(2, 1, [&](std::size_t, std::size_t) { // one piece each: both wait for the end
+    while (!enough) {
+      if (std::this_thread::get_id() == self) enough = team.cpu_seconds() > 1e-3;
+    }
+  });
+  const double before = team.cpu_seconds();
+  BOOST_TEST(before > 1e-3);
+  BOOST_TEST(team.cpu_seconds() >= before);
+}
+
 BOOST_AUTO_TEST_CASE(who_finds_the_team_at_work_works_alone) {
   ThreadTeam team(3);
   std::promise<void> begun;

@@ -1,8 +1,8 @@
 // Traces and measurements of a cluster that the programs start themselves.
 #include <httplib.h>
 
-#include <boost/test/unit_test.hpp>
 #include <array>
+#include <boost/test/unit_test.hpp>
 #include <fstream>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -186,6 +186,13 @@ BOOST_AUTO_TEST_CASE(bench_measures_a_cluster_beside_the_yardstick) {
   for (const json& r : results) {
     BOOST_TEST(r.at("prefill_cpu_ms_per_token").get<double>() > 0);
     BOOST_TEST(r.at("decode_cpu_over_plain").get<double>() > 0);
+    // A cluster's products are not made in this process, an embedded worker's are.
+    for (const std::string phase : {"prefill", "decode"}) {
+      const auto enclave = r.at(phase + "_enclave_cpu_ms_per_token").get<double>();
+      const auto process = r.at(phase + "_cpu_ms_per_token").get<double>();
+      BOOST_TEST(enclave > 0);
+      BOOST_TEST((r.at("worker") == "cluster" ? enclave == process : enclave < process));
+    }
     BOOST_TEST(r.at("prefill_tokens_per_s").get<double>() > 0);
     BOOST_TEST(r.at("decode_tokens_per_s").get<double>() > 0);
     BOOST_TEST(r.at("decode_over_plain").get<double>() > 0);
