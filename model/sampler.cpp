@@ -3,8 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
 #include <cmath>
+#include <optional>
 
 #include "core/error.hpp"
 
@@ -54,6 +56,34 @@ void check_logits(std::span<const float> logits) {
     throw Error(Errc::internal, "the logits hold NaN or infinity");
   if (std::none_of(logits.begin(), logits.end(), [](float x) { return std::isfinite(x); }))
     throw Error(Errc::internal, "there is no finite logit to choose from");
+}
+
+/// The first of the largest logits, if all are finite; nothing otherwise. Lanes that do not wait
+/// for each other let the compiler use vectors: one by one this takes as long as attention does.
+/// Always the whole vocabulary: how long it takes must not depend on the token.
+std::optional<u32> greatest(std::span<const float> logits) {
+  constexpr std::size_t kLanes = 16;
+  std::array<float, kLanes> best;
+  std::array<u32, kLanes> at{};
+  std::array<float, kLanes> poison{}; // NaN after a NaN or an infinity
+  best.fill(-INFINITY);
+  const auto look = [&](std::size_t i, std::size_t l) {
+    const float x = logits[i];
+    const bool greater = x > best[l];
+    best[l] = greater ? x : best[l];
+    at[l] = greater ? static_cast<u32>(i) : at[l];
+    poison[l] += x * 0;
+  };
+  std::size_t i = 0;
+  for (; i + kLanes <= logits.size(); i += kLanes)
+    for (std::size_t l = 0; l < kLanes; ++l) look(i + l, l);
+  for (; i < logits.size(); ++i) look(i, i % kLanes);
+  if (logits.empty() || std::any_of(poison.begin(), poison.end(), [](float x) { return x != 0; }))
+    return std::nullopt;
+  std::size_t first = 0;
+  for (std::size_t l = 1; l < kLanes; ++l)
+    if (best[l] > best[first] || (best[l] == best[first] && at[l] < at[first])) first = l;
+  return at[first];
 }
 
 /// Scores become weights exp((score - best) / temperature): softmax without the common divisor.
@@ -128,10 +158,13 @@ Sampler::Sampler(const SamplingParameters& parameters)
 }
 
 u32 Sampler::sample(std::span<const float> logits, std::span<const u32> seen) {
+  const bool greedy = parameters_.temperature == 0 || parameters_.top_k == 1;
+  if (greedy && parameters_.repetition_penalty == 1)
+    if (const auto id = greatest(logits)) return *id;
   check_logits(logits);
   std::vector<double> scores(logits.begin(), logits.end());
   penalise(scores, seen, parameters_.repetition_penalty);
-  if (parameters_.temperature == 0 || parameters_.top_k == 1)
+  if (greedy)
     return static_cast<u32>(std::max_element(scores.begin(), scores.end()) - scores.begin());
 
   std::vector<Candidate> candidates;

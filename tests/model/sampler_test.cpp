@@ -69,6 +69,28 @@ BOOST_AUTO_TEST_CASE(greedy_takes_the_lowest_id_among_equal_logits) {
   BOOST_TEST(one.sample(std::vector<float>{1, 5, 3, 5, 5}, {}) == 1u);
 }
 
+BOOST_AUTO_TEST_CASE(greedy_agrees_with_ranking_at_any_length) {
+  for (std::size_t vocab = 1; vocab < 70; ++vocab)
+    for (u64 seed = 0; seed < 20; ++seed) {
+      auto logits = random_logits(vocab, 100 * vocab + seed);
+      for (float& x : logits) x = std::floor(x / 4); // many equal ones
+      if (seed % 3 == 0) logits[seed % vocab] = -kInfinity;
+      if (logits.size() == 1 && !std::isfinite(logits[0])) continue;
+      Sampler greedy(SamplingParameters{});
+      BOOST_TEST(greedy.sample(logits, {}) == ranking(logits).front());
+    }
+}
+
+BOOST_AUTO_TEST_CASE(greedy_finds_broken_logits_wherever_they_are) {
+  for (const std::size_t at : {0U, 15U, 16U, 31U, 32U, 36U})
+    for (const float broken : {kNan, kInfinity}) {
+      std::vector<float> logits(37, 1.0f);
+      logits[at] = broken;
+      Sampler greedy(SamplingParameters{});
+      BOOST_CHECK_EXCEPTION(greedy.sample(logits, {}), Error, with_code(Errc::internal));
+    }
+}
+
 BOOST_AUTO_TEST_CASE(logits_are_left_as_they_are) {
   const auto logits = random_logits(100, 1);
   auto copy = logits;
