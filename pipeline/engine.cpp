@@ -9,6 +9,7 @@
 #include <thread>
 
 #include "actors/errors.hpp"
+#include "actors/stage_scheduler.hpp"
 #include "core/aes_rng.hpp"
 #include "pipeline/cluster_session.hpp"
 #include "pipeline/graph.hpp"
@@ -20,13 +21,6 @@
 namespace talaria::pipeline {
 
 namespace {
-
-struct SystemConfig : caf::actor_system_config {
-  explicit SystemConfig(std::size_t threads) {
-    set("scheduler.policy", caf::atom("sharing")); // sleeps when idle; stealing polls
-    set("scheduler.max-threads", threads);
-  }
-};
 
 /// Hints from whoever stands behind the worker interface.
 class WorkerHints final : public remo::HintSource {
@@ -109,7 +103,7 @@ struct Engine::Impl {
   std::shared_ptr<remo::MaskPool> pool;
   std::shared_ptr<PaddingLedger> padding_ledger = std::make_shared<PaddingLedger>();
 
-  SystemConfig system_config;
+  StageSchedulerConfig system_config;
   caf::actor_system system;
   std::unique_ptr<ClusterSession> session; ///< null with an embedded worker
   mutable std::mutex session_mutex;
