@@ -1,7 +1,5 @@
 #pragma once
 
-#include <sys/mman.h>
-
 #include <cassert>
 #include <cstddef>
 #include <cstdlib>
@@ -12,6 +10,7 @@
 #include <utility>
 
 #include "core/integers.hpp"
+#include "core/large_memory.hpp"
 
 namespace talaria {
 
@@ -20,7 +19,7 @@ struct Unwritten {};
 
 /// `count` default-initialised (zeroed) trivially copyable elements, 64-byte aligned, with 64 bytes
 /// of readable slack behind the last one so that vector kernels may load past the end. Large ones
-/// ask for huge pages. Move-only.
+/// lie in LargeMemory. Move-only.
 template <class T>
 class AlignedBuffer {
   static_assert(std::is_trivially_copyable_v<T>);
@@ -33,13 +32,12 @@ public:
   /// Not zeroed, but for the slack.
   AlignedBuffer(std::size_t count, Unwritten) : count_(count) {
     if (count == 0) return;
-    const std::size_t used = count * sizeof(T);
-    const std::size_t alignment = used < kHugePage ? 64 : kHugePage;
-    const std::size_t bytes = round_up(used + 64, alignment);
-    data_ = static_cast<T*>(std::aligned_alloc(alignment, bytes));
-    if (data_ == nullptr) throw std::bad_alloc();
-    if (alignment == kHugePage) madvise(static_cast<void*>(data_), bytes, MADV_HUGEPAGE);
-    std::memset(reinterpret_cast<u8*>(data_) + used, 0, 64);
+    const std::size_t bytes = memory_bytes();
+    void* const memory = bytes < LargeMemory::kLeast ? std::aligned_alloc(kLine, bytes)
+                                                     : LargeMemory::process().take(bytes);
+    if (memory == nullptr) throw std::bad_alloc();
+    data_ = static_cast<T*>(memory);
+    std::memset(reinterpret_cast<u8*>(data_) + count * sizeof(T), 0, kLine);
   }
   AlignedBuffer(AlignedBuffer&& other) noexcept
       : data_(std::exchange(other.data_, nullptr)), count_(std::exchange(other.count_, 0)) {}
@@ -48,7 +46,12 @@ public:
     std::swap(count_, other.count_);
     return *this;
   }
-  ~AlignedBuffer() { std::free(data_); }
+  ~AlignedBuffer() {
+    if (data_ == nullptr || memory_bytes() < LargeMemory::kLeast)
+      std::free(data_);
+    else
+      LargeMemory::process().give(data_, memory_bytes());
+  }
 
   T* data() noexcept { return data_; }
   const T* data() const noexcept { return data_; }
@@ -64,7 +67,9 @@ public:
   std::span<const T> span() const noexcept { return {data_, count_}; }
 
 private:
-  static constexpr std::size_t kHugePage = std::size_t{2} << 20;
+  static constexpr std::size_t kLine = 64;
+
+  std::size_t memory_bytes() const noexcept { return round_up(count_ * sizeof(T) + kLine, kLine); }
 
   T* data_ = nullptr;
   std::size_t count_ = 0;

@@ -42,6 +42,9 @@ public:
     buffer_ = AlignedBuffer<T>();
   }
 
+  /// Releases the memory as it is, for an owner that has wiped every byte of it already.
+  void release_wiped() noexcept { buffer_ = AlignedBuffer<T>(); }
+
   friend std::ostream& operator<<(std::ostream&, const SecretBuffer&) = delete;
 
 private:

@@ -81,7 +81,8 @@ std::size_t thread_count(std::size_t asked) {
 
 struct Engine::Impl {
   explicit Impl(const EngineOptions& options)
-      : opened(open_model(options)), loader(*opened), tokenizer(load_tokenizer(loader)),
+      : spare_masks(LargeMemory::process(), 3 * options.pool.memory_bytes / 2),
+        opened(open_model(options)), loader(*opened), tokenizer(load_tokenizer(loader)),
         generation(tokenizer ? model::load_generation_config(loader.folder())
                              : model::GenerationConfig{}),
         tracer(options.trace.empty() ? nullptr
@@ -89,6 +90,9 @@ struct Engine::Impl {
         system_config(thread_count(options.threads)), system(system_config) {}
   ~Impl();
 
+  /// Memory of used-up masks waits for the next refill, which may be nearly all that the pool holds,
+  /// rounded up to blocks. So it never takes more than it once had.
+  LargeMemory::Allowance spare_masks;
   std::shared_ptr<const ModelLoader> opened;
   const ModelLoader& loader;                         ///< *opened
   std::shared_ptr<const model::Tokenizer> tokenizer; ///< null: the model is no folder
@@ -163,9 +167,7 @@ void Engine::Impl::connect_workers(const EngineOptions& options) {
 /// Hints from the workers. The enclave keeps what each LinearSpec needs: column scales, and a loan
 /// of the weights for the integrity vectors (one pass, REMO.md 7b).
 void Engine::Impl::prepare_linears(const EngineOptions& options, Progress& progress) {
-  remo::SchemeOptions scheme_options = options.scheme;
-  scheme_options.spare_mask_bytes = options.pool.memory_bytes / 2;
-  const auto scheme = remo::make_scheme(scheme_options);
+  const auto scheme = remo::make_scheme(options.scheme);
   warning = scheme->warning();
   if (!options.linears.empty()) {
     linears = options.linears;

@@ -86,8 +86,9 @@ std::size_t HybridLinear::block_rows() const noexcept {
 }
 
 std::vector<MaskRow> HybridLinear::make_block(Rng& rng) const {
-  auto block = std::make_shared<PairedMaskBlock>(this, kBlockRows, record_.d_in * sizeof(float),
-                                                 record_.columns * sizeof(float));
+  auto block =
+      std::make_shared<PairedMaskBlock>(this, kBlockRows, record_.d_in * sizeof(float),
+                                        record_.columns * sizeof(float), MaskLayout::packed);
   const SecretBuffer<float> secret = draw_normal(kBlockRows * public_->rows(), rng);
   accumulate_product(secret.data(), kBlockRows, *public_, reinterpret_cast<float*>(block->u(0)));
   accumulate_product(secret.data(), kBlockRows, hint_, reinterpret_cast<float*>(block->v(0)));
@@ -107,7 +108,7 @@ Masked HybridLinear::mask(MatrixView<const float> x, std::vector<MaskRow> masks)
   record_.check_input(x, masks.size());
   const std::size_t n = record_.d_in;
   auto opening = std::make_unique<HybridOpening>(this, x.rows);
-  auto bytes = std::make_shared<AlignedBuffer<u8>>(x.rows * n * sizeof(float));
+  auto bytes = std::make_shared<AlignedBuffer<u8>>(x.rows * n * sizeof(float), Unwritten{});
   for (std::size_t r = 0; r < x.rows; ++r) {
     const auto* u =
         reinterpret_cast<const float*>(PairedMaskBlock::of(masks[r], this).u(masks[r].index()));
@@ -159,7 +160,7 @@ Result<Matrix<float>> HybridLinear::unmask(std::unique_ptr<Opening>& opening,
         return record_.verification_error("is not the product");
   }
 
-  Matrix<float> out(rows, record_.d_out);
+  Matrix<float> out(rows, record_.d_out, Unwritten{});
   for (std::size_t r = 0; r < rows; ++r) {
     const MaskRow& mask = own->masks[r];
     const auto* v = reinterpret_cast<const float*>(PairedMaskBlock::of(mask, this).v(mask.index()));

@@ -58,12 +58,10 @@ HintTiles fetch_hint(const LatticeParameters& parameters, const LinearRecord& re
 LatticeLinear::LatticeLinear(const SchemeOptions& options, SharedAbort abort, LinearRecord record,
                              LinearBounds bounds, ProductCheck check,
                              std::shared_ptr<const kernels::NttPlan> plan,
-                             std::shared_ptr<const HintTiles> a, HintTiles hint,
-                             std::shared_ptr<BlockMemory> memory)
+                             std::shared_ptr<const HintTiles> a, HintTiles hint)
     : IntegerLinear(options, std::move(abort), std::move(record), bounds, bounds.delta_bits,
                     std::move(check)),
-      plan_(std::move(plan)), a_(std::move(a)), hint_(std::move(hint)), memory_(std::move(memory)) {
-}
+      plan_(std::move(plan)), a_(std::move(a)), hint_(std::move(hint)) {}
 
 std::vector<MaskRow> LatticeLinear::make_block(Rng& rng) const {
   return std::move(make_blocks(rng, 1).front());
@@ -74,7 +72,8 @@ std::vector<std::vector<MaskRow>> LatticeLinear::make_blocks(Rng& rng, std::size
   std::vector<SecretBuffer<u64>> secrets;
   for (std::size_t i = 0; i < count; ++i) {
     blocks.push_back(std::make_shared<PairedMaskBlock>(this, plan_->n, record().d_in * word_bytes(),
-                                                       record().columns * word_bytes(), memory_));
+                                                       record().columns * word_bytes(),
+                                                       MaskLayout::lines));
     secrets.push_back(draw_secret(*plan_, hint_.rows() / plan_->n, rng));
   }
   std::vector<MaskTarget> u, v;
@@ -97,9 +96,8 @@ IntegerLinear::RowMask LatticeLinear::row_mask(const MaskRow& row) const {
 
 LatticeScheme::LatticeScheme(const SchemeOptions& options)
     : options_(options), abort_(std::make_shared<std::atomic<bool>>(false)),
-      plan_(
-          std::make_shared<kernels::NttPlan>(options.parameters->modulus(), options.parameters->n)),
-      memory_(std::make_shared<BlockMemory>(options.spare_mask_bytes)) {}
+      plan_(std::make_shared<kernels::NttPlan>(options.parameters->modulus(),
+                                               options.parameters->n)) {}
 
 std::shared_ptr<const HintTiles> LatticeScheme::public_matrix(std::size_t d_in) {
   std::shared_ptr<const HintTiles>& entry = public_[d_in];
@@ -122,8 +120,7 @@ std::unique_ptr<MaskedLinear> LatticeScheme::prepare(const LinearSpec& spec, Hin
   auto a = public_matrix(spec.d_in);
   HintTiles hint = fetch_hint(parameters, record, *a, check, source, progress);
   return std::make_unique<LatticeLinear>(options_, abort_, std::move(record), bounds,
-                                         std::move(check), plan_, std::move(a), std::move(hint),
-                                         memory_);
+                                         std::move(check), plan_, std::move(a), std::move(hint));
 }
 
 } // namespace talaria::remo

@@ -17,7 +17,7 @@ public:
   LatticeLinear(const SchemeOptions& options, SharedAbort abort, LinearRecord record,
                 LinearBounds bounds, ProductCheck check,
                 std::shared_ptr<const kernels::NttPlan> plan, std::shared_ptr<const HintTiles> a,
-                HintTiles hint, std::shared_ptr<BlockMemory> memory);
+                HintTiles hint);
 
   std::size_t hint_bytes() const noexcept override { return hint_.bytes(); }
   std::size_t mask_row_bytes() const noexcept override {
@@ -34,7 +34,6 @@ private:
   std::shared_ptr<const kernels::NttPlan> plan_;
   std::shared_ptr<const HintTiles> a_; ///< shared by all matrices with as many inputs
   HintTiles hint_;
-  std::shared_ptr<BlockMemory> memory_; ///< shared by all matrices
 };
 
 class LatticeScheme final : public MaskingScheme {
@@ -51,7 +50,6 @@ private:
   SchemeOptions options_;
   SharedAbort abort_;
   std::shared_ptr<const kernels::NttPlan> plan_;
-  std::shared_ptr<BlockMemory> memory_;
   std::map<std::size_t, std::shared_ptr<const HintTiles>> public_; ///< A by d_in
 };
 

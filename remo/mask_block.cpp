@@ -5,21 +5,28 @@
 namespace talaria::remo {
 
 namespace {
+
 constexpr std::size_t kLine = 64;
+
+SecretBuffer<u8> memory_for(std::size_t bytes, MaskLayout layout) {
+  return layout == MaskLayout::lines ? SecretBuffer<u8>(bytes, Unwritten{})
+                                     : SecretBuffer<u8>(bytes);
 }
+
+} // namespace
 
 PairedMaskBlock::PairedMaskBlock(const MaskedLinear* owner, std::size_t rows,
                                  std::size_t u_row_bytes, std::size_t v_row_bytes,
-                                 std::shared_ptr<BlockMemory> memory)
-    : owner_(owner), rows_(rows), u_stride_(memory ? round_up(u_row_bytes, kLine) : u_row_bytes),
-      v_stride_(memory ? round_up(v_row_bytes, kLine) : v_row_bytes), memory_(std::move(memory)),
-      u_(memory_ ? memory_->take(rows * u_stride_) : SecretBuffer<u8>(rows * u_stride_)),
-      v_(memory_ ? memory_->take(rows * v_stride_) : SecretBuffer<u8>(rows * v_stride_)) {}
+                                 MaskLayout layout)
+    : owner_(owner), rows_(rows),
+      u_stride_(layout == MaskLayout::lines ? round_up(u_row_bytes, kLine) : u_row_bytes),
+      v_stride_(layout == MaskLayout::lines ? round_up(v_row_bytes, kLine) : v_row_bytes),
+      u_(memory_for(rows * u_stride_, layout)), v_(memory_for(rows * v_stride_, layout)) {}
 
 PairedMaskBlock::~PairedMaskBlock() {
-  if (!memory_ || !handed_out_) return; // not clean, or not wanted: the buffers wipe themselves
-  memory_->give(std::move(u_));
-  memory_->give(std::move(v_));
+  if (!handed_out_) return; // not wiped yet: the buffers do that
+  u_.release_wiped();
+  v_.release_wiped();
 }
 
 void PairedMaskBlock::wipe_row(std::size_t row) noexcept {

@@ -4,23 +4,24 @@
 #include <memory>
 #include <vector>
 
-#include "core/recycler.hpp"
 #include "core/secret.hpp"
 #include "remo/masking_scheme.hpp"
 
 namespace talaria::remo {
 
-/// Memory of used-up mask blocks.
-using BlockMemory = Recycler<SecretBuffer<u8>>;
+/// How the rows of a block lie in memory.
+enum class MaskLayout : u8 {
+  packed, ///< without gaps; zeros at first
+  lines,  ///< each begins on a cache line; their words have to be written
+};
 
 /// Mask rows in two parts: u hides the inputs, v opens the outputs. What the bytes mean is the
 /// scheme's.
 class PairedMaskBlock final : public MaskBlock {
 public:
-  /// `owner` is the linear the block is made for; it alone may use it. With `memory` rows begin on
-  /// a cache line and their words have to be written; without it they are zero and without gaps.
+  /// `owner` is the linear the block is made for; it alone may use it.
   PairedMaskBlock(const MaskedLinear* owner, std::size_t rows, std::size_t u_row_bytes,
-                  std::size_t v_row_bytes, std::shared_ptr<BlockMemory> memory = nullptr);
+                  std::size_t v_row_bytes, MaskLayout layout);
   ~PairedMaskBlock() override;
 
   std::size_t rows() const noexcept override { return rows_; }
@@ -42,8 +43,7 @@ private:
   std::size_t rows_;
   std::size_t u_stride_;
   std::size_t v_stride_;
-  std::shared_ptr<BlockMemory> memory_; ///< null: memory is the system's
-  bool handed_out_ = false;             ///< then every row is wiped by the time the block goes
+  bool handed_out_ = false; ///< then every row is wiped by the time the block goes
   SecretBuffer<u8> u_;
   SecretBuffer<u8> v_;
 };

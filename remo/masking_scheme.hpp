@@ -43,9 +43,6 @@ struct SchemeOptions {
   bool verify = true;           ///< Freivalds checks on every reply
   double hybrid_rank = 0.5;     ///< m / d_in in (0, 1]
   double hybrid_amplitude = 10; ///< rms of the mask over rms of the activation
-  /// Wiped memory of used-up lattice masks kept for the next ones, in bytes: getting it anew costs
-  /// more than filling it. A refill is up to half of what a MaskPool holds.
-  std::size_t spare_mask_bytes = std::size_t{512} << 20;
 };
 
 /// One outsourced matrix at load time. Everything is borrowed for the duration of prepare().

@@ -55,7 +55,7 @@ public:
 Masked PlainLinear::mask(MatrixView<const float> x, std::vector<MaskRow>) const {
   record_.check_input(x, x.rows);
   auto opening = std::make_unique<PlainOpening>(this, x.rows);
-  auto bytes = std::make_shared<AlignedBuffer<u8>>(x.rows * record_.d_in);
+  auto bytes = std::make_shared<AlignedBuffer<u8>>(x.rows * record_.d_in, Unwritten{});
   std::vector<i32> wide(record_.d_in);
   for (std::size_t r = 0; r < x.rows; ++r)
     opening->units[r] = quantize_int8(x.row(r), record_.d_in, record_.name, wide.data(),
@@ -80,7 +80,7 @@ Result<Matrix<float>> PlainLinear::unmask(std::unique_ptr<Opening>& opening,
   if (auto wrong = record_.wrong_format(product, ProductKind::int8, own->rows(), sizeof(i32)))
     return std::move(*wrong);
   const auto* sums = reinterpret_cast<const i32*>(product.bytes->data());
-  Matrix<float> out(own->rows(), record_.d_out);
+  Matrix<float> out(own->rows(), record_.d_out, Unwritten{});
   std::vector<i64> wide(record_.d_out);
   for (std::size_t r = 0; r < own->rows(); ++r, sums += record_.columns) {
     for (std::size_t j = 0; j < record_.d_out; ++j) wide[j] = sums[j];

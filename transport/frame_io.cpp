@@ -21,10 +21,10 @@ FrameReader::Head FrameReader::next() {
   return {head, payload_bytes_};
 }
 
-remo::SharedBytes FrameReader::payload(ReceiveBuffers& buffers) {
-  const auto buffer = buffers.take(payload_bytes_);
-  channel_.read(buffer->span());
-  return buffer;
+remo::SharedBytes FrameReader::payload() {
+  AlignedBuffer<u8> bytes(payload_bytes_, Unwritten{});
+  channel_.read(bytes.span());
+  return std::make_shared<const AlignedBuffer<u8>>(std::move(bytes));
 }
 
 Hello read_hello(TlsChannel& channel) {

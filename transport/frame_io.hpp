@@ -5,7 +5,6 @@
 #include <span>
 
 #include "core/matrix.hpp"
-#include "transport/receive_buffers.hpp"
 #include "transport/tls_channel.hpp"
 #include "transport/wire_codec.hpp"
 
@@ -32,7 +31,7 @@ public:
   /// Waits for the next frame. @throws as TlsChannel::read() and decode_prefix().
   Head next();
   /// The payload of the frame whose head next() has returned; empty, not null, if it has none.
-  remo::SharedBytes payload(ReceiveBuffers& buffers);
+  remo::SharedBytes payload();
 
 private:
   TlsChannel& channel_;

@@ -60,8 +60,7 @@ class WorkerLink::Impl {
 public:
   Impl(ConnectedLink link, std::string name, const LinkOptions& options, Events events)
       : link_(std::move(link)), name_(std::move(name)), options_(options),
-        events_(std::move(events)), format_(wire_format(link_.peer)),
-        buffers_(ReceiveBuffers::create()) {}
+        events_(std::move(events)), format_(wire_format(link_.peer)) {}
 
   void start() {
     control_ = std::thread([this] { guarded([this] { run_control(); }); });
@@ -234,7 +233,7 @@ private:
       const FrameReader::Head head = reader.next();
       auto [id, reply] = decode_reply(head.bytes, head.payload_bytes, format_);
       settle(id, head.payload_bytes);
-      set_payload(reply, reader.payload(*buffers_));
+      set_payload(reply, reader.payload());
       if (ended()) return;
       if (events_.reply) events_.reply(id, std::move(reply));
     }
@@ -258,7 +257,6 @@ private:
   const LinkOptions options_;
   const Events events_;
   const WireFormat format_;
-  const std::shared_ptr<ReceiveBuffers> buffers_;
   std::deque<i64> open_beats_; ///< of the control thread
 
   mutable std::mutex mutex_; ///< guards what follows

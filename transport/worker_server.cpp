@@ -47,7 +47,7 @@ public:
   Impl(const TlsContext& tls, const Address& listen, Identity identity,
        const ServerOptions& options, Events events)
       : tls_(tls), identity_(std::move(identity)), options_(options), events_(std::move(events)),
-        buffers_(ReceiveBuffers::create()), wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
+        wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     if (tls.end() != End::worker)
       throw Error(Errc::internal, "a worker's server needs the worker's TLS context");
     TlsChannel(tls_, Socket(), options_.enclave_name); // throws for a name that matches anybody
@@ -284,7 +284,7 @@ private:
       auto [id, request] = decode_request(head.bytes, head.payload_bytes, session->format());
       if (!session->wait_for_room(head.payload_bytes)) return;
       session->begin(id, head.payload_bytes);
-      set_payload(request, reader.payload(*buffers_));
+      set_payload(request, reader.payload());
       if (auto* tensor = std::get_if<remo::MaskedTensor>(&request)) tensor->received = wall_ns();
       deliver(session, id, std::move(request));
     }
@@ -304,7 +304,6 @@ private:
   const Identity identity_;
   const ServerOptions options_;
   const Events events_;
-  const std::shared_ptr<ReceiveBuffers> buffers_;
   const Descriptor wake_; ///< stirs the acceptor
   Socket listener_;
   u16 port_ = 0;

@@ -82,7 +82,7 @@ remo::SharedBytes columns_of(const WorkerProduct& product, u64 product_first, u6
   if (product_first == first && product.cols == count) return product.bytes;
   const std::size_t row_bytes = product.bytes->size() / product.rows;
   const std::size_t value = row_bytes / product.cols;
-  AlignedBuffer<u8> part(product.rows * count * value);
+  AlignedBuffer<u8> part(product.rows * count * value, Unwritten{});
   for (std::size_t r = 0; r < product.rows; ++r)
     std::memcpy(part.data() + r * count * value,
                 product.bytes->data() + r * row_bytes + (first - product_first) * value,
@@ -113,7 +113,7 @@ WorkerProduct Job::joined() const {
   }
   std::size_t total = 0;
   for (const auto& part : parts) total += part->size();
-  AlignedBuffer<u8> bytes(total);
+  AlignedBuffer<u8> bytes(total, Unwritten{});
   u8* at = bytes.data();
   for (std::size_t r = 0; r < whole.rows; ++r)
     for (const auto& part : parts) {

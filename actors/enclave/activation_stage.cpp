@@ -11,7 +11,7 @@ Stage::behavior_type activation_stage(Stage::pointer self, StageContext context,
       const Matrix<float>& x = *flow.x;
       const auto span =
           context.span(telemetry::SpanKind::activation, *flow.batch, x.rows(), flow.sent);
-      Matrix<float> out(x.rows(), intermediate);
+      Matrix<float> out(x.rows(), intermediate, Unwritten{});
       for (std::size_t r = 0; r < x.rows(); ++r)
         kernels::active_kernels().silu_mul(x.row(r), x.row(r) + intermediate, out.row(r),
                                            intermediate);

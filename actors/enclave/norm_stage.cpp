@@ -9,7 +9,7 @@ Stage::behavior_type norm_stage(Stage::pointer self, StageContext context, float
     guarded(self, context, flow.batch->id, [&] {
       const Matrix<float>& h = *flow.residual;
       const auto span = context.span(telemetry::SpanKind::norm, *flow.batch, h.rows(), flow.sent);
-      Matrix<float> normed(h.rows(), h.cols());
+      Matrix<float> normed(h.rows(), h.cols(), Unwritten{});
       for (std::size_t r = 0; r < h.rows(); ++r)
         kernels::active_kernels().rms_norm(h.row(r), nullptr, normed.row(r), h.cols(), eps);
       Flow out = flow;

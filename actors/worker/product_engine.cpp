@@ -25,8 +25,7 @@ namespace {
 /// Below this many multiplications of a row value by a weight, waking another thread costs more
 /// than it saves: without the limit talaria-tiny decodes a third slower (docs/performance.md).
 constexpr std::size_t kWorthSharing = std::size_t{1} << 20;
-constexpr std::size_t kSpareBytes = std::size_t{256} << 20; // of products sent
-constexpr std::size_t kManyRows = 16;                       ///< whose preparation is a cost
+constexpr std::size_t kManyRows = 16; ///< whose preparation is a cost
 /// With a row of one sequence there is nothing else to do until the enclave has made the next one
 /// of it, in some 70 us. With many rows others want the core.
 constexpr std::chrono::microseconds kBetweenProducts{200};
@@ -48,15 +47,6 @@ remo::SharedBytes share(AlignedBuffer<u8> bytes) {
   return std::make_shared<const AlignedBuffer<u8>>(std::move(bytes));
 }
 
-/// The same; at the end the memory goes back to where it came from.
-remo::SharedBytes share(AlignedBuffer<u8> bytes, std::shared_ptr<ProductMemory> memory) {
-  auto* held = new AlignedBuffer<u8>(std::move(bytes));
-  return {held, [memory = std::move(memory)](AlignedBuffer<u8>* done) {
-            const std::unique_ptr<AlignedBuffer<u8>> buffer(done);
-            memory->give(std::move(*buffer));
-          }};
-}
-
 kernels::cuda::RowFormat row_format(ProductKind kind) {
   using kernels::cuda::RowFormat;
   if (kind == ProductKind::float32) return RowFormat::float32;
@@ -69,7 +59,7 @@ kernels::cuda::RowFormat row_format(ProductKind kind) {
 ProductEngine::ProductEngine(const remo::LatticeParameters& parameters, std::span<const u8> seed,
                              std::size_t threads)
     : parameters_(parameters), modulus_(parameters.modulus()), seed_(seed.begin(), seed.end()),
-      team_(threads), memory_(std::make_shared<ProductMemory>(kSpareBytes)) {}
+      team_(threads) {}
 
 std::vector<WorkerProduct> PendingProducts::finish() {
   if (job_ != nullptr) {
@@ -154,7 +144,7 @@ WorkerProduct ProductEngine::multiply(const MaskedTensor& tensor, const ProductT
     return product;
   }
   if (tensor.kind == ProductKind::int8) {
-    product.bytes = share(plain_rows(tensor.bytes->data(), tensor.rows, w), memory_);
+    product.bytes = share(plain_rows(tensor.bytes->data(), tensor.rows, w));
     return product;
   }
   AlignedBuffer<u8> words = residue_rows(tensor.bytes->data(), tensor.rows, w);
@@ -163,7 +153,7 @@ WorkerProduct ProductEngine::multiply(const MaskedTensor& tensor, const ProductT
                                labels_of(tensor));
     words = remo::switch_reply(parameters_, words.data(), std::size_t{tensor.rows} * w.d_out());
   }
-  product.bytes = share(std::move(words), memory_);
+  product.bytes = share(std::move(words));
   return product;
 }
 
@@ -288,8 +278,8 @@ void ProductEngine::for_panels(std::size_t count, const PackedWeights& w,
 
 AlignedBuffer<u8> ProductEngine::residue_rows(const u8* rows, std::size_t count,
                                               const PackedWeights& w) {
-  AlignedBuffer<u8> out =
-      memory_->take(count * w.d_out() * static_cast<std::size_t>(modulus_.word_bytes));
+  AlignedBuffer<u8> out(count * w.d_out() * static_cast<std::size_t>(modulus_.word_bytes),
+                        Unwritten{});
   for_panels(count, w, [&](std::size_t begin, std::size_t end) {
     kernels::active_kernels().residue_product(rows, count, w, modulus_, out.data(), begin, end);
   });
@@ -298,7 +288,7 @@ AlignedBuffer<u8> ProductEngine::residue_rows(const u8* rows, std::size_t count,
 
 AlignedBuffer<u8> ProductEngine::plain_rows(const u8* rows, std::size_t count,
                                             const PackedWeights& w) {
-  AlignedBuffer<u8> out = memory_->take(count * w.d_out() * sizeof(i32));
+  AlignedBuffer<u8> out(count * w.d_out() * sizeof(i32), Unwritten{});
   const auto* x = reinterpret_cast<const i8*>(rows);
   auto* y = reinterpret_cast<i32*>(out.data());
   for_panels(count, w, [&](std::size_t begin, std::size_t end) {

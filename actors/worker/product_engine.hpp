@@ -9,7 +9,6 @@
 #include <span>
 #include <vector>
 
-#include "core/recycler.hpp"
 #include "core/thread_team.hpp"
 #include "kernels/cuda/accelerator.hpp"
 #include "kernels/kernel_set.hpp"
@@ -20,9 +19,6 @@
 #include "telemetry/tracer.hpp"
 
 namespace talaria::worker {
-
-/// Memory of products that were sent.
-using ProductMemory = Recycler<AlignedBuffer<u8>>;
 
 /// Where the parts of a product that are no multiplication go in a trace; nowhere without a tracer.
 struct ProductTrace {
@@ -120,7 +116,6 @@ private:
   std::vector<u8> seed_;
   ThreadTeam team_;
   std::atomic<double> callers_cpu_seconds_{0};
-  std::shared_ptr<ProductMemory> memory_;
   std::unique_ptr<kernels::cuda::Accelerator> accelerator_; ///< null: this machine's CPU
   std::map<u32, Held> held_;
   std::size_t weight_bytes_ = 0;

@@ -18,8 +18,7 @@ u64 take_request(TlsChannel& up) {
   FrameReader reader(up, std::size_t{1} << 30);
   const auto head = reader.next();
   const u64 id = decode_request(head.bytes, head.payload_bytes, kFormat).first;
-  const auto buffers = ReceiveBuffers::create();
-  reader.payload(*buffers);
+  reader.payload();
   return id;
 }
 

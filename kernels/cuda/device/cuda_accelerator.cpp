@@ -15,17 +15,18 @@ namespace talaria::kernels::cuda {
 
 namespace {
 
-/// Results waiting for their next use: a few of the largest.
-constexpr std::size_t kPoolBytes = std::size_t{512} << 20;
+/// Memory of replies that waits for its next use: a few of the largest.
+constexpr std::size_t kSpareBytes = std::size_t{512} << 20;
 /// More threads than this copy no faster than the device does.
 constexpr std::size_t kCopyThreads = 4;
 
 class CudaAccelerator final : public Accelerator {
 public:
   CudaAccelerator(std::span<const DeviceInfo> devices, const AcceleratorOptions& options)
-      : team_(std::clamp<std::size_t>(options.threads, 1, kCopyThreads)), pool_(kPoolBytes) {
+      : team_(std::clamp<std::size_t>(options.threads, 1, kCopyThreads)),
+        spare_(LargeMemory::process(), kSpareBytes) {
     for (const DeviceInfo& device : devices) {
-      devices_.push_back(std::make_unique<Device>(device, options, team_, pool_));
+      devices_.push_back(std::make_unique<Device>(device, options, team_));
       check_known_answers(*devices_.back(), options.modulus);
     }
   }
@@ -82,7 +83,7 @@ private:
   }
 
   ThreadTeam team_;
-  ReplyPool pool_;
+  LargeMemory::Allowance spare_;
   std::vector<std::unique_ptr<Device>> devices_;
   std::shared_mutex mutex_;
   std::map<u32, Device*> holder_;

@@ -21,10 +21,9 @@ constexpr std::size_t kMostInputs = (std::size_t{1} << 17) - 1; ///< int32 sums 
 
 } // namespace
 
-Device::Device(const DeviceInfo& info, const AcceleratorOptions& options, ThreadTeam& team,
-               ReplyPool& pool)
+Device::Device(const DeviceInfo& info, const AcceleratorOptions& options, ThreadTeam& team)
     : memory_(info.index, fmt::format("cuda:{} {}", info.index, info.name), options.most_bytes),
-      team_(team), pool_(pool), sums_bytes_(options.sums_bytes), limb_format_(options.modulus),
+      team_(team), sums_bytes_(options.sums_bytes), limb_format_(options.modulus),
       recombination_(options.modulus), words_reply_(options.modulus, 0),
       switched_reply_(options.modulus, options.reply_modulus), in_(info.index),
       compute_(info.index), out_(info.index), gemm_(memory_) {

@@ -13,7 +13,6 @@
 #include "kernels/cuda/accelerator.hpp"
 #include "kernels/cuda/device/gemm.hpp"
 #include "kernels/cuda/device/handles.hpp"
-#include "kernels/cuda/reply_pool.hpp"
 #include "kernels/cuda/residue_math.hpp"
 
 namespace talaria::kernels::cuda {
@@ -27,9 +26,8 @@ namespace talaria::kernels::cuda {
 /// A job of many rows is cut into steps of kStepRows, which follow each other in the same way.
 class Device {
 public:
-  /// `team` and `pool` are used by all jobs and must outlive the device. @throws Error{usage}
-  Device(const DeviceInfo& info, const AcceleratorOptions& options, ThreadTeam& team,
-         ReplyPool& pool);
+  /// `team` is used by all jobs and must outlive the device. @throws Error{usage}
+  Device(const DeviceInfo& info, const AcceleratorOptions& options, ThreadTeam& team);
   ~Device(); ///< waits for everything; no job may be left
 
   const std::string& name() const noexcept { return memory_.name(); }
@@ -102,7 +100,6 @@ private:
 
   DeviceMemory memory_;
   ThreadTeam& team_;
-  ReplyPool& pool_;
   const std::size_t sums_bytes_;
   const LimbFormat limb_format_;
   const Recombination recombination_;

@@ -126,7 +126,7 @@ std::vector<Job::Reply> DeviceJob::finish() {
   use_device(device_.memory_.device());
   std::vector<std::shared_ptr<AlignedBuffer<u8>>> replies;
   for (const std::size_t count : group_rows_)
-    replies.push_back(device_.pool_.take(count * out_row_bytes_));
+    replies.push_back(std::make_shared<AlignedBuffer<u8>>(count * out_row_bytes_, Unwritten{}));
 
   std::size_t group = 0;
   std::size_t in_group = 0; // rows of it that are in its reply
