@@ -21,9 +21,10 @@ struct MaskPool::Stock {
         block_bytes(block_rows * masked_linear->mask_row_bytes()) {}
 
   bool needed() const noexcept { return block_bytes != 0; }
-  /// What it holds or may claim at any time: at least one block.
-  std::size_t committed_bytes() const {
-    return std::max<std::size_t>(blocks.size() + in_production, 1) * block_bytes;
+  /// Blocks that it may still get.
+  std::size_t room() const {
+    const std::size_t held = blocks.size() + in_production;
+    return held < share ? share - held : 0;
   }
   /// Rows there are, or soon will be.
   std::size_t expected_rows() const { return rows + in_production * block_rows; }
@@ -32,9 +33,6 @@ struct MaskPool::Stock {
   /// Whole blocks for so many rows, at least one.
   std::size_t blocks_for(std::size_t rows_wanted) const {
     return std::max<std::size_t>((rows_wanted + block_rows - 1) / block_rows, 1);
-  }
-  std::size_t missing_blocks(std::size_t rows_ahead) const {
-    return blocks_for(rows_ahead > expected_rows() ? rows_ahead - expected_rows() : 0);
   }
   void add(std::vector<MaskRow> made) {
     const std::size_t count = made.size();
@@ -54,6 +52,7 @@ struct MaskPool::Stock {
   const MaskedLinear* linear;
   std::size_t block_rows;
   std::size_t block_bytes;
+  std::size_t share = 1; ///< blocks that it may hold at any time
   std::deque<std::vector<MaskRow>> blocks;
   std::size_t rows = 0;
   std::size_t in_production = 0; ///< blocks being made by fillers
@@ -66,8 +65,7 @@ struct MaskPool::State {
         std::function<std::unique_ptr<Rng>()> make)
       : options(given), make_rng(std::move(make)) {
     for (const MaskedLinear* linear : linears) stocks.emplace_back(linear);
-    for (const Stock& stock : stocks) reserve += stock.block_bytes;
-    limit = std::max(options.memory_bytes, reserve);
+    share_memory();
   }
 
   /// A stock and how many blocks to make for it.
@@ -76,10 +74,11 @@ struct MaskPool::State {
     std::size_t blocks = 0;
   };
 
+  void share_memory();
   std::size_t refill(const Stock& stock) const;
+  std::size_t wanted_blocks(const Stock& stock) const;
   Order next_order();
   bool in_production() const;
-  std::size_t room(const Stock& stock) const;
   void fill();
   std::vector<std::vector<MaskRow>> make(const Stock& stock, Rng& rng, std::size_t blocks);
   void make_ahead(const Order& order, Rng& rng, std::unique_lock<std::mutex>& lock);
@@ -90,10 +89,6 @@ struct MaskPool::State {
 
   const Options options;
   std::deque<Stock> stocks;
-  /// Less than one block of each matrix would mean a block made for every row taken, so that much
-  /// is always granted.
-  std::size_t reserve = 0;
-  std::size_t limit = 0;
 
   mutable std::mutex mutex; ///< of everything below and of the stocks' rows
   std::condition_variable work;
@@ -110,44 +105,57 @@ struct MaskPool::State {
   std::vector<std::thread> fillers;
 };
 
-/// Blocks of `stock` that fit beside all that is held or may be claimed.
-std::size_t MaskPool::State::room(const Stock& stock) const {
+/// Every matrix has its own part of the memory for good: what one leaves is of no use to another,
+/// whose blocks have another size, without going through the system. One block of each is always
+/// granted, for less would mean a block made for every row taken; the rest goes round until nothing
+/// fits. A block is held until its last row is taken, hence one more than rows ahead need.
+void MaskPool::State::share_memory() {
   std::size_t bytes = 0;
-  for (const Stock& each : stocks) bytes += each.committed_bytes();
-  const std::size_t reserved = stock.empty() ? 1 : 0;
-  return reserved + (bytes < limit ? (limit - bytes) / stock.block_bytes : 0);
+  for (const Stock& stock : stocks) bytes += stock.block_bytes;
+  for (bool given = true; given;) {
+    given = false;
+    for (Stock& stock : stocks) {
+      if (!stock.needed() || stock.share > stock.blocks_for(options.rows_ahead)) continue;
+      if (bytes + stock.block_bytes > options.memory_bytes) continue;
+      bytes += stock.block_bytes;
+      ++stock.share;
+      given = true;
+    }
+  }
 }
 
 /// Blocks to a refill. Together they cost up to half of what they cost one by one, so a refill
 /// waits until so many fit; one block is what is left to live on meanwhile, hence one less than the
 /// stock can hold.
 std::size_t MaskPool::State::refill(const Stock& stock) const {
-  const std::size_t held = std::min(limit / reserve, stock.blocks_for(options.rows_ahead));
+  const std::size_t held = std::min(stock.share, stock.blocks_for(options.rows_ahead));
   return std::clamp<std::size_t>(held - 1, 1, kTogether);
 }
 
-/// The lowest stock is the next one, and the others wait if there is no room for its refill: they
-/// would take what it needs. The first block of each comes before any second, and a stock that is
-/// nearly out takes what there is room for. At the beginning all are filled to the brim, so that
-/// memory does not grow later.
+/// At the beginning all are filled to the brim, so that memory does not grow later, the first block
+/// of each before any second. After that only whole refills, but a stock that is nearly out takes
+/// what there is room for.
+std::size_t MaskPool::State::wanted_blocks(const Stock& stock) const {
+  if (!stock.needed() || options.rows_ahead == 0) return 0;
+  const std::size_t missing =
+      options.rows_ahead - std::min(options.rows_ahead, stock.expected_rows());
+  if (missing == 0) return 0;
+  const std::size_t whole = refill(stock);
+  if (!been_full)
+    return std::min({stock.opened ? whole : 1, stock.blocks_for(missing), stock.room()});
+  const bool nearly_out = stock.empty() || stock.expected_rows() < stock.block_rows / 2;
+  if (!nearly_out && missing <= (whole - 1) * stock.block_rows) return 0;
+  return nearly_out || stock.room() >= whole ? std::min(stock.room(), whole) : 0;
+}
+
+/// The lowest of the stocks that want something.
 MaskPool::State::Order MaskPool::State::next_order() {
-  Stock* lowest = nullptr;
-  for (Stock& stock : stocks) {
-    if (!stock.needed() || options.rows_ahead == 0) continue;
-    const std::size_t whole = been_full ? refill(stock) : 1;
-    const std::size_t rows = stock.expected_rows() + (whole - 1) * stock.block_rows;
-    if (rows >= options.rows_ahead && !stock.empty()) continue;
-    if (lowest == nullptr || stock.expected_rows() < lowest->expected_rows()) lowest = &stock;
-  }
   Order order;
-  if (lowest != nullptr) {
-    const std::size_t blocks = lowest->opened ? refill(*lowest) : 1;
-    const std::size_t possible = std::min(room(*lowest), blocks);
-    const bool nearly_out = lowest->empty() || lowest->expected_rows() < lowest->block_rows / 2;
-    if (!been_full)
-      order = {lowest, std::min(possible, lowest->missing_blocks(options.rows_ahead))};
-    else if (possible == blocks || nearly_out)
-      order = {lowest, possible};
+  for (Stock& stock : stocks) {
+    const std::size_t blocks = wanted_blocks(stock);
+    if (blocks != 0 &&
+        (order.stock == nullptr || stock.expected_rows() < order.stock->expected_rows()))
+      order = {&stock, blocks};
   }
   if (order.blocks != 0 || been_full) return order;
   been_full = true; // asked twice, the answer must be the same: who waits is woken by production
@@ -229,7 +237,7 @@ std::unique_ptr<Rng> MaskPool::State::borrow_rng() {
 std::size_t MaskPool::State::inline_count(Stock& stock, std::size_t missing) {
   const std::lock_guard lock(mutex);
   const std::size_t needed = std::min(stock.blocks_for(missing), kTogether);
-  const std::size_t count = std::max(needed, std::min(stock.inline_blocks, room(stock)));
+  const std::size_t count = std::max(needed, std::min(stock.inline_blocks, stock.room()));
   stock.inline_blocks = std::min(2 * count, kTogether);
   return count;
 }
@@ -247,7 +255,7 @@ void MaskPool::State::make_inline(Stock& stock, std::size_t rows, std::vector<Ma
       const auto rest = block.begin() + static_cast<std::ptrdiff_t>(used);
       out.insert(out.end(), std::make_move_iterator(block.begin()), std::make_move_iterator(rest));
       block.erase(block.begin(), rest);
-      if (!block.empty() && room(stock) != 0) stock.add(std::move(block));
+      if (!block.empty() && stock.room() != 0) stock.add(std::move(block));
     }
     progress.notify_all(); // this may have been all that was missing
   }

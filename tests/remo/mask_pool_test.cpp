@@ -205,6 +205,28 @@ BOOST_AUTO_TEST_CASE(the_lowest_stock_is_served_before_others_that_want_less) {
   BOOST_TEST(pool.stats().stalls == 0u);
 }
 
+// What one matrix has used up waits for its own next refill: blocks of another size would need
+// memory that the process never had.
+BOOST_AUTO_TEST_CASE(a_matrix_never_lives_on_what_another_has_left) {
+  FakeLinear head(0, 8, 1000), layer(1, 8, 100);
+  std::vector<u32> log;
+  head.log = layer.log = &log;
+  MaskPool pool({&head, &layer}, options(1000, 6 * 8800, 1), make_rng);
+  pool.wait_until_full();
+  BOOST_TEST(pool.stats().bytes == 6 * 8800u);
+  (void)pool.take(1, 3 * 8); // three of six: a refill of four has to wait
+  (void)pool.take(0, 4 * 8 - 1);
+  pool.wait_until_full();
+  log.clear();
+  for (int i = 0; i < 40; ++i) { // the head alone is used, and is the lowest
+    (void)pool.take(0, 1);
+    pool.wait_until_full();
+    BOOST_TEST(pool.stats().bytes <= 6 * 8000 + 3 * 800u);
+  }
+  BOOST_TEST(std::count(log.begin(), log.end(), 0u) >= 4);
+  BOOST_TEST(std::count(log.begin(), log.end(), 1u) == 0);
+}
+
 BOOST_AUTO_TEST_CASE(memory_stays_below_its_bound_whatever_is_taken) {
   const FakeLinear a(0, 16, 100), b(1, 16, 100), c(2, 4, 1000);
   const std::size_t bound = 3 * 1600 + 2 * 4000;
