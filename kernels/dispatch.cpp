@@ -21,12 +21,12 @@ namespace {
 
 #define TALARIA_KERNEL_ROW(row, needs)                                                             \
   {                                                                                                \
-#row, needs, row::mask_row, row::decode_row, row::row_dots, row::ntt_forward8,                 \
-        row::ntt_inverse8, row::mask_tile, row::mask_rows, row::centered_binomial21,               \
-        row::pack_words, row::unpack_words, row::residue_product, row::float_product,              \
-        row::plain_product, row::weight_dot_halves, row::sum_squares, row::dot, row::rms_norm,     \
-        row::silu_mul, row::attend, row::attend_block, row::rope, row::quantize_row,               \
-        row::dequantize_row                                                                        \
+#row, needs, row::mask_row, row::decode_row, row::row_dots, row::row_dots32,                   \
+        row::ntt_forward8, row::ntt_inverse8, row::mask_tile, row::mask_rows,                      \
+        row::centered_binomial21, row::pack_words, row::unpack_words, row::residue_product,        \
+        row::float_product, row::plain_product, row::weight_dot_halves, row::sum_squares,          \
+        row::dot, row::rms_norm, row::silu_mul, row::attend, row::attend_block, row::rope,         \
+        row::quantize_row, row::dequantize_row                                                     \
   }
 
 constexpr KernelSet kSets[] = { // best first; the reference is last, needs nothing, always runs

@@ -63,6 +63,9 @@ struct KernelSet {
   /// `words` or `x` may be null: then their part is left as it begins.
   RowDots (*row_dots)(const u8* words, const i64* x, const u64* z0, const u64* z1, std::size_t n,
                       const Modulus& q);
+  /// The same of shorter integers: those that mask_row takes.
+  RowDots (*row_dots32)(const u8* words, const i32* x, const u64* z0, const u64* z1, std::size_t n,
+                        const Modulus& q);
 
   /// Forward transform of eight polynomials at a time: x is [N][8], coefficient r of polynomial c
   /// at x[8 r + c], values in [0, q) before and after; order as in NttPlan. x is 64-byte aligned.

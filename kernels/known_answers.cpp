@@ -101,11 +101,16 @@ u64 answer_dots(const KernelSet& set) {
     AlignedBuffer<i64> x(n);
     for (i64& v : x)
       v = static_cast<i64>(stream.below(2 * prime - 1)) - static_cast<i64>(prime) + 1;
-    for (const std::size_t count : {n, std::size_t{0}}) {
-      const RowDots dots = set.row_dots(a.data(), x.data(), z.data(), other.data(), count, q);
+    AlignedBuffer<i32> shorter(n);
+    for (i32& v : shorter) v = static_cast<i32>(stream.below(u64{1} << 17)) - (1 << 16);
+    const auto add = [&](const RowDots& dots) {
       print.add(dots.words.data(), 2);
       print.add(dots.integers.data(), 2);
       print.add(u64{dots.below});
+    };
+    for (const std::size_t count : {n, std::size_t{0}}) {
+      add(set.row_dots(a.data(), x.data(), z.data(), other.data(), count, q));
+      add(set.row_dots32(a.data(), shorter.data(), z.data(), other.data(), count, q));
     }
   }
   return print.value();
@@ -270,7 +275,7 @@ struct Question {
 
 constexpr Question kQuestions[] = {
     {"masking of rows", answer_rows, 0x46a0a7955dae2a18},
-    {"inner products of residues", answer_dots, 0x801e43a3454bf561},
+    {"inner products of residues", answer_dots, 0x70e5014f30fd81ca},
     {"transforms", answer_transforms, 0x1072980cf9dea5fc},
     {"rows of mask blocks", answer_mask_rows, 0x858b440da6dfd8ba},
     {"binomial errors", answer_errors, 0xbe4d381a36234cd4},

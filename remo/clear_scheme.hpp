@@ -17,9 +17,6 @@ public:
   std::size_t mask_row_bytes() const noexcept override { return 0; }
   std::size_t block_rows() const noexcept override { return 0; }
   std::vector<MaskRow> make_block(Rng&) const override { return {}; }
-
-private:
-  RowMask row_mask(const MaskRow&) const override { return {}; }
 };
 
 class ClearScheme final : public MaskingScheme {

@@ -110,11 +110,12 @@ Masked HybridLinear::mask(MatrixView<const float> x, std::vector<MaskRow> masks)
   auto opening = std::make_unique<HybridOpening>(this, x.rows);
   auto bytes = std::make_shared<AlignedBuffer<u8>>(x.rows * n * sizeof(float), Unwritten{});
   for (std::size_t r = 0; r < x.rows; ++r) {
-    const auto* u =
-        reinterpret_cast<const float*>(PairedMaskBlock::of(masks[r], this).u(masks[r].index()));
+    PairedMaskBlock& block = PairedMaskBlock::of(masks[r], this);
+    const auto* u = reinterpret_cast<const float*>(block.u(masks[r].index()));
     const float amplitude = mask_amplitude(x.row(r));
     float* sent = reinterpret_cast<float*>(bytes->data()) + r * n;
     for (std::size_t i = 0; i < n; ++i) sent[i] = x(r, i) + amplitude * u[i];
+    block.wipe_u(masks[r].index());
     opening->amplitudes[r] = amplitude;
     if (!verify_) continue;
     const TimedStep timed(Step::verify, r, x.rows);

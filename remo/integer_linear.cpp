@@ -6,6 +6,7 @@
 #include "core/step_clock.hpp"
 #include "kernels/kernel_set.hpp"
 #include "remo/activation_rows.hpp"
+#include "remo/mask_block.hpp"
 #include "remo/public/reply_switch.hpp"
 
 namespace talaria::remo {
@@ -38,23 +39,19 @@ std::optional<Error> IntegerLinear::aborted() const {
 Masked IntegerLinear::mask(MatrixView<const float> x, std::vector<MaskRow> masks) const {
   if (const auto error = aborted()) throw *error;
   record_.check_input(x, masked() ? masks.size() : x.rows);
-  const kernels::KernelSet& kernels = kernels::active_kernels();
   const std::size_t n = record_.d_in;
   auto opening = std::make_unique<IntegerOpening>(this, x.rows);
   auto bytes = std::make_shared<AlignedBuffer<u8>>(x.rows * n * word_bytes(), Unwritten{});
   SecretBuffer<i32> integers(n, Unwritten{});
-  SecretBuffer<i64> wide(verify_ ? n : 0, Unwritten{});
 
   for (std::size_t r = 0; r < x.rows; ++r) {
-    const RowMask mask = masked() ? row_mask(masks[r]) : RowMask{};
     opening->units[r] =
         quantize_activation({x.row(r), n}, bounds_.activation_norm, record_.name, integers.data());
     u8* words = bytes->data() + r * n * word_bytes();
-    kernels.mask_row(integers.data(), mask.u, words, n, delta_bits_, q_);
+    hide(integers.data(), masked() ? &masks[r] : nullptr, words);
     if (!verify_) continue;
     const TimedStep timed(Step::verify, r, x.rows);
-    for (std::size_t i = 0; i < n; ++i) wide[i] = integers[i];
-    opening->sent[r] = check_.sent(words, wide.data());
+    opening->sent[r] = check_.sent(words, integers.data());
   }
   if (masked()) {
     masks.erase(masks.begin() + static_cast<std::ptrdiff_t>(x.rows), masks.end());
@@ -65,6 +62,15 @@ Masked IntegerLinear::mask(MatrixView<const float> x, std::vector<MaskRow> masks
   MaskedTensor tensor{record_.matrix, kind, static_cast<u32>(x.rows), static_cast<u32>(n),
                       std::move(bytes)};
   return {std::move(tensor), std::move(opening)};
+}
+
+/// One row of integers as words; what of a mask has hidden them is wiped.
+void IntegerLinear::hide(const i32* x, const MaskRow* mask, u8* words) const {
+  const kernels::KernelSet& kernels = kernels::active_kernels();
+  if (mask == nullptr) return kernels.mask_row(x, nullptr, words, record_.d_in, delta_bits_, q_);
+  PairedMaskBlock& block = PairedMaskBlock::of(*mask, this);
+  kernels.mask_row(x, block.u(mask->index()), words, record_.d_in, delta_bits_, q_);
+  block.wipe_u(mask->index());
 }
 
 /// Bytes of a value of a reply.
@@ -123,8 +129,9 @@ Result<Matrix<float>> IntegerLinear::decode(const IntegerOpening& opening,
       unswitch_reply(*parameters_, words, columns, widened.data());
       words = widened.data();
     }
-    const RowMask mask = masked() ? row_mask(opening.masks[r]) : RowMask{};
-    kernels.decode_row(words, mask.v, decoded.data(), columns, delta_bits_, q_);
+    const MaskRow* mask = masked() ? &opening.masks[r] : nullptr;
+    const u8* v = mask ? PairedMaskBlock::of(*mask, this).v(mask->index()) : nullptr;
+    kernels.decode_row(words, v, decoded.data(), columns, delta_bits_, q_);
     const auto wrong = [&]() -> std::optional<Error> {
       if (!verify_) return std::nullopt;
       const TimedStep timed(Step::verify, r, opening.rows());

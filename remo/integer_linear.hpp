@@ -23,6 +23,8 @@ using SharedAbort = std::shared_ptr<std::atomic<bool>>;
 ///           (2) r = round([y - v]_q / Delta)
 ///           (3) r.z = x_q.t after decoding
 ///
+/// Rows of a mask, where there are any, are those of a PairedMaskBlock.
+///
 /// With switched replies an abort may depend on the errors under a mask, so the first one ends the
 /// use of every secret of the scheme: from then on no linear of it masks or opens anything.
 class IntegerLinear : public MaskedLinear {
@@ -39,16 +41,8 @@ public:
   const LinearBounds& bounds() const noexcept { return bounds_; }
 
 protected:
-  /// Mask words of one row; null: no mask.
-  struct RowMask {
-    const u8* u = nullptr;
-    const u8* v = nullptr;
-  };
-
   IntegerLinear(const SchemeOptions& options, SharedAbort abort, LinearRecord record,
                 LinearBounds bounds, int delta_bits, ProductCheck check);
-
-  virtual RowMask row_mask(const MaskRow& row) const = 0;
 
   const LinearRecord& record() const noexcept { return record_; }
   std::size_t word_bytes() const noexcept { return static_cast<std::size_t>(q_.word_bytes); }
@@ -58,6 +52,7 @@ private:
 
   std::optional<Error> aborted() const;
   bool masked() const noexcept { return mask_row_bytes() != 0; }
+  void hide(const i32* x, const MaskRow* mask, u8* words) const;
   std::size_t reply_bytes() const;
   std::optional<Error> wrong_reply(const WorkerProduct& product, std::size_t rows) const;
   Error beyond_modulus() const;

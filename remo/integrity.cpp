@@ -16,8 +16,8 @@ ProductCheck::ProductCheck(const kernels::PackedWeights& weights, const kernels:
   }
 }
 
-kernels::RowDots ProductCheck::sent(const u8* words, const i64* x) const {
-  return kernels::active_kernels().row_dots(words, x, t_[0].data(), t_[1].data(), d_in(), q_);
+kernels::RowDots ProductCheck::sent(const u8* words, const i32* x) const {
+  return kernels::active_kernels().row_dots32(words, x, t_[0].data(), t_[1].data(), d_in(), q_);
 }
 
 kernels::RowDots ProductCheck::received(const u8* words, const i64* r) const {

@@ -29,7 +29,7 @@ public:
 
   /// c.t of the d_in words of a row that is sent, or of a row of A, and x.t of d_in integers below
   /// q in magnitude: what received() of the product must equal.
-  kernels::RowDots sent(const u8* words, const i64* x) const;
+  kernels::RowDots sent(const u8* words, const i32* x) const;
   /// y.z of `columns` words, of which every one must be below q, and r.z of what they decode to.
   kernels::RowDots received(const u8* words, const i64* r) const;
 

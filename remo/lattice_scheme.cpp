@@ -89,11 +89,6 @@ std::vector<std::vector<MaskRow>> LatticeLinear::make_blocks(Rng& rng, std::size
   return rows;
 }
 
-IntegerLinear::RowMask LatticeLinear::row_mask(const MaskRow& row) const {
-  PairedMaskBlock& block = PairedMaskBlock::of(row, this);
-  return {block.u(row.index()), block.v(row.index())};
-}
-
 LatticeScheme::LatticeScheme(const SchemeOptions& options)
     : options_(options), abort_(std::make_shared<std::atomic<bool>>(false)),
       plan_(std::make_shared<kernels::NttPlan>(options.parameters->modulus(),

@@ -29,8 +29,6 @@ public:
   std::vector<std::vector<MaskRow>> make_blocks(Rng& rng, std::size_t count) const override;
 
 private:
-  RowMask row_mask(const MaskRow& row) const override;
-
   std::shared_ptr<const kernels::NttPlan> plan_;
   std::shared_ptr<const HintTiles> a_; ///< shared by all matrices with as many inputs
   HintTiles hint_;

@@ -21,7 +21,8 @@ PairedMaskBlock::PairedMaskBlock(const MaskedLinear* owner, std::size_t rows,
     : owner_(owner), rows_(rows),
       u_stride_(layout == MaskLayout::lines ? round_up(u_row_bytes, kLine) : u_row_bytes),
       v_stride_(layout == MaskLayout::lines ? round_up(v_row_bytes, kLine) : v_row_bytes),
-      u_(memory_for(rows * u_stride_, layout)), v_(memory_for(rows * v_stride_, layout)) {}
+      u_wiped_(rows), u_(memory_for(rows * u_stride_, layout)),
+      v_(memory_for(rows * v_stride_, layout)) {}
 
 PairedMaskBlock::~PairedMaskBlock() {
   if (!handed_out_) return; // not wiped yet: the buffers do that
@@ -30,8 +31,13 @@ PairedMaskBlock::~PairedMaskBlock() {
 }
 
 void PairedMaskBlock::wipe_row(std::size_t row) noexcept {
-  wipe(u(row), u_stride_);
+  if (!u_wiped_[row]) wipe_u(row);
   wipe(v(row), v_stride_);
+}
+
+void PairedMaskBlock::wipe_u(std::size_t row) noexcept {
+  wipe(u(row), u_stride_);
+  u_wiped_[row] = true;
 }
 
 std::vector<MaskRow> PairedMaskBlock::hand_out(std::shared_ptr<PairedMaskBlock> block) {

@@ -26,6 +26,9 @@ public:
 
   std::size_t rows() const noexcept override { return rows_; }
   void wipe_row(std::size_t row) noexcept override;
+  /// For who has hidden the inputs: u is in the cache then, and at the end of the row it would have
+  /// to be fetched to be wiped.
+  void wipe_u(std::size_t row) noexcept;
 
   u8* u(std::size_t row) { return u_.data() + row * u_stride_; }
   u8* v(std::size_t row) { return v_.data() + row * v_stride_; }
@@ -43,6 +46,7 @@ private:
   std::size_t rows_;
   std::size_t u_stride_;
   std::size_t v_stride_;
+  std::vector<u8> u_wiped_; ///< by row; no bits, since rows are used on several threads
   bool handed_out_ = false; ///< then every row is wiped by the time the block goes
   SecretBuffer<u8> u_;
   SecretBuffer<u8> v_;

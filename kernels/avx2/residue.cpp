@@ -71,6 +71,54 @@ u64 add_mod(u64 a, u64 b, const Modulus& q) {
   return reference::reduce_wide(u128{a} + b, q);
 }
 
+V load_integers(const i64* x) {
+  return loadu(x);
+}
+V load_integers(const i32* x) {
+  return _mm256_cvtepi32_epi64(_mm_loadu_si128(reinterpret_cast<const __m128i*>(x)));
+}
+
+constexpr auto reference_dots(const i64*) {
+  return reference::row_dots;
+}
+constexpr auto reference_dots(const i32*) {
+  return reference::row_dots32;
+}
+
+/// All of a row's inner products, the last few by the reference.
+template <class Integer>
+RowDots dots(const u8* row, const Integer* x, const u64* z0, const u64* z1, std::size_t n,
+             const Modulus& q) {
+  const Words words(q.word_bytes);
+  const V vq = set(q.q);
+  const auto word = [&](std::size_t i) __attribute__((always_inline)) {
+    return words.load4(row + i * words.bytes());
+  };
+  const auto integer = [&](std::size_t i) __attribute__((always_inline)) {
+    return add_if_negative(load_integers(x + i), vq);
+  };
+  const std::size_t done = n / 4 * 4;
+  RowDots out =
+      reference_dots(x)(row == nullptr ? nullptr : row + done * words.bytes(),
+                        x == nullptr ? nullptr : x + done, z0 + done, z1 + done, n - done, q);
+  const auto add = [&](u64& sum, u64 more) { sum = add_mod(sum, more, q); };
+  if (row != nullptr) {
+    add(out.words[0], wide_dot(word, z0, n, q));
+    add(out.words[1], wide_dot(word, z1, n, q));
+    V largest = _mm256_setzero_si256(); // words have fewer than 63 bits
+    for (std::size_t i = 0; i < done; i += 4) {
+      const V w = word(i);
+      largest = _mm256_blendv_epi8(largest, w, _mm256_cmpgt_epi64(w, largest));
+    }
+    out.below &= _mm256_movemask_epi8(_mm256_cmpgt_epi64(vq, largest)) == -1;
+  }
+  if (x != nullptr) {
+    add(out.integers[0], wide_dot(integer, z0, n, q));
+    add(out.integers[1], wide_dot(integer, z1, n, q));
+  }
+  return out;
+}
+
 } // namespace
 
 void mask_row(const i32* x, const u8* u, u8* out, std::size_t n, int delta_bits, const Modulus& q) {
@@ -111,37 +159,16 @@ void decode_row(const u8* y, const u8* v, i64* r, std::size_t n, int delta_bits,
   reference::decode_row(y + i * words.bytes(), rest, r + i, n - i, delta_bits, q);
 }
 
-RowDots row_dots(const u8* row, const i64* x, const u64* z0, const u64* z1, std::size_t n,
+RowDots row_dots(const u8* words, const i64* x, const u64* z0, const u64* z1, std::size_t n,
                  const Modulus& q) {
-  if (!has_shuffles(q)) return reference::row_dots(row, x, z0, z1, n, q);
-  const Words words(q.word_bytes);
-  const V vq = set(q.q);
-  const auto word = [&](std::size_t i) __attribute__((always_inline)) {
-    return words.load4(row + i * words.bytes());
-  };
-  const auto integer = [&](std::size_t i) __attribute__((always_inline)) {
-    return add_if_negative(loadu(x + i), vq);
-  };
-  const std::size_t done = n / 4 * 4;
-  RowDots out =
-      reference::row_dots(row == nullptr ? nullptr : row + done * words.bytes(),
-                          x == nullptr ? nullptr : x + done, z0 + done, z1 + done, n - done, q);
-  const auto add = [&](u64& sum, u64 more) { sum = add_mod(sum, more, q); };
-  if (row != nullptr) {
-    add(out.words[0], wide_dot(word, z0, n, q));
-    add(out.words[1], wide_dot(word, z1, n, q));
-    V largest = _mm256_setzero_si256(); // words have fewer than 63 bits
-    for (std::size_t i = 0; i < done; i += 4) {
-      const V w = word(i);
-      largest = _mm256_blendv_epi8(largest, w, _mm256_cmpgt_epi64(w, largest));
-    }
-    out.below &= _mm256_movemask_epi8(_mm256_cmpgt_epi64(vq, largest)) == -1;
-  }
-  if (x != nullptr) {
-    add(out.integers[0], wide_dot(integer, z0, n, q));
-    add(out.integers[1], wide_dot(integer, z1, n, q));
-  }
-  return out;
+  return has_shuffles(q) ? dots(words, x, z0, z1, n, q)
+                         : reference::row_dots(words, x, z0, z1, n, q);
+}
+
+RowDots row_dots32(const u8* words, const i32* x, const u64* z0, const u64* z1, std::size_t n,
+                   const Modulus& q) {
+  return has_shuffles(q) ? dots(words, x, z0, z1, n, q)
+                         : reference::row_dots32(words, x, z0, z1, n, q);
 }
 
 namespace {

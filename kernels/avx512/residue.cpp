@@ -43,10 +43,17 @@ private:
   V high_ = {};
 };
 
+TALARIA_INLINE V load_integers(__mmask8 live, const i64* x) {
+  return _mm512_maskz_loadu_epi64(live, x);
+}
+TALARIA_INLINE V load_integers(__mmask8 live, const i32* x) {
+  return _mm512_cvtepi32_epi64(_mm256_maskz_loadu_epi32(live, x));
+}
+
 /// All of a row's inner products in one pass: eight sums that do not wait for each other keep both
 /// multipliers busy.
-template <class Sum, bool HasWords, bool HasIntegers>
-TALARIA_INLINE RowDots all_dots(const u8* row, const i64* x, const u64* z0, const u64* z1,
+template <class Sum, bool HasWords, bool HasIntegers, class Integer>
+TALARIA_INLINE RowDots all_dots(const u8* row, const Integer* x, const u64* z0, const u64* z1,
                                 std::size_t n, const Modulus& q) {
   const Words words(q.word_bytes);
   const V vq = set(q.q);
@@ -63,7 +70,7 @@ TALARIA_INLINE RowDots all_dots(const u8* row, const i64* x, const u64* z0, cons
       of_words[1].add(word, b);
     }
     if (HasIntegers) {
-      const V integer = add_if_negative(_mm512_maskz_loadu_epi64(live, x + i), vq);
+      const V integer = add_if_negative(load_integers(live, x + i), vq);
       of_integers[0].add(integer, a);
       of_integers[1].add(integer, b);
     }
@@ -89,12 +96,20 @@ TALARIA_INLINE RowDots all_dots(const u8* row, const i64* x, const u64* z0, cons
   return out;
 }
 
-template <class Sum>
-RowDots dots_by(const u8* row, const i64* x, const u64* z0, const u64* z1, std::size_t n,
+template <class Sum, class Integer>
+RowDots dots_by(const u8* row, const Integer* x, const u64* z0, const u64* z1, std::size_t n,
                 const Modulus& q) {
   if (row == nullptr) return all_dots<Sum, false, true>(row, x, z0, z1, n, q);
   if (x == nullptr) return all_dots<Sum, true, false>(row, x, z0, z1, n, q);
   return all_dots<Sum, true, true>(row, x, z0, z1, n, q);
+}
+
+template <class Integer>
+RowDots dots(const u8* row, const Integer* x, const u64* z0, const u64* z1, std::size_t n,
+             const Modulus& q) {
+  if (row == nullptr && x == nullptr) return {};
+  return q.bits <= kIfmaBits ? dots_by<IfmaSum>(row, x, z0, z1, n, q)
+                             : dots_by<LongSplitSum>(row, x, z0, z1, n, q);
 }
 
 template <bool Masked>
@@ -190,9 +205,12 @@ void decode_row(const u8* y, const u8* v, i64* r, std::size_t n, int delta_bits,
 
 RowDots row_dots(const u8* words, const i64* x, const u64* z0, const u64* z1, std::size_t n,
                  const Modulus& q) {
-  if (words == nullptr && x == nullptr) return {};
-  return q.bits <= kIfmaBits ? dots_by<IfmaSum>(words, x, z0, z1, n, q)
-                             : dots_by<LongSplitSum>(words, x, z0, z1, n, q);
+  return dots(words, x, z0, z1, n, q);
+}
+
+RowDots row_dots32(const u8* words, const i32* x, const u64* z0, const u64* z1, std::size_t n,
+                   const Modulus& q) {
+  return dots(words, x, z0, z1, n, q);
 }
 
 void centered_binomial21(const u8* bytes, i8* out, std::size_t n) {

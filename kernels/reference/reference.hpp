@@ -14,6 +14,8 @@ void mask_row(const i32* x, const u8* u, u8* out, std::size_t n, int delta_bits,
 void decode_row(const u8* y, const u8* v, i64* r, std::size_t n, int delta_bits, const Modulus& q);
 RowDots row_dots(const u8* words, const i64* x, const u64* z0, const u64* z1, std::size_t n,
                  const Modulus& q);
+RowDots row_dots32(const u8* words, const i32* x, const u64* z0, const u64* z1, std::size_t n,
+                   const Modulus& q);
 void mask_rows(const u64* tiles, std::size_t tile_stride, const i8* errors, std::size_t n,
                std::size_t columns, u8* out, std::size_t stride, const Modulus& q);
 void centered_binomial21(const u8* bytes, i8* out, std::size_t n);

@@ -49,7 +49,8 @@ bool words_below(const u8* words, std::size_t n, const Modulus& q) {
   return below;
 }
 
-u64 dot_signed(const i64* x, const u64* z, std::size_t n, const Modulus& q) {
+template <class Integer>
+u64 dot_signed(const Integer* x, const u64* z, std::size_t n, const Modulus& q) {
   constexpr i64 kLow = (i64{1} << 28) - 1;
   u128 low = 0;
   i128 top = 0;
@@ -65,10 +66,9 @@ u64 dot_signed(const i64* x, const u64* z, std::size_t n, const Modulus& q) {
   return reduce(low + (u128{residue} << 28));
 }
 
-} // namespace
-
-RowDots row_dots(const u8* words, const i64* x, const u64* z0, const u64* z1, std::size_t n,
-                 const Modulus& q) {
+template <class Integer>
+RowDots dots(const u8* words, const Integer* x, const u64* z0, const u64* z1, std::size_t n,
+             const Modulus& q) {
   RowDots out;
   if (words != nullptr) {
     out.words = {dot_words(words, z0, n, q), dot_words(words, z1, n, q)};
@@ -76,6 +76,18 @@ RowDots row_dots(const u8* words, const i64* x, const u64* z0, const u64* z1, st
   }
   if (x != nullptr) out.integers = {dot_signed(x, z0, n, q), dot_signed(x, z1, n, q)};
   return out;
+}
+
+} // namespace
+
+RowDots row_dots(const u8* words, const i64* x, const u64* z0, const u64* z1, std::size_t n,
+                 const Modulus& q) {
+  return dots(words, x, z0, z1, n, q);
+}
+
+RowDots row_dots32(const u8* words, const i32* x, const u64* z0, const u64* z1, std::size_t n,
+                   const Modulus& q) {
+  return dots(words, x, z0, z1, n, q);
 }
 
 namespace {

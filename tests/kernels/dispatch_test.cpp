@@ -84,6 +84,12 @@ BOOST_AUTO_TEST_CASE(a_spoilt_kernel_fails_its_known_answer) {
     dots.integers[0] ^= 1;
     return dots;
   });
+  spoil(&KernelSet::row_dots32, [](const u8* words, const i32* x, const u64* z0, const u64* z1,
+                                   std::size_t n, const Modulus& q) {
+    RowDots dots = good().row_dots32(words, x, z0, z1, n, q);
+    dots.integers[1] ^= 1;
+    return dots;
+  });
   spoil(&KernelSet::ntt_forward8, [](const NttPlan& plan, u64* x) {
     good().ntt_forward8(plan, x);
     std::swap(x[0], x[8]);

@@ -1,6 +1,8 @@
 #include <boost/test/unit_test.hpp>
 
+#include <array>
 #include <bit>
+#include <cstdint>
 #include <vector>
 
 #include "tests/kernels/kernel_fixtures.hpp"
@@ -107,17 +109,23 @@ BOOST_AUTO_TEST_CASE(inner_products_are_exact_for_any_words_and_signs) {
         Guarded<u8> a(n * word_bytes(q));
         Guarded<u64> z[2] = {Guarded<u64>(n), Guarded<u64>(n)};
         Guarded<i64> x(n);
+        Guarded<i32> shorter(n);
         for (auto& vector : z) fill_residues(vector, prime, stream);
         RowDots expected;
+        std::array<u64, 2> of_shorter{};
+        constexpr i32 kEdges[] = {0, -1, INT32_MAX, INT32_MIN};
         for (std::size_t i = 0; i < n; ++i) {
           // A word from outside need not be below q.
           const u64 word = stream.next() >> (64 - 8 * q.word_bytes);
           store_word(a.data() + i * word_bytes(q), word, q.word_bytes);
           x[i] = static_cast<i64>(stream.residue(prime)) * (stream.below(2) == 0 ? 1 : -1);
+          shorter[i] =
+              stream.below(4) == 0 ? kEdges[stream.below(4)] : static_cast<i32>(stream.next());
           expected.below = expected.below && word < prime;
           for (std::size_t v = 0; v < 2; ++v) {
             expected.words[v] = q.add(expected.words[v], q.mul(word % prime, z[v][i]));
             expected.integers[v] = q.add(expected.integers[v], q.mul(q.from_signed(x[i]), z[v][i]));
+            of_shorter[v] = q.add(of_shorter[v], q.mul(q.from_signed(shorter[i]), z[v][i]));
           }
         }
         const auto dots = [&](const u8* words, const i64* integers) {
@@ -127,6 +135,14 @@ BOOST_AUTO_TEST_CASE(inner_products_are_exact_for_any_words_and_signs) {
         BOOST_TEST((dots(a.data(), nullptr) == RowDots{expected.words, {}, expected.below}));
         BOOST_TEST((dots(nullptr, x.data()) == RowDots{{}, expected.integers, true}));
         BOOST_TEST((dots(nullptr, nullptr) == RowDots{}));
+        const auto dots32 = [&](const u8* words, const i32* integers) {
+          return row.row_dots32(words, integers, z[0].data(), z[1].data(), n, q);
+        };
+        BOOST_TEST((dots32(a.data(), shorter.data()) ==
+                    RowDots{expected.words, of_shorter, expected.below}));
+        BOOST_TEST((dots32(a.data(), nullptr) == RowDots{expected.words, {}, expected.below}));
+        BOOST_TEST((dots32(nullptr, shorter.data()) == RowDots{{}, of_shorter, true}));
+        BOOST_TEST((dots32(nullptr, nullptr) == RowDots{}));
       }
   });
 }

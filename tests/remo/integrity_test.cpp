@@ -271,7 +271,7 @@ BOOST_AUTO_TEST_CASE(the_check_has_two_independent_vectors) {
   auto rng = seeded_rng(10);
   const kernels::Modulus q = kDefaultParameters.modulus();
   const ProductCheck check(linear.weights, q, rng);
-  std::vector<i64> x(20);
+  std::vector<i32> x(20);
   x[4] = 1;
   const ProductCheck::Dots dots = check.sent(nullptr, x.data()).integers;
   BOOST_TEST(dots[0] != dots[1]);

@@ -77,22 +77,26 @@ BOOST_AUTO_TEST_CASE(a_row_is_wiped_when_it_goes_and_its_neighbours_stay) {
   }
 }
 
-BOOST_AUTO_TEST_CASE(a_row_lives_as_long_as_its_opening) {
-  Prepared p;
-  auto rows = p.masked_linear->make_block(p.rng);
-  const auto keep = std::move(rows.back()); // holds the block
-  rows.pop_back();
-  PairedMaskBlock& block = PairedMaskBlock::of(keep, p.masked_linear.get());
-  const std::size_t first = rows[0].index();
-  const std::size_t unused = rows[2].index();
-  const Matrix<float> x = test_rows(2, 40, Activations::gaussian, p.random);
-  Masked masked = p.masked_linear->mask(x.view(), std::move(rows));
-  BOOST_TEST(masked.opening->rows() == 2u);
-  BOOST_TEST(!is_zero(block.v(first), 30 * 6));
-  BOOST_TEST(is_zero(block.v(unused), 30 * 6)); // handed over in excess: never to be used
-  BOOST_TEST(bool(p.masked_linear->unmask(masked.opening, p.worker.product(masked.tensor), {})));
-  BOOST_TEST(is_zero(block.u(first), 40 * 6));
-  BOOST_TEST(is_zero(block.v(first), 30 * 6));
+BOOST_AUTO_TEST_CASE(what_has_hidden_a_row_is_wiped_at_once_and_what_opens_it_with_its_opening) {
+  for (const SchemeKind kind : {SchemeKind::lattice, SchemeKind::hybrid}) {
+    Prepared p(kind);
+    const std::size_t word = kind == SchemeKind::lattice ? 6 : 4;
+    auto rows = p.masked_linear->make_block(p.rng);
+    const auto keep = std::move(rows.back()); // holds the block
+    rows.pop_back();
+    PairedMaskBlock& block = PairedMaskBlock::of(keep, p.masked_linear.get());
+    const std::size_t first = rows[0].index();
+    const std::size_t unused = rows[2].index();
+    const Matrix<float> x = test_rows(2, 40, Activations::gaussian, p.random);
+    Masked masked = p.masked_linear->mask(x.view(), std::move(rows));
+    BOOST_TEST(masked.opening->rows() == 2u);
+    BOOST_TEST(is_zero(block.u(first), 40 * word));
+    BOOST_TEST(!is_zero(block.u(keep.index()), 40 * word));
+    BOOST_TEST(!is_zero(block.v(first), 30 * word));
+    BOOST_TEST(is_zero(block.v(unused), 30 * word)); // handed over in excess: never to be used
+    BOOST_TEST(bool(p.masked_linear->unmask(masked.opening, p.worker.product(masked.tensor), {})));
+    BOOST_TEST(is_zero(block.v(first), 30 * word));
+  }
 }
 
 BOOST_AUTO_TEST_CASE(assigning_over_a_row_wipes_it) {
