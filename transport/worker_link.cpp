@@ -113,6 +113,11 @@ public:
     return true;
   }
 
+  std::optional<Error> loss() const {
+    const std::lock_guard lock(mutex_);
+    return lost_;
+  }
+
   Figures figures() const {
     const std::lock_guard lock(mutex_);
     return {link_.traffic->sent, link_.traffic->received, clock_.round_trip_ms(),
@@ -196,8 +201,9 @@ private:
     if (!beat.answer || open_beats_.empty() || open_beats_.front() != beat.sent)
       throw Error(Errc::verification, "answered a beat that was not sent");
     open_beats_.pop_front();
+    const i64 wall = wall_ns(); // the lock may take long
     const std::lock_guard lock(mutex_);
-    clock_.add(nanoseconds(now - beat.sent), nanoseconds(beat.clock), nanoseconds(wall_ns()));
+    clock_.add(nanoseconds(now - beat.sent), nanoseconds(beat.clock), nanoseconds(wall));
   }
 
   void run_up() {
@@ -296,6 +302,10 @@ const Identity& WorkerLink::peer() const noexcept {
 
 bool WorkerLink::send(u64 id, const Request& request) {
   return impl_->send(id, request);
+}
+
+std::optional<Error> WorkerLink::loss() const {
+  return impl_->loss();
 }
 
 WorkerLink::Figures WorkerLink::figures() const {

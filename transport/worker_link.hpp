@@ -4,8 +4,10 @@
 #include <cstddef>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 
+#include "core/error.hpp"
 #include "transport/address.hpp"
 #include "transport/identity.hpp"
 #include "transport/messages.hpp"
@@ -63,6 +65,9 @@ public:
   /// @throws Error{internal} if shape and bytes disagree or exceed max_frame_bytes, or the id is
   /// used.
   bool send(u64 id, const Request& request);
+
+  /// Why the link is lost, as its event says or will say; nothing while it is not. Thread-safe.
+  std::optional<Error> loss() const;
 
   /// Ends the link and joins its threads: not to be called on one of them, in an event. Nothing is
   /// said afterwards. The destructor does the same.

@@ -131,8 +131,10 @@ private:
     }
     const u64 id = ++last_id_;
     const auto taken = trace_.now();
-    if (!link_->send(id, request)) { // it is gone, and the news of it is on its way
-      lost(Errc::no_worker, "the connection was closed");
+    if (!link_->send(id, request)) { // it is gone; the news of that will be late
+      const auto loss = link_->loss();
+      lost(loss ? loss->code() : Errc::no_worker,
+           loss ? loss->what() : "it takes no more requests");
       promise.deliver(to_caf(Error(Errc::no_worker, describe() + " is lost: " + health_.trouble)));
       return promise;
     }

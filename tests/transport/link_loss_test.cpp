@@ -29,6 +29,9 @@ Error loss_with(const RawWorker::Script& script) {
   const auto link = link_to(worker.address(), inbox);
   link->send(1, masked(2, 96, 1));
   const Error error = inbox.loss();
+  BOOST_TEST_REQUIRE(link->loss().has_value());
+  BOOST_TEST((link->loss()->code() == error.code()));
+  BOOST_TEST(std::string(link->loss()->what()) == error.what());
   BOOST_TEST(!link->send(2, masked(2, 96, 1)), "a lost link takes requests");
   BOOST_TEST(inbox.losses() == 1u);
   BOOST_TEST(contains(error.what(), "worker raw (127.0.0.1:"), error.what());
@@ -82,6 +85,7 @@ BOOST_AUTO_TEST_CASE(bytes_of_a_long_answer_count_as_life) {
       down.write(std::span(bytes).subspan(at, std::min(step, bytes.size() - at)));
       std::this_thread::sleep_for(Milliseconds(50));
     }
+    take_request(up); // waits until the enclave leaves
   });
   Inbox inbox;
   LinkOptions options = patient_link();
