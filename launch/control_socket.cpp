@@ -6,6 +6,7 @@
 #include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/un.h>
 
 #include <array>
@@ -218,7 +219,7 @@ void ControlServer::serve() {
 
 void ControlServer::answer(int connection) const {
   limit_sending(connection);
-  const std::string line = read_line(connection, kMaxQuestion, Clock::now() + 1s);
+  const std::string line = read_line(connection, kMaxQuestion, Clock::now() + kAnswerTime);
   const auto question = nlohmann::json::parse(line, nullptr, false);
   const std::string asked =
       question.is_object() ? question.value("ask", nlohmann::json()).dump() : std::string();
@@ -244,15 +245,30 @@ std::string ask_status(const fs::path& pipeline_file) {
   return ask(pipeline_file, paths, "status");
 }
 
+namespace {
+/// A pidfd, or none. (The declaration in glibc 2.36 has C++ linkage, so that nothing defines it.)
+FileDescriptor open_process(pid_t pid) {
+  return FileDescriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid, 0)));
+}
+
+/// Whether the process of this pidfd has ended; true as well if there is none.
+bool has_ended(const FileDescriptor& process) {
+  pollfd entry{process.get(), POLLIN, 0};
+  return !process || ::poll(&entry, 1, 0) > 0;
+}
+} // namespace
+
 bool ask_stop(const fs::path& pipeline_file) {
   const ControlPaths paths = control_paths(pipeline_file);
-  if (!holder_of(paths.lock)) return false;
+  const auto pid = holder_of(paths.lock);
+  if (!pid) return false;
+  const FileDescriptor process = open_process(*pid); // as long as the number is surely its own
   ask(pipeline_file, paths, "stop");
   const auto until = Clock::now() + kEndTime;
-  while (holder_of(paths.lock)) {
+  while (holder_of(paths.lock) || !has_ended(process)) { // the lock falls first
     if (Clock::now() > until)
       throw Error(Errc::io, fmt::format("{}: its gateway (pid {}) does not end; kill it",
-                                        pipeline_file.string(), pid_in(paths.lock)));
+                                        pipeline_file.string(), *pid));
     std::this_thread::sleep_for(50ms);
   }
   return true;
