@@ -123,7 +123,7 @@ BOOST_AUTO_TEST_CASE(launch_traces_gateway_and_workers_into_one_file) {
         httplib::Client client("127.0.0.1", port);
         const httplib::Headers headers{
             {"traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}};
-        for (int i = 0; i < 600 && id.empty(); ++i) { // it tells of its nodes before it listens
+        for (int i = 0; i < 6000 && id.empty(); ++i) { // it tells of its nodes before it listens
           const auto result =
               client.Post("/v1/completions", headers,
                           R"({"model":"talaria-tiny","prompt":"Once upon a time","max_tokens":6})",
@@ -148,7 +148,7 @@ BOOST_AUTO_TEST_CASE(launch_traces_gateway_and_workers_into_one_file) {
 
 BOOST_AUTO_TEST_CASE(a_run_over_a_cluster_is_traced_as_a_whole) {
   const Site site(kBin);
-  const auto file = site.write_pipeline(two_workers());
+  const auto file = site.write_pipeline(two_workers(), "faults: { silence: 60s }\n");
   const auto trace = site / "trace.json";
   const auto done = talaria({"run", "--config", file, "--prompt", "Once upon a time",
                              "--max-tokens", "4", "--json", "--trace", trace.string()});

@@ -353,7 +353,7 @@ BOOST_AUTO_TEST_CASE(a_trace_names_the_request_and_becomes_a_report) {
 
 BOOST_AUTO_TEST_CASE(ctrl_c_ends_cleanly_with_what_has_been_said) {
   const auto done = tests::run_program({kTalaria, "run", "--model", kTiny, "--prompt",
-                                        "In the beginning", "--max-tokens", "900", "--ignore-eos"},
+                                        "In the beginning", "--max-tokens", "1900", "--ignore-eos"},
                                        {}, [](pid_t talaria) { ::kill(talaria, SIGINT); });
   BOOST_TEST(done.status == 130);
   BOOST_TEST(!done.out.empty());

@@ -85,7 +85,8 @@ BOOST_AUTO_TEST_CASE(the_worker_sees_no_row_twice_and_the_network_nothing_at_all
   network.lead_to(worker.port());
   network.record();
   const auto file =
-      site.write_pipeline(tests::worker_line("a", network.port(), "layers: all, start: never"));
+      site.write_pipeline(tests::worker_line("a", network.port(), "layers: all, start: never"),
+                          "faults: { silence: 60s }\n"); // a lost link would send a row again
   std::string answer;
   for (int i = 0; i < 2; ++i) { // the same prompt twice: the same activations
     const auto run = tests::run_program(run_command({"--config", file, "--json"}));
@@ -122,7 +123,7 @@ BOOST_AUTO_TEST_CASE(without_a_replica_a_dead_worker_is_exit_4_and_named) {
   tests::WorkerProcess worker(kBin / "talaria-worker", site.worker_arguments());
   const auto file =
       site.write_pipeline(tests::worker_line("only", worker.port(), "layers: all, start: never"),
-                          "faults: { deadline: 500ms, request_deadline: 1s }\n");
+                          "faults: { deadline: 500ms, request_deadline: 5s }\n");
   const auto run = tests::run_program(
       run_command({"--config", file, "--ignore-eos", "--max-tokens", "1900"}), {},
       [&worker](pid_t) { worker.end(SIGKILL); }); // in the middle of its answer

@@ -10,6 +10,7 @@
 #include "tests/support/collect.hpp"
 #include "tests/support/loopback_worker.hpp"
 #include "tests/support/models.hpp"
+#include "tests/support/wire_proxy.hpp"
 #include "tests/transport/raw_worker.hpp"
 #include "transport/wire_codec.hpp"
 
@@ -55,6 +56,7 @@ struct Member {
   LoopbackShare share;
   bool replica = false;
   tests::Lie lie = nullptr;
+  bool late = false; ///< nobody reaches it before a liar was asked: otherwise it may be first
 };
 
 /// Workers and the options of an engine that uses them.
@@ -73,18 +75,36 @@ public:
       LoopbackShare share = members[i].share;
       share.model = worker_model.empty() ? model : worker_model;
       share.weights = weights;
-      workers_.push_back(std::make_unique<LoopbackWorker>(certificates_, share, members[i].lie));
-      cluster.nodes.push_back(tests::node_at("node-" + std::to_string(i), workers_.back()->port(),
-                                             share, members[i].replica));
+      tests::Lie lie;
+      if (members[i].lie)
+        lie = [this, told = members[i].lie](const transport::Request& request, auto reply) {
+          let_in_late_ones();
+          return told(request, std::move(reply));
+        };
+      workers_.push_back(std::make_unique<LoopbackWorker>(certificates_, share, lie));
+      u16 port = workers_.back()->port();
+      if (members[i].late) port = late_.emplace_back(port).proxy->port();
+      cluster.nodes.push_back(
+          tests::node_at("node-" + std::to_string(i), port, share, members[i].replica));
     }
+  }
+  void let_in_late_ones() {
+    for (auto& [port, proxy] : late_) proxy->lead_to(port);
   }
   pipeline::EngineOptions& options() { return options_; }
   const Lines& lines() const { return lines_; }
   transport::TlsFiles worker_files() const { return certificates_.worker(); }
 
 private:
+  struct Late {
+    explicit Late(u16 worker) : port(worker) {}
+    u16 port;
+    std::unique_ptr<tests::WireProxy> proxy = std::make_unique<tests::WireProxy>();
+  };
+
   tests::LoopbackCertificates certificates_;
   Lines lines_;
+  std::vector<Late> late_; ///< complete before any worker is asked
   std::vector<std::unique_ptr<LoopbackWorker>> workers_;
   pipeline::EngineOptions options_;
 };
@@ -138,6 +158,8 @@ void check_same(const std::vector<tests::Collected>& a, const std::vector<tests:
 LoopbackShare layers(const std::string& range, const std::string& columns = "1/1") {
   return {{}, "int8", range, columns};
 }
+
+const Member kLateReplica{layers("all"), true, nullptr, true};
 
 remo::SharedBytes changed(const remo::SharedBytes& bytes,
                           const std::function<void(AlignedBuffer<u8>&)>& change) {
@@ -229,7 +251,7 @@ BOOST_AUTO_TEST_CASE(every_kind_of_liar_is_named_and_replaced) {
        }},
   };
   for (const auto& [name, lie] : liars) BOOST_TEST_CONTEXT("a worker that " << name) {
-      Cluster cluster(folder, {{layers("all"), false, about_products(lie)}, {layers("all"), true}});
+      Cluster cluster(folder, {{layers("all"), false, about_products(lie)}, kLateReplica});
       check_same(expected, answers(cluster.options()));
       BOOST_CHECK(cluster.lines().quarantined() == std::set<std::string>{"node-0"});
     }
@@ -237,16 +259,17 @@ BOOST_AUTO_TEST_CASE(every_kind_of_liar_is_named_and_replaced) {
 
 BOOST_AUTO_TEST_CASE(a_worker_that_announces_2_to_the_60_bytes_is_named_and_replaced) {
   const std::string folder = tests::model_folder("qwen3");
-  Cluster cluster(folder, {{layers("all"), true}});
+  Cluster cluster(folder, {kLateReplica});
   cli::WorkerFlags flags;
   flags.model = folder;
   SilentProgress progress;
   const auto identity = cli::load_share(flags, progress).identity;
   const tests::RawWorker liar(
-      [&identity](transport::TlsChannel&, transport::TlsChannel& up, transport::TlsChannel& down) {
+      [&](transport::TlsChannel&, transport::TlsChannel& up, transport::TlsChannel& down) {
         const auto format = transport::wire_format(identity);
         transport::FrameReader requests(up, std::size_t{1} << 30);
         const auto head = requests.next();
+        cluster.let_in_late_ones();
         const u64 id = transport::decode_request(head.bytes, head.payload_bytes, format).first;
         auto frame = transport::encode(id, transport::Reply(Error(Errc::usage, "no")), format);
         const u64 announced = u64{1} << 60;
@@ -279,8 +302,8 @@ BOOST_AUTO_TEST_CASE(among_column_shards_only_the_liar_is_quarantined) {
   const auto flip = about_products([](remo::WorkerProduct& product) {
     product.bytes = changed(product.bytes, [](auto& bytes) { bytes[7] ^= 2; });
   });
-  Cluster cluster(
-      folder, {{layers("all", "1/2")}, {layers("all", "2/2"), false, flip}, {layers("all"), true}});
+  Cluster cluster(folder,
+                  {{layers("all", "1/2")}, {layers("all", "2/2"), false, flip}, kLateReplica});
   check_same(embedded_answers(folder), answers(cluster.options()));
   BOOST_CHECK(cluster.lines().quarantined() == std::set<std::string>{"node-1"});
 }
@@ -295,7 +318,7 @@ BOOST_AUTO_TEST_CASE(a_wrong_hint_is_fetched_from_the_replica) {
     }
     return reply;
   };
-  Cluster cluster(folder, {{layers("all"), false, lie}, {layers("all"), true}});
+  Cluster cluster(folder, {{layers("all"), false, lie}, kLateReplica});
   check_same(embedded_answers(folder), answers(cluster.options()));
   BOOST_CHECK(cluster.lines().quarantined() == std::set<std::string>{"node-0"});
   BOOST_TEST(cluster.lines().mention("layers.0.gate_up"), cluster.lines().text());

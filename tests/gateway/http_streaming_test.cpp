@@ -3,6 +3,7 @@
 #include <future>
 
 #include "tests/gateway/served_engine.hpp"
+#include "tests/support/eventually.hpp"
 
 namespace talaria::tests {
 
@@ -24,10 +25,13 @@ std::vector<json> stream_of(const RunningServer& server, const std::string& path
   return events_of(result->body);
 }
 
+int status_in(const httplib::Result& result) {
+  return result ? result->status : -1;
+}
+
 std::future<int> status_of(const RunningServer& server, const std::string& path, json body) {
   return std::async(std::launch::async, [&server, path, body = std::move(body)] {
-    const auto result = server.post(path, body);
-    return result ? result->status : -1;
+    return status_in(server.post(path, body));
   });
 }
 
@@ -100,7 +104,7 @@ BOOST_AUTO_TEST_CASE(a_failure_later_is_an_event) {
   request.method = "POST";
   request.path = "/v1/completions";
   request.headers = {{"Content-Type", "application/json"}};
-  request.body = streamed(completion_of("Once upon a time", 200)).dump();
+  request.body = streamed(completion_of("Once upon a time", 1900)).dump();
   request.content_receiver = [&](const char* data, std::size_t size, u64, u64) {
     if (stream.empty()) worker_switch().set(Mode::lying);
     stream.append(data, size);
@@ -123,7 +127,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_leaves_a_stream_frees_its_place) {
   request.method = "POST";
   request.path = "/v1/completions";
   request.headers = {{"Content-Type", "application/json"}};
-  request.body = streamed(completion_of("Once upon a time", 900)).dump();
+  request.body = streamed(completion_of("Once upon a time", 1900)).dump();
   request.content_receiver = [&](const char*, std::size_t, u64, u64) {
     worker_switch().set(Mode::waiting); // so that the answer cannot have ended by itself
     return false;
@@ -176,13 +180,14 @@ BOOST_AUTO_TEST_CASE(a_server_that_stops_lets_running_answers_end) {
     BOOST_TEST_REQUIRE(server.becomes(kRunning, 1));
     server.stop();
     // Connections of old are closed, new ones are told.
-    int status = 0;
-    for (int tries = 0; tries < 1000 && status != 503; ++tries)
-      status = server.get("/ready")->status;
-    BOOST_TEST(status == 503);
-    const auto refused = server.post("/v1/completions", completion_of("Once", 4));
-    BOOST_TEST_REQUIRE(refused->status == 503);
-    BOOST_TEST(json::parse(refused->body)["error"]["code"] == "shutting_down");
+    BOOST_TEST(eventually([&] { return status_in(server.get("/ready")) == 503; }));
+    std::string body;
+    BOOST_TEST(eventually([&] { // one that says nothing for a tenth of a second is closed, too
+      const auto refused = server.post("/v1/completions", completion_of("Once", 4));
+      if (refused) body = refused->body;
+      return status_in(refused) == 503;
+    }));
+    BOOST_TEST(json::parse(body)["error"]["code"] == "shutting_down");
   }
   BOOST_TEST(running.get() == 200);
   server.end();

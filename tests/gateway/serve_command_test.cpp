@@ -63,6 +63,7 @@ BOOST_AUTO_TEST_CASE(it_serves_until_it_is_told_to_end_and_ends_cleanly) {
   std::string answer;
   const Finished finished = file.serve([&](pid_t server) {
     httplib::Client client("127.0.0.1", port);
+    client.set_read_timeout(std::chrono::minutes(2));
     if (const auto result = client.Get("/ready")) ready = result->status;
     if (const auto result = client.Post(
             "/v1/completions", R"({"model":"talaria-tiny","prompt":"Once","max_tokens":2})",

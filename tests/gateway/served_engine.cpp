@@ -5,6 +5,7 @@
 #include <sstream>
 
 #include "actors/errors.hpp"
+#include "tests/support/eventually.hpp"
 #include "tests/support/models.hpp"
 #include "tests/support/workers.hpp"
 
@@ -140,11 +141,7 @@ double RunningServer::metric(const std::string& name_and_labels) const {
 }
 
 bool RunningServer::becomes(const std::string& name_and_labels, double value) const {
-  for (int tries = 0; tries < 6000; ++tries) {
-    if (metric(name_and_labels) == value) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return false;
+  return eventually([&] { return metric(name_and_labels) == value; });
 }
 
 json completion_of(const json& prompt, u32 max_tokens) {

@@ -5,7 +5,6 @@
 #include <chrono>
 #include <filesystem>
 #include <fstream>
-#include <functional>
 #include <iterator>
 #include <mutex>
 #include <string>
@@ -15,6 +14,7 @@
 #include "config/pipeline_config.hpp"
 #include "launch/live_view.hpp"
 #include "launch/supervisor.hpp"
+#include "tests/support/eventually.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 namespace talaria::tests {
@@ -24,15 +24,6 @@ using namespace std::chrono_literals;
 inline std::string text_of(const std::filesystem::path& file) {
   std::ifstream stream(file, std::ios::binary);
   return {std::istreambuf_iterator<char>(stream), {}};
-}
-
-/// Waits for a condition, far longer than it ever takes.
-inline bool eventually(const std::function<bool()>& condition) {
-  for (int i = 0; i < 3000; ++i) {
-    if (condition()) return true;
-    std::this_thread::sleep_for(10ms);
-  }
-  return false;
 }
 
 /// Whether a process runs; one that only waits to be reaped does not.

@@ -106,10 +106,17 @@ BOOST_AUTO_TEST_CASE(a_node_that_once_was_ready_is_tried_again_whatever_its_exit
 BOOST_AUTO_TEST_CASE(a_node_that_served_for_a_while_has_all_its_restarts_again) {
   config.launch.restarts = 1;
   config.launch.backoff_first = config.launch.backoff_most = 20ms;
-  add("w", std::string(tests::kReadyLine) + "\nsleep 0.3\nexit 1\n");
+  add("w", tests::kGoodNode);
   const auto supervisor = this->supervisor();
   supervisor->start();
-  BOOST_TEST(tests::eventually([&] { return supervisor->nodes()[0].restarts >= 3; }));
+  for (u32 death = 0; death < 3; ++death) {
+    BOOST_TEST_REQUIRE(tests::eventually([&] {
+      const auto node = supervisor->nodes()[0];
+      return node.phase == Phase::ready && node.restarts == death;
+    }));
+    std::this_thread::sleep_for(2 * config.launch.backoff_most); // it serves
+    ::kill(supervisor->nodes()[0].pid, SIGKILL);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_program_that_is_no_program_is_named) {
@@ -121,11 +128,11 @@ BOOST_AUTO_TEST_CASE(a_program_that_is_no_program_is_named) {
 }
 
 BOOST_AUTO_TEST_CASE(a_node_that_never_becomes_ready_is_ended) {
-  config.launch.ready = 100ms;
+  config.launch.ready = 2s; // for a shell to say a word
   add("w", "echo still thinking >&2\nexec sleep 1000\n");
   const auto supervisor = this->supervisor();
   const std::string found = complaint(*supervisor);
-  BOOST_TEST(found.find("not ready within 100ms (launch.ready), ended by talaria; last words: "
+  BOOST_TEST(found.find("not ready within 2s (launch.ready), ended by talaria; last words: "
                         "still thinking") != std::string::npos,
              found);
   BOOST_TEST(supervisor->nodes()[0].pid == 0);

@@ -402,17 +402,18 @@ BOOST_AUTO_TEST_CASE(cancelled_answers_are_filled_up_and_cancelling_all_ends_tha
   options.padding = {{8}, 4000, {}};
   SilentProgress progress;
   Engine engine(options, progress);
-  struct Sink final : RequestSink {
-    std::atomic<bool> begun{false};
+  struct Sink final : RequestSink { // leaves after the first token
+    Engine* engine = nullptr;
+    std::promise<enclave::SequenceId> named;
+    std::shared_future<enclave::SequenceId> id{named.get_future()};
     std::promise<Completion> done;
-    void token() override { begun = true; }
+    void token() override { engine->cancel(id.get()); }
     void finished(Completion completion) override { done.set_value(std::move(completion)); }
   };
   const auto sink = std::make_shared<Sink>();
   counts->clear();
-  const auto id = engine.submit(answer_request(6, 1000), sink);
-  while (!sink->begun) std::this_thread::yield();
-  engine.cancel(id);
+  sink->engine = &engine;
+  sink->named.set_value(engine.submit(answer_request(6, 1000), sink));
   BOOST_CHECK(sink->done.get_future().get().reason == FinishReason::cancelled);
   const std::size_t rounds = counts->by_matrix().at(0).size();
   while (counts->by_matrix().at(0).size() < rounds + 3) std::this_thread::yield();

@@ -6,17 +6,21 @@
 #include <unistd.h>
 
 #include <random>
+#include <set>
 
 #include "core/integers.hpp"
 
 namespace talaria::tests {
 
 /// A port of 127.0.0.1 that nobody listens on, for programs that cannot be told to take any. Below
-/// the ports that the kernel gives to others meanwhile (32768 and up), and drawn anew for each test.
+/// the ports that the kernel gives to others meanwhile (32768 and up), and drawn anew for each
+/// test.
 inline u16 free_port() {
+  static std::set<u16> drawn; // one that is to be used later is still free now
   std::random_device random;
   for (;;) {
     const auto port = static_cast<u16>(15000 + random() % 15000);
+    if (!drawn.insert(port).second) continue;
     const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
     sockaddr_in address{};
     address.sin_family = AF_INET;

@@ -154,7 +154,7 @@ BOOST_AUTO_TEST_CASE(a_session_cannot_be_joined_with_another_certificate_or_twic
 
 BOOST_AUTO_TEST_CASE(a_session_whose_connections_do_not_come_is_ended) {
   ServerOptions options = patient_server();
-  options.handshake_timeout = Milliseconds(300);
+  options.handshake_timeout = Milliseconds(3000);
   EchoWorker worker(options);
   TlsChannel channel(enclave_tls(), connect_to(worker.address(), SteadyClock::now() + kPatience),
                      "127.0.0.1");
@@ -169,13 +169,13 @@ BOOST_AUTO_TEST_CASE(a_session_whose_connections_do_not_come_is_ended) {
 
 BOOST_AUTO_TEST_CASE(a_silent_enclave_is_let_go) {
   ServerOptions options = patient_server();
-  options.silence = Milliseconds(300);
+  options.silence = Milliseconds(3000); // the first beat has to be in by then
   EchoWorker worker(options);
   Inbox inbox;
   LinkOptions silent = patient_link();
   silent.heartbeat = kPatience; // says nothing after its first beat
   const auto link = link_to(worker.address(), inbox, silent);
-  BOOST_TEST(worker.log.wait("silent for more than 300 ms"), worker.log.all());
+  BOOST_TEST(worker.log.wait("silent for more than 3000 ms"), worker.log.all());
   BOOST_TEST((inbox.loss().code() == Errc::no_worker));
 }
 
