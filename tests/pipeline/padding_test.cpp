@@ -2,7 +2,6 @@
 #include "pipeline/padding.hpp"
 
 #include <algorithm>
-#include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <caf/scheduler/test_coordinator.hpp>
 #include <chrono>
