@@ -341,7 +341,7 @@ void add_row(const KernelSet& row) {
     add("unpack_words", row, bits(prime), unpack_words, prime);
   }
   for (const u64 prime : {kPrime48, kPrime54})
-    for (const std::size_t n : {256u, 1024u}) {
+    for (const std::size_t n : {256u, 512u, 1024u}) {
       add("ntt_forward8", row, bits(prime) + "/N" + std::to_string(n), ntt_forward8, prime, n);
       add("ntt_inverse8", row, bits(prime) + "/N" + std::to_string(n), ntt_inverse8, prime, n);
     }

@@ -1,3 +1,6 @@
+#include <array>
+#include <cstdint>
+
 #include "kernels/avx512/avx512.hpp"
 #include "kernels/avx512/vector.hpp"
 #include "kernels/avx512/wide.hpp"
@@ -95,17 +98,27 @@ TALARIA_INLINE void inverse_stages(V* r, const Twiddle* twiddles, std::size_t bl
   }
 }
 
-/// One pass over memory: M stages after the first `Done`.
+/// reverse(0..2^Bits - 1, Bits).
+template <int Bits>
+constexpr auto kReversed = [] {
+  std::array<std::uint16_t, std::size_t{1} << Bits> table{};
+  for (std::size_t i = 0; i < table.size(); ++i)
+    table[i] = static_cast<std::uint16_t>(reverse(i, Bits));
+  return table;
+}();
+
+/// One pass over memory, in its order: M stages after the first `Done`.
 template <int Done, int M>
 void inverse_pass(const NttPlan& plan, V* x, const Field& f) {
   constexpr std::size_t kStride = std::size_t{1} << Done;
   constexpr std::size_t kCount = std::size_t{1} << M;
-  for (std::size_t block = 0; block < kStride; ++block)
-    for (V* p = x + reverse(block, Done); p < x + plan.n; p += kStride * kCount) {
+  for (V* group = x; group < x + plan.n; group += kStride * kCount)
+    for (std::size_t i = 0; i < kStride; ++i) {
+      V* const p = group + i;
       V r[kCount];
 #pragma GCC unroll 16
       for (std::size_t j = 0; j < kCount; ++j) r[j] = p[j * kStride];
-      inverse_stages<Done, M, 0>(r, plan.inverse.data(), block, f);
+      inverse_stages<Done, M, 0>(r, plan.inverse.data(), kReversed<Done>[i], f);
 #pragma GCC unroll 16
       for (std::size_t j = 0; j < kCount; ++j) p[j * kStride] = r[j];
     }
