@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include "launch/file_descriptor.hpp"
+#include "core/file_descriptor.hpp"
 
 namespace talaria::launch {
 

@@ -8,7 +8,7 @@
 #include <string>
 #include <thread>
 
-#include "launch/file_descriptor.hpp"
+#include "core/file_descriptor.hpp"
 
 namespace talaria::launch {
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "core/error.hpp"
-#include "launch/file_descriptor.hpp"
+#include "core/file_descriptor.hpp"
 
 namespace talaria::launch {
 

@@ -11,7 +11,7 @@
 #include <system_error>
 
 #include "core/error.hpp"
-#include "launch/file_descriptor.hpp"
+#include "core/file_descriptor.hpp"
 
 namespace talaria::launch {
 namespace {

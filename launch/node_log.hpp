@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include "launch/file_descriptor.hpp"
+#include "core/file_descriptor.hpp"
 
 namespace talaria::launch {
 

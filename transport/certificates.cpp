@@ -14,8 +14,8 @@
 #include <system_error>
 
 #include "core/error.hpp"
+#include "core/file_descriptor.hpp"
 #include "transport/address.hpp"
-#include "transport/descriptor.hpp"
 #include "transport/x509.hpp"
 
 namespace talaria::transport {
@@ -99,16 +99,16 @@ public:
 
   void add(const std::string& name, std::span<const char> content, mode_t mode) {
     fs::path temporary = dir_ / fmt::format(".{}.{}", name, ::getpid());
-    const Descriptor file(
+    const FileDescriptor file(
         ::open(temporary.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, mode));
-    if (file.fd() < 0) cannot_write(temporary, errno);
+    if (file.get() < 0) cannot_write(temporary, errno);
     pending_.push_back({temporary, dir_ / name});
     while (!content.empty()) {
-      const ssize_t put = ::write(file.fd(), content.data(), content.size());
+      const ssize_t put = ::write(file.get(), content.data(), content.size());
       if (put < 0 && errno != EINTR) cannot_write(temporary, errno);
       if (put > 0) content = content.subspan(static_cast<std::size_t>(put));
     }
-    if (::fchmod(file.fd(), mode) != 0 || ::fsync(file.fd()) != 0) cannot_write(temporary, errno);
+    if (::fchmod(file.get(), mode) != 0 || ::fsync(file.get()) != 0) cannot_write(temporary, errno);
   }
   void add(const std::string& name, const Credential& credential) {
     add(name + ".pem", credential.certificate_pem(), 0644);

@@ -67,9 +67,9 @@ void set_blocking(int fd) {
 
 /// 0, or the errno that says why there is no connection.
 int connect_one(const Socket& socket, const addrinfo& target, TimePoint deadline) {
-  if (::connect(socket.fd(), target.ai_addr, target.ai_addrlen) == 0) return 0;
+  if (::connect(socket.get(), target.ai_addr, target.ai_addrlen) == 0) return 0;
   if (errno != EINPROGRESS) return errno;
-  pollfd waiting{socket.fd(), POLLOUT, 0};
+  pollfd waiting{socket.get(), POLLOUT, 0};
   int ready = 0;
   do {
     ready = ::poll(&waiting, 1, milliseconds_until(deadline));
@@ -77,7 +77,7 @@ int connect_one(const Socket& socket, const addrinfo& target, TimePoint deadline
   if (ready == 0) return ETIMEDOUT;
   int error = 0;
   socklen_t size = sizeof error;
-  ::getsockopt(socket.fd(), SOL_SOCKET, SO_ERROR, &error, &size);
+  ::getsockopt(socket.get(), SOL_SOCKET, SO_ERROR, &error, &size);
   return error;
 }
 
@@ -94,11 +94,11 @@ Address address_of(const sockaddr_storage& from, socklen_t size) {
 int listen_one(const Socket& socket, const addrinfo& target) {
   const int one = 1;
   const int zero = 0;
-  ::setsockopt(socket.fd(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
+  ::setsockopt(socket.get(), SOL_SOCKET, SO_REUSEADDR, &one, sizeof one);
   if (target.ai_family == AF_INET6)
-    ::setsockopt(socket.fd(), IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
-  if (::bind(socket.fd(), target.ai_addr, target.ai_addrlen) != 0) return errno;
-  return ::listen(socket.fd(), SOMAXCONN) == 0 ? 0 : errno;
+    ::setsockopt(socket.get(), IPPROTO_IPV6, IPV6_V6ONLY, &zero, sizeof zero);
+  if (::bind(socket.get(), target.ai_addr, target.ai_addrlen) != 0) return errno;
+  return ::listen(socket.get(), SOMAXCONN) == 0 ? 0 : errno;
 }
 
 } // namespace
@@ -118,7 +118,7 @@ Socket connect_to(const Address& address, TimePoint deadline) {
   int error = EADDRNOTAVAIL;
   for (const addrinfo* a = found.addresses.get(); a != nullptr; a = a->ai_next, --left) {
     Socket socket(::socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    if (socket.fd() < 0) {
+    if (socket.get() < 0) {
       error = errno;
       continue;
     }
@@ -126,8 +126,8 @@ Socket connect_to(const Address& address, TimePoint deadline) {
         SteadyClock::now(); // an address that swallows packets leaves time for the rest
     error = connect_one(socket, *a, now + (deadline - now) / left);
     if (error != 0) continue;
-    set_blocking(socket.fd());
-    set_no_delay(socket.fd());
+    set_blocking(socket.get());
+    set_no_delay(socket.get());
     return socket;
   }
   throw Error(Errc::no_worker, fmt::format("{}: {}", to_string(address), errno_text(error)));
@@ -141,7 +141,7 @@ Socket listen_on(const Address& address) {
   int error = EADDRNOTAVAIL;
   for (const addrinfo* a = found.addresses.get(); a != nullptr; a = a->ai_next) {
     Socket socket(::socket(a->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0));
-    error = socket.fd() < 0 ? errno : listen_one(socket, *a);
+    error = socket.get() < 0 ? errno : listen_one(socket, *a);
     if (error == 0) return socket;
   }
   throw Error(Errc::io,
@@ -151,14 +151,14 @@ Socket listen_on(const Address& address) {
 u16 local_port(const Socket& socket) {
   sockaddr_storage bound{};
   socklen_t size = sizeof bound;
-  ::getsockname(socket.fd(), reinterpret_cast<sockaddr*>(&bound), &size);
+  ::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&bound), &size);
   return address_of(bound, size).port;
 }
 
 std::optional<Accepted> accept_from(const Socket& listener, bool& out_of_descriptors) {
   sockaddr_storage from{};
   socklen_t size = sizeof from;
-  const int fd = ::accept4(listener.fd(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_CLOEXEC);
+  const int fd = ::accept4(listener.get(), reinterpret_cast<sockaddr*>(&from), &size, SOCK_CLOEXEC);
   out_of_descriptors =
       fd < 0 && (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM);
   if (fd < 0) return std::nullopt;
@@ -168,7 +168,7 @@ std::optional<Accepted> accept_from(const Socket& listener, bool& out_of_descrip
 
 void set_user_timeout(const Socket& socket, Milliseconds limit) noexcept {
   const unsigned value = static_cast<unsigned>(std::clamp<i64>(limit.count(), 1, 1 << 30));
-  ::setsockopt(socket.fd(), IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof value);
+  ::setsockopt(socket.get(), IPPROTO_TCP, TCP_USER_TIMEOUT, &value, sizeof value);
 }
 
 } // namespace talaria::transport

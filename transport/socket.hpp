@@ -3,8 +3,8 @@
 #include <chrono>
 #include <optional>
 
+#include "core/file_descriptor.hpp"
 #include "transport/address.hpp"
-#include "transport/descriptor.hpp"
 
 namespace talaria::transport {
 
@@ -15,7 +15,7 @@ using TimePoint = SteadyClock::time_point;
 /// Milliseconds until `deadline`, rounded up, as poll(2) wants them; 0 if it has passed.
 int milliseconds_until(TimePoint deadline) noexcept;
 
-using Socket = Descriptor;
+using Socket = FileDescriptor;
 
 /// Resolves the name and tries its addresses one after the other. The socket blocks and has
 /// TCP_NODELAY. @throws Error{no_worker} if none answers before `deadline`.

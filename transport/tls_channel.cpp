@@ -94,7 +94,7 @@ void TlsChannel::share(std::shared_ptr<Traffic> traffic) {
 
 bool TlsChannel::wait(short events) noexcept {
   if (!deadline_) return true; // the socket blocks
-  pollfd waiting{socket_.fd(), events, 0};
+  pollfd waiting{socket_.get(), events, 0};
   for (;;) {
     const int ready = ::poll(&waiting, 1, milliseconds_until(*deadline_));
     if (ready > 0) return true;
@@ -106,7 +106,7 @@ bool TlsChannel::wait(short events) noexcept {
 int TlsChannel::receive(char* out, int n) noexcept {
   const int flags = deadline_ ? MSG_DONTWAIT : 0;
   for (;;) {
-    const ssize_t got = ::recv(socket_.fd(), out, static_cast<std::size_t>(n), flags);
+    const ssize_t got = ::recv(socket_.get(), out, static_cast<std::size_t>(n), flags);
     if (got > 0) {
       traffic_->received.fetch_add(static_cast<u64>(got), std::memory_order_relaxed);
       traffic_->last_received.store(steady_ns(), std::memory_order_relaxed);
@@ -136,7 +136,7 @@ int TlsChannel::gather(const char* data, int n) noexcept {
 bool TlsChannel::flush() noexcept {
   const int flags = MSG_NOSIGNAL | (deadline_ ? MSG_DONTWAIT : 0);
   for (std::size_t done = 0; done < unsent_.size();) {
-    const ssize_t put = ::send(socket_.fd(), unsent_.data() + done, unsent_.size() - done, flags);
+    const ssize_t put = ::send(socket_.get(), unsent_.data() + done, unsent_.size() - done, flags);
     if (put > 0) {
       done += static_cast<std::size_t>(put);
       traffic_->sent.fetch_add(static_cast<u64>(put), std::memory_order_relaxed);
@@ -209,8 +209,8 @@ bool TlsChannel::can_write_at_once(std::size_t bytes) const noexcept {
   int size = 0;
   int queued = 0;
   socklen_t length = sizeof size;
-  if (::getsockopt(socket_.fd(), SOL_SOCKET, SO_SNDBUF, &size, &length) != 0 ||
-      ::ioctl(socket_.fd(), SIOCOUTQ, &queued) != 0)
+  if (::getsockopt(socket_.get(), SOL_SOCKET, SO_SNDBUF, &size, &length) != 0 ||
+      ::ioctl(socket_.get(), SIOCOUTQ, &queued) != 0)
     return false;
   const std::size_t wanted = 2 * bytes; // the kernel counts its bookkeeping as well
   return static_cast<std::size_t>(queued) + wanted <= static_cast<std::size_t>(size);
@@ -218,7 +218,7 @@ bool TlsChannel::can_write_at_once(std::size_t bytes) const noexcept {
 
 bool TlsChannel::wait_readable(Milliseconds limit) {
   if (SSL_has_pending(ssl_) != 0) return true;
-  pollfd waiting{socket_.fd(), POLLIN, 0};
+  pollfd waiting{socket_.get(), POLLIN, 0};
   return ::poll(&waiting, 1, milliseconds_until(SteadyClock::now() + limit)) > 0;
 }
 
@@ -233,16 +233,16 @@ Sha256Digest TlsChannel::peer_certificate() const {
 }
 
 void TlsChannel::interrupt() noexcept {
-  ::shutdown(socket_.fd(), SHUT_RDWR);
+  ::shutdown(socket_.get(), SHUT_RDWR);
 }
 
 void TlsChannel::linger(Milliseconds limit) noexcept {
-  ::shutdown(socket_.fd(), SHUT_WR);
+  ::shutdown(socket_.get(), SHUT_WR);
   const TimePoint until = SteadyClock::now() + limit;
   std::array<char, 4096> ignored;
-  pollfd waiting{socket_.fd(), POLLIN, 0};
+  pollfd waiting{socket_.get(), POLLIN, 0};
   while (::poll(&waiting, 1, milliseconds_until(until)) > 0 && SteadyClock::now() < until &&
-         ::recv(socket_.fd(), ignored.data(), ignored.size(), MSG_DONTWAIT) > 0) {
+         ::recv(socket_.get(), ignored.data(), ignored.size(), MSG_DONTWAIT) > 0) {
   }
 }
 

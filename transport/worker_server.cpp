@@ -73,17 +73,17 @@ private:
     const std::lock_guard lock(log_mutex_);
     if (events_.log) events_.log(line);
   }
-  void wake() noexcept { ::eventfd_write(wake_.fd(), 1); }
+  void wake() noexcept { ::eventfd_write(wake_.get(), 1); }
 
   // ---- the acceptor's thread --------------------------------------------------------------------
 
   void accept_until_stopped() {
     bool paused = false; // out of descriptors: wait for a connection to end, or a while
     while (!stopping_) {
-      pollfd waiting[2] = {{wake_.fd(), POLLIN, 0}, {listener_.fd(), POLLIN, 0}};
+      pollfd waiting[2] = {{wake_.get(), POLLIN, 0}, {listener_.get(), POLLIN, 0}};
       ::poll(waiting, paused ? 1 : 2, paused ? 100 : -1);
       eventfd_t count = 0;
-      ::eventfd_read(wake_.fd(), &count);
+      ::eventfd_read(wake_.get(), &count);
       reap();
       paused = !stopping_ && !accept_waiting();
     }
@@ -304,7 +304,7 @@ private:
   const Identity identity_;
   const ServerOptions options_;
   const Events events_;
-  const Descriptor wake_; ///< stirs the acceptor
+  const FileDescriptor wake_; ///< stirs the acceptor
   Socket listener_;
   u16 port_ = 0;
   std::atomic<bool> stopping_{false};

@@ -69,7 +69,7 @@ BOOST_AUTO_TEST_CASE(a_program_is_found_in_path_and_gets_its_words_unchanged) {
 }
 
 BOOST_AUTO_TEST_CASE(a_child_inherits_no_descriptor_and_no_blocked_signal) {
-  const launch::FileDescriptor open_on_exec(::open("/dev/null", O_RDONLY));
+  const FileDescriptor open_on_exec(::open("/dev/null", O_RDONLY));
   sigset_t term;
   sigemptyset(&term);
   sigaddset(&term, SIGTERM);

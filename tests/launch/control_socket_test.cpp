@@ -56,7 +56,7 @@ auto config_error(const std::string& part) {
 
 /// Sends bytes to a socket and gives what comes back.
 std::string raw_answer(const std::filesystem::path& socket, const std::string& bytes) {
-  const launch::FileDescriptor fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const FileDescriptor fd(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_un address{};
   address.sun_family = AF_UNIX;
   std::strcpy(address.sun_path, socket.c_str());

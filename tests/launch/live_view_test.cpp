@@ -6,7 +6,7 @@
 #include <sstream>
 #include <string>
 
-#include "launch/file_descriptor.hpp"
+#include "core/file_descriptor.hpp"
 #include "launch/live_view.hpp"
 #include "tests/launch/cluster_fixture.hpp"
 
@@ -20,7 +20,7 @@ namespace {
 struct Views : tests::TemporaryFolder {
   Views() : fd(::open((path() / "out").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600)) {}
   std::string text() const { return tests::text_of(path() / "out"); }
-  launch::FileDescriptor fd;
+  FileDescriptor fd;
 };
 
 NodeState node(const std::string& name, Phase phase) {

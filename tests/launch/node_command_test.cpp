@@ -127,7 +127,7 @@ BOOST_AUTO_TEST_CASE(files_that_a_local_node_would_miss_are_named_with_their_lin
 
 BOOST_AUTO_TEST_CASE(a_node_that_listens_already_is_neither_idle_nor_started_again) {
   node();
-  const launch::FileDescriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  const FileDescriptor socket(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
   sockaddr_in address{};
   address.sin_family = AF_INET;
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);

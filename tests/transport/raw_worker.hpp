@@ -38,7 +38,7 @@ private:
   std::unique_ptr<TlsChannel> accept_one() {
     bool ignored = false;
     while (!stop_) {
-      pollfd waiting{listener_.fd(), POLLIN, 0};
+      pollfd waiting{listener_.get(), POLLIN, 0};
       ::poll(&waiting, 1, 20);
       auto accepted = accept_from(listener_, ignored);
       if (!accepted) continue;

@@ -34,7 +34,7 @@ public:
   bool talks_to(const Address& address) const {
     const Socket socket = connect_to(address, SteadyClock::now() + kPatience);
     const std::unique_ptr<SSL, decltype(&SSL_free)> ssl(SSL_new(context_.get()), SSL_free);
-    SSL_set_fd(ssl.get(), socket.fd());
+    SSL_set_fd(ssl.get(), socket.get());
     if (SSL_connect(ssl.get()) != 1) return false;
     Hello hello;
     hello.identity = identity_of("stranger");
@@ -46,7 +46,7 @@ public:
   /// Shows its certificate to one client.
   void serve(const Socket& connection) const {
     const std::unique_ptr<SSL, decltype(&SSL_free)> ssl(SSL_new(context_.get()), SSL_free);
-    SSL_set_fd(ssl.get(), connection.fd());
+    SSL_set_fd(ssl.get(), connection.get());
     char byte = 0;
     if (SSL_accept(ssl.get()) == 1) SSL_read(ssl.get(), &byte, 1);
   }
@@ -103,7 +103,7 @@ void check_refused(const RawTls::Dress& dress, const std::string& reason) {
 Error error_with_server(const RawTls::Dress& dress) {
   const Socket listener = listen_on({"127.0.0.1", 0});
   std::thread server([&] {
-    pollfd waiting{listener.fd(), POLLIN, 0};
+    pollfd waiting{listener.get(), POLLIN, 0};
     ::poll(&waiting, 1, 60'000);
     bool ignored = false;
     const auto accepted = accept_from(listener, ignored);
@@ -116,7 +116,7 @@ Error error_with_server(const RawTls::Dress& dress) {
 }
 
 void send_raw(const Socket& socket, const std::string& text) {
-  BOOST_REQUIRE(::send(socket.fd(), text.data(), text.size(), MSG_NOSIGNAL) > 0);
+  BOOST_REQUIRE(::send(socket.get(), text.data(), text.size(), MSG_NOSIGNAL) > 0);
 }
 
 Socket knock(const EchoWorker& worker) {
@@ -239,7 +239,7 @@ BOOST_AUTO_TEST_CASE(half_a_handshake_is_dropped_at_its_time_limit) {
   send_raw(begun, std::string("\x16\x03\x01\x02\x00\x01\x00", 7)); // the first bytes of a hello
   BOOST_TEST(worker.log.wait("no answer in time", 2), worker.log.all());
   char byte = 0;
-  BOOST_TEST(::recv(silent.fd(), &byte, 1, 0) == 0);
+  BOOST_TEST(::recv(silent.get(), &byte, 1, 0) == 0);
 }
 
 BOOST_AUTO_TEST_CASE(half_open_connections_beyond_the_limit_push_out_the_oldest_and_nobody_else) {
@@ -254,8 +254,9 @@ BOOST_AUTO_TEST_CASE(half_open_connections_beyond_the_limit_push_out_the_oldest_
   for (int i = 0; i < 20; ++i) held.push_back(knock(worker));
   BOOST_TEST(worker.log.wait("too many unfinished handshakes", 20), worker.log.all());
   char byte = 0;
-  BOOST_TEST(::recv(held.front().fd(), &byte, 1, 0) == 0);
-  BOOST_TEST(::recv(held.back().fd(), &byte, 1, MSG_DONTWAIT) == -1, "the youngest was pushed out");
+  BOOST_TEST(::recv(held.front().get(), &byte, 1, 0) == 0);
+  BOOST_TEST(::recv(held.back().get(), &byte, 1, MSG_DONTWAIT) == -1,
+             "the youngest was pushed out");
   u64 id = 0;
   for (WorkerLink* link : {honest.get(), newcomer.get()}) {
     BOOST_TEST_REQUIRE(link->send(++id, masked(3, 96, 1)));

@@ -4,7 +4,7 @@
 
 #include <utility>
 
-namespace talaria::launch {
+namespace talaria {
 
 /// Owns one file descriptor, or none (-1).
 class FileDescriptor {
@@ -32,4 +32,4 @@ private:
   int fd_ = -1;
 };
 
-} // namespace talaria::launch
+} // namespace talaria
