@@ -1,7 +1,6 @@
 #include <boost/test/unit_test.hpp>
 
 #include <nlohmann/json.hpp>
-#include <regex>
 #include <string>
 
 #include "core/error.hpp"
@@ -63,9 +62,11 @@ BOOST_AUTO_TEST_CASE(a_status_is_two_tables_for_people) {
   BOOST_TEST(text.find("p.yaml: running, pid ") == 0u);
   BOOST_TEST(text.find(", up 1 h 1 min, serving on 127.0.0.1:8000\nlogs in logs\n") !=
              std::string::npos);
-  const std::regex row(
-      "\na     127.0.0.1:7601  ready   4711  2         1 min \\d+ s +killed by SIGKILL\n");
-  BOOST_TEST(std::regex_search(text, row), text); // of a clock that goes on
+  // The seconds are those of a clock that goes on.
+  BOOST_TEST(text.find("\na     127.0.0.1:7601  ready   4711  2         1 min ") !=
+                 std::string::npos,
+             text);
+  BOOST_TEST(text.find(" s  killed by SIGKILL\n") != std::string::npos, text);
   BOOST_TEST(text.find("\na     connected  0.12           3          0\n") != std::string::npos,
              text);
 }
