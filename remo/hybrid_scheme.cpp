@@ -110,7 +110,7 @@ Masked HybridLinear::mask(MatrixView<const float> x, std::vector<MaskRow> masks)
   auto opening = std::make_unique<HybridOpening>(this, x.rows);
   auto bytes = std::make_shared<AlignedBuffer<u8>>(x.rows * n * sizeof(float), Unwritten{});
   for (std::size_t r = 0; r < x.rows; ++r) {
-    PairedMaskBlock& block = PairedMaskBlock::of(masks[r], this);
+    PairedMaskBlock& block = PairedMaskBlock::of_unused(masks[r], this);
     const auto* u = reinterpret_cast<const float*>(block.u(masks[r].index()));
     const float amplitude = mask_amplitude(x.row(r));
     float* sent = reinterpret_cast<float*>(bytes->data()) + r * n;

@@ -68,7 +68,7 @@ Masked IntegerLinear::mask(MatrixView<const float> x, std::vector<MaskRow> masks
 void IntegerLinear::hide(const i32* x, const MaskRow* mask, u8* words) const {
   const kernels::KernelSet& kernels = kernels::active_kernels();
   if (mask == nullptr) return kernels.mask_row(x, nullptr, words, record_.d_in, delta_bits_, q_);
-  PairedMaskBlock& block = PairedMaskBlock::of(*mask, this);
+  PairedMaskBlock& block = PairedMaskBlock::of_unused(*mask, this);
   kernels.mask_row(x, block.u(mask->index()), words, record_.d_in, delta_bits_, q_);
   block.wipe_u(mask->index());
 }

@@ -55,4 +55,11 @@ PairedMaskBlock& PairedMaskBlock::of(const MaskRow& row, const MaskedLinear* own
   return *block;
 }
 
+PairedMaskBlock& PairedMaskBlock::of_unused(const MaskRow& row, const MaskedLinear* owner) {
+  PairedMaskBlock& block = of(row, owner);
+  if (block.u_wiped_[row.index()])
+    throw Error(Errc::internal, owner->name() + ": a mask row that has hidden inputs before");
+  return block;
+}
+
 } // namespace talaria::remo

@@ -40,6 +40,9 @@ public:
   /// The block of `row`. @throws Error{internal} if it was not made for `owner`, or was used
   /// already.
   static PairedMaskBlock& of(const MaskRow& row, const MaskedLinear* owner);
+  /// The same for who is about to hide inputs. @throws Error{internal} as well if u is wiped:
+  /// inputs would go out as they are.
+  static PairedMaskBlock& of_unused(const MaskRow& row, const MaskedLinear* owner);
 
 private:
   const MaskedLinear* owner_;

@@ -99,6 +99,20 @@ BOOST_AUTO_TEST_CASE(what_has_hidden_a_row_is_wiped_at_once_and_what_opens_it_wi
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_row_whose_mask_is_wiped_hides_nothing_more) {
+  for (const SchemeKind kind : {SchemeKind::lattice, SchemeKind::hybrid}) {
+    Prepared p(kind);
+    auto rows = p.masked_linear->make_block(p.rng);
+    PairedMaskBlock::of(rows[1], p.masked_linear.get()).wipe_u(rows[1].index());
+    const Matrix<float> x = test_rows(2, 40, Activations::gaussian, p.random);
+    BOOST_CHECK_EXCEPTION(
+        p.masked_linear->mask(x.view(), std::move(rows)), Error, [](const Error& error) {
+          return error.code() == Errc::internal &&
+                 std::string(error.what()).find("has hidden inputs before") != std::string::npos;
+        });
+  }
+}
+
 BOOST_AUTO_TEST_CASE(assigning_over_a_row_wipes_it) {
   Prepared p;
   auto rows = p.masked_linear->make_block(p.rng);
