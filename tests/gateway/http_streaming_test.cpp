@@ -182,11 +182,14 @@ BOOST_AUTO_TEST_CASE(a_server_that_stops_lets_running_answers_end) {
     // Connections of old are closed, new ones are told.
     BOOST_TEST(eventually([&] { return status_in(server.get("/ready")) == 503; }));
     std::string body;
+    int refused = -1;
     BOOST_TEST(eventually([&] { // one that says nothing for a tenth of a second is closed, too
-      const auto refused = server.post("/v1/completions", completion_of("Once", 4));
-      if (refused) body = refused->body;
-      return status_in(refused) == 503;
+      const auto result = server.post("/v1/completions", completion_of("Once", 4));
+      refused = status_in(result);
+      if (result) body = result->body;
+      return bool(result);
     }));
+    BOOST_TEST_REQUIRE(refused == 503);
     BOOST_TEST(json::parse(body)["error"]["code"] == "shutting_down");
   }
   BOOST_TEST(running.get() == 200);
