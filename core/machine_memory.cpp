@@ -51,4 +51,8 @@ std::size_t available_memory(const fs::path& root) {
   return meminfo(root, "MemAvailable:");
 }
 
+std::size_t swap_of_machine(const fs::path& root) {
+  return meminfo(root, "SwapTotal:");
+}
+
 } // namespace talaria

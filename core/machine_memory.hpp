@@ -12,4 +12,7 @@ std::size_t memory_of_machine(const std::filesystem::path& root = "/");
 /// Bytes that may still be taken without swapping; 0: unknown.
 std::size_t available_memory(const std::filesystem::path& root = "/");
 
+/// Bytes of swap that are on; 0: none, or unknown.
+std::size_t swap_of_machine(const std::filesystem::path& root = "/");
+
 } // namespace talaria

@@ -25,6 +25,7 @@ BOOST_AUTO_TEST_CASE(without_a_limit_it_is_the_machines) {
   const tests::TemporaryFolder root;
   BOOST_TEST(memory_of_machine(root.path()) == 0u); // nothing is known
   BOOST_TEST(available_memory(root.path()) == 0u);
+  BOOST_TEST(swap_of_machine(root.path()) == 0u);
   write(root.path() / "proc/meminfo",
         "MemTotal:       16777216 kB\nMemFree:  1 kB\nMemAvailable:    2097152 kB\n");
   BOOST_TEST(memory_of_machine(root.path()) == 16 * kGiB);
