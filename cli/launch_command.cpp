@@ -60,7 +60,7 @@ public:
       : supervisor_(supervisor) {
     status_.file = std::filesystem::absolute(config.file);
     status_.state = "starting";
-    status_.serve = config.serve_listen.value_or("");
+    status_.serve = config.serve.listen.value_or("");
     status_.logs = std::filesystem::absolute(config.launch.logs);
   }
   void set_state(const std::string& state) {
@@ -163,7 +163,7 @@ int run_cluster(const Run& run) {
     announce(run, supervisor.nodes().size(), start);
   };
   int status = 0;
-  if (run.gateway && config.serve_listen) {
+  if (run.gateway && config.serve.listen) {
     GatewayContext context{config, run.interrupts, ready,
                            [&board](auto workers) { board.set_workers(std::move(workers)); },
                            run.flags.trace};
@@ -182,7 +182,7 @@ int run_cluster(const Run& run) {
 
 void check_plan(const config::PipelineConfig& config, const Gateway& gateway) {
   config::check_layer_count(config, model::load_model_config(config.model).layers);
-  if (config.workers.empty() && !(gateway && config.serve_listen))
+  if (config.workers.empty() && !(gateway && config.serve.listen))
     throw Error(Errc::config,
                 fmt::format("{}: neither workers to start nor a server to run; add workers: or "
                             "serve:",

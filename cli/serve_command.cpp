@@ -43,7 +43,7 @@ gateway::ServerOptions server_options(const config::PipelineConfig& settings,
                                       const pipeline::EngineOptions& engine_options,
                                       const pipeline::Engine& engine) {
   gateway::ServerOptions options;
-  options.listen = transport::parse_address(settings.serve_listen.value_or(kDefaultListen));
+  options.listen = transport::parse_address(settings.serve.listen.value_or(kDefaultListen));
   if (settings.telemetry.metrics)
     options.metrics = transport::parse_address(*settings.telemetry.metrics);
   options.model_name = model_name(settings.model);

@@ -10,6 +10,7 @@
 #include "config/padding.hpp"
 #include "config/placement.hpp"
 #include "config/scalars.hpp"
+#include "config/serve.hpp"
 #include "core/error.hpp"
 #include "core/machine_memory.hpp"
 #include "remo/public/parameters.hpp"
@@ -111,16 +112,14 @@ ReadValue trace_folder_in(std::optional<fs::path>& out, const fs::path& folder) 
   };
 }
 
-ReadValue telemetry_in(Telemetry& out, const fs::path& folder) {
-  return [&out, &folder](const Value& value) {
-    read_mapping(value, {{"metrics", listen_address_in(out.metrics)},
-                         {"trace", trace_folder_in(out.trace, folder)}});
-  };
-}
-
-ReadValue serve_in(std::optional<std::string>& out) {
-  return [&out](const Value& value) {
-    read_mapping(value, {{"listen", listen_address_in(out), Presence::required}});
+ReadValue telemetry_in(Telemetry& out, const fs::path& folder,
+                       std::optional<Position>& metrics_at) {
+  return [&out, &folder, &metrics_at](const Value& value) {
+    const ReadValue metrics = [&](const Value& item) {
+      metrics_at = item.at;
+      listen_address_in(out.metrics)(item);
+    };
+    read_mapping(value, {{"metrics", metrics}, {"trace", trace_folder_in(out.trace, folder)}});
   };
 }
 
@@ -142,6 +141,7 @@ void read_file(Reading& reading, const YamlNode& root) {
   const fs::path& folder = reading.folder;
   std::optional<Position> workers_at;
   std::optional<Position> buckets_at;
+  std::optional<Position> metrics_at;
   const ReadValue workers = [&](const Value& value) {
     workers_at = value.at;
     config.workers = read_workers(value, folder);
@@ -153,12 +153,13 @@ void read_file(Reading& reading, const YamlNode& root) {
                        {"pipeline", pipeline_in(config.pipeline)},
                        {"workers", workers},
                        {"tls", tls_in(config.tls, folder)},
-                       {"serve", serve_in(config.serve_listen)},
-                       {"telemetry", telemetry_in(config.telemetry, folder)},
+                       {"serve", serve_in(config.serve, folder)},
+                       {"telemetry", telemetry_in(config.telemetry, folder, metrics_at)},
                        {"faults", faults_in(config.faults)},
                        {"hints", hints_in(config.hints, folder)},
                        {"launch", launch_in(config.launch, folder)}});
   check_buckets(config.masking.padding, buckets_at, config.pipeline.max_rows, reading.problems);
+  check_metrics(config, metrics_at, reading.problems);
   if (!config.workers.empty() && !config.tls)
     reading.problems.add(*workers_at, "workers",
                          "no tls; expected tls: { ca, cert, key } with workers");

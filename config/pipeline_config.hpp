@@ -80,6 +80,36 @@ struct Tls {
   std::string enclave_name = "talaria-enclave"; ///< what workers expect in `cert`
 };
 
+/// `serve.tls:` what clients of the API see.
+struct ServeTls {
+  std::filesystem::path cert; ///< PEM, with its chain
+  std::filesystem::path key;  ///< PEM, without a passphrase
+};
+
+/// `serve.limits:` what clients can make the gateway hold, and for how long.
+struct ServeLimits {
+  using Duration = std::chrono::milliseconds;
+  u32 connections = 4096;                      ///< at once, 16 to 1000000
+  u32 per_address = 1024;                      ///< of one client, 1 to 1000000
+  std::size_t head = std::size_t{64} << 10;    ///< bytes of a request's head, 4 KiB to 1 MiB
+  std::size_t body = std::size_t{4} << 20;     ///< bytes of a body, 1 KiB to 1 GiB
+  std::size_t buffered = std::size_t{256} << 20; ///< bytes of all bodies held, body to 1 TiB
+  std::size_t parsing = std::size_t{256} << 20;  ///< bytes of all JSON being read, 1 MiB to 1 TiB
+  Duration head_within{20'000};                ///< a head has arrived, 1s to 10min
+  Duration body_within{60'000};                ///< a body has arrived, 1s to 1h
+  Duration idle{120'000};                      ///< between two requests, 1s to 24h
+};
+
+/// `serve:`
+struct Serve {
+  std::optional<std::string> listen; ///< HOST:PORT; nothing: the file has no `serve`
+  std::optional<ServeTls> tls;
+  bool insecure = false;            ///< plain HTTP is wanted where other machines reach it
+  std::vector<std::string> hosts;   ///< further names of this server, as clients write them
+  std::vector<std::string> origins; ///< of web pages that may use the API
+  ServeLimits limits;
+};
+
 struct Telemetry {
   std::optional<std::string> metrics;         ///< HOST:PORT
   std::optional<std::filesystem::path> trace; ///< a folder
@@ -133,7 +163,7 @@ struct PipelineConfig {
   Pipeline pipeline;
   std::vector<WorkerNode> workers; ///< empty: one embedded worker
   std::optional<Tls> tls;
-  std::optional<std::string> serve_listen; ///< HOST:PORT
+  Serve serve;
   Telemetry telemetry;
   Faults faults;
   Hints hints;

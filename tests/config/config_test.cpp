@@ -50,7 +50,7 @@ BOOST_AUTO_TEST_CASE(every_setting_of_a_full_file_arrives) {
   BOOST_TEST(config.tls->ca == root() / "certs/ca.pem");
   BOOST_TEST(config.tls->cert == root() / "certs/enclave.pem");
   BOOST_TEST(config.tls->key == root() / "certs/enclave.key");
-  BOOST_TEST(config.serve_listen.value() == "127.0.0.1:8000");
+  BOOST_TEST(config.serve.listen.value() == "127.0.0.1:8000");
   BOOST_TEST(config.telemetry.metrics.value() == "127.0.0.1:9400");
   BOOST_TEST(config.telemetry.trace.value() == root() / "traces/");
 }
@@ -96,7 +96,7 @@ BOOST_AUTO_TEST_CASE(what_a_file_leaves_out_keeps_its_default) {
   BOOST_TEST(config.pipeline.prefill_chunk == defaults.pipeline.prefill_chunk);
   BOOST_TEST(config.workers.empty());
   BOOST_TEST(!config.tls.has_value());
-  BOOST_TEST(!config.serve_listen.has_value());
+  BOOST_TEST(!config.serve.listen.has_value());
   BOOST_TEST(!config.telemetry.trace.has_value());
 }
 

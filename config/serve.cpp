@@ -1,0 +1,149 @@
+#include "config/serve.hpp"
+
+#include <algorithm>
+#include <cctype>
+#include <fstream>
+#include <system_error>
+
+#include <fmt/format.h>
+
+#include "config/scalars.hpp"
+
+namespace talaria::config {
+namespace {
+
+using std::chrono::hours;
+using std::chrono::minutes;
+using std::chrono::seconds;
+
+constexpr u64 kMostConnections = 1'000'000;
+constexpr std::size_t kMostListed = 256;
+
+ReadValue pem_file_in(std::filesystem::path& out, const std::filesystem::path& folder) {
+  return [&out, &folder](const Value& value) {
+    path_in(out, folder)(value);
+    std::error_code ignored;
+    if (!out.empty() &&
+        (!std::filesystem::is_regular_file(out, ignored) || !std::ifstream(out).is_open()))
+      value.refuse(fmt::format("{} cannot be read; expected a PEM file", in_quotes(out.string())));
+  };
+}
+
+ReadValue tls_in(std::optional<ServeTls>& out, const std::filesystem::path& folder) {
+  return [&out, &folder](const Value& value) {
+    ServeTls& tls = out.emplace();
+    read_mapping(value, {{"cert", pem_file_in(tls.cert, folder), Presence::required},
+                         {"key", pem_file_in(tls.key, folder), Presence::required}});
+  };
+}
+
+ReadValue flag_in(bool& out) {
+  return [&out](const Value& value) {
+    const auto text = scalar_text(value, "true or false");
+    if (!text) return;
+    if (value.node.is_quoted || (*text != "true" && *text != "false"))
+      value.expected("true or false");
+    else
+      out = *text == "true";
+  };
+}
+
+ReadValue list_in(std::vector<std::string>& out, bool (*accepts)(std::string_view),
+                  std::string expected) {
+  return [&out, accepts, expected = std::move(expected)](const Value& value) {
+    const auto items = list_items(value);
+    if (items.size() > kMostListed)
+      return value.refuse(
+          fmt::format("holds {} entries; expected at most {}", items.size(), kMostListed));
+    std::vector<std::string> listed;
+    for (const Value& item : items) text_in(listed.emplace_back(), accepts, expected)(item);
+    out = std::move(listed);
+  };
+}
+
+ReadValue bytes_from(std::size_t& out, std::size_t low, std::size_t high) {
+  return [&out, low, high](const Value& value) {
+    std::size_t bytes = low;
+    bytes_in(bytes)(value);
+    if (bytes < low || bytes > high)
+      value.expected(fmt::format("{} to {} bytes", low, high));
+    else
+      out = bytes;
+  };
+}
+
+ReadValue limits_in(ServeLimits& out) {
+  constexpr std::size_t kKiB = 1024;
+  constexpr std::size_t kMiB = 1024 * kKiB;
+  return [&out](const Value& value) {
+    read_mapping(value, {{"connections", whole_in(out.connections, 16, kMostConnections)},
+                         {"per_address", whole_in(out.per_address, 1, kMostConnections)},
+                         {"head", bytes_from(out.head, 4 * kKiB, kMiB)},
+                         {"body", bytes_from(out.body, kKiB, 1024 * kMiB)},
+                         {"buffered", bytes_from(out.buffered, kMiB, 1024 * 1024 * kMiB)},
+                         {"parsing", bytes_from(out.parsing, kMiB, 1024 * 1024 * kMiB)},
+                         {"head_within", duration_in(out.head_within, seconds(1), minutes(10))},
+                         {"body_within", duration_in(out.body_within, seconds(1), hours(1))},
+                         {"idle", duration_in(out.idle, seconds(1), hours(24))}});
+    if (out.buffered < out.body)
+      value.refuse(fmt::format("buffered is {} bytes, less than body, which is {}; expected room "
+                               "for one body at least",
+                               out.buffered, out.body));
+  };
+}
+
+} // namespace
+
+ReadValue serve_in(Serve& out, const std::filesystem::path& folder) {
+  return [&out, &folder](const Value& value) {
+    read_mapping(value,
+                 {{"listen", listen_address_in(out.listen), Presence::required},
+                  {"tls", tls_in(out.tls, folder)},
+                  {"insecure", flag_in(out.insecure)},
+                  {"hosts", list_in(out.hosts, is_served_host,
+                                    "a name or an address without port, like api.example.org")},
+                  {"origins",
+                   list_in(out.origins, is_web_origin, "an origin like https://chat.example.org")},
+                  {"limits", limits_in(out.limits)}});
+    const auto address = out.listen ? parse_address(*out.listen) : std::nullopt;
+    if (address && !is_loopback(address->host) && !out.tls && !out.insecure)
+      value.refuse(fmt::format("listens on {}, which other machines can reach, without TLS; "
+                               "expected tls: {{ cert, key }}, or insecure: true if something in "
+                               "front of it ends TLS",
+                               *out.listen));
+  };
+}
+
+void check_metrics(const PipelineConfig& config, const std::optional<Position>& at,
+                   Problems& problems) {
+  if (!config.telemetry.metrics || config.serve.tls || config.serve.insecure) return;
+  const auto address = parse_address(*config.telemetry.metrics);
+  if (!address || is_loopback(address->host)) return;
+  problems.add(*at, "telemetry.metrics",
+               fmt::format("listens on {}, which other machines can reach, without TLS; expected "
+                           "serve.tls: {{ cert, key }}, or serve.insecure: true",
+                           *config.telemetry.metrics));
+}
+
+bool is_served_host(std::string_view text) {
+  if (text.starts_with('[') && text.ends_with(']') && text.size() > 2) {
+    text = text.substr(1, text.size() - 2);
+    return text.find(':') != text.npos && is_host_name(text);
+  }
+  return text.find(':') == text.npos && is_host_name(text);
+}
+
+bool is_web_origin(std::string_view text) {
+  const auto has_upper = [](std::string_view t) {
+    return std::any_of(t.begin(), t.end(), [](unsigned char c) { return std::isupper(c) != 0; });
+  };
+  if (has_upper(text)) return false;
+  for (const std::string_view scheme : {"https://", "http://"}) {
+    if (!text.starts_with(scheme)) continue;
+    text.remove_prefix(scheme.size());
+    return is_served_host(text) || parse_address(text).has_value();
+  }
+  return false;
+}
+
+} // namespace talaria::config
