@@ -26,7 +26,7 @@ namespace {
         row::centered_binomial21, row::pack_words, row::unpack_words, row::residue_product,        \
         row::float_product, row::plain_product, row::weight_dot_halves, row::sum_squares,          \
         row::dot, row::rms_norm, row::silu_mul, row::attend, row::attend_block, row::rope,         \
-        row::quantize_row, row::dequantize_row                                                     \
+        row::quantize_row, row::dequantize_row, row::select_rows                                   \
   }
 
 constexpr KernelSet kSets[] = { // best first; the reference is last, needs nothing, always runs

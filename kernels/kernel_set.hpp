@@ -156,6 +156,15 @@ struct KernelSet {
   /// be `residual`.
   void (*dequantize_row)(const i64* r, float row_scale, const float* column_scale,
                          const float* bias, const float* residual, float* out, std::size_t n);
+
+  // --- secret rows of a public table
+  // ---------------------------------------------------------------------------
+
+  /// out[i] |= row ids[i] of a table, for every i < count with first <= ids[i] < first + rows, by
+  /// one pass over these rows of it. Neither an address nor a branch depends on `ids`.
+  ///   table  [rows][row_bytes], its row 0 is the one called `first`;  out  [count][row_bytes]
+  void (*select_rows)(const u8* table, std::size_t first, std::size_t rows, std::size_t row_bytes,
+                      const u32* ids, std::size_t count, u8* out);
 };
 
 /// The features of this CPU (and of the operating system's register saving): bits of Isa.

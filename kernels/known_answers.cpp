@@ -267,6 +267,20 @@ u64 answer_attention_blocks(const KernelSet& set) {
   return print.value();
 }
 
+u64 answer_selections(const KernelSet& set) {
+  constexpr std::size_t rows = 21, row_bytes = 323, first = 40;
+  Fingerprint print;
+  Stream stream;
+  AlignedBuffer<u8> table(rows * row_bytes);
+  for (u8& v : table) v = static_cast<u8>(stream.next());
+  AlignedBuffer<u32> ids(13);
+  for (u32& id : ids) id = static_cast<u32>(first + stream.below(rows + 4));
+  AlignedBuffer<u8> out(ids.size() * row_bytes);
+  set.select_rows(table.data(), first, rows, row_bytes, ids.data(), ids.size(), out.data());
+  print.add(out.data(), out.size());
+  return print.value();
+}
+
 struct Question {
   const char* kernels;
   u64 (*answer)(const KernelSet&);
@@ -282,6 +296,7 @@ constexpr Question kQuestions[] = {
     {"products with weights", answer_products, 0xdf99455439993a29},
     {"plain products", answer_plain_products, 0xa9777e4e01cf1f9f},
     {"attention of blocks", answer_attention_blocks, 0xcc9cbf1baebe7aba},
+    {"selection of secret rows", answer_selections, 0xd781350e269ede55},
     {"floating-point kernels", answer_floats, 0xb4fd3149de3dcdb0},
 };
 
