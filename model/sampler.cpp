@@ -4,11 +4,12 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cmath>
 #include <optional>
 
 #include "core/error.hpp"
+#include "model/oblivious_sampling.hpp"
+#include "model/scores.hpp"
 
 namespace talaria::model {
 
@@ -16,27 +17,12 @@ namespace {
 
 struct Candidate {
   u32 id;
-  double score; ///< a logit, later a weight proportional to the probability
+  u64 rank; ///< of its score, later its weight: the larger the better
 };
 
-/// Before all others: the larger score, and among equals the lower id.
+/// Before all others: the larger rank, and among equals the lower id.
 bool ranks_before(const Candidate& a, const Candidate& b) {
-  return a.score > b.score || (a.score == b.score && a.id < b.id);
-}
-
-/// exp(x) for x <= 0, to about 1 ulp. Only sums and products in a written order: the C library's
-/// exp may differ in the last bit from one CPU to another, and with it a token.
-double exp_fixed(double x) {
-  constexpr double kLog2e = 1.4426950408889634;
-  constexpr double kLn2High = 0x1.62e42fee00000p-1; // n * kLn2High is exact
-  constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
-  if (x < -700) return 0;
-  const double n = std::floor(x * kLog2e + 0.5);
-  const double r = (x - n * kLn2High) - n * kLn2Low; // |r| <= ln 2 / 2
-  double sum = 1;
-  for (int i = 13; i > 0; --i) sum = 1 + sum * r / i; // Taylor in Horner form
-  const auto exponent = static_cast<u64>(1023 + static_cast<i64>(n));
-  return sum * std::bit_cast<double>(exponent << 52);
+  return a.rank > b.rank || (a.rank == b.rank && a.id < b.id);
 }
 
 void penalise(std::span<double> scores, std::span<const u32> seen, float penalty) {
@@ -86,16 +72,18 @@ std::optional<u32> greatest(std::span<const float> logits) {
   return at[first];
 }
 
-/// Scores become weights exp((score - best) / temperature): softmax without the common divisor.
-void soften(std::vector<Candidate>& candidates, double temperature) {
-  double best = -INFINITY;
-  for (const Candidate& c : candidates) best = std::max(best, c.score);
-  for (Candidate& c : candidates) c.score = exp_fixed((c.score - best) / temperature);
+/// Ranks of scores become weights.
+void soften(std::vector<Candidate>& candidates, double temperature, u64 unit) {
+  u64 best = 0;
+  for (const Candidate& c : candidates) best = std::max(best, c.rank);
+  const double best_score = scores::score_of(best);
+  for (Candidate& c : candidates)
+    c.rank = scores::weight(scores::score_of(c.rank), best_score, temperature, unit);
 }
 
-double total(std::span<const Candidate> candidates) {
-  double sum = 0;
-  for (const Candidate& c : candidates) sum += c.score;
+u64 total(std::span<const Candidate> candidates) {
+  u64 sum = 0;
+  for (const Candidate& c : candidates) sum += c.rank;
   return sum;
 }
 
@@ -106,12 +94,12 @@ void keep_best(std::vector<Candidate>& candidates, More more) {
   const auto worse = [](const Candidate& a, const Candidate& b) { return ranks_before(b, a); };
   std::make_heap(candidates.begin(), candidates.end(), worse);
   auto end = candidates.end();
-  double weight = 0;
+  u64 weight = 0;
   std::size_t count = 0;
   while (end != candidates.begin() && (count == 0 || more(count, weight))) {
     std::pop_heap(candidates.begin(), end, worse);
     --end;
-    weight += end->score;
+    weight += end->rank;
     ++count;
   }
   candidates.erase(candidates.begin(), end);
@@ -122,16 +110,14 @@ void keep_best(std::vector<Candidate>& candidates, More more) {
 u32 draw(std::vector<Candidate>& candidates, Rng& rng) {
   u64 bits = 0;
   rng.fill({reinterpret_cast<u8*>(&bits), sizeof bits});
-  const double uniform = static_cast<double>(bits >> 11) * 0x1p-53; // [0, 1)
   const auto by_id = [](const Candidate& a, const Candidate& b) { return a.id < b.id; };
   if (!std::is_sorted(candidates.begin(), candidates.end(), by_id))
     std::sort(candidates.begin(), candidates.end(), by_id);
-  const double target = uniform * total(candidates);
-  double sum = 0;
+  const u64 target = scores::target_of(bits, total(candidates));
+  u64 sum = 0;
   u32 last = 0;
   for (const Candidate& c : candidates) {
-    if (c.score == 0) continue;
-    sum += c.score;
+    sum += c.rank;
     last = c.id;
     if (target < sum) break;
   }
@@ -152,31 +138,32 @@ void SamplingParameters::validate() const {
           repetition_penalty, "a number above 0, at most 100");
 }
 
-Sampler::Sampler(const SamplingParameters& parameters)
-    : parameters_(parameters), rng_(seeded_rng(parameters.seed)) {
+Sampler::Sampler(const SamplingParameters& parameters, bool oblivious)
+    : parameters_(parameters), oblivious_(oblivious), rng_(seeded_rng(parameters.seed)) {
   parameters_.validate();
 }
 
 u32 Sampler::sample(std::span<const float> logits, std::span<const u32> seen) {
+  if (oblivious_) return sample_obliviously(logits, seen, parameters_, rng_);
   const bool greedy = parameters_.temperature == 0 || parameters_.top_k == 1;
   if (greedy && parameters_.repetition_penalty == 1)
     if (const auto id = greatest(logits)) return *id;
   check_logits(logits);
-  std::vector<double> scores(logits.begin(), logits.end());
-  penalise(scores, seen, parameters_.repetition_penalty);
+  std::vector<double> values(logits.begin(), logits.end());
+  penalise(values, seen, parameters_.repetition_penalty);
   if (greedy)
-    return static_cast<u32>(std::max_element(scores.begin(), scores.end()) - scores.begin());
+    return static_cast<u32>(std::max_element(values.begin(), values.end()) - values.begin());
 
   std::vector<Candidate> candidates;
-  candidates.reserve(scores.size());
-  for (std::size_t i = 0; i < scores.size(); ++i)
-    candidates.push_back({static_cast<u32>(i), scores[i]});
+  candidates.reserve(values.size());
+  for (std::size_t i = 0; i < values.size(); ++i)
+    candidates.push_back({static_cast<u32>(i), scores::rank_of(values[i])});
   if (const std::size_t k = parameters_.top_k; k > 0 && k < candidates.size())
-    keep_best(candidates, [k](std::size_t count, double) { return count < k; });
-  soften(candidates, parameters_.temperature);
+    keep_best(candidates, [k](std::size_t count, u64) { return count < k; });
+  soften(candidates, parameters_.temperature, scores::unit_weight(logits.size()));
   if (const double p = parameters_.top_p; p < 1) {
-    const double enough = p * total(candidates);
-    keep_best(candidates, [enough](std::size_t, double weight) { return weight < enough; });
+    const u64 enough = scores::part_of(total(candidates), p);
+    keep_best(candidates, [enough](std::size_t, u64 weight) { return weight < enough; });
   }
   return draw(candidates, rng_);
 }

@@ -26,12 +26,15 @@ struct SamplingParameters {
 /// from the seed's ChaCha20 stream per token. Greedy takes the lowest id among equal logits.
 class Sampler {
 public:
-  explicit Sampler(const SamplingParameters& parameters);
+  /// `oblivious`: the same tokens in time and at addresses that tell nothing of logits and tokens,
+  /// over the whole vocabulary whatever is asked for (oblivious_sampling.hpp).
+  explicit Sampler(const SamplingParameters& parameters, bool oblivious = false);
   /// @param logits  [vocab]; not modified.  @param seen  ids so far, prompt included.
   u32 sample(std::span<const float> logits, std::span<const u32> seen);
 
 private:
   SamplingParameters parameters_;
+  bool oblivious_;
   ChaChaRng rng_;
 };
 
