@@ -75,20 +75,23 @@ EnclaveTensors load_enclave_tensors(const TensorStore& store, const ModelConfig&
 }
 
 EmbeddingTable::EmbeddingTable(const TensorStore& store, const ModelConfig& config)
-    : table_(&store.get("model.embed_tokens.weight", {config.vocab, config.hidden})),
-      hidden_(config.hidden) {
+    : rows_(config.vocab), hidden_(config.hidden) {
+  const TensorView& tensor = store.get("model.embed_tokens.weight", {rows_, hidden_});
+  dtype_ = tensor.dtype;
+  table_ = LockedBuffer(tensor.bytes.size());
+  std::copy(tensor.bytes.begin(), tensor.bytes.end(), table_.data());
   // Looked at here, all of it, so that no token can make a running sequence fail later.
   std::vector<float> row(hidden_);
-  for (std::size_t token = 0; token < config.vocab; ++token) {
-    table_->read(token * hidden_, row);
-    require_finite(row, *table_, token * hidden_);
+  for (std::size_t token = 0; token < rows_; ++token) {
+    lookup(static_cast<u32>(token), row);
+    require_finite(row, tensor, token * hidden_);
   }
 }
 
 void EmbeddingTable::lookup(u32 token, std::span<float> out) const {
-  if (token >= table_->shape[0] || out.size() != hidden_)
+  if (token >= rows_ || out.size() != hidden_)
     throw Error(Errc::internal, "embedding lookup outside the table");
-  table_->read(token * hidden_, out);
+  widen(dtype_, table_.data() + token * row_bytes(), out);
 }
 
 } // namespace talaria::model

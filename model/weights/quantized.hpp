@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "core/digest.hpp"
+#include "core/locked_memory.hpp"
 #include "kernels/packed_weights.hpp"
 #include "model/weights/model_config.hpp"
 #include "model/weights/safetensors.hpp"
@@ -71,15 +72,28 @@ struct EnclaveTensors {
 };
 EnclaveTensors load_enclave_tensors(const TensorStore& store, const ModelConfig& config);
 
-/// The embedding matrix, read row by row from the mapped file.
+/// The embedding matrix in private, locked memory: one row behind the other in the type it is
+/// stored in, with 64 readable bytes behind the last. Nothing of the model's files is looked at
+/// after it was made, so neither a changed file nor a trace of the disk has to do with what is
+/// looked up.
 class EmbeddingTable {
 public:
+  /// @throws Error{model} for a missing tensor, a wrong shape, NaN or infinity (element named).
   EmbeddingTable(const TensorStore& store, const ModelConfig& config);
   /// Row `token` < vocab as fp32, out: [hidden].
   void lookup(u32 token, std::span<float> out) const;
 
+  std::size_t rows() const noexcept { return rows_; } ///< the vocabulary
+  std::size_t hidden() const noexcept { return hidden_; }
+  Dtype dtype() const noexcept { return dtype_; }
+  /// From one row to the next; row i begins at bytes()[i * row_bytes()].
+  std::size_t row_bytes() const noexcept { return hidden_ * element_bytes(dtype_); }
+  std::span<const u8> bytes() const noexcept { return table_.span(); } ///< begins on a page
+
 private:
-  const TensorView* table_;
+  LockedBuffer table_;
+  Dtype dtype_ = Dtype::f32;
+  std::size_t rows_;
   std::size_t hidden_;
 };
 

@@ -173,13 +173,8 @@ std::size_t TensorView::elements() const {
   return count;
 }
 
-void TensorView::read(std::size_t begin, std::span<float> out) const {
-  const std::size_t width = dtype == Dtype::f32 ? 4 : 2;
-  const std::size_t count = bytes.size() / width;
-  if (begin > count || out.size() > count - begin)
-    throw Error(Errc::internal, fmt::format("read past the end of tensor \"{}\"", printable(name)));
+void widen(Dtype dtype, const u8* from, std::span<float> out) {
   if (out.empty()) return;
-  const u8* from = bytes.data() + begin * width;
   switch (dtype) {
   case Dtype::f32:
     std::memcpy(out.data(), from, out.size_bytes());
@@ -191,6 +186,14 @@ void TensorView::read(std::size_t begin, std::span<float> out) const {
     widen_all<widen_bf16>(from, out);
     break;
   }
+}
+
+void TensorView::read(std::size_t begin, std::span<float> out) const {
+  const std::size_t width = element_bytes(dtype);
+  const std::size_t count = bytes.size() / width;
+  if (begin > count || out.size() > count - begin)
+    throw Error(Errc::internal, fmt::format("read past the end of tensor \"{}\"", printable(name)));
+  widen(dtype, bytes.data() + begin * width, out);
 }
 
 std::map<std::string, TensorView>

@@ -15,6 +15,15 @@ namespace talaria::model {
 
 enum class Dtype { bf16, f16, f32 };
 
+/// Bytes of one element: 2 or 4.
+constexpr std::size_t element_bytes(Dtype dtype) {
+  return dtype == Dtype::f32 ? 4 : 2;
+}
+
+/// out.size() elements from `from`, which need not be aligned, widened to fp32: exact for all
+/// three.
+void widen(Dtype dtype, const u8* from, std::span<float> out);
+
 /// A tensor inside a memory-mapped file; valid as long as the file's object lives.
 struct TensorView {
   std::string name;

@@ -458,6 +458,32 @@ BOOST_AUTO_TEST_CASE(embedding_rows_are_those_of_the_file) {
   check_error([&] { table.lookup(0, std::span(row).first(12)); }, Errc::internal, {"embedding"});
 }
 
+BOOST_AUTO_TEST_CASE(an_embedding_table_is_a_private_copy) {
+  Model model;
+  model.dtype = "BF16";
+  const auto store = model.open();
+  const EmbeddingTable table(store, model.config);
+  BOOST_TEST(table.rows() == 131u);
+  BOOST_TEST(table.hidden() == 13u);
+  BOOST_TEST((table.dtype() == Dtype::bf16));
+  BOOST_TEST(table.row_bytes() == 26u);
+  BOOST_TEST(table.bytes().size() == 131u * 26u);
+  const Bytes stored = bf16_bytes(model.tensors["model.embed_tokens.weight"].values);
+  BOOST_TEST(std::equal(stored.begin(), stored.end(), table.bytes().begin()));
+  // As much on the disk, and another model.
+  model.tensors["model.embed_tokens.weight"].values.assign(131 * 13, 7);
+  const auto file = model.folder.path() / "model.safetensors";
+  const Bytes other = safetensors_file(model.tensors, model.dtype);
+  BOOST_REQUIRE(std::filesystem::file_size(file) == other.size());
+  std::fstream(file, std::ios::binary | std::ios::in | std::ios::out)
+      .write(reinterpret_cast<const char*>(other.data()), static_cast<long>(other.size()));
+  BOOST_TEST(std::equal(stored.begin(), stored.end(), table.bytes().begin()));
+  std::filesystem::resize_file(file, 0);
+  std::vector<float> row(13);
+  table.lookup(130, row);
+  BOOST_TEST((row != std::vector<float>(13, 7)));
+}
+
 BOOST_AUTO_TEST_CASE(an_embedding_table_with_nan_is_refused_at_load) {
   Model model;
   model.tensors["model.embed_tokens.weight"].values[1702] = std::numeric_limits<float>::quiet_NaN();
