@@ -44,6 +44,8 @@ gateway::ServerOptions server_options(const config::PipelineConfig& settings,
                                       const pipeline::Engine& engine) {
   gateway::ServerOptions options;
   options.listen = transport::parse_address(settings.serve.listen.value_or(kDefaultListen));
+  options.most_body_bytes = settings.serve.limits.body;
+  options.most_parsing_bytes = settings.serve.limits.parsing;
   if (settings.telemetry.metrics)
     options.metrics = transport::parse_address(*settings.telemetry.metrics);
   options.model_name = model_name(settings.model);

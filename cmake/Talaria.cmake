@@ -14,14 +14,17 @@ target_compile_options(talaria_exact_float INTERFACE -ffp-contract=off -fno-fast
 
 # talaria_library(NAME SOURCES a.cpp... [USES talaria::x...] [PRIVATE_USES lib...])
 # Every .hpp beside the sources is part of the interface and is compiled on its own by
-# the target `check_headers`.
+# the target `check_headers`, unless PART says that another library of the folder does that.
 function(talaria_library name)
-  cmake_parse_arguments(ARG "" "" "SOURCES;USES;PRIVATE_USES" ${ARGN})
+  cmake_parse_arguments(ARG "PART" "" "SOURCES;USES;PRIVATE_USES" ${ARGN})
   add_library(talaria_${name} STATIC ${ARG_SOURCES})
   add_library(talaria::${name} ALIAS talaria_${name})
   target_include_directories(talaria_${name} PUBLIC ${PROJECT_SOURCE_DIR})
   target_link_libraries(talaria_${name} PUBLIC ${ARG_USES} talaria_exact_float
                                         PRIVATE ${ARG_PRIVATE_USES} talaria_warnings)
+  if(ARG_PART)
+    return()
+  endif()
   file(GLOB headers CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.hpp)
   set_property(TARGET talaria_${name} PROPERTY TALARIA_HEADERS ${headers})
   talaria_check_headers(${name} ${headers})

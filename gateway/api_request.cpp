@@ -9,6 +9,7 @@
 #include <optional>
 
 #include "core/random.hpp"
+#include "gateway/client_json.hpp"
 
 namespace talaria::gateway {
 
@@ -91,10 +92,11 @@ void read_seed(const std::string& field, const json& value, Draft& draft) {
 }
 
 void read_stop(const std::string& field, const json& value, Draft& draft) {
-  const json list = value.is_array() ? value : json::array({value});
-  if (list.size() > kMostStops)
+  const std::size_t count = value.is_array() ? value.size() : 1;
+  if (count > kMostStops)
     throw bad_field(field, fmt::format("{} has more than {} strings", field, kMostStops));
-  for (const json& stop : list) {
+  for (std::size_t i = 0; i < count; ++i) {
+    const json& stop = value.is_array() ? value[i] : value;
     if (!stop.is_string() || stop.get_ref<const std::string&>().empty() ||
         stop.get_ref<const std::string&>().size() > kLongestStop)
       throw bad_field(field, fmt::format("{} must be a string of 1 to {} bytes, or a list of them",
@@ -122,7 +124,7 @@ std::string content_of(const std::string& field, const json& value) {
   for (std::size_t i = 0; i < value.size(); ++i) {
     const json& part = value[i];
     const std::string path = fmt::format("{}[{}]", field, i);
-    if (!part.is_object() || part.value("type", json()) != "text" || part.size() != 2 ||
+    if (!part.is_object() || part.size() != 2 || !part.contains("type") || part["type"] != "text" ||
         !part.contains("text"))
       throw bad_field(path, path + " must be {\"type\": \"text\", \"text\": ...}; other kinds of "
                                    "content are not supported");
@@ -260,16 +262,10 @@ Readers completion_readers() {
   return readers;
 }
 
-json parse_object(std::string_view body) {
-  try {
-    json object = json::parse(body);
-    if (!object.is_object()) throw ApiError(400, "the body must be a JSON object");
-    return object;
-  } catch (const json::parse_error& error) {
-    throw ApiError(400, fmt::format("the body is not valid JSON in UTF-8, at byte {}", error.byte));
-  } catch (const json::exception&) {
-    throw ApiError(400, "the body holds a number that is out of range");
-  }
+ClientJson parse_object(std::string_view body, const ApiDefaults& defaults) {
+  ClientJson parsed = parse_client_json(body, defaults.parsing);
+  if (!parsed.value.is_object()) throw ApiError(400, "the body must be a JSON object");
+  return parsed;
 }
 
 model::SamplingParameters model_defaults(const model::GenerationConfig& defaults) {
@@ -285,7 +281,8 @@ model::SamplingParameters model_defaults(const model::GenerationConfig& defaults
 
 ApiRequest parse(std::string_view body, const ApiDefaults& defaults, const Readers& readers,
                  u32 default_tokens) {
-  const json object = parse_object(body);
+  const ClientJson parsed = parse_object(body, defaults);
+  const json& object = parsed.value;
   Draft draft{defaults, {}, {}, {}, {}, false};
   ApiRequest& request = draft.request;
   request.sampling = model_defaults(defaults.generation);

@@ -7,6 +7,7 @@
 
 #include "core/integers.hpp"
 #include "gateway/api_error.hpp"
+#include "gateway/byte_budget.hpp"
 #include "model/chat_template.hpp"
 #include "model/generation_config.hpp"
 #include "model/sampler.hpp"
@@ -18,6 +19,7 @@ struct ApiDefaults {
   std::string model;                  ///< the served name
   model::GenerationConfig generation; ///< the model's own sampling defaults
   std::size_t prompts = 1;            ///< at most in one request
+  ByteBudget* parsing = nullptr;      ///< for all bodies that are being read; null: no limit
 };
 
 /// Text, or token ids.

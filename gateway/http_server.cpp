@@ -43,9 +43,10 @@ std::string access_line(const Exchange& exchange) {
                      exchange.prompt_tokens, exchange.completion_tokens, took.count(), trace);
 }
 
-CompletionService::Options service_options(const pipeline::Engine& engine, ServerOptions& options) {
+CompletionService::Options service_options(const pipeline::Engine& engine, ServerOptions& options,
+                                           ByteBudget& parsing) {
   CompletionService::Options out;
-  out.defaults = {options.model_name, engine.generation_config(), options.most_running};
+  out.defaults = {options.model_name, engine.generation_config(), options.most_running, &parsing};
   out.chat_template = std::move(options.chat_template);
   out.limits = {options.most_running, options.most_waiting};
   return out;
@@ -56,7 +57,8 @@ CompletionService::Options service_options(const pipeline::Engine& engine, Serve
 struct HttpServer::Impl {
   Impl(pipeline::Engine& served, ServerOptions given, Log log_line)
       : engine(served), options(std::move(given)), log(std::move(log_line)),
-        service(engine, service_options(engine, options), shutdown),
+        parsing(options.most_parsing_bytes),
+        service(engine, service_options(engine, options, parsing), shutdown),
         api(options.most_running + options.most_waiting + kProbeThreads,
             [this](const Exchange& exchange) { answered(exchange); }),
         probes(kProbeThreads, [this](const Exchange& exchange) { answered(exchange); }),
@@ -77,6 +79,7 @@ struct HttpServer::Impl {
   ServerOptions options;
   Log log;
   Shutdown shutdown;
+  ByteBudget parsing;
   CompletionService service;
   Httpd api;
   Httpd probes; ///< serves only if there is an address for it

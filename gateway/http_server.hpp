@@ -24,6 +24,7 @@ struct ServerOptions {
   std::size_t most_running = 256;   ///< answers made at once, at least 1
   std::size_t most_waiting = 256;   ///< further requests are refused with 429
   std::size_t most_body_bytes = std::size_t{4} << 20;
+  std::size_t most_parsing_bytes = std::size_t{256} << 20; ///< of all JSON that is being read
   std::chrono::milliseconds grace{10000}; ///< for running requests when the server ends
 };
 
