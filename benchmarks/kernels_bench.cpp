@@ -304,7 +304,7 @@ void weight_dot_halves(benchmark::State& state, const KernelSet& row) {
   const AlignedBuffer<u64> z = residues(w.d_out(), kPrime48);
   AlignedBuffer<i64> sums(8 * w.groups());
   for (auto _ : state) {
-    row.weight_dot_halves(w, z.data(), sums.data());
+    row.weight_dot_halves(w, z.data(), sums.data(), 0, w.panels());
     benchmark::ClobberMemory();
   }
   state.counters["weights/s"] = benchmark::Counter(static_cast<double>(w.bytes()),

@@ -119,9 +119,11 @@ struct KernelSet {
   void (*plain_product)(const i8* x, std::size_t rows, const PackedWeights& w, i32* y,
                         std::size_t panel_begin, std::size_t panel_end);
 
-  /// sums[i / 4][h][i % 4] += sum_j W[i][j] half_h(z[j]) for all i < 4 groups: the halves are z mod
-  /// 2^27 and z >> 27. sums: [w.groups()][2][4]; z < 2^54, d_out < 2^24. Exact; see weight_dot.
-  void (*weight_dot_halves)(const PackedWeights& w, const u64* z, i64* sums);
+  /// sums[i / 4][h][i % 4] += sum_j W[i][j] half_h(z[j]) for all i < 4 groups and the columns j of
+  /// the panels [panel_begin, panel_end): the halves are z mod 2^27 and z >> 27.
+  /// sums: [w.groups()][2][4]; z: [d_out], below 2^54; d_out < 2^24. Exact; see weight_dot.
+  void (*weight_dot_halves)(const PackedWeights& w, const u64* z, i64* sums,
+                            std::size_t panel_begin, std::size_t panel_end);
 
   // --- fp32 in the enclave
   // ---------------------------------------------------------------------------
@@ -199,6 +201,9 @@ void rope_angles(u32 position, const float* frequency, std::size_t n, float* cos
 /// t[i] = sum_j W[i][j] z[j] mod q for all i < d_in: the integrity vector (REMO.md 7b). z in [0,
 /// q), d_out < 2^24.
 void weight_dot(const PackedWeights& w, const u64* z, u64* t, const Modulus& q);
+/// The same sum over the columns of the panels [panel_begin, panel_end) only. z: [d_out].
+void weight_dot(const PackedWeights& w, const u64* z, u64* t, const Modulus& q,
+                std::size_t panel_begin, std::size_t panel_end);
 /// The largest Euclidean norm of a column of W, rounded up.
 double max_column_norm(const PackedWeights& w);
 

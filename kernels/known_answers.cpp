@@ -186,7 +186,7 @@ u64 answer_products(const KernelSet& set) {
   }
   const AlignedBuffer<u64> z = residues(w.d_out(), kPrimes[2], stream);
   AlignedBuffer<i64> sums(8 * w.groups());
-  set.weight_dot_halves(w, z.data(), sums.data());
+  set.weight_dot_halves(w, z.data(), sums.data(), 0, w.panels());
   print.add(sums.data(), sums.size());
   const AlignedBuffer<float> c = reals(rows * w.d_in(), stream);
   AlignedBuffer<float> y(rows * w.d_out());

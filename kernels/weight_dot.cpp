@@ -15,8 +15,13 @@ constexpr std::size_t kPanel = PackedWeights::kPanel;
 } // namespace
 
 void weight_dot(const PackedWeights& w, const u64* z, u64* t, const Modulus& q) {
+  weight_dot(w, z, t, q, 0, w.panels());
+}
+
+void weight_dot(const PackedWeights& w, const u64* z, u64* t, const Modulus& q,
+                std::size_t panel_begin, std::size_t panel_end) {
   SecretBuffer<i64> sums(8 * w.groups());
-  active_kernels().weight_dot_halves(w, z, sums.data());
+  active_kernels().weight_dot_halves(w, z, sums.data(), panel_begin, panel_end);
   const u64 shift = u64{1} << 27;
   for (std::size_t i = 0; i < w.d_in(); ++i) {
     const i64* group = sums.data() + i / 4 * 8;

@@ -186,8 +186,9 @@ void residue_product(const u8* c, std::size_t rows, const PackedWeights& w, cons
 
 // Within a panel a sum stays below 2^7 2^27 2^6, exact in double precision. The four lanes are the
 // four inputs of a group.
-void weight_dot_halves(const PackedWeights& w, const u64* z, i64* sums) {
-  for (std::size_t p = 0; p < w.panels(); ++p) {
+void weight_dot_halves(const PackedWeights& w, const u64* z, i64* sums, std::size_t panel_begin,
+                       std::size_t panel_end) {
+  for (std::size_t p = panel_begin; p < panel_end; ++p) {
     double halves[kPanel][2] = {};
     for (std::size_t j = 0; j < std::min(kPanel, w.d_out() - p * kPanel); ++j) {
       halves[j][0] = static_cast<double>(z[p * kPanel + j] & ((u64{1} << 27) - 1));

@@ -286,8 +286,9 @@ void residue_product(const u8* c, std::size_t rows, const PackedWeights& w, cons
 }
 
 // Within a panel a sum stays below 2^7 2^27 2^6, exact in double precision.
-void weight_dot_halves(const PackedWeights& w, const u64* z, i64* sums) {
-  for (std::size_t p = 0; p < w.panels(); ++p) {
+void weight_dot_halves(const PackedWeights& w, const u64* z, i64* sums, std::size_t panel_begin,
+                       std::size_t panel_end) {
+  for (std::size_t p = panel_begin; p < panel_end; ++p) {
     const PanelHalves halves(z + p * kPanel, std::min(kPanel, w.d_out() - p * kPanel));
     const i8* group = w.panel(p);
     for (std::size_t g = 0; g < w.groups(); ++g, group += kGroupBytes) {

@@ -102,8 +102,9 @@ void recombine_limbs(const i64* sums, std::size_t stride, std::size_t limbs, int
 }
 
 // Within a panel a sum stays below 2^7 2^27 2^6, exact in double precision.
-void weight_dot_halves(const PackedWeights& w, const u64* z, i64* sums) {
-  for (std::size_t p = 0; p < w.panels(); ++p) {
+void weight_dot_halves(const PackedWeights& w, const u64* z, i64* sums, std::size_t panel_begin,
+                       std::size_t panel_end) {
+  for (std::size_t p = panel_begin; p < panel_end; ++p) {
     double halves[2][kPanel] = {};
     for (std::size_t j = 0; j < std::min(kPanel, w.d_out() - p * kPanel); ++j) {
       halves[0][j] = static_cast<double>(z[p * kPanel + j] & ((u64{1} << 27) - 1));

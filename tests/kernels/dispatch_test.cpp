@@ -137,10 +137,11 @@ BOOST_AUTO_TEST_CASE(a_spoilt_kernel_fails_its_known_answer) {
     good().plain_product(x, rows, w, y, begin, end);
     y[rows * w.d_out() - 1] ^= 1;
   });
-  spoil(&KernelSet::weight_dot_halves, [](const PackedWeights& w, const u64* z, i64* sums) {
-    good().weight_dot_halves(w, z, sums);
-    sums[8 * w.groups() - 2] ^= 1;
-  });
+  spoil(&KernelSet::weight_dot_halves,
+        [](const PackedWeights& w, const u64* z, i64* sums, std::size_t begin, std::size_t end) {
+          good().weight_dot_halves(w, z, sums, begin, end);
+          sums[8 * w.groups() - 2] ^= 1;
+        });
   spoil(&KernelSet::sum_squares, [](const float* x, std::size_t n) {
     return std::nextafter(good().sum_squares(x, n), 9e9f);
   });

@@ -209,6 +209,23 @@ BOOST_AUTO_TEST_CASE(weight_dot_is_the_product_with_a_column_vector) {
     }
 }
 
+BOOST_AUTO_TEST_CASE(weight_dot_of_panels_is_that_of_their_columns) {
+  Stream stream(12);
+  const Modulus q(kPrimes[2]);
+  const PackedWeights w = random_weights(37, 200, stream);
+  Guarded<u64> z(200), within(200), t(37), expected(37);
+  fill_residues(z, kPrimes[2], stream);
+  for (std::size_t begin = 0; begin <= w.panels(); ++begin)
+    for (std::size_t end = begin; end <= w.panels(); ++end) {
+      for (std::size_t j = 0; j < 200; ++j) within[j] = j >= 64 * begin && j < 64 * end ? z[j] : 0;
+      weight_dot(w, within.data(), expected.data(), q);
+      weight_dot(w, z.data(), t.data(), q, begin, end);
+      bool right = true;
+      for (std::size_t i = 0; i < 37; ++i) right = right && t[i] == expected[i];
+      BOOST_TEST(right, "panels " << begin << " to " << end);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(halves_of_weight_dot_are_exact_and_added_to_what_is_there) {
   for_each_row([](const KernelSet& row) {
     Stream stream(13);
@@ -218,7 +235,9 @@ BOOST_AUTO_TEST_CASE(halves_of_weight_dot_are_exact_and_added_to_what_is_there) 
       fill_residues(z, kPrimes[3], stream);
       Guarded<i64> sums(8 * w.groups());
       for (std::size_t i = 0; i < sums.size(); ++i) sums[i] = static_cast<i64>(i) - 7;
-      row.weight_dot_halves(w, z.data(), sums.data());
+      // In two parts, of which one may be empty.
+      row.weight_dot_halves(w, z.data(), sums.data(), 0, w.panels() / 2);
+      row.weight_dot_halves(w, z.data(), sums.data(), w.panels() / 2, w.panels());
       bool right = true;
       for (std::size_t i = 0; i < shape.d_in; ++i) {
         const std::size_t low = i / 4 * 8 + i % 4, top = low + 4;
