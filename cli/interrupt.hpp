@@ -1,6 +1,7 @@
 #pragma once
 
 #include <atomic>
+#include <chrono>
 #include <functional>
 #include <mutex>
 #include <thread>
@@ -8,11 +9,15 @@
 namespace talaria::cli {
 
 /// Turns Ctrl-C and SIGTERM into a clean end: the first one calls `on_interrupt`, a second one ends
-/// the process at once. Make it first thing in main(), before any other thread exists, so that all
-/// inherit the blocked signals.
+/// the process at once, and so does an end that takes too long, with status 70. Make it first thing
+/// in main(), before any other thread exists, so that all inherit the blocked signals.
 class InterruptWatch {
 public:
-  InterruptWatch();
+  /// What servers, nodes and gigabytes to be wiped need, and a few times that.
+  static constexpr std::chrono::seconds kToEnd{60};
+
+  /// @param to_end  between the first signal and the end of the process
+  explicit InterruptWatch(std::chrono::milliseconds to_end = kToEnd);
   ~InterruptWatch();
   InterruptWatch(const InterruptWatch&) = delete;
   InterruptWatch& operator=(const InterruptWatch&) = delete;
@@ -23,7 +28,10 @@ public:
 
 private:
   void watch();
+  int next_signal();
 
+  const std::chrono::milliseconds to_end_;
+  std::chrono::steady_clock::time_point deadline_; ///< once there was a signal
   std::mutex mutex_;
   std::function<void()> action_;
   std::atomic<int> count_{0};

@@ -74,6 +74,7 @@ int answer(const RunFlags& flags, const PromptTexts& texts, const pipeline::Engi
     completions.push_back(answer.get());
     if (!single && !flags.json) print_batch_answer(completions.size(), completions.back());
   }
+  if (const auto error = engine.broken()) throw *error;
   if (options.padding.rounds > 1) engine.wait_until_quiet();
   interrupts.on_interrupt(nullptr);
   if (single && !flags.json) fmt::print("\n");

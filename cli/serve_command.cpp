@@ -95,6 +95,24 @@ private:
   GatewayContext& context_;
 };
 
+/// A broken engine ends the server, and with it the process, so that whoever watches over it starts
+/// another: requests under way get their error first.
+class EndsWhenBroken {
+public:
+  EndsWhenBroken(pipeline::Engine& engine, gateway::HttpServer& server) : engine_(engine) {
+    engine_.on_broken([&server](const Error& error) {
+      print_line(fmt::format("talaria: {}", error.what()));
+      server.stop();
+    });
+  }
+  ~EndsWhenBroken() { engine_.on_broken(nullptr); }
+  EndsWhenBroken(const EndsWhenBroken&) = delete;
+  EndsWhenBroken& operator=(const EndsWhenBroken&) = delete;
+
+private:
+  pipeline::Engine& engine_;
+};
+
 /// A file of its own for every run, or nothing without `telemetry.trace`.
 std::filesystem::path trace_file(const config::PipelineConfig& settings) {
   if (!settings.telemetry.trace) return {};
@@ -120,12 +138,14 @@ int serve(GatewayContext& context, std::FILE* announced_on) {
   gateway::HttpServer server(engine, std::move(options), print_line);
   address.port = server.port();
   const Published published(context, server, engine);
+  const EndsWhenBroken ends(engine, server);
   fmt::print(announced_on, "listening on http://{}\n", to_string(address));
   std::fflush(announced_on);
   context.ready();
   server.run();
   engine.write_trace();
-  return 0;
+  const auto broken = engine.broken();
+  return broken ? exit_status(broken->code()) : 0;
 }
 
 int serve_file(const std::string& file, InterruptWatch& interrupts) {

@@ -5,6 +5,7 @@
 #include <chrono>
 #include <utility>
 
+#include "gateway/readiness.hpp"
 #include "telemetry/trace_id.hpp"
 
 namespace talaria::gateway {
@@ -204,6 +205,7 @@ void CompletionService::answer(bool chat, const ApiRequest& request, httplib::Re
 Admission::Place CompletionService::admit(const ApiRequest& request) {
   Exchange& exchange = Httpd::exchange();
   const auto check = [&] {
+    require_live(engine_);
     if (shutdown_.draining) throw shutting_down();
     exchange.client_left = exchange.connection->peer_left();
     if (exchange.client_left) throw client_left();

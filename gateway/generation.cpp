@@ -6,6 +6,18 @@
 
 namespace talaria::gateway {
 
+namespace {
+/// The engine answers a cancellation in milliseconds. One that takes so long never will.
+constexpr std::chrono::seconds kToEnd{10};
+
+/// What is said of an answer until there is one.
+pipeline::Completion cancelled() {
+  pipeline::Completion completion;
+  completion.reason = pipeline::FinishReason::cancelled;
+  return completion;
+}
+} // namespace
+
 /// What the engine's threads leave for the serving thread.
 class Generation::Feed {
 public:
@@ -51,7 +63,7 @@ private:
 Generation::Generation(pipeline::Engine& engine, Admission::Place place,
                        std::vector<pipeline::Request> requests, bool with_text)
     : engine_(engine), place_(std::move(place)), feed_(std::make_shared<Feed>()),
-      completions_(requests.size()) {
+      completions_(requests.size(), cancelled()) {
   try {
     for (auto& request : requests) {
       auto sink = std::make_shared<Sink>(feed_, sequences_.size(), with_text);
@@ -83,7 +95,9 @@ std::vector<AnswerEvent> Generation::wait(std::chrono::milliseconds patience) {
 void Generation::end() {
   if (over()) return;
   for (const auto sequence : sequences_) engine_.cancel(sequence);
-  while (!over()) wait(std::chrono::seconds(1));
+  const auto deadline = std::chrono::steady_clock::now() + kToEnd;
+  while (!over() && std::chrono::steady_clock::now() < deadline) wait(std::chrono::seconds(1));
+  running_ = 0; // of those that are left nobody hears any more
 }
 
 } // namespace talaria::gateway

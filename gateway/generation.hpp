@@ -33,7 +33,8 @@ public:
   std::vector<AnswerEvent> wait(std::chrono::milliseconds patience);
   /// True once wait() has handed over the end of every answer.
   bool over() const noexcept { return running_ == 0; }
-  /// Cancels what still runs and waits until it has ended.
+  /// Cancels what still runs and waits until it has ended, ten seconds at most: the completion of
+  /// one that has not is as if it had been cancelled.
   void end();
 
   /// In the order of the requests; complete once over().

@@ -120,10 +120,12 @@ void HttpServer::Impl::route() {
 
 void HttpServer::Impl::add_probes(Router& router) {
   using httplib::Response;
-  router.get("/health", [](Response& response) {
+  router.get("/health", [this](Response& response) {
+    require_live(engine);
     response.set_content(R"({"status":"live"})", "application/json");
   });
   router.get("/ready", [this](Response& response) {
+    require_live(engine);
     if (shutdown.draining) throw shutting_down();
     if (!every_layer_is_ready(options.placement, engine.workers()))
       throw ApiError(503, "some layers have no worker that is ready", {}, "no_worker");

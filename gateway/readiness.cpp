@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include "gateway/api_error.hpp"
+
 namespace talaria::gateway {
 
 bool every_layer_is_ready(const cluster::PlacementPlan& placement,
@@ -17,6 +19,10 @@ bool every_layer_is_ready(const cluster::PlacementPlan& placement,
   return std::all_of(placement.begin(), placement.end(), [&](const cluster::MatrixPlan& matrix) {
     return std::all_of(matrix.shards.begin(), matrix.shards.end(), held);
   });
+}
+
+void require_live(const pipeline::Engine& engine) {
+  if (const auto error = engine.broken()) throw ApiError(503, error->what(), {}, "engine_broken");
 }
 
 } // namespace talaria::gateway

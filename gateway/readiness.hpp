@@ -13,4 +13,8 @@ namespace talaria::gateway {
 bool every_layer_is_ready(const cluster::PlacementPlan& placement,
                           std::span<const pipeline::WorkerReport> workers);
 
+/// @throws ApiError 503 with the code "engine_broken" if the engine can answer nothing any more: a
+/// server in that state neither lives nor is ready, takes no request, and ends soon.
+void require_live(const pipeline::Engine& engine);
+
 } // namespace talaria::gateway

@@ -8,13 +8,15 @@
 #include <mutex>
 #include <thread>
 
-#include "actors/errors.hpp"
+#include "actors/actor_end.hpp"
 #include "actors/stage_scheduler.hpp"
 #include "core/aes_rng.hpp"
+#include "pipeline/answered_once.hpp"
 #include "pipeline/cluster_session.hpp"
 #include "pipeline/graph.hpp"
 #include "pipeline/model_loader.hpp"
 #include "pipeline/scheduler.hpp"
+#include "pipeline/vitals.hpp"
 #include "remo/public/public_matrix.hpp"
 #include "telemetry/trace_id.hpp"
 
@@ -26,7 +28,7 @@ namespace {
 class WorkerHints final : public remo::HintSource {
 public:
   WorkerHints(caf::actor_system& system, worker::Worker worker)
-      : self_(system), worker_(std::move(worker)) {}
+      : system_(system), worker_(std::move(worker)) {}
 
   remo::WorkerProduct hint_rows(u32 matrix, u32 first, u32 count) override {
     return ask(remo::HintRequest{matrix, first, count});
@@ -39,15 +41,12 @@ public:
 private:
   template <class Question>
   remo::WorkerProduct ask(const Question& question) {
-    remo::WorkerProduct product;
-    self_->request(worker_, caf::infinite, question)
-        .receive([&](remo::WorkerProduct& answer) { product = std::move(answer); },
-                 [](caf::error& error) { throw from_caf(error); });
+    auto product = ask_until_it_ends<remo::WorkerProduct>(system_, worker_, question);
     answered_by_ = product.answered_by;
     return product;
   }
 
-  caf::scoped_actor self_;
+  caf::actor_system& system_;
   worker::Worker worker_;
   std::vector<u32> answered_by_;
 };
@@ -90,8 +89,8 @@ struct Engine::Impl {
         system_config(thread_count(options.threads)), system(system_config) {}
   ~Impl();
 
-  /// Memory of used-up masks waits for the next refill, which may be nearly all that the pool holds,
-  /// rounded up to blocks. So it never takes more than it once had.
+  /// Memory of used-up masks waits for the next refill, which may be nearly all that the pool
+  /// holds, rounded up to blocks. So it never takes more than it once had.
   LargeMemory::Allowance spare_masks;
   std::shared_ptr<const ModelLoader> opened;
   const ModelLoader& loader;                         ///< *opened
@@ -114,7 +113,8 @@ struct Engine::Impl {
   worker::Worker worker;   ///< whom the stages ask
   worker::Worker embedded; ///< the one behind it, if it is decorated
   Scheduler scheduler;
-  std::vector<caf::actor> stages;
+  std::vector<Graph::Stage> stages;
+  std::shared_ptr<Vitals> vitals = std::make_shared<Vitals>();
   std::atomic<u64> last_sequence{0};
 
   void embed_worker(const EngineOptions& options, Progress& progress);
@@ -129,6 +129,7 @@ struct Engine::Impl {
 
 /// Also after a load that failed half way: whatever was spawned has to end before the system can.
 Engine::Impl::~Impl() {
+  vitals->close();
   caf::scoped_actor self(system);
   const auto end = [&self](const auto& handle) {
     if (handle) self->send_exit(handle, caf::exit_reason::user_shutdown);
@@ -139,7 +140,7 @@ Engine::Impl::~Impl() {
     end(caf::actor_cast<caf::actor>(scheduler));
     self->wait_for(scheduler);
   }
-  for (const caf::actor& stage : stages) end(stage);
+  for (const Graph::Stage& stage : stages) end(stage.actor);
   end(caf::actor_cast<caf::actor>(worker));
   end(caf::actor_cast<caf::actor>(embedded));
   if (session) end(caf::actor_cast<caf::actor>(session->dispatcher()));
@@ -232,6 +233,11 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   scheduler_options.rope_frequencies = loader.config().rope_frequencies();
   scheduler_options.tracer = tracer.get();
   scheduler = spawn_scheduler(system, std::move(scheduler_options));
+  // What runs or waits ends with the scheduler: AnsweredOnce tells each sink.
+  vitals->on_broken_inside([desk = caf::actor_cast<caf::actor>(scheduler)](const Error&) {
+    caf::anon_send_exit(desk, caf::exit_reason::user_shutdown);
+  });
+  vitals->watch(caf::actor_cast<caf::actor>(scheduler), "scheduler");
 
   GraphParts parts;
   parts.config = loader.config();
@@ -245,6 +251,11 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   parts.team = std::make_shared<enclave::AttentionTeam>(thread_count(options.threads));
   Graph graph = build_graph(system, parts, scheduler);
   stages = std::move(graph.stages);
+  for (const Graph::Stage& stage : stages) vitals->watch(stage.actor, stage.name);
+  vitals->watch(caf::actor_cast<caf::actor>(worker), "worker", Errc::no_worker);
+  if (embedded)
+    vitals->watch(caf::actor_cast<caf::actor>(embedded), "embedded worker", Errc::no_worker);
+  if (session) vitals->watch(caf::actor_cast<caf::actor>(session->dispatcher()), "dispatcher");
   caf::anon_send(scheduler, std::move(graph.wiring));
 }
 
@@ -282,7 +293,15 @@ std::size_t Engine::hint_bytes() const {
   return impl_->hint_bytes;
 }
 
+std::optional<Error> Engine::broken() const {
+  return impl_->vitals->broken();
+}
+void Engine::on_broken(std::function<void(const Error&)> action) {
+  impl_->vitals->on_broken(std::move(action));
+}
+
 enclave::SequenceId Engine::submit(Request request, std::shared_ptr<RequestSink> sink) {
+  if (const auto error = broken()) throw *error;
   const model::ModelConfig& model = config();
   const std::size_t length = request.prompt.size();
   if (length == 0) throw Error(Errc::usage, "the prompt is empty; give at least one token");
@@ -305,8 +324,8 @@ enclave::SequenceId Engine::submit(Request request, std::shared_ptr<RequestSink>
   Submit submit;
   const enclave::SequenceId sequence = ++impl_->last_sequence;
   submit.sequence = sequence;
+  submit.sink = std::make_shared<AnsweredOnce>(std::move(sink), impl_->vitals, request.trace);
   submit.request = std::make_shared<const Request>(std::move(request));
-  submit.sink = std::move(sink);
   caf::anon_send(impl_->scheduler, std::move(submit));
   return sequence;
 }

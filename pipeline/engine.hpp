@@ -84,9 +84,18 @@ public:
   const std::string& warning() const;
   std::size_t hint_bytes() const;
 
+  /// Why nothing can be answered any more: one of the actors inside ended, by an exception or an
+  /// exit. Every request that ran or waited has ended with this error, or is about to, and
+  /// submit() throws it. Nothing brings such an engine back; the process should end.
+  std::optional<Error> broken() const;
+  /// What is done once with that error, on a thread of the engine, which must not be ended there;
+  /// at once if the engine is broken already. Null: nothing. No action runs once this has returned.
+  void on_broken(std::function<void(const Error&)> action);
+
   /// @throws Error{usage} for an empty prompt, an id outside the vocabulary, or a prompt longer
   /// than the context. max_tokens is cut to what the context holds. The sink is told everything
-  /// else, possibly before this returns. Returns the request's name for cancel().
+  /// else, possibly before this returns; whatever happens, it hears finished() once. Returns the
+  /// request's name for cancel().
   enclave::SequenceId submit(Request request, std::shared_ptr<RequestSink> sink);
   /// Ends one request; its sink hears FinishReason::cancelled. Nothing happens if it is over.
   void cancel(enclave::SequenceId sequence);

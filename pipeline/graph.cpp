@@ -24,13 +24,14 @@ public:
 
   Graph build() {
     const model::ModelConfig& config = parts_.config;
-    sampler_ = keep(enclave::spawn_sampler(system_, context("sampler")));
+    sampler_ = keep("sampler", enclave::spawn_sampler(system_, context("sampler")));
     Stage next = caf::actor_cast<Stage>(sampler_);
     next = outsourced(0, LinearKind::lm_head, enclave::Unmasked::as_input, next);
     next = norm("final_norm", next);
     for (u32 layer = config.layers; layer-- > 0;) next = decoder_layer(layer, next);
-    graph_.wiring.entrance = keep(
-        enclave::spawn_embed(system_, context("embed"), parts_.embeddings, config.hidden, next));
+    graph_.wiring.entrance =
+        keep("embed", enclave::spawn_embed(system_, context("embed"), parts_.embeddings,
+                                           config.hidden, next));
     graph_.wiring.sampler = sampler_;
     return std::move(graph_);
   }
@@ -39,13 +40,15 @@ private:
   Stage decoder_layer(u32 layer, Stage next) {
     const std::string prefix = "layers." + std::to_string(layer) + ".";
     next = outsourced(layer, LinearKind::down, enclave::Unmasked::into_residual, next);
-    next = keep(enclave::spawn_activation(system_, context(prefix + "activation"),
+    next = keep(prefix + "activation",
+                enclave::spawn_activation(system_, context(prefix + "activation"),
                                           parts_.config.intermediate, next));
     next = outsourced(layer, LinearKind::gate_up, enclave::Unmasked::as_input, next);
     next = norm(prefix + "mlp_norm", next);
     next = outsourced(layer, LinearKind::o, enclave::Unmasked::into_residual, next);
     const auto attention =
-        keep(enclave::spawn_attention(system_, context(prefix + "attention"),
+        keep(prefix + "attention",
+             enclave::spawn_attention(system_, context(prefix + "attention"),
                                       attention_shape(layer), parts_.team, next, sampler_));
     graph_.wiring.attention.push_back(attention);
     next = outsourced(layer, LinearKind::qkv, enclave::Unmasked::as_input,
@@ -58,15 +61,18 @@ private:
     const auto id = model::linear_id(parts_.config, layer, kind);
     const std::string name = model::linear_name(parts_.config, id);
     const enclave::OutsourcedLinear target{parts_.linears[id.value], parts_.pool, id.value};
-    const auto unmask = keep(enclave::spawn_unmask(system_, context(name + ".unmask"), target, mode,
-                                                   parts_.worker, std::move(next)));
-    const auto outsource = keep(enclave::spawn_outsource(system_, parts_.worker, unmask));
-    return keep(enclave::spawn_mask(system_, context(name + ".mask"), target, outsource, unmask));
+    const auto unmask =
+        keep(name + ".unmask", enclave::spawn_unmask(system_, context(name + ".unmask"), target,
+                                                     mode, parts_.worker, std::move(next)));
+    const auto outsource =
+        keep(name + ".outsource", enclave::spawn_outsource(system_, parts_.worker, unmask));
+    return keep(name + ".mask",
+                enclave::spawn_mask(system_, context(name + ".mask"), target, outsource, unmask));
   }
 
   Stage norm(const std::string& name, Stage next) {
     return keep(
-        enclave::spawn_norm(system_, context(name), parts_.config.rms_eps, std::move(next)));
+        name, enclave::spawn_norm(system_, context(name), parts_.config.rms_eps, std::move(next)));
   }
 
   enclave::AttentionShape attention_shape(u32 layer) const {
@@ -95,8 +101,8 @@ private:
   }
 
   template <class Handle>
-  Handle keep(Handle handle) {
-    graph_.stages.push_back(caf::actor_cast<caf::actor>(handle));
+  Handle keep(std::string name, Handle handle) {
+    graph_.stages.push_back({std::move(name), caf::actor_cast<caf::actor>(handle)});
     return handle;
   }
 

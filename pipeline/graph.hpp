@@ -1,6 +1,7 @@
 #pragma once
 
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "actors/enclave/attention_team.hpp"
@@ -27,8 +28,12 @@ struct GraphParts {
 
 /// The stages of a model, wired front to back (docs/architecture.md draws them).
 struct Graph {
-  Wiring wiring;                  ///< for the scheduler
-  std::vector<caf::actor> stages; ///< all of them, to be ended with the engine
+  struct Stage {
+    std::string name;
+    caf::actor actor;
+  };
+  Wiring wiring;             ///< for the scheduler
+  std::vector<Stage> stages; ///< all of them, to be ended with the engine
 };
 
 /// Spawns one actor per stage and layer. Nothing flows until the scheduler knows the wiring.

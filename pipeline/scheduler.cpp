@@ -2,9 +2,12 @@
 
 #include <algorithm>
 #include <chrono>
+#include <exception>
 #include <map>
 #include <set>
+#include <utility>
 
+#include "actors/actor_end.hpp"
 #include "kernels/kernel_set.hpp"
 #include "pipeline/text_stream.hpp"
 
@@ -69,35 +72,23 @@ public:
   }
 
   void submit(const Submit& submit) {
-    const Request& request = *submit.request;
-    const auto now = Clock::now();
-    TextStream stream;
-    if (options_.tokenizer) stream = TextStream(*options_.tokenizer, request.stops);
-    active_.emplace(submit.sequence, Active{submit.request, submit.sink, std::move(stream),
-                                            Completion{}, now, now, now});
-    const bool sample = request.max_tokens > 0;
-    planner_.add(submit.sequence, request.prompt, sample, request.logits);
-    if (sample) {
-      enclave::Enrol enrol;
-      enrol.sequence = submit.sequence;
-      enrol.sampling = request.sampling;
-      enrol.prompt = request.prompt;
-      self_->send(wiring_.sampler, std::move(enrol));
-    }
+    for_request(submit.sequence, [&] { admit(submit); });
     dispatch();
   }
 
   void sampled(const enclave::Sampled& sampled) {
     retire(sampled.micro_batch);
-    for (const auto& logits : sampled.logits) deliver_logits(logits);
-    for (const auto& choice : sampled.choices) take_token(choice.sequence, choice.token);
+    for (const auto& logits : sampled.logits)
+      for_request(logits.sequence, [&] { deliver_logits(logits); });
+    for (const auto& choice : sampled.choices)
+      for_request(choice.sequence, [&] { take_token(choice.sequence, choice.token); });
+    for (const SequenceId id : sampled.failed)
+      finish(id, FinishReason::error, Error(Errc::internal, "no token could be chosen"));
     dispatch();
   }
 
   void failed(const enclave::Failure& failure) {
-    const auto carried = planner_.retire_failed(failure.micro_batch);
-    for (const SequenceId id : settled(failure.micro_batch, carried))
-      finish(id, FinishReason::error, Error(failure.code, failure.message));
+    end_all_in(failure.micro_batch, Error(failure.code, failure.message));
     dispatch();
   }
 
@@ -123,6 +114,47 @@ public:
   }
 
 private:
+  /// Work for one request. An exception of its decoder, its stop strings, its sink or the lack of
+  /// memory ends this request and no other. The text of the exception may show the answer.
+  template <class Work>
+  void for_request(SequenceId id, Work&& work) {
+    std::string kind;
+    try {
+      return std::forward<Work>(work)();
+    } catch (...) {
+      kind = kind_of(std::current_exception());
+    }
+    finish(id, FinishReason::error,
+           Error(Errc::internal, "an exception ended this request: " + kind));
+  }
+
+  void admit(const Submit& submit) {
+    const Request& request = *submit.request;
+    const auto now = Clock::now();
+    Active& active = active_
+                         .emplace(submit.sequence, Active{submit.request, submit.sink, TextStream(),
+                                                          Completion{}, now, now, now})
+                         .first->second;
+    if (options_.tokenizer) active.stream = TextStream(*options_.tokenizer, request.stops);
+    const bool sample = request.max_tokens > 0;
+    planner_.add(submit.sequence, request.prompt, sample, request.logits);
+    if (sample) {
+      enclave::Enrol enrol;
+      enrol.sequence = submit.sequence;
+      enrol.sampling = request.sampling;
+      enrol.prompt = request.prompt;
+      self_->send(wiring_.sampler, std::move(enrol));
+    }
+  }
+
+  void end_all_in(u64 micro_batch, const Error& error) {
+    const auto carried = planner_.retire_failed(micro_batch);
+    for (const SequenceId id : settled(micro_batch, carried)) {
+      planner_.remove(id); // its dummies end too, so that an answer's end does not show by it
+      finish(id, FinishReason::error, error);
+    }
+  }
+
   /// Sends micro-batches until enough are in flight, or sees to it that the next tick does.
   void dispatch() {
     tell_if_quiet();
@@ -142,23 +174,33 @@ private:
 
   void send_ready() {
     while (auto plan = planner_.next()) {
-      const std::size_t half = options_.rope_frequencies.size();
-      plan->rope_cos = Matrix<float>(plan->rows, half);
-      plan->rope_sin = Matrix<float>(plan->rows, half);
-      std::size_t row = 0;
-      for (auto& segment : plan->segments) {
-        segment.trace = active_.at(segment.sequence).request->trace;
-        for (u32 i = 0; i < segment.count; ++i, ++row)
-          kernels::rope_angles(segment.start + i, options_.rope_frequencies.data(), half,
-                               plan->rope_cos.row(row), plan->rope_sin.row(row));
+      const u64 id = plan->id;
+      try {
+        send(*std::move(plan));
+      } catch (const std::exception&) {
+        end_all_in(id, Error(Errc::internal, "a micro-batch could not be made: " +
+                                                 kind_of(std::current_exception())));
       }
-      options_.ledger->sent(plan->rows, plan->padding, planner_.dummy_rounds(plan->id));
-      if (options_.padding.pace.count() > 0) sent_at_.emplace(plan->id, Clock::now());
-      enclave::Admit admit;
-      admit.batch = std::make_shared<const enclave::MicroBatch>(*std::move(plan));
-      if (telemetry::tracing(options_.tracer)) admit.sent = Clock::now();
-      self_->send(wiring_.entrance, std::move(admit));
     }
+  }
+
+  void send(enclave::MicroBatch plan) {
+    const std::size_t half = options_.rope_frequencies.size();
+    plan.rope_cos = Matrix<float>(plan.rows, half);
+    plan.rope_sin = Matrix<float>(plan.rows, half);
+    std::size_t row = 0;
+    for (auto& segment : plan.segments) {
+      segment.trace = active_.at(segment.sequence).request->trace;
+      for (u32 i = 0; i < segment.count; ++i, ++row)
+        kernels::rope_angles(segment.start + i, options_.rope_frequencies.data(), half,
+                             plan.rope_cos.row(row), plan.rope_sin.row(row));
+    }
+    options_.ledger->sent(plan.rows, plan.padding, planner_.dummy_rounds(plan.id));
+    if (options_.padding.pace.count() > 0) sent_at_.emplace(plan.id, Clock::now());
+    enclave::Admit admit;
+    admit.batch = std::make_shared<const enclave::MicroBatch>(std::move(plan));
+    if (telemetry::tracing(options_.tracer)) admit.sent = Clock::now();
+    self_->send(wiring_.entrance, std::move(admit));
   }
 
   /// Takes a micro-batch off the list; sequences that ended earlier may now be forgotten.
@@ -221,13 +263,30 @@ private:
   void finish(SequenceId id, FinishReason reason, std::optional<Error> error) {
     auto node = active_.extract(id);
     if (node.empty()) return;
+    leave(id);
     Active& active = node.mapped();
-    emit(active, active.stream.finish());
-    // A failed micro-batch ends its dummies too, so that an answer's end does not show by it.
-    if (reason == FinishReason::error)
-      planner_.remove(id);
-    else
-      planner_.end(id);
+    active.completion.reason = reason;
+    active.completion.error = std::move(error);
+    try {
+      emit(active, active.stream.finish());
+    } catch (...) {
+      active.completion.reason = FinishReason::error;
+      if (!active.completion.error)
+        active.completion.error = Error(Errc::internal, "an exception ended this request: " +
+                                                            kind_of(std::current_exception()));
+    }
+    active.completion.timings = timings_of(active);
+    active.completion.trace = active.request->trace;
+    if (telemetry::tracing(options_.tracer)) record(active);
+    try {
+      active.sink->finished(std::move(active.completion));
+    } catch (...) { // it has been told; what it makes of that is not for the others to suffer
+    }
+  }
+
+  /// The sequence sends no more rows; the stages forget it once none is under way.
+  void leave(SequenceId id) {
+    planner_.end(id);
     enclave::Forget forget;
     forget.sequence = id;
     self_->send(wiring_.sampler, forget);
@@ -237,12 +296,6 @@ private:
     } else {
       tell_attention<enclave::Forget>(id);
     }
-    active.completion.reason = reason;
-    active.completion.error = std::move(error);
-    active.completion.timings = timings_of(active);
-    active.completion.trace = active.request->trace;
-    if (telemetry::tracing(options_.tracer)) record(active);
-    active.sink->finished(std::move(active.completion));
   }
 
   void record(const Active& active) {
@@ -268,6 +321,7 @@ private:
 };
 
 Scheduler::behavior_type scheduler(Scheduler::pointer self, SchedulerOptions options) {
+  name_exceptions_by_kind(self);
   auto desk = std::make_shared<Desk>(self, std::move(options));
   return {[desk](const Wiring& wiring) { desk->wire(wiring); },
           [desk](const Submit& submit) { desk->submit(submit); },

@@ -6,6 +6,7 @@ namespace talaria::enclave {
 
 Stage::behavior_type activation_stage(Stage::pointer self, StageContext context,
                                       std::size_t intermediate, Stage next) {
+  name_exceptions_by_kind(self);
   return {[self, context, intermediate, next](const Flow& flow) {
     guarded(self, context, flow.batch->id, [&] {
       const Matrix<float>& x = *flow.x;

@@ -172,6 +172,7 @@ AttentionStage::behavior_type attention_stage(AttentionStage::pointer self, Stag
                                               AttentionShape shape,
                                               std::shared_ptr<AttentionTeam> team, Stage next,
                                               SamplerStage drain) {
+  name_exceptions_by_kind(self);
   auto state = std::make_shared<State>(std::move(shape), std::move(team));
 
   auto process = [self, context, next, drain, state](const Flow& flow) {

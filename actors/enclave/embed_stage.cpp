@@ -15,6 +15,7 @@ void tell_requests(const StageContext& context, const MicroBatch& batch) {
 EmbedStage::behavior_type embed_stage(EmbedStage::pointer self, StageContext context,
                                       std::shared_ptr<const model::EmbeddingTable> table,
                                       std::size_t hidden, Stage next) {
+  name_exceptions_by_kind(self);
   return {[self, context, table, hidden, next](const Admit& admit) {
     const MicroBatch& batch = *admit.batch;
     guarded(self, context, batch.id, [&] {

@@ -18,6 +18,7 @@ void mark(const StageContext& context, const OutsourcedLinear& target, const Mic
 
 Stage::behavior_type mask_stage(Stage::pointer self, StageContext context, OutsourcedLinear target,
                                 OutsourceStage outsource, UnmaskStage unmask) {
+  name_exceptions_by_kind(self);
   return {[self, context, target, outsource, unmask, ticket = u64{0}](const Flow& flow) mutable {
     guarded(self, context, flow.batch->id, [&] {
       const CheckedSpan span(context, telemetry::SpanKind::mask, *flow.batch, flow.x->rows(),

@@ -160,6 +160,7 @@ struct Sampled : StaysInEnclave {
   u64 micro_batch = 0;
   std::vector<Choice> choices;
   std::vector<Logits> logits;
+  std::vector<SequenceId> failed; ///< no token can be chosen for them
 };
 
 /// A stage that takes flows and passes them on.

@@ -5,6 +5,7 @@
 namespace talaria::enclave {
 
 Stage::behavior_type norm_stage(Stage::pointer self, StageContext context, float eps, Stage next) {
+  name_exceptions_by_kind(self);
   return {[self, context, eps, next](const Flow& flow) {
     guarded(self, context, flow.batch->id, [&] {
       const Matrix<float>& h = *flow.residual;

@@ -3,10 +3,13 @@
 #include <memory>
 #include <set>
 
+#include "actors/actor_end.hpp"
+
 namespace talaria::enclave {
 
 OutsourceStage::behavior_type outsource_stage(OutsourceStage::pointer self, worker::Worker target,
                                               UnmaskStage unmask) {
+  name_exceptions_by_kind(self);
   // A worker that dies in the middle of a request answers nobody, so its requests are failed here.
   auto asked = std::make_shared<std::set<u64>>();
   self->monitor(target);

@@ -1,7 +1,10 @@
 #include "actors/enclave/sampler_stage.hpp"
 
 #include <algorithm>
+#include <exception>
 #include <memory>
+#include <optional>
+#include <span>
 #include <unordered_map>
 
 namespace talaria::enclave {
@@ -13,6 +16,21 @@ struct SequenceState {
   std::vector<u32> seen; ///< prompt and answer so far
 };
 using Sequences = std::unordered_map<SequenceId, SequenceState>;
+
+/// A token for one row. Nothing if that cannot be done: then this sequence ends, and no other.
+std::optional<u32> choose_one(Sequences& sequences, SequenceId sequence,
+                              std::span<const float> logits) {
+  const auto it = sequences.find(sequence);
+  if (it == sequences.end()) return std::nullopt;
+  SequenceState& state = it->second;
+  try {
+    const u32 token = state.sampler.sample(logits, state.seen);
+    state.seen.push_back(token);
+    return token;
+  } catch (const std::exception&) {
+    return std::nullopt;
+  }
+}
 
 Sampled choose(Sequences& sequences, const Flow& flow) {
   Sampled out;
@@ -29,12 +47,11 @@ Sampled choose(Sequences& sequences, const Flow& flow) {
       const u32 start = segment.start + segment.count - segment.logits_rows;
       out.logits.push_back({segment.sequence, start, share_clear(std::move(rows))});
     }
-    const auto it = sequences.find(segment.sequence);
-    if (!segment.sample || it == sequences.end()) continue;
-    SequenceState& state = it->second;
-    const u32 token = state.sampler.sample(logits.row_span(row - 1), state.seen);
-    state.seen.push_back(token);
-    out.choices.push_back({segment.sequence, token});
+    if (!segment.sample) continue;
+    if (const auto token = choose_one(sequences, segment.sequence, logits.row_span(row - 1)))
+      out.choices.push_back({segment.sequence, *token});
+    else
+      out.failed.push_back(segment.sequence);
   }
   return out;
 }
@@ -42,6 +59,7 @@ Sampled choose(Sequences& sequences, const Flow& flow) {
 } // namespace
 
 SamplerStage::behavior_type sampler_stage(SamplerStage::pointer self, StageContext context) {
+  name_exceptions_by_kind(self);
   auto sequences = std::make_shared<Sequences>();
   return {[self, context, sequences](const Flow& flow) {
             guarded(self, context, flow.batch->id, [&] {
@@ -51,8 +69,11 @@ SamplerStage::behavior_type sampler_stage(SamplerStage::pointer self, StageConte
             });
           },
           [sequences](const Enrol& enrol) {
-            sequences->insert_or_assign(
-                enrol.sequence, SequenceState{model::Sampler(enrol.sampling), enrol.prompt});
+            try {
+              sequences->insert_or_assign(
+                  enrol.sequence, SequenceState{model::Sampler(enrol.sampling), enrol.prompt});
+            } catch (const std::exception&) { // its first row finds no sampler and ends it
+            }
           },
           [sequences](const Forget& forget) {
             const auto it = sequences->find(forget.sequence);

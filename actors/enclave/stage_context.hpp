@@ -6,6 +6,7 @@
 #include <string>
 #include <utility>
 
+#include "actors/actor_end.hpp"
 #include "actors/enclave/messages.hpp"
 #include "core/step_clock.hpp"
 #include "telemetry/tracer.hpp"
@@ -98,6 +99,9 @@ void guarded(Self self, const StageContext& context, u64 micro_batch, Work&& wor
   } catch (const std::exception& error) {
     failure.code = Errc::internal;
     failure.message = context.name + ": " + error.what();
+  } catch (...) {
+    failure.code = Errc::internal;
+    failure.message = context.name + ": " + kind_of(std::current_exception());
   }
   self->send(context.overseer, std::move(failure));
 }

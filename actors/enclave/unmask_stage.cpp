@@ -96,6 +96,7 @@ private:
 UnmaskStage::behavior_type unmask_stage(UnmaskStage::pointer self, StageContext context,
                                         OutsourcedLinear target, Unmasked mode,
                                         worker::Worker worker, Stage next) {
+  name_exceptions_by_kind(self);
   // Handlers share the desk; it dies, and the openings on it are wiped, with the actor.
   auto desk = std::make_shared<Desk>(self, std::move(context), std::move(target), mode,
                                      std::move(worker), std::move(next));
