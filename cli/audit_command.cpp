@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <fstream>
 #include <iterator>
 #include <memory>
@@ -12,6 +11,7 @@
 #include "audit/shipped_prompts.hpp"
 #include "cli/commands.hpp"
 #include "cli/engine_flags.hpp"
+#include "core/console.hpp"
 #include "core/error.hpp"
 
 namespace talaria::cli {
@@ -54,7 +54,7 @@ void write_page(const audit::AuditReport& report, const std::string& path) {
 }
 
 void list_attacks() {
-  for (const std::string& name : audit::attack_names()) fmt::print("{}\n", name);
+  for (const std::string& name : audit::attack_names()) print_out("{}\n", name);
 }
 
 int run_audit(const AuditFlags& flags) {
@@ -67,11 +67,11 @@ int run_audit(const AuditFlags& flags) {
   options.text = read_text(flags.prompts);
   options.attacks = attack_list(flags.attacks);
   options.quick = flags.quick;
-  options.log = [](const std::string& line) { fmt::print(stderr, "talaria: {}\n", line); };
+  options.log = [](const std::string& line) { print_log("talaria: {}", line); };
   SilentProgress progress;
   const audit::AuditReport report = audit::run_audit(options, progress);
   if (!flags.output.empty()) write_page(report, flags.output);
-  fmt::print("{}\n", flags.json ? audit::report_json(report) : audit::report_table(report));
+  print_out("{}\n", flags.json ? audit::report_json(report) : audit::report_table(report));
   return report.passed() ? 0 : exit_status(Errc::verification);
 }
 

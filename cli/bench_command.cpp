@@ -11,6 +11,7 @@
 #include "cli/commands.hpp"
 #include "cli/local_nodes.hpp"
 #include "cli/machine_probe.hpp"
+#include "core/console.hpp"
 
 namespace talaria::cli {
 
@@ -173,7 +174,7 @@ int compare_schemes(const BenchFlags& flags, const BenchSetup& setup, InterruptW
   }
   report.machine = best_of(report.machine, probe_machine(setup.threads));
   if (flags.json)
-    fmt::print("{}\n", to_json(report).dump());
+    print_out("{}\n", to_json(report).dump());
   else
     print_table(report);
   return 0;

@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "core/console.hpp"
+
 namespace talaria::cli {
 
 using nlohmann::json;
@@ -66,16 +68,16 @@ std::string stall_line(const BenchReport& report) {
 void print_head(const BenchReport& report) {
   const BenchModel& model = report.model;
   const MachineFigures& machine = report.machine;
-  fmt::print("{}, {} layers, {} weights ({:.2f} GB), parameters {} (hints {:.2f} GB)\n", model.name,
-             model.layers, model.weights, static_cast<double>(model.weight_bytes) / 1e9,
-             report.parameters, static_cast<double>(report.hint_bytes) / 1e9);
-  fmt::print("machine: {} kernels, {} threads, reads {:.1f} GB/s, plain int8 products {:.0f} "
-             "GOPS\n",
-             machine.kernels, machine.threads, machine.read_bytes_per_s / 1e9,
-             machine.int8_ops_per_s / 1e9);
-  fmt::print("prefill of {} tokens, {} tokens decoded behind a prompt of {}, {} rounds in turn, "
-             "medians, {} micro-batches\n\n",
-             report.prefill, report.decode, kDecodePrompt, report.rounds, report.micro_batches);
+  print_out("{}, {} layers, {} weights ({:.2f} GB), parameters {} (hints {:.2f} GB)\n", model.name,
+            model.layers, model.weights, static_cast<double>(model.weight_bytes) / 1e9,
+            report.parameters, static_cast<double>(report.hint_bytes) / 1e9);
+  print_out("machine: {} kernels, {} threads, reads {:.1f} GB/s, plain int8 products {:.0f} "
+            "GOPS\n",
+            machine.kernels, machine.threads, machine.read_bytes_per_s / 1e9,
+            machine.int8_ops_per_s / 1e9);
+  print_out("prefill of {} tokens, {} tokens decoded behind a prompt of {}, {} rounds in turn, "
+            "medians, {} micro-batches\n\n",
+            report.prefill, report.decode, kDecodePrompt, report.rounds, report.micro_batches);
 }
 
 } // namespace
@@ -138,27 +140,27 @@ void print_table(const BenchReport& report) {
   print_head(report);
   constexpr const char* kRow = "{:<9}{:<10}{:>5}{:>13}{:>9}{:>9}{:>8}{:>9}{:>12}{:>9}{:>9}{:>9}{:>"
                                "8}{:>9}{:>9}{:>8}{:>9}{:>8}\n";
-  fmt::print(kRow, "scheme", "worker", "batch", "prefill t/s", "/ plain", "of int8", "CPU ms",
-             "enclave", "decode t/s", "/ plain", "of read", "of int8", "CPU ms", "enclave",
-             "TTFT ms", "kB up", "kB down", "stalls");
+  print_out(kRow, "scheme", "worker", "batch", "prefill t/s", "/ plain", "of int8", "CPU ms",
+            "enclave", "decode t/s", "/ plain", "of read", "of int8", "CPU ms", "enclave",
+            "TTFT ms", "kB up", "kB down", "stalls");
   for (const BenchResult& r : report.results) {
     const BenchShares shares = shares_of(report, r);
-    fmt::print(kRow, r.scheme, r.embedded ? "embedded" : "cluster", r.batch,
-               fmt::format("{:.1f}", r.prefill_tokens_per_s), ratio(shares.prefill_over_plain),
-               percent(shares.prefill_int8_share), fmt::format("{:.2f}", r.prefill_cpu_ms),
-               fmt::format("{:.2f}", r.prefill_enclave_ms),
-               fmt::format("{:.2f}", r.decode_tokens_per_s), ratio(shares.decode_over_plain),
-               percent(shares.read_share), percent(shares.decode_int8_share),
-               fmt::format("{:.2f}", r.decode_cpu_ms), fmt::format("{:.2f}", r.decode_enclave_ms),
-               fmt::format("{:.1f}", r.ttft_ms),
-               fmt::format("{:.0f}", static_cast<double>(r.bytes.up) / 1e3),
-               fmt::format("{:.0f}", static_cast<double>(r.bytes.down) / 1e3), r.mask_stalls);
+    print_out(kRow, r.scheme, r.embedded ? "embedded" : "cluster", r.batch,
+              fmt::format("{:.1f}", r.prefill_tokens_per_s), ratio(shares.prefill_over_plain),
+              percent(shares.prefill_int8_share), fmt::format("{:.2f}", r.prefill_cpu_ms),
+              fmt::format("{:.2f}", r.prefill_enclave_ms),
+              fmt::format("{:.2f}", r.decode_tokens_per_s), ratio(shares.decode_over_plain),
+              percent(shares.read_share), percent(shares.decode_int8_share),
+              fmt::format("{:.2f}", r.decode_cpu_ms), fmt::format("{:.2f}", r.decode_enclave_ms),
+              fmt::format("{:.1f}", r.ttft_ms),
+              fmt::format("{:.0f}", static_cast<double>(r.bytes.up) / 1e3),
+              fmt::format("{:.0f}", static_cast<double>(r.bytes.down) / 1e3), r.mask_stalls);
   }
-  fmt::print("\nof int8: operations of all limbs against plain int8 products out of the cache; of "
-             "read: bytes against\nreading every weight once for a batch; CPU ms: of this process "
-             "per token, masks it used included;\nenclave: of that, what is not an embedded "
-             "worker's products; kB per generated token; stalls: of decoding\n{}\n",
-             stall_line(report));
+  print_out("\nof int8: operations of all limbs against plain int8 products out of the cache; of "
+            "read: bytes against\nreading every weight once for a batch; CPU ms: of this process "
+            "per token, masks it used included;\nenclave: of that, what is not an embedded "
+            "worker's products; kB per generated token; stalls: of decoding\n{}\n",
+            stall_line(report));
 }
 
 } // namespace talaria::cli

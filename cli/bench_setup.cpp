@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <thread>
 
+#include "core/console.hpp"
 #include "core/machine_memory.hpp"
 #include "core/progress.hpp"
 #include "launch/supervisor.hpp"
@@ -90,8 +91,8 @@ void give_random_weights(BenchSetup& setup, const BenchFlags& flags) {
     for (auto& worker : workers) worker.model.clear();
     return;
   }
-  fmt::print(stderr, "talaria: workers of the file are up already, or on other machines, and do "
-                     "not hold random weights: everything is measured in this process\n");
+  print_log("talaria: workers of the file are up already, or on other machines, and do "
+            "not hold random weights: everything is measured in this process");
   setup.options.cluster.reset();
 }
 
@@ -171,7 +172,7 @@ std::unique_ptr<pipeline::Engine> start_engine(const pipeline::EngineOptions& op
                 fmt::format("--prefill {} and --decode {} make {} tokens; the model's context "
                             "holds {}",
                             flags.prefill, flags.decode, flags.prefill + flags.decode, context));
-  if (!engine->warning().empty()) fmt::print(stderr, "talaria: warning: {}\n", engine->warning());
+  if (!engine->warning().empty()) print_log("talaria: warning: {}", engine->warning());
   return engine;
 }
 

@@ -12,6 +12,7 @@
 
 #include "cli/bench_measure.hpp"
 #include "cli/bench_modes.hpp"
+#include "core/console.hpp"
 #include "telemetry/trace_file.hpp"
 
 namespace talaria::cli {
@@ -154,20 +155,20 @@ nlohmann::json to_json(const std::vector<Overhead>& results, double spans) {
 
 void print(const std::vector<Overhead>& results, double spans) {
   constexpr const char* kRow = "{:<9}{:>6}{:>13}{:>24}{:>13}{:>24}{:>24}\n";
-  fmt::print(kRow, "scheme", "batch", "prefill t/s", "on / off", "decode t/s", "on / off",
-             "CPU on / off");
+  print_out(kRow, "scheme", "batch", "prefill t/s", "on / off", "decode t/s", "on / off",
+            "CPU on / off");
   const auto ratio = [](const Ratios& ratios) {
     const auto [low, high] = ratios.interval();
     return fmt::format("{:.3f} ({:.3f} - {:.3f})", ratios.median(), low, high);
   };
   for (const Overhead& r : results)
-    fmt::print(kRow, r.scheme, r.batch, fmt::format("{:.1f}", median(r.prefill_off)),
-               ratio(r.prefill), fmt::format("{:.2f}", static_cast<double>(r.batch) / r.decode_s),
-               ratio(r.decode), ratio(r.decode_cpu));
-  fmt::print("\n{:.0f} spans per decode step; traced over untraced: medians of neighbours in time "
-             "(prompts in pairs, decode steps\nin groups of four) and their 95 % intervals; CPU: "
-             "tokens decoded per second of CPU time, new masks included\n",
-             spans);
+    print_out(kRow, r.scheme, r.batch, fmt::format("{:.1f}", median(r.prefill_off)),
+              ratio(r.prefill), fmt::format("{:.2f}", static_cast<double>(r.batch) / r.decode_s),
+              ratio(r.decode), ratio(r.decode_cpu));
+  print_out("\n{:.0f} spans per decode step; traced over untraced: medians of neighbours in time "
+            "(prompts in pairs, decode steps\nin groups of four) and their 95 % intervals; CPU: "
+            "tokens decoded per second of CPU time, new masks included\n",
+            spans);
 }
 
 } // namespace
@@ -192,7 +193,7 @@ int bench_trace_overhead(const BenchFlags& flags, const BenchSetup& setup,
     spans = std::max(spans, spans_per_step(file.path()));
   }
   if (flags.json)
-    fmt::print("{}\n", to_json(results, spans).dump());
+    print_out("{}\n", to_json(results, spans).dump());
   else
     print(results, spans);
   return 0;

@@ -9,6 +9,7 @@
 #include "cli/bench_measure.hpp"
 #include "cli/bench_modes.hpp"
 #include "cli/tuning.hpp"
+#include "core/console.hpp"
 
 namespace talaria::cli {
 
@@ -200,16 +201,15 @@ void write(const std::string& text, const std::string& path) {
 int bench_tune(const BenchFlags& flags, const BenchSetup& setup, InterruptWatch& interrupts) {
   Duel duel(flags, setup, interrupts);
   if (!flags.json)
-    fmt::print("{}, {}, batch {}; tokens per second, medians of {} rounds in turn with the best so "
-               "far; gain: geometric mean\n\n{}\n",
-               setup.model.name, flags.schemes.front(), flags.batches_text(), *flags.rounds,
-               heading(flags));
+    print_out("{}, {}, batch {}; tokens per second, medians of {} rounds in turn with the best so "
+              "far; gain: geometric mean\n\n{}\n",
+              setup.model.name, flags.schemes.front(), flags.batches_text(), *flags.rounds,
+              heading(flags));
   std::vector<Trial> trials;
   const auto tell = [&](const Trial& trial) {
     trials.push_back(trial);
     if (flags.json) return;
-    fmt::print("{}\n", row_text(trial, flags));
-    std::fflush(stdout);
+    print_out("{}\n", row_text(trial, flags));
   };
   const Tuning tuning = tune(
       settings_of(setup.options), setup.threads,
@@ -224,11 +224,11 @@ int bench_tune(const BenchFlags& flags, const BenchSetup& setup, InterruptWatch&
                   tuning.gain));
   if (!flags.output.empty()) write(yaml, flags.output);
   if (flags.json)
-    fmt::print("{}\n", to_json(trials, tuning, yaml).dump());
+    print_out("{}\n", to_json(trials, tuning, yaml).dump());
   else
-    fmt::print("\n{}", flags.output.empty() ? yaml
-                                            : fmt::format("{:.2f} times what it was: {}\n",
-                                                          tuning.gain, flags.output));
+    print_out("\n{}", flags.output.empty() ? yaml
+                                           : fmt::format("{:.2f} times what it was: {}\n",
+                                                         tuning.gain, flags.output));
   return 0;
 }
 

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/commands.hpp"
+#include "core/console.hpp"
 #include "transport/certificates.hpp"
 
 namespace talaria::cli {
@@ -24,11 +25,11 @@ int init(const CertsFlags& flags) {
   if (flags.json) {
     nlohmann::json written = nlohmann::json::array();
     for (const auto& file : files) written.push_back(file.string());
-    fmt::print("{}\n", nlohmann::json{{"written", std::move(written)}}.dump());
+    print_out("{}\n", nlohmann::json{{"written", std::move(written)}}.dump());
     return 0;
   }
-  for (const auto& file : files) fmt::print("{}\n", file.string());
-  if (files.empty()) fmt::print("nothing to do: all of them are there already\n");
+  for (const auto& file : files) print_out("{}\n", file.string());
+  if (files.empty()) print_out("nothing to do: all of them are there already\n");
   return 0;
 }
 

@@ -8,7 +8,9 @@
 #include <system_error>
 #include <utility>
 
+#include "core/console.hpp"
 #include "core/error.hpp"
+#include "core/private_output.hpp"
 #include "telemetry/trace_merge.hpp"
 #include "telemetry/trace_writer.hpp"
 
@@ -24,14 +26,14 @@ void merge_traces(const std::vector<fs::path>& files, const fs::path& out) {
       if (!in) throw Error(Errc::usage, file.string() + ": cannot be read");
       traces.push_back(telemetry::read_trace(in, file.string()));
     } catch (const Error& error) {
-      fmt::print(stderr, "talaria: left out of the trace: {}\n", error.what());
+      print_log("talaria: left out of the trace: {}", error.what());
     }
   }
   if (traces.empty())
     throw Error(Errc::usage, "nothing to merge: give files that --trace has written");
   fs::path partial = out;
   partial += ".partial";
-  std::ofstream file(partial, std::ios::binary | std::ios::trunc);
+  std::ofstream file = open_private(partial);
   telemetry::write_trace(file, telemetry::merge(std::move(traces)));
   file.close();
   std::error_code failure;
@@ -43,7 +45,7 @@ void merge_traces(const std::vector<fs::path>& files, const fs::path& out) {
 ClusterTrace::ClusterTrace(fs::path file, config::PipelineConfig& settings)
     : file_(std::move(file)) {
   if (file_.empty() || settings.workers.empty()) return;
-  if (!std::ofstream(file_, std::ios::trunc)) // also so that no older one is taken for ours
+  if (!open_private(file_)) // also so that no older one is taken for ours
     throw Error(Errc::io,
                 fmt::format("{}: cannot write the trace file; choose a writable path for --trace",
                             file_.string()));
@@ -70,7 +72,7 @@ void ClusterTrace::merge() const {
     merge_traces(files, file_);
   } catch (const Error& error) {
     if (error.code() != Errc::usage) throw;
-    fmt::print(stderr, "talaria: {}: nothing happened that could be traced\n", file_.string());
+    print_log("talaria: {}: nothing happened that could be traced", file_.string());
   }
 }
 

@@ -7,6 +7,7 @@
 
 #include "config/padding.hpp"
 #include "config/scalars.hpp"
+#include "core/console.hpp"
 #include "core/cores.hpp"
 #include "kernels/kernel_set.hpp"
 #include "model/weights/quantized.hpp"
@@ -120,7 +121,7 @@ T in_range(T value, T low, T high, const char* flag) {
 }
 
 void print_worker_line(const std::string& line) {
-  fmt::print(stderr, "talaria: {}\n", line);
+  print_log("talaria: {}", line);
 }
 
 /// The workers of the file as the pipeline takes them; nothing without any.

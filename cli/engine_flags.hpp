@@ -30,6 +30,8 @@ public:
   pipeline::EngineOptions engine_options() const;
   /// The same from settings that resolve() gave.
   pipeline::EngineOptions engine_options(const config::PipelineConfig& settings) const;
+  /// As --allow-clear does, for a command with a flag of its own.
+  void allow_clear(bool allowed) { allow_clear_ = allowed; }
 
 private:
   std::string config_file_;

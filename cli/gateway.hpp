@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/interrupt.hpp"
+#include "cli/protection.hpp"
 #include "config/pipeline_config.hpp"
 
 namespace talaria::cli {
@@ -23,6 +24,8 @@ struct GatewayContext {
   std::function<void(std::function<std::string()>)> publish_workers;
   /// Where the trace goes when it ends; empty: into the folder `telemetry.trace`, if there is one.
   std::filesystem::path trace = {};
+  /// What the command line permits although it weakens protection.
+  Allowances allowed = {};
 };
 
 /// Serves until it is interrupted; returns the exit status, and may throw Error.

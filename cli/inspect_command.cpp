@@ -7,6 +7,7 @@
 #include "cli/commands.hpp"
 #include "cli/engine_flags.hpp"
 #include "cli/placement_table.hpp"
+#include "core/console.hpp"
 #include "estimator/security_level.hpp"
 #include "pipeline/model_loader.hpp"
 #include "remo/bounds.hpp"
@@ -129,39 +130,39 @@ void print_security(const Inspection& x) {
   const auto& p = *x.parameters;
   const auto& s = x.security;
   const bool in_use = x.settings.masking.scheme == "lattice";
-  fmt::print("{}{}: q = {}, ring {}, rank {}\n", p.name, in_use ? "" : " (not in use)", p.q, p.n,
-             p.k);
-  fmt::print("  opening a mask takes lattice reduction with block size {} in dimension {}\n",
-             s.block, s.dimension);
-  fmt::print("  log2 of its cost: classical core-SVP {:.1f}, quantum {:.1f} ({:.1f} with quantum "
-             "walks), gates {:.1f}, FHE standard (bdgl) {:.1f}, its quantum model {:.1f}\n\n",
-             s.core, s.quantum, s.quantum_lower, s.gates, s.bdgl, s.lmp);
+  print_out("{}{}: q = {}, ring {}, rank {}\n", p.name, in_use ? "" : " (not in use)", p.q, p.n,
+            p.k);
+  print_out("  opening a mask takes lattice reduction with block size {} in dimension {}\n",
+            s.block, s.dimension);
+  print_out("  log2 of its cost: classical core-SVP {:.1f}, quantum {:.1f} ({:.1f} with quantum "
+            "walks), gates {:.1f}, FHE standard (bdgl) {:.1f}, its quantum model {:.1f}\n\n",
+            s.core, s.quantum, s.quantum_lower, s.gates, s.bdgl, s.lmp);
 }
 
 void print(const Inspection& x) {
-  fmt::print("{}: {}, {} layers, hidden {}, vocabulary {}, context {}\n", x.settings.model.string(),
-             x.model.model_type, x.model.layers, x.model.hidden, x.model.vocab,
-             x.model.max_position);
-  fmt::print("scheme {}, weights {}\n", x.settings.masking.scheme, x.settings.masking.weights);
+  print_out("{}: {}, {} layers, hidden {}, vocabulary {}, context {}\n", x.settings.model.string(),
+            x.model.model_type, x.model.layers, x.model.hidden, x.model.vocab,
+            x.model.max_position);
+  print_out("scheme {}, weights {}\n", x.settings.masking.scheme, x.settings.masking.weights);
   print_security(x);
-  fmt::print("{:<22}{:>7}{:>8}{:>12}{:>13}{:>12}{:>10}{:>7}{:>10}{:>7}\n", "matrix", "d_in",
-             "columns", "weights", "hint", "mask B/row", "norm", "Delta", "|x| max", "bits");
+  print_out("{:<22}{:>7}{:>8}{:>12}{:>13}{:>12}{:>10}{:>7}{:>10}{:>7}\n", "matrix", "d_in",
+            "columns", "weights", "hint", "mask B/row", "norm", "Delta", "|x| max", "bits");
   for (const Row& row : x.rows)
-    fmt::print("{:<22}{:>7}{:>8}{:>12}{:>13}{:>12}{:>10.0f}{:>7}{:>10.3g}{:>7.1f}\n",
-               row.figures.name, row.figures.d_in, row.figures.columns,
-               mib(row.figures.weight_bytes), mib(row.hint_bytes), row.mask_row_bytes,
-               row.figures.max_column_norm, fmt::format("2^{}", row.bounds.delta_bits),
-               row.bounds.activation_norm, row.bounds.precision_bits);
+    print_out("{:<22}{:>7}{:>8}{:>12}{:>13}{:>12}{:>10.0f}{:>7}{:>10.3g}{:>7.1f}\n",
+              row.figures.name, row.figures.d_in, row.figures.columns,
+              mib(row.figures.weight_bytes), mib(row.hint_bytes), row.mask_row_bytes,
+              row.figures.max_column_norm, fmt::format("2^{}", row.bounds.delta_bits),
+              row.bounds.activation_norm, row.bounds.precision_bits);
   const auto mask_bytes = x.total([](const Row& r) { return r.mask_row_bytes; });
   const std::size_t stock =
       std::min(x.settings.masking.pool_memory(), x.settings.masking.rows_ahead * mask_bytes);
-  fmt::print("\n{}\n", to_text(placement_table(x.settings, x.model)));
-  fmt::print("enclave   hints {}, masks {} ahead at most ({} bytes per token)\n",
-             mib(x.total([](const Row& r) { return r.hint_bytes; })), mib(stock), mask_bytes);
-  fmt::print("per token {} bytes up, {} bytes down, {} round trips\n",
-             x.total([&](const Row& r) { return r.figures.d_in * x.word_bytes(); }),
-             x.total([&](const Row& r) { return r.figures.columns * x.word_bytes(); }),
-             x.rows.size());
+  print_out("\n{}\n", to_text(placement_table(x.settings, x.model)));
+  print_out("enclave   hints {}, masks {} ahead at most ({} bytes per token)\n",
+            mib(x.total([](const Row& r) { return r.hint_bytes; })), mib(stock), mask_bytes);
+  print_out("per token {} bytes up, {} bytes down, {} round trips\n",
+            x.total([&](const Row& r) { return r.figures.d_in * x.word_bytes(); }),
+            x.total([&](const Row& r) { return r.figures.columns * x.word_bytes(); }),
+            x.rows.size());
 }
 
 } // namespace
@@ -177,7 +178,7 @@ void add_inspect_command(CLI::App& app, Action& chosen) {
     chosen = [flags](InterruptWatch&) {
       const Inspection result = inspect(*flags);
       if (flags->json)
-        fmt::print("{}\n", to_json(result).dump());
+        print_out("{}\n", to_json(result).dump());
       else
         print(result);
       return 0;

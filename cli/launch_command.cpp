@@ -13,6 +13,7 @@
 #include "cli/cluster_trace.hpp"
 #include "cli/commands.hpp"
 #include "cli/placement_table.hpp"
+#include "core/console.hpp"
 #include "core/error.hpp"
 #include "launch/control_socket.hpp"
 #include "launch/detach.hpp"
@@ -31,6 +32,7 @@ struct LaunchFlags {
   bool dry_run = false;
   bool detach = false;
   bool json = false;
+  Allowances allowed;
   int report_fd = -1; ///< set by a launch that detaches, for the one that stays
 };
 
@@ -129,16 +131,15 @@ struct Run {
 void announce(const Run& run, std::size_t nodes, Clock::time_point start) {
   const auto took = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start);
   if (run.flags.json)
-    fmt::print("{}\n", nlohmann::json{{"event", "ready"},
-                                      {"nodes", nodes},
-                                      {"pid", ::getpid()},
-                                      {"seconds", static_cast<double>(took.count()) / 1000}}
-                           .dump());
+    print_out("{}\n", nlohmann::json{{"event", "ready"},
+                                     {"nodes", nodes},
+                                     {"pid", ::getpid()},
+                                     {"seconds", static_cast<double>(took.count()) / 1000}}
+                          .dump());
   else
     run.view->line(fmt::format("{} {} ready after {}; Ctrl-C or talaria stop {} ends {}", nodes,
                                nodes == 1 ? "node" : "nodes", launch::time_text(took),
                                run.config.file.string(), nodes == 1 ? "it" : "them"));
-  std::fflush(stdout);
   run.report.ready();
 }
 
@@ -164,9 +165,10 @@ int run_cluster(const Run& run) {
   };
   int status = 0;
   if (run.gateway && config.serve.listen) {
-    GatewayContext context{config, run.interrupts, ready,
-                           [&board](auto workers) { board.set_workers(std::move(workers)); },
-                           run.flags.trace};
+    GatewayContext context{
+        config,          run.interrupts,
+        ready,           [&board](auto workers) { board.set_workers(std::move(workers)); },
+        run.flags.trace, run.flags.allowed};
     status = run.gateway(context);
     board.set_workers(nullptr);
   } else {
@@ -225,23 +227,24 @@ int launch_detached(const LaunchFlags& flags, const config::PipelineConfig& conf
     command.emplace_back("--trace");
     command.push_back(std::filesystem::absolute(flags.trace).string());
   }
+  for (std::string& flag : flags.allowed.arguments()) command.push_back(std::move(flag));
   const pid_t pid = launch::start_detached({std::move(command), log,
                                             [&view](std::string_view line) { view->line(line); },
                                             [&interrupts] { return interrupts.interrupted(); }});
   if (flags.json)
-    fmt::print("{}\n",
-               nlohmann::json{{"event", "ready"}, {"pid", pid}, {"log", log.string()}}.dump());
+    print_out("{}\n",
+              nlohmann::json{{"event", "ready"}, {"pid", pid}, {"log", log.string()}}.dump());
   else
-    fmt::print("running with pid {}, log in {}\n", pid, log.string());
+    print_out("running with pid {}, log in {}\n", pid, log.string());
   return 0;
 }
 
 int print_plan(const LaunchFlags& flags, const config::PipelineConfig& config) {
   const PlacementTable table = placement_table(config, model::load_model_config(config.model));
   if (flags.json)
-    fmt::print("{}\n", to_json(table).dump());
+    print_out("{}\n", to_json(table).dump());
   else
-    fmt::print("{}{}", to_text(table), sums_text(table));
+    print_out("{}{}", to_text(table), sums_text(table));
   return 0;
 }
 
@@ -249,6 +252,7 @@ int launch_command(const LaunchFlags& flags, const Gateway& gateway, InterruptWa
   const config::PipelineConfig config = config::load_pipeline_config(flags.file, ::getenv);
   if (flags.dry_run) return print_plan(flags, config);
   check_plan(config, gateway);
+  if (gateway && config.serve.listen) require_protection(config, flags.allowed);
   if (flags.detach) return launch_detached(flags, config, interrupts);
   return launch_here(flags, config, gateway, interrupts);
 }
@@ -264,6 +268,7 @@ void add_launch_command(CLI::App& app, Action& chosen, Gateway gateway) {
                       "when all has ended, write a Chrome trace of gateway and local workers");
   command->add_flag("--dry-run", flags->dry_run, "print the resolved plan and start nothing");
   command->add_flag("--detach", flags->detach, "return once all is ready; the rest goes on");
+  flags->allowed.add_to(*command);
   command->add_flag("--json", flags->json, "print events, or the plan, as JSON");
   command->add_option("--report-fd", flags->report_fd)->group(""); // between two launches
   command->callback([flags, &chosen, gateway = std::move(gateway)] {

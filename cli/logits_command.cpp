@@ -1,7 +1,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 #include <future>
 #include <memory>
 #include <numeric>
@@ -9,6 +8,8 @@
 #include "cli/commands.hpp"
 #include "cli/engine_flags.hpp"
 #include "cli/local_nodes.hpp"
+#include "cli/protection.hpp"
+#include "core/console.hpp"
 
 namespace talaria::cli {
 
@@ -33,7 +34,7 @@ void print_json(const std::vector<std::vector<float>>& rows) {
   for (std::size_t r = 0; r < rows.size(); ++r)
     fmt::format_to(std::back_inserter(out), "{}[{}]", r == 0 ? "" : ",", fmt::join(rows[r], ","));
   fmt::format_to(std::back_inserter(out), "]}}\n");
-  std::fwrite(out.data(), 1, out.size(), stdout);
+  write_out({out.data(), out.size()});
 }
 
 void print_best(const std::vector<std::vector<float>>& rows, const model::Tokenizer& tokenizer) {
@@ -45,8 +46,8 @@ void print_best(const std::vector<std::vector<float>>& rows, const model::Tokeni
     std::partial_sort(ids.begin(), ids.begin() + static_cast<std::ptrdiff_t>(shown), ids.end(),
                       [&](u32 a, u32 b) { return row[a] > row[b] || (row[a] == row[b] && a < b); });
     for (std::size_t i = 0; i < shown; ++i)
-      fmt::print("{:>8}  {:>12.6f}  {}\n", ids[i], row[ids[i]], tokenizer.token(ids[i]));
-    fmt::print("\n");
+      print_out("{:>8}  {:>12.6f}  {}\n", ids[i], row[ids[i]], tokenizer.token(ids[i]));
+    print_out("\n");
   }
 }
 
@@ -64,7 +65,8 @@ int logits(const LogitsFlags& flags, InterruptWatch& interrupts) {
   const auto nodes = start_local_nodes(settings, interrupts);
   TerminalProgress progress;
   pipeline::Engine engine(options, progress);
-  if (!engine.warning().empty()) fmt::print(stderr, "talaria: warning: {}\n", engine.warning());
+  if (!engine.warning().empty()) print_log("talaria: warning: {}", engine.warning());
+  if (!options.scheme.verify) print_log("talaria: warning: {}", kUnverifiedWarning);
   interrupts.on_interrupt([&engine] { engine.cancel_all(); });
 
   auto sink = std::make_shared<LogitsSink>();

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
+#include "core/console.hpp"
 #include "core/error.hpp"
 #include "model/weights/prepared_writer.hpp"
 
@@ -33,13 +34,13 @@ nlohmann::json to_json(const PrepareFlags& flags, const model::Prepared& prepare
 
 void print(const PrepareFlags& flags, const model::Prepared& prepared, double seconds) {
   const auto mib = [](u64 bytes) { return static_cast<double>(bytes) / (1 << 20); };
-  fmt::print("{0}/enclave  {1:.1f} MiB in {2} files: keep it where prompts may be seen\n"
-             "{0}/worker   {3:.1f} MiB in {4} files: {5} matrices of {6} layers in {7}\n"
-             "{8:.1f} s\n",
-             flags.out, mib(prepared.enclave_bytes), prepared.enclave.files.size(),
-             mib(prepared.worker_bytes), prepared.worker.files.size(),
-             prepared.worker.matrices.size(), prepared.worker.layers,
-             model::to_string(prepared.worker.weights), seconds);
+  print_out("{0}/enclave  {1:.1f} MiB in {2} files: keep it where prompts may be seen\n"
+            "{0}/worker   {3:.1f} MiB in {4} files: {5} matrices of {6} layers in {7}\n"
+            "{8:.1f} s\n",
+            flags.out, mib(prepared.enclave_bytes), prepared.enclave.files.size(),
+            mib(prepared.worker_bytes), prepared.worker.files.size(),
+            prepared.worker.matrices.size(), prepared.worker.layers,
+            model::to_string(prepared.worker.weights), seconds);
 }
 
 int prepare(const PrepareFlags& flags, InterruptWatch& interrupts) {
@@ -55,7 +56,7 @@ int prepare(const PrepareFlags& flags, InterruptWatch& interrupts) {
   interrupts.on_interrupt(nullptr);
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   if (flags.json)
-    fmt::print("{}\n", to_json(flags, prepared, seconds).dump());
+    print_out("{}\n", to_json(flags, prepared, seconds).dump());
   else
     print(flags, prepared, seconds);
   return 0;

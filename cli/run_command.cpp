@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <future>
 #include <memory>
 #include <nlohmann/json.hpp>
@@ -9,7 +8,9 @@
 #include "cli/commands.hpp"
 #include "cli/local_nodes.hpp"
 #include "cli/prompts.hpp"
+#include "cli/protection.hpp"
 #include "cli/run_report.hpp"
+#include "core/console.hpp"
 #include "model/weights/prepared.hpp"
 
 namespace talaria::cli {
@@ -30,19 +31,29 @@ struct RunFlags {
 /// Streams one answer to standard output, or keeps it for the end.
 class AnswerSink final : public pipeline::RequestSink {
 public:
-  explicit AnswerSink(bool stream) : stream_(stream) {}
+  /// @param engine  of which everything is cancelled when the text cannot be written
+  AnswerSink(bool stream, pipeline::Engine& engine) : stream_(stream), engine_(engine) {}
   void text(std::string_view piece) override {
-    if (!stream_) return;
-    std::fwrite(piece.data(), 1, piece.size(), stdout);
-    std::fflush(stdout);
+    if (!stream_ || output_failure_) return;
+    try {
+      write_out(piece);
+    } catch (const Error&) { // on a thread of the engine: reported with the completion
+      output_failure_ = std::current_exception();
+      engine_.cancel_all();
+    }
   }
   void finished(pipeline::Completion completion) override {
-    done_.set_value(std::move(completion));
+    if (output_failure_)
+      done_.set_exception(output_failure_);
+    else
+      done_.set_value(std::move(completion));
   }
   std::future<pipeline::Completion> completion() { return done_.get_future(); }
 
 private:
   bool stream_;
+  pipeline::Engine& engine_;
+  std::exception_ptr output_failure_;
   std::promise<pipeline::Completion> done_;
 };
 
@@ -50,7 +61,8 @@ int answer(const RunFlags& flags, const PromptTexts& texts, const pipeline::Engi
            InterruptWatch& interrupts) {
   TerminalProgress progress;
   pipeline::Engine engine(options, progress);
-  if (!engine.warning().empty()) fmt::print(stderr, "talaria: warning: {}\n", engine.warning());
+  if (!engine.warning().empty()) print_log("talaria: warning: {}", engine.warning());
+  if (!options.scheme.verify) print_log("talaria: warning: {}", kUnverifiedWarning);
   interrupts.on_interrupt([&engine] { engine.cancel_all(); });
 
   const std::vector<std::vector<u32>> prompts =
@@ -64,7 +76,7 @@ int answer(const RunFlags& flags, const PromptTexts& texts, const pipeline::Engi
     request.ignore_eos = flags.ignore_eos;
     request.stops = flags.stops;
     request.sampling = flags.sampling.resolve(engine.generation_config());
-    auto sink = std::make_shared<AnswerSink>(single && !flags.json);
+    auto sink = std::make_shared<AnswerSink>(single && !flags.json, engine);
     pending.push_back(sink->completion());
     engine.submit(std::move(request), sink);
   }
@@ -77,7 +89,7 @@ int answer(const RunFlags& flags, const PromptTexts& texts, const pipeline::Engi
   if (const auto error = engine.broken()) throw *error;
   if (options.padding.rounds > 1) engine.wait_until_quiet();
   interrupts.on_interrupt(nullptr);
-  if (single && !flags.json) fmt::print("\n");
+  if (single && !flags.json) print_out("\n");
 
   const RunReport report{options,
                          prompts,
@@ -86,7 +98,7 @@ int answer(const RunFlags& flags, const PromptTexts& texts, const pipeline::Engi
                          engine.last_seen(),
                          engine.mask_stats(),
                          engine.padding_cost()};
-  if (flags.json) fmt::print("{}\n", to_json(report).dump());
+  if (flags.json) print_out("{}\n", to_json(report).dump());
   if (flags.stats) print_account(report);
   engine.write_trace();
   return exit_status_of(completions);

@@ -6,6 +6,8 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "core/console.hpp"
+
 namespace talaria::cli {
 
 using nlohmann::json;
@@ -127,42 +129,40 @@ void print_account(const RunReport& report) {
   const auto& first = report.completions.front().timings;
   const pipeline::WorkerReport totals = total(report.workers);
   const auto& scheme = report.options.scheme;
-  fmt::print(stderr, "\n  scheme    {}", remo::to_string(scheme.kind));
+  std::string parameters;
   if (scheme.kind == remo::SchemeKind::lattice)
-    fmt::print(stderr, " {} ({:.0f} bits classical, {:.0f} quantum core-SVP)",
-               scheme.parameters->name, scheme.parameters->core_svp_bits,
-               scheme.parameters->quantum_core_svp_bits);
-  fmt::print(stderr, "\n  tokens    {} in, {} out; first after {:.0f} ms, then {:.0f} tokens/s\n",
-             prompt_tokens, tokens, first.ttft_ms, first.decode_tokens_per_s);
-  fmt::print(stderr, "  wire      {} up, {} down in {} requests of {} rows\n",
-             human_bytes(totals.bytes_in), human_bytes(totals.bytes_out), totals.requests,
-             totals.rows);
-  fmt::print(stderr, "  masks     {} rows made ahead, {} inline\n", report.masks.rows_made_ahead,
-             report.masks.rows_made_inline);
+    parameters =
+        fmt::format(" {} ({:.0f} bits classical, {:.0f} quantum core-SVP)", scheme.parameters->name,
+                    scheme.parameters->core_svp_bits, scheme.parameters->quantum_core_svp_bits);
+  print_log("\n  scheme    {}{}", remo::to_string(scheme.kind), parameters);
+  print_log("  tokens    {} in, {} out; first after {:.0f} ms, then {:.0f} tokens/s", prompt_tokens,
+            tokens, first.ttft_ms, first.decode_tokens_per_s);
+  print_log("  wire      {} up, {} down in {} requests of {} rows", human_bytes(totals.bytes_in),
+            human_bytes(totals.bytes_out), totals.requests, totals.rows);
+  print_log("  masks     {} rows made ahead, {} inline", report.masks.rows_made_ahead,
+            report.masks.rows_made_inline);
   if (report.options.padding.is_on())
-    fmt::print(stderr,
-               "  padding   {} of {} rows are dummies, {} of them rounds after an answer; "
-               "{} rounds late\n",
-               report.padding.dummy_rows, report.padding.rows, report.padding.dummy_rounds,
-               report.padding.late_rounds);
-  fmt::print(stderr, "  worker saw {} rows of {}, the last of which begins\n            {}\n",
-             report.last_seen.rows, report.last_seen.cols,
-             worker_sample(report.last_seen, scheme.parameters->modulus()));
+    print_log("  padding   {} of {} rows are dummies, {} of them rounds after an answer; "
+              "{} rounds late",
+              report.padding.dummy_rows, report.padding.rows, report.padding.dummy_rounds,
+              report.padding.late_rounds);
+  print_log("  worker saw {} rows of {}, the last of which begins\n            {}",
+            report.last_seen.rows, report.last_seen.cols,
+            worker_sample(report.last_seen, scheme.parameters->modulus()));
 }
 
 void print_batch_answer(std::size_t number, const pipeline::Completion& completion) {
-  fmt::print("[{}] {}\n", number, completion.text);
-  std::fflush(stdout);
+  print_out("[{}] {}\n", number, completion.text);
 }
 
 int exit_status_of(const std::vector<pipeline::Completion>& completions) {
   for (const auto& completion : completions) {
     if (completion.error) {
-      fmt::print(stderr, "talaria: {}\n", completion.error->what());
+      print_log("talaria: {}", completion.error->what());
       return exit_status(completion.error->code());
     }
     if (completion.reason == pipeline::FinishReason::cancelled) {
-      fmt::print(stderr, "talaria: interrupted\n");
+      print_log("talaria: interrupted");
       return exit_status(Errc::cancelled);
     }
   }

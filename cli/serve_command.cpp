@@ -3,14 +3,15 @@
 #include <unistd.h>
 
 #include <chrono>
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
 #include "cli/engine_flags.hpp"
+#include "cli/protection.hpp"
 #include "cli/run_report.hpp"
+#include "core/console.hpp"
 #include "gateway/http_server.hpp"
 #include "model/weights/prepared.hpp"
 #include "pipeline/cluster_plan.hpp"
@@ -22,15 +23,7 @@ namespace {
 constexpr const char* kDefaultListen = "127.0.0.1:8000";
 
 void print_line(const std::string& line) {
-  fmt::print(stderr, "{}\n", line);
-}
-
-void refuse_clear(const config::PipelineConfig& settings) {
-  if (settings.masking.scheme == "clear")
-    throw Error(Errc::usage,
-                fmt::format("{}: masking.scheme is clear, which shows the workers every prompt; "
-                            "serve only does lattice or hybrid",
-                            settings.file.empty() ? "settings" : settings.file.string()));
+  print_log("{}", line);
 }
 
 /// The last part of the model's path: what clients call it.
@@ -63,10 +56,9 @@ gateway::ServerOptions server_options(const config::PipelineConfig& settings,
 void warn_about_open_address(const transport::Address& address) {
   if (address.host == "localhost" || address.host == "::1" || address.host.starts_with("127."))
     return;
-  fmt::print(stderr,
-             "talaria: warning: {} can be reached from other machines, and prompts travel to it "
-             "without encryption; put a TLS proxy in front of it\n",
-             to_string(address));
+  print_log("talaria: warning: {} can be reached from other machines, and prompts travel to it "
+            "without encryption; put a TLS proxy in front of it",
+            to_string(address));
 }
 
 std::string workers_json(const pipeline::Engine& engine) {
@@ -123,15 +115,24 @@ std::filesystem::path trace_file(const config::PipelineConfig& settings) {
          fmt::format("gateway-{:%Y%m%dT%H%M%SZ}-{}.json", fmt::gmtime(now), ::getpid());
 }
 
-/// @param announced_on  where the line goes that says where requests are taken
-int serve(GatewayContext& context, std::FILE* announced_on) {
+/// Says where requests are taken. A server goes on without a reader of that line.
+using Announce = void (*)(const std::string& line);
+
+void announce_on_output(const std::string& line) {
+  if (!write_fully(STDOUT_FILENO, line + "\n")) print_line(line);
+}
+
+int serve(GatewayContext& context, Announce announce) {
   const config::PipelineConfig& settings = context.config;
-  refuse_clear(settings);
-  auto engine_options = EngineFlags().engine_options(settings);
+  require_protection(settings, context.allowed);
+  if (settings.masking.integrity == "none") print_log("talaria: warning: {}", kUnverifiedWarning);
+  EngineFlags flags;
+  flags.allow_clear(context.allowed.clear);
+  auto engine_options = flags.engine_options(settings);
   engine_options.trace = context.trace.empty() ? trace_file(settings) : context.trace;
   TerminalProgress progress;
   pipeline::Engine engine(engine_options, progress);
-  if (!engine.warning().empty()) fmt::print(stderr, "talaria: warning: {}\n", engine.warning());
+  if (!engine.warning().empty()) print_log("talaria: warning: {}", engine.warning());
   auto options = server_options(settings, engine_options, engine);
   warn_about_open_address(options.listen);
   transport::Address address = options.listen;
@@ -139,8 +140,7 @@ int serve(GatewayContext& context, std::FILE* announced_on) {
   address.port = server.port();
   const Published published(context, server, engine);
   const EndsWhenBroken ends(engine, server);
-  fmt::print(announced_on, "listening on http://{}\n", to_string(address));
-  std::fflush(announced_on);
+  announce(fmt::format("listening on http://{}", to_string(address)));
   context.ready();
   server.run();
   engine.write_trace();
@@ -148,26 +148,34 @@ int serve(GatewayContext& context, std::FILE* announced_on) {
   return broken ? exit_status(broken->code()) : 0;
 }
 
-int serve_file(const std::string& file, InterruptWatch& interrupts) {
-  const config::PipelineConfig settings = EngineFlags().resolve_for(file);
+struct ServeFlags {
+  std::string file;
+  Allowances allowed;
+};
+
+int serve_file(const ServeFlags& flags, InterruptWatch& interrupts) {
+  const config::PipelineConfig settings = EngineFlags().resolve_for(flags.file);
   GatewayContext context{settings, interrupts, [] {}, [](const auto&) {}};
-  return serve(context, stdout);
+  context.allowed = flags.allowed;
+  return serve(context, announce_on_output);
 }
 
 } // namespace
 
 Gateway http_gateway() {
-  return
-      [](GatewayContext& context) { return serve(context, stderr); }; // launch has its own stdout
+  return [](GatewayContext& context) {
+    return serve(context, print_line);
+  }; // launch has its own stdout
 }
 
 void add_serve_command(CLI::App& app, Action& chosen) {
-  auto file = std::make_shared<std::string>();
+  auto flags = std::make_shared<ServeFlags>();
   CLI::App* command = app.add_subcommand(
       "serve", "Answer OpenAI's API over HTTP; the workers of the file must be up (see launch)");
-  command->add_option("FILE", *file, "pipeline.yaml, or a model folder")->required();
-  command->callback([file, &chosen] {
-    chosen = [file](InterruptWatch& interrupts) { return serve_file(*file, interrupts); };
+  command->add_option("FILE", flags->file, "pipeline.yaml, or a model folder")->required();
+  flags->allowed.add_to(*command);
+  command->callback([flags, &chosen] {
+    chosen = [flags](InterruptWatch& interrupts) { return serve_file(*flags, interrupts); };
   });
 }
 

@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "cli/commands.hpp"
+#include "core/console.hpp"
 #include "launch/control_socket.hpp"
 #include "launch/status.hpp"
 
@@ -21,7 +22,7 @@ void add_status_command(CLI::App& app, Action& chosen) {
   command->callback([flags, &chosen] {
     chosen = [flags](InterruptWatch&) {
       const std::string status = launch::ask_status(flags->file);
-      fmt::print("{}", flags->json ? status + "\n" : launch::status_text(status));
+      print_out("{}", flags->json ? status + "\n" : launch::status_text(status));
       return 0;
     };
   });

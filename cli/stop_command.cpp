@@ -3,6 +3,7 @@
 #include <memory>
 
 #include "cli/commands.hpp"
+#include "core/console.hpp"
 #include "launch/control_socket.hpp"
 
 namespace talaria::cli {
@@ -15,7 +16,7 @@ void add_stop_command(CLI::App& app, Action& chosen) {
   command->callback([file, &chosen] {
     chosen = [file](InterruptWatch&) {
       const bool was_running = launch::ask_stop(*file);
-      fmt::print("{}: {}\n", *file, was_running ? "stopped" : "was not running");
+      print_out("{}: {}\n", *file, was_running ? "stopped" : "was not running");
       return 0;
     };
   });

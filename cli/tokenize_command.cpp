@@ -1,6 +1,5 @@
 #include <fmt/format.h>
 
-#include <cstdio>
 #include <iostream>
 #include <iterator>
 #include <memory>
@@ -8,6 +7,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/engine_flags.hpp"
+#include "core/console.hpp"
 #include "model/tokenizer.hpp"
 
 namespace talaria::cli {
@@ -36,17 +36,17 @@ int tokenize(const TokenizeFlags& flags) {
   const std::string input = input_text(flags.text);
   if (flags.decode) {
     const std::string text = tokenizer.decode(parse_token_list(input, "TEXT"), flags.skip_special);
-    fmt::print("{}\n", flags.json ? nlohmann::json{{"text", text}}.dump() : text);
+    print_out("{}\n", flags.json ? nlohmann::json{{"text", text}}.dump() : text);
     return 0;
   }
   const std::vector<u32> ids = tokenizer.encode(input, flags.add_special);
   if (!flags.json) {
-    fmt::print("{}\n", fmt::join(ids, ","));
+    print_out("{}\n", fmt::join(ids, ","));
     return 0;
   }
   std::vector<std::string> pieces;
   for (const u32 id : ids) pieces.emplace_back(tokenizer.token(id));
-  fmt::print("{}\n", nlohmann::json{{"ids", ids}, {"tokens", pieces}}.dump());
+  print_out("{}\n", nlohmann::json{{"ids", ids}, {"tokens", pieces}}.dump());
   return 0;
 }
 

@@ -7,7 +7,9 @@
 
 #include "cli/cluster_trace.hpp"
 #include "cli/commands.hpp"
+#include "core/console.hpp"
 #include "core/error.hpp"
+#include "core/private_output.hpp"
 #include "telemetry/report_page.hpp"
 #include "telemetry/trace_file.hpp"
 
@@ -22,7 +24,7 @@ struct ReportFlags {
 };
 
 void write_page(const telemetry::TraceReport& report, const ReportFlags& flags) {
-  std::ofstream out(flags.output, std::ios::binary | std::ios::trunc);
+  std::ofstream out = open_private(flags.output);
   out << telemetry::report_page(report, std::filesystem::path(flags.trace).filename().string());
   out.flush();
   if (!out) throw Error(Errc::io, flags.output + ": cannot be written; choose another path for -o");
@@ -30,10 +32,10 @@ void write_page(const telemetry::TraceReport& report, const ReportFlags& flags) 
 
 void print_summary(const telemetry::TraceReport& report) {
   for (const auto& phase : report.phases)
-    fmt::print("{}: {} micro-batches, {} rows, p50 {:.2f} ms, p99 {:.2f} ms, {:.0f} % of wire and "
-               "product time behind other work\n",
-               phase.name, phase.micro_batches, phase.rows, phase.life.p50 * 1e-3,
-               phase.life.p99 * 1e-3, phase.overlap() * 100);
+    print_out("{}: {} micro-batches, {} rows, p50 {:.2f} ms, p99 {:.2f} ms, {:.0f} % of wire and "
+              "product time behind other work\n",
+              phase.name, phase.micro_batches, phase.rows, phase.life.p50 * 1e-3,
+              phase.life.p99 * 1e-3, phase.overlap() * 100);
 }
 
 int make_report(const ReportFlags& flags) {
@@ -44,7 +46,7 @@ int make_report(const ReportFlags& flags) {
   const auto report = telemetry::analyse(telemetry::read_trace(in, flags.trace));
   if (!flags.output.empty()) write_page(report, flags);
   if (flags.json)
-    fmt::print("{}\n", telemetry::report_json(report, false));
+    print_out("{}\n", telemetry::report_json(report, false));
   else
     print_summary(report);
   return 0;

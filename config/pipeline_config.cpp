@@ -1,5 +1,6 @@
 #include "config/pipeline_config.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <system_error>
 
@@ -170,8 +171,32 @@ const char* variable(const Environment& environment, const char* name) {
   return text != nullptr && *text != '\0' ? text : nullptr;
 }
 
+/// The environment of a process is set by more people than its file is: it may name other files and
+/// stronger protection, never weaker protection.
+void check_not_weakened(Reading& reading, const Masking& file) {
+  const auto refuse = [&](std::string_view variable, const std::string& value,
+                          const std::string& of_file) {
+    reading.problems.add({}, variable,
+                         fmt::format("is {}, which protects less than {} of the file; unset it, or "
+                                     "change the file",
+                                     in_quotes(value), in_quotes(of_file)));
+  };
+  const Masking& now = reading.config.masking;
+  const auto names = schemes(); // the strongest first
+  const auto place = [&](const std::string& scheme) {
+    return std::find(names.begin(), names.end(), scheme) - names.begin();
+  };
+  if (place(now.scheme) > place(file.scheme)) refuse("TALARIA_SCHEME", now.scheme, file.scheme);
+  const auto bits = [](const std::string& name) {
+    return remo::lattice_parameters(name).quantum_core_svp_bits;
+  };
+  if (bits(now.parameters) < bits(file.parameters))
+    refuse("TALARIA_PARAMETERS", now.parameters, file.parameters);
+}
+
 void apply_environment(Reading& reading, const Environment& environment) {
   PipelineConfig& config = reading.config;
+  const Masking of_file = config.masking;
   const fs::path current; // what a shell means by a relative path
   const Field fields[] = {
       {"TALARIA_MODEL", model_in(config.model, current, true)},
@@ -186,6 +211,7 @@ void apply_environment(Reading& reading, const Environment& environment) {
     const YamlNode node{YamlNode::Kind::scalar, {}, text, false, {}};
     field.read({node, name, {}, reading.problems});
   }
+  check_not_weakened(reading, of_file);
 }
 
 PipelineConfig read(std::string_view yaml, const fs::path& file, const Environment& environment) {

@@ -1,10 +1,10 @@
 #include "core/progress.hpp"
+#include "core/console.hpp"
 
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdio>
 
 namespace talaria {
 
@@ -41,18 +41,15 @@ void TerminalProgress::draw(Clock::time_point now) {
   const double share = std::min(1.0, static_cast<double>(done_) / static_cast<double>(total_));
   const double eta = share > 0 ? seconds * (1 - share) / share : 0;
   const int filled = static_cast<int>(share * kWidth);
-  fmt::print(stderr, "\r{:<10} [{:=<{}}{: <{}}] {:3.0f}%  {:.2f} GB/s  {:.0f} s left ", what_, "",
-             filled, "", kWidth - filled, share * 100, static_cast<double>(done_) / seconds / 1e9,
-             eta);
-  std::fflush(stderr);
+  write_fully(STDERR_FILENO,
+              fmt::format("\r{:<10} [{:=<{}}{: <{}}] {:3.0f}%  {:.2f} GB/s  {:.0f} s left ", what_,
+                          "", filled, "", kWidth - filled, share * 100,
+                          static_cast<double>(done_) / seconds / 1e9, eta));
   shown_ = true;
 }
 
 void TerminalProgress::end() {
-  if (shown_) {
-    fmt::print(stderr, "\r{: <{}}\r", "", 78);
-    std::fflush(stderr);
-  }
+  if (shown_) write_fully(STDERR_FILENO, fmt::format("\r{: <{}}\r", "", 78));
   shown_ = false;
 }
 

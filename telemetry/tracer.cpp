@@ -3,9 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <cstdio>
 
+#include "core/console.hpp"
 #include "core/error.hpp"
+#include "core/private_output.hpp"
 #include "core/wall_clock.hpp"
 #include "telemetry/trace_writer.hpp"
 
@@ -23,7 +24,7 @@ u64 next_serial() {
 } // namespace
 
 Tracer::Tracer(const std::filesystem::path& path, std::size_t most_spans)
-    : path_(path), file_(path, std::ios::trunc), serial_(next_serial()), left_(most_spans),
+    : path_(path), file_(open_private(path)), serial_(next_serial()), left_(most_spans),
       most_spans_(most_spans) {
   recording_.wall_origin = wall_ns();
   if (!file_)
@@ -36,7 +37,7 @@ Tracer::~Tracer() {
   try {
     write();
   } catch (const std::exception& error) {
-    fmt::print(stderr, "talaria: {}\n", error.what());
+    print_log("talaria: {}", error.what());
   }
 }
 

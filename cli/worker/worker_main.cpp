@@ -5,18 +5,19 @@
 #include <unistd.h>
 
 #include <CLI/CLI.hpp>
-#include <csignal>
-#include <cstdio>
 #include <cstring>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <sstream>
 #include <string>
 
 #include "actors/worker/service.hpp"
 #include "cli/worker/end_watch.hpp"
 #include "cli/worker/worker_flags.hpp"
 #include "cli/worker/worker_share.hpp"
+#include "core/console.hpp"
 #include "core/error.hpp"
+#include "core/process_hardening.hpp"
 #include "core/random.hpp"
 #include "kernels/kernel_set.hpp"
 #include "model/weights/quantized.hpp"
@@ -27,8 +28,9 @@ namespace {
 
 /// One JSON object per line on standard output, for whoever started this worker.
 void emit(const nlohmann::json& event) {
-  fmt::print("{}\n", event.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace));
-  std::fflush(stdout);
+  // A reader that is gone has closed standard input as well, which ends this worker in order.
+  write_fully(STDOUT_FILENO,
+              event.dump(-1, ' ', false, nlohmann::json::error_handler_t::replace) + "\n");
 }
 
 class JsonProgress final : public Progress {
@@ -63,7 +65,7 @@ std::unique_ptr<Progress> progress_for(const std::string& kind) {
 
 void log_line(const std::string& line) {
   const auto now = std::chrono::floor<std::chrono::milliseconds>(std::chrono::system_clock::now());
-  fmt::print(stderr, "{:%Y-%m-%dT%H:%M:%S}Z {}\n", fmt::gmtime(now), line);
+  print_log("{:%Y-%m-%dT%H:%M:%S}Z {}", fmt::gmtime(now), line);
 }
 
 /// Multiplies one random row of residues by the matrix and compares with the reference kernels.
@@ -93,12 +95,12 @@ int check(const WorkerShare& share, const remo::LatticeParameters& parameters) {
     const auto& linear = share.engine->linear(held.matrix);
     const bool ok = product_is_exact(*share.engine, linear, parameters.modulus(), rng);
     exact = exact && ok;
-    fmt::print("{:<22} {:>6} x {:<7} sha256 {}  product {}\n",
-               model::linear_name(share.config, {held.matrix}), linear.d_in, linear.columns.d_out(),
-               to_hex(*held.digest).substr(0, 16), ok ? "exact" : "WRONG");
+    print_out("{:<22} {:>6} x {:<7} sha256 {}  product {}\n",
+              model::linear_name(share.config, {held.matrix}), linear.d_in, linear.columns.d_out(),
+              to_hex(*held.digest).substr(0, 16), ok ? "exact" : "WRONG");
   }
-  fmt::print("{} matrices, {} bytes of weights, kernels {}\n", share.engine->matrices(),
-             share.engine->weight_bytes(), kernels::active_kernels().name);
+  print_out("{} matrices, {} bytes of weights, kernels {}\n", share.engine->matrices(),
+            share.engine->weight_bytes(), kernels::active_kernels().name);
   if (!exact)
     throw Error(Errc::verification,
                 "a product differs from the reference kernels; do not use this machine");
@@ -153,7 +155,6 @@ int serve(const WorkerFlags& flags, WorkerShare share, const transport::TlsConte
 }
 
 int run(WorkerFlags& flags) {
-  std::signal(SIGPIPE, SIG_IGN);
   EndWatch end(flags.exit_with_stdin);
   if (flags.name.empty()) flags.name = host_name();
   const auto progress = progress_for(flags.progress);
@@ -170,13 +171,15 @@ int run(WorkerFlags& flags) {
 
 int fail(const WorkerFlags& flags, Errc code, const std::string& message) {
   if (flags.progress == "json") emit({{"event", "error"}, {"message", message}});
-  fmt::print(stderr, "talaria-worker: {}\n", message);
+  print_log("talaria-worker: {}", message);
   return exit_status(code);
 }
 
 } // namespace
 
 int worker_main(int argc, char** argv) {
+  guard_standard_descriptors();
+  harden_process();
   CLI::App app(
       "Talaria's untrusted side: holds linear weights and multiplies masked rows.\n"
       "With --listen it serves enclaves over mutual TLS 1.3. Without, it prints the digest "
@@ -188,9 +191,12 @@ int worker_main(int argc, char** argv) {
     app.parse(argc, argv);
     return run(flags);
   } catch (const CLI::Success& success) {
-    return app.exit(success);
+    std::ostringstream text;
+    const int status = app.exit(success, text, text);
+    write_fully(STDOUT_FILENO, text.str());
+    return status;
   } catch (const CLI::ParseError& error) {
-    fmt::print(stderr, "talaria-worker: {} (see --help)\n", error.what());
+    print_log("talaria-worker: {} (see --help)", error.what());
     return exit_status(Errc::usage);
   } catch (const Error& error) {
     return fail(flags, error.code(), error.what());
