@@ -29,6 +29,9 @@ int init(const CertsFlags& flags) {
     return 0;
   }
   for (const auto& file : files) print_out("{}\n", file.string());
+  for (const auto& file : files)
+    if (file.filename() == "ca.key")
+      print_out("keep {} off line: whoever has it can make enclaves and workers\n", file.string());
   if (files.empty()) print_out("nothing to do: all of them are there already\n");
   return 0;
 }
@@ -48,6 +51,8 @@ void add_certs_command(CLI::App& app, Action& chosen) {
   command->add_option("--days", flags->options.days, "validity in days (default 825)");
   command->add_option("--enclave-name", flags->options.enclave_name,
                       "name in the enclave's certificate (default talaria-enclave)");
+  command->add_option("--authority", flags->options.authority,
+                      "folder of the authority's key (default: DIR-authority)");
   command->add_flag("--json", flags->json, "print one JSON object");
   command->callback(
       [flags, &chosen] { chosen = [flags](InterruptWatch&) { return init(*flags); }; });

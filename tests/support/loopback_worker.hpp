@@ -16,7 +16,9 @@ namespace talaria::tests {
 /// Certificates for an enclave and for workers on 127.0.0.1, in a folder that disappears.
 class LoopbackCertificates {
 public:
-  LoopbackCertificates() { transport::create_certificates(folder_.path(), {"127.0.0.1"}); }
+  LoopbackCertificates() {
+    transport::create_certificates(folder_.path(), {"127.0.0.1"}, {.authority = folder_.path()});
+  }
   transport::TlsFiles enclave() const { return files("enclave"); }
   transport::TlsFiles worker() const { return files("127.0.0.1"); }
   const std::filesystem::path& folder() const { return folder_.path(); }

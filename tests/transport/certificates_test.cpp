@@ -58,19 +58,29 @@ std::vector<std::string> listing(const fs::path& dir) {
   return names;
 }
 
+/// A folder for certificates, with room beside it for the authority's key.
+class CertificateFolder {
+public:
+  CertificateFolder() { fs::create_directory(path()); }
+  fs::path path() const { return folder_.path() / "certs"; }
+
+private:
+  TemporaryFolder folder_;
+};
+
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(certificates_init)
 
 BOOST_AUTO_TEST_CASE(the_files_have_their_names_and_keys_are_private) {
-  const TemporaryFolder folder;
+  const CertificateFolder folder;
   const fs::path dir = folder.path() / "new" / "certs";
   const auto written = create_certificates(dir, {"gpu-a", "10.0.0.5", "::1", "gpu-a"});
-  const std::vector<std::string> expected{
-      "10.0.0.5.key", "10.0.0.5.pem", "::1.key",     "::1.pem",   "ca.key",
-      "ca.pem",       "enclave.key",  "enclave.pem", "gpu-a.key", "gpu-a.pem"};
+  const std::vector<std::string> expected{"10.0.0.5.key", "10.0.0.5.pem", "::1.key",
+                                          "::1.pem",      "ca.pem",       "enclave.key",
+                                          "enclave.pem",  "gpu-a.key",    "gpu-a.pem"};
   BOOST_TEST(listing(dir) == expected, boost::test_tools::per_element());
-  BOOST_TEST(written.size() == expected.size());
+  BOOST_TEST(written.size() == expected.size() + 1); // and the authority's key
   for (const fs::path& file : written) {
     struct stat status {};
     BOOST_REQUIRE(::stat(file.c_str(), &status) == 0);
@@ -78,8 +88,44 @@ BOOST_AUTO_TEST_CASE(the_files_have_their_names_and_keys_are_private) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(the_authority_has_its_key_in_a_folder_that_goes_nowhere) {
+  const CertificateFolder folder;
+  create_certificates(folder.path(), {"gpu-a"});
+  const fs::path key = authority_folder(folder.path()) / "ca.key";
+  BOOST_TEST(key.parent_path().filename() == "certs-authority");
+  BOOST_TEST(authority_folder(folder.path() / "") == key.parent_path()); // a slash at the end
+  struct stat status {};
+  BOOST_REQUIRE(::stat(key.parent_path().c_str(), &status) == 0);
+  BOOST_TEST((status.st_mode & 0777) == 0700u);
+  BOOST_TEST(!fs::exists(folder.path() / "ca.key"));
+}
+
+BOOST_AUTO_TEST_CASE(a_key_that_is_off_line_is_missed_only_when_something_is_to_be_signed) {
+  const CertificateFolder folder;
+  create_certificates(folder.path(), {"gpu-a"});
+  const fs::path away = folder.path().parent_path() / "away";
+  fs::rename(authority_folder(folder.path()), away);
+  BOOST_TEST(create_certificates(folder.path(), {"gpu-a"}).empty());
+  const Error missing = error_of([&] { create_certificates(folder.path(), {"gpu-b"}); });
+  BOOST_TEST((missing.code() == Errc::config));
+  BOOST_TEST(contains(missing.what(), "--authority"), missing.what());
+  CertificateOptions options;
+  options.authority = away;
+  BOOST_TEST(create_certificates(folder.path(), {"gpu-b"}, options).size() == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(a_key_beside_the_certificates_of_an_older_version_is_used_where_it_is) {
+  const CertificateFolder folder;
+  CertificateOptions options;
+  options.authority = folder.path();
+  create_certificates(folder.path(), {"gpu-a"}, options);
+  BOOST_TEST(fs::exists(folder.path() / "ca.key"));
+  BOOST_TEST(create_certificates(folder.path(), {"gpu-b"}).size() == 2u);
+  BOOST_TEST(!fs::exists(authority_folder(folder.path())));
+}
+
 BOOST_AUTO_TEST_CASE(chains_verify_for_their_own_purpose_only) {
-  const TemporaryFolder folder;
+  const CertificateFolder folder;
   create_certificates(folder.path(), {"gpu-a"});
   BOOST_TEST(verdict(folder.path(), "gpu-a.pem", X509_PURPOSE_SSL_SERVER) == X509_V_OK);
   BOOST_TEST(verdict(folder.path(), "gpu-a.pem", X509_PURPOSE_SSL_CLIENT) != X509_V_OK);
@@ -88,7 +134,7 @@ BOOST_AUTO_TEST_CASE(chains_verify_for_their_own_purpose_only) {
 }
 
 BOOST_AUTO_TEST_CASE(names_are_subject_alternatives) {
-  const TemporaryFolder folder;
+  const CertificateFolder folder;
   CertificateOptions options;
   options.enclave_name = "bank.example.org";
   create_certificates(folder.path(), {"gpu-a", "10.0.0.5", "2001:db8::1"}, options);
@@ -101,7 +147,7 @@ BOOST_AUTO_TEST_CASE(names_are_subject_alternatives) {
 }
 
 BOOST_AUTO_TEST_CASE(hosts_are_added_later_and_nothing_is_overwritten) {
-  const TemporaryFolder folder;
+  const CertificateFolder folder;
   create_certificates(folder.path(), {"gpu-a"});
   std::map<std::string, std::string> before;
   for (const auto& name : listing(folder.path())) before[name] = read(folder.path() / name);
@@ -114,7 +160,7 @@ BOOST_AUTO_TEST_CASE(hosts_are_added_later_and_nothing_is_overwritten) {
 }
 
 BOOST_AUTO_TEST_CASE(no_certificate_outlives_its_authority) {
-  const TemporaryFolder folder;
+  const CertificateFolder folder;
   const auto now = std::chrono::system_clock::now();
   const Credential ca = Credential::create(
       {"short", CertificateUse::authority, now, now + std::chrono::hours(24)}, nullptr);
@@ -129,7 +175,7 @@ BOOST_AUTO_TEST_CASE(no_certificate_outlives_its_authority) {
 }
 
 BOOST_AUTO_TEST_CASE(hosts_that_cannot_be_names_are_refused_and_nothing_is_written) {
-  const TemporaryFolder folder;
+  const CertificateFolder folder;
   for (const char* host : {"", "a b", "../gpu", "gpu,DNS:evil", "ca", "enclave", "-x", ".x", "x.",
                            "*.example.org", "g\npu"}) {
     const fs::path dir = folder.path() / "certs";
@@ -147,7 +193,7 @@ BOOST_AUTO_TEST_CASE(hosts_that_cannot_be_names_are_refused_and_nothing_is_writt
 }
 
 BOOST_AUTO_TEST_CASE(a_failure_in_the_middle_leaves_nothing_behind) {
-  const TemporaryFolder folder;
+  const CertificateFolder folder;
   const fs::path obstacle = folder.path() / "gpu-b.pem"; // a link to nowhere can only be run into
   fs::create_symlink(folder.path() / "nowhere", obstacle);
   const Error error = error_of([&] { create_certificates(folder.path(), {"gpu-a", "gpu-b"}); });
@@ -157,7 +203,7 @@ BOOST_AUTO_TEST_CASE(a_failure_in_the_middle_leaves_nothing_behind) {
 }
 
 BOOST_AUTO_TEST_CASE(half_a_pair_and_a_broken_authority_are_named) {
-  const TemporaryFolder folder;
+  const CertificateFolder folder;
   create_certificates(folder.path(), {"gpu-a"});
   fs::remove(folder.path() / "gpu-a.key");
   const Error half = error_of([&] { create_certificates(folder.path(), {"gpu-a"}); });
@@ -171,7 +217,7 @@ BOOST_AUTO_TEST_CASE(half_a_pair_and_a_broken_authority_are_named) {
 }
 
 BOOST_AUTO_TEST_CASE(a_leaf_is_no_authority) {
-  const TemporaryFolder folder;
+  const CertificateFolder folder;
   create_certificates(folder.path(), {"gpu-a"});
   for (const char* end : {".pem", ".key"})
     fs::copy_file(folder.path() / (std::string("gpu-a") + end),
@@ -182,7 +228,7 @@ BOOST_AUTO_TEST_CASE(a_leaf_is_no_authority) {
 }
 
 BOOST_AUTO_TEST_CASE(an_enclave_certificate_of_another_name_is_not_taken_for_this_one) {
-  const TemporaryFolder folder;
+  const CertificateFolder folder;
   create_certificates(folder.path(), {});
   CertificateOptions options;
   options.enclave_name = "other";

@@ -38,7 +38,10 @@ inline ServerOptions patient_server() {
 /// One authority for the whole program.
 struct Certificates {
   TemporaryFolder folder;
-  Certificates() { create_certificates(folder.path(), {"127.0.0.1", "localhost", "::1"}); }
+  Certificates() {
+    create_certificates(folder.path(), {"127.0.0.1", "localhost", "::1"},
+                        {.authority = folder.path()});
+  }
   TlsFiles files(const std::string& name) const {
     return {folder.path() / "ca.pem", folder.path() / (name + ".pem"),
             folder.path() / (name + ".key")};

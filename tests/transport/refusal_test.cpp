@@ -120,7 +120,7 @@ BOOST_AUTO_TEST_CASE(a_session_cannot_be_joined_with_another_certificate_or_twic
   const TemporaryFolder other;
   for (const char* name : {"ca.pem", "ca.key"})
     std::filesystem::copy(certificates().folder.path() / name, other.path() / name);
-  create_certificates(other.path(), {});
+  create_certificates(other.path(), {}, {.authority = other.path()});
   const TlsContext second(
       {other.path() / "ca.pem", other.path() / "enclave.pem", other.path() / "enclave.key"},
       End::enclave);
