@@ -7,6 +7,7 @@
 
 #include "core/aes_vaes.hpp"
 #include "core/error.hpp"
+#include "core/kernel_random.hpp"
 #include "core/secret.hpp"
 
 namespace talaria {
@@ -90,8 +91,19 @@ AesRng::~AesRng() = default;
 
 AesRng AesRng::from_system() {
   SecretBuffer<u8> key(32);
-  ChaChaRng::from_system().fill(key.span());
-  return AesRng(std::span<const u8, 32>(key.data(), 32));
+  kernel_random(key.span());
+  AesRng rng(std::span<const u8, 32>(key.data(), 32));
+  rng.epoch_ = process_epoch();
+  return rng;
+}
+
+/// A child of fork() has its parent's key, and must not draw what the parent draws.
+void AesRng::leave_parent() {
+  SecretBuffer<u8> key(32);
+  kernel_random(key.span());
+  cipher_->set_key(std::span<const u8, 32>(key.data(), 32));
+  block_ = 0;
+  epoch_ = process_epoch();
 }
 
 void AesRng::change_key() {
@@ -102,6 +114,7 @@ void AesRng::change_key() {
 }
 
 void AesRng::fill(std::span<u8> out) {
+  if (epoch_ != 0 && epoch_ != process_epoch()) leave_parent();
   while (!out.empty()) {
     const std::size_t left = static_cast<std::size_t>(kBlocksPerKey - block_) * kBlock;
     const std::size_t whole = std::min(out.size(), left) / kBlock * kBlock;

@@ -16,7 +16,7 @@ class AesRng final : public Rng {
 public:
   enum class Engine { best, openssl };
 
-  /// Keyed by OpenSSL's private generator, itself seeded by getrandom(2).
+  /// Keyed by getrandom(2) at this moment. In a forked child it takes another key first.
   /// @throws Error{internal} if the system yields no randomness.
   static AesRng from_system();
   /// A reproducible stream, for tests.
@@ -34,9 +34,11 @@ private:
 
   static std::unique_ptr<Cipher> make_cipher(Engine engine);
   void change_key();
+  void leave_parent();
 
   std::unique_ptr<Cipher> cipher_;
   u64 block_ = 0; ///< of this key
+  u64 epoch_ = 0; ///< process_epoch() when it was keyed by the system; 0: a key was given
 };
 
 } // namespace talaria

@@ -1,7 +1,6 @@
 #include "core/random.hpp"
 
 #include <openssl/evp.h>
-#include <openssl/rand.h>
 #include <strings.h>
 
 #include <algorithm>
@@ -9,6 +8,7 @@
 
 #include "core/digest.hpp"
 #include "core/error.hpp"
+#include "core/kernel_random.hpp"
 #include "core/secret.hpp"
 
 namespace talaria {
@@ -48,12 +48,15 @@ ChaChaRng::~ChaChaRng() = default;
 
 ChaChaRng ChaChaRng::from_system() {
   SecretBuffer<u8> key(32);
-  if (RAND_priv_bytes(key.data(), 32) != 1)
-    throw Error(Errc::internal, "the operating system gave no random bytes");
-  return ChaChaRng(std::span<const u8, 32>(key.data(), 32), 0);
+  kernel_random(key.span());
+  ChaChaRng rng(std::span<const u8, 32>(key.data(), 32), 0);
+  rng.epoch_ = process_epoch();
+  return rng;
 }
 
 void ChaChaRng::fill(std::span<u8> out) {
+  // A child of fork() has its parent's key, and must not draw what the parent draws.
+  if (epoch_ != 0 && epoch_ != process_epoch()) *this = from_system();
   std::fill(out.begin(), out.end(), u8{0});
   constexpr std::size_t kChunk = std::size_t{1} << 24; // OpenSSL takes an int
   for (std::size_t at = 0; at < out.size(); at += kChunk) {

@@ -25,7 +25,7 @@ public:
 /// the end.
 class ChaChaRng final : public Rng {
 public:
-  /// Keyed by OpenSSL's private generator, itself seeded by getrandom(2).
+  /// Keyed by getrandom(2) at this moment. In a forked child it takes another key first.
   /// @throws Error{internal} if the system yields no randomness.
   static ChaChaRng from_system();
   /// A reproducible stream, for tests and for sampling tokens with a user's seed.
@@ -39,6 +39,7 @@ public:
 private:
   struct Context;
   std::unique_ptr<Context> context_;
+  u64 epoch_ = 0; ///< process_epoch() when it was keyed by the system; 0: a key was given
 };
 
 /// The stream number `stream` of the generator whose key is SHA-256 of `seed` in little-endian; the

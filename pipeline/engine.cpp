@@ -116,6 +116,7 @@ struct Engine::Impl {
   std::vector<Graph::Stage> stages;
   std::shared_ptr<Vitals> vitals = std::make_shared<Vitals>();
   std::atomic<u64> last_sequence{0};
+  std::unique_ptr<VmGenerationWatch> generation_watch; ///< of the pool
 
   void embed_worker(const EngineOptions& options, Progress& progress);
   void connect_workers(const EngineOptions& options);
@@ -223,6 +224,9 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   for (const auto& linear : linears) raw.push_back(linear.get());
   pool = std::make_shared<remo::MaskPool>(
       raw, options.pool, [] { return std::make_unique<AesRng>(AesRng::from_system()); });
+  if (options.vm_generation)
+    generation_watch = std::make_unique<VmGenerationWatch>(options.vm_generation(),
+                                                           [masks = pool] { masks->drop_stock(); });
 
   SchedulerOptions scheduler_options;
   scheduler_options.limits = options.batch;

@@ -9,6 +9,7 @@
 
 #include "actors/worker/worker_actor.hpp"
 #include "core/progress.hpp"
+#include "core/vm_generation.hpp"
 #include "model/chat_template.hpp"
 #include "model/generation_config.hpp"
 #include "model/tokenizer.hpp"
@@ -44,6 +45,8 @@ struct EngineOptions {
   /// The same for what this side prepared of each matrix (Engine::linears()), of the same scheme as
   /// well; empty: this engine prepares it.
   std::vector<std::shared_ptr<const remo::MaskedLinear>> linears;
+  /// Where news come from that this virtual machine was copied; masks in stock are dropped then.
+  std::function<std::unique_ptr<VmGenerationSource>()> vm_generation = kernel_vm_generation;
   /// Puts an actor of the caller's in front of the embedded worker (null: none): recorders, and
   /// tests that let a worker lie or die.
   std::function<worker::Worker(caf::actor_system&, worker::Worker)> decorate_worker;

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "core/cpu_time.hpp"
+#include "core/kernel_random.hpp"
 #include "core/thread_priority.hpp"
 
 namespace talaria::remo {
@@ -80,11 +81,12 @@ struct MaskPool::State {
   Order next_order();
   bool in_production() const;
   void fill();
-  std::vector<std::vector<MaskRow>> make(const Stock& stock, Rng& rng, std::size_t blocks);
-  void make_ahead(const Order& order, Rng& rng, std::unique_lock<std::mutex>& lock);
-  std::size_t inline_count(Stock& stock, std::size_t missing);
+  std::vector<std::vector<MaskRow>> make(const Stock& stock, std::size_t blocks);
+  void make_ahead(const Order& order, std::unique_lock<std::mutex>& lock);
+  bool made_before_drop(u64 begun, const std::vector<std::vector<MaskRow>>& made);
+  std::pair<std::size_t, u64> inline_count(Stock& stock, std::size_t missing);
   void make_inline(Stock& stock, std::size_t rows, std::vector<MaskRow>& out);
-  std::unique_ptr<Rng> borrow_rng();
+  void drop();
   void stop() noexcept;
 
   const Options options;
@@ -97,10 +99,10 @@ struct MaskPool::State {
   bool stopping = false;
   bool been_full = false;
   Stats counts;
+  u64 drops = 0; ///< how often the stock was dropped
 
-  std::mutex rng_mutex; ///< of the two below
-  std::function<std::unique_ptr<Rng>()> make_rng;
-  std::vector<std::unique_ptr<Rng>> idle_rngs;
+  const std::function<std::unique_ptr<Rng>()> make_rng;
+  const u64 process = process_epoch();
 
   std::vector<std::thread> fillers;
 };
@@ -168,10 +170,9 @@ bool MaskPool::State::in_production() const {
 }
 
 /// Called without the lock.
-std::vector<std::vector<MaskRow>> MaskPool::State::make(const Stock& stock, Rng& rng,
-                                                        std::size_t blocks) {
+std::vector<std::vector<MaskRow>> MaskPool::State::make(const Stock& stock, std::size_t blocks) {
   const double begin = thread_cpu_seconds();
-  auto made = stock.linear->make_blocks(rng, blocks);
+  auto made = stock.linear->make_blocks(*make_rng(), blocks);
   const double spent = thread_cpu_seconds() - begin;
   const std::lock_guard lock(mutex);
   counts.making_seconds += spent;
@@ -179,13 +180,23 @@ std::vector<std::vector<MaskRow>> MaskPool::State::make(const Stock& stock, Rng&
   return made;
 }
 
-void MaskPool::State::make_ahead(const Order& order, Rng& rng, std::unique_lock<std::mutex>& lock) {
+/// True if the stock was dropped while these were made, which then are wiped with their owner. With
+/// the lock.
+bool MaskPool::State::made_before_drop(u64 begun, const std::vector<std::vector<MaskRow>>& made) {
+  if (begun == drops) return false;
+  for (const auto& block : made) counts.rows_dropped += block.size();
+  return true;
+}
+
+void MaskPool::State::make_ahead(const Order& order, std::unique_lock<std::mutex>& lock) {
   Stock& stock = *order.stock;
   stock.in_production += order.blocks;
+  const u64 begun = drops;
   lock.unlock();
   try {
-    auto made = make(stock, rng, order.blocks);
+    auto made = make(stock, order.blocks);
     lock.lock();
+    if (made_before_drop(begun, made)) made.clear();
     for (std::vector<MaskRow>& block : made) {
       counts.rows_made_ahead += block.size();
       stock.add(std::move(block));
@@ -202,7 +213,6 @@ void MaskPool::State::make_ahead(const Order& order, Rng& rng, std::unique_lock<
 /// One filler thread. After a failure it rests until a taker has been told.
 void MaskPool::State::fill() {
   work_in_background(); // a product that waits for a core costs more than a mask that is late
-  std::unique_ptr<Rng> rng;
   std::unique_lock lock(mutex);
   for (;;) {
     Order order;
@@ -211,44 +221,42 @@ void MaskPool::State::fill() {
       return stopping || order.blocks != 0;
     });
     if (stopping) return;
-    if (!rng) {
-      try {
-        rng = borrow_rng();
-      } catch (...) {
-        failure = std::current_exception();
-        progress.notify_all();
-        continue;
-      }
-    }
-    make_ahead(order, *rng, lock);
+    make_ahead(order, lock);
   }
 }
 
-std::unique_ptr<Rng> MaskPool::State::borrow_rng() {
-  const std::lock_guard lock(rng_mutex);
-  if (idle_rngs.empty()) return make_rng();
-  std::unique_ptr<Rng> rng = std::move(idle_rngs.back());
-  idle_rngs.pop_back();
-  return rng;
+/// The rows themselves are wiped outside the lock.
+void MaskPool::State::drop() {
+  std::vector<std::deque<std::vector<MaskRow>>> dropped;
+  const std::lock_guard lock(mutex);
+  ++drops;
+  been_full = false;
+  for (Stock& stock : stocks) {
+    counts.rows_dropped += stock.rows;
+    stock.rows = 0;
+    dropped.push_back(std::exchange(stock.blocks, {}));
+  }
 }
 
 /// What a taker makes itself: what is missing, and twice as much as the last one if the fillers
-/// have made nothing since, for then this is a long prompt and more takers follow.
-std::size_t MaskPool::State::inline_count(Stock& stock, std::size_t missing) {
+/// have made nothing since, for then this is a long prompt and more takers follow. With the number
+/// of drops until then.
+std::pair<std::size_t, u64> MaskPool::State::inline_count(Stock& stock, std::size_t missing) {
   const std::lock_guard lock(mutex);
   const std::size_t needed = std::min(stock.blocks_for(missing), kTogether);
   const std::size_t count = std::max(needed, std::min(stock.inline_blocks, stock.room()));
   stock.inline_blocks = std::min(2 * count, kTogether);
-  return count;
+  return {count, drops};
 }
 
 /// Makes what is missing in the taker's thread. What is left joins the stock if the memory allows;
 /// otherwise it is wiped.
 void MaskPool::State::make_inline(Stock& stock, std::size_t rows, std::vector<MaskRow>& out) {
-  std::unique_ptr<Rng> rng = borrow_rng();
   while (out.size() < rows) {
-    auto made = make(stock, *rng, inline_count(stock, rows - out.size()));
+    const auto [count, begun] = inline_count(stock, rows - out.size());
+    auto made = make(stock, count);
     const std::lock_guard lock(mutex);
+    if (made_before_drop(begun, made)) continue;
     for (std::vector<MaskRow>& block : made) {
       counts.rows_made_inline += block.size();
       const std::size_t used = std::min(rows - out.size(), block.size());
@@ -259,8 +267,6 @@ void MaskPool::State::make_inline(Stock& stock, std::size_t rows, std::vector<Ma
     }
     progress.notify_all(); // this may have been all that was missing
   }
-  const std::lock_guard lock(rng_mutex);
-  idle_rngs.push_back(std::move(rng));
 }
 
 void MaskPool::State::stop() noexcept {
@@ -290,6 +296,8 @@ MaskPool::~MaskPool() {
 }
 
 std::vector<MaskRow> MaskPool::take(std::size_t index, std::size_t rows) {
+  if (process_epoch() != state_->process)
+    throw Error(Errc::internal, "masks of a process that this one was forked from are not used");
   Stock& stock = state_->stocks.at(index);
   std::vector<MaskRow> out;
   if (!stock.needed() || rows == 0) return out;
@@ -309,6 +317,11 @@ std::vector<MaskRow> MaskPool::take(std::size_t index, std::size_t rows) {
   if (work) state_->work.notify_all(); // waking a filler for nothing costs as much as masking a row
   if (out.size() < rows) state_->make_inline(stock, rows, out);
   return out;
+}
+
+void MaskPool::drop_stock() {
+  state_->drop();
+  state_->work.notify_all();
 }
 
 void MaskPool::wait_until_full() {

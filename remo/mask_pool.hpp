@@ -34,16 +34,24 @@ public:
     u64 bytes_taken = 0;       ///< and of those taken
     double making_seconds = 0; ///< CPU time of whoever made them
     std::size_t bytes = 0;     ///< stock now
+    u64 rows_dropped = 0;      ///< made, and never to be used
   };
 
   /// `linears` must outlive the pool; index = position in the vector. Linears that need no masks
-  /// are skipped.
+  /// are skipped. `make_rng` is asked anew for every time that blocks are made, so that no
+  /// generator lives longer than what it made, and its seed is of that moment.
   MaskPool(std::vector<const MaskedLinear*> linears, Options options,
            std::function<std::unique_ptr<Rng>()> make_rng);
   ~MaskPool(); ///< stops the fillers and wipes what is left
 
   /// `rows` mask rows for linear `index`; empty if that linear needs none.
+  /// @throws Error{internal} in a forked child, which has the masks of its parent.
   std::vector<MaskRow> take(std::size_t index, std::size_t rows);
+
+  /// Wipes all that is in stock or being made, and makes it anew: this machine may have been
+  /// copied, and the copy has the same masks. A row that is taken after this returns was made after
+  /// it.
+  void drop_stock();
 
   /// Blocks until the fillers have nothing to do.
   void wait_until_full();

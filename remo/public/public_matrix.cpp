@@ -66,7 +66,7 @@ PublicMatrix::PublicMatrix(const LatticeParameters& parameters, std::span<const 
 }
 
 std::span<const u8> release_seed() noexcept {
-  static constexpr std::string_view kSeed = "talaria 0.1 public matrix";
+  static constexpr std::string_view kSeed = "talaria " TALARIA_RELEASE " public matrix";
   return {reinterpret_cast<const u8*>(kSeed.data()), kSeed.size()};
 }
 

@@ -1,10 +1,13 @@
 #include "pipeline/engine.hpp"
 
+#include <unistd.h>
+
 #include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <cstring>
 #include <future>
 #include <set>
+#include <thread>
 
 #include "model/weights/synthetic.hpp"
 #include "pipeline/model_loader.hpp"
@@ -307,6 +310,36 @@ BOOST_AUTO_TEST_CASE(plain_logits_are_the_same_for_any_threads_and_company) {
       BOOST_TEST(std::memcmp(first.data(), sink->values.data(), first.size() * sizeof(float)) == 0);
   }
   BOOST_TEST(!first.empty());
+}
+
+BOOST_AUTO_TEST_CASE(masks_in_stock_are_dropped_when_the_machine_was_copied) {
+  struct Source final : VmGenerationSource {
+    explicit Source(int pipe) : fd(pipe) {}
+    ~Source() override { ::close(fd); }
+    int descriptor() const noexcept override { return fd; }
+    bool changed() override {
+      char news = 0;
+      return ::read(fd, &news, 1) == 1;
+    }
+    int fd;
+  };
+  int pipe[2];
+  BOOST_REQUIRE(::pipe(pipe) == 0);
+  auto options = options_for("qwen2");
+  options.vm_generation = [&pipe] { return std::make_unique<Source>(pipe[0]); };
+  SilentProgress progress;
+  Engine engine(options, progress);
+  engine.wait_for_masks();
+  const auto before = run_to_end(engine, short_request({5, 6, 7}, 6)).tokens;
+  engine.wait_for_masks();
+  BOOST_TEST(engine.mask_stats().rows_dropped == 0U);
+  BOOST_REQUIRE(::write(pipe[1], "x", 1) == 1);
+  while (engine.mask_stats().rows_dropped == 0) std::this_thread::yield();
+  BOOST_TEST(run_to_end(engine, short_request({5, 6, 7}, 6)).tokens == before,
+             boost::test_tools::per_element());
+  engine.wait_for_masks();
+  BOOST_TEST(engine.mask_stats().bytes > 0U);
+  ::close(pipe[1]);
 }
 
 BOOST_AUTO_TEST_CASE(a_sink_hears_of_every_token) {

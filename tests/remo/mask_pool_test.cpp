@@ -1,3 +1,6 @@
+#include <sys/wait.h>
+#include <unistd.h>
+
 #include <boost/test/unit_test.hpp>
 
 #include <algorithm>
@@ -5,8 +8,10 @@
 #include <barrier>
 #include <memory>
 #include <set>
+#include <span>
 #include <stdexcept>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "remo/mask_pool.hpp"
@@ -127,6 +132,101 @@ BOOST_AUTO_TEST_CASE(many_takers_never_get_the_same_row) {
     BOOST_TEST(seen.size() == taken);
     BOOST_TEST(rows_alive == 0u); // what was left has been wiped
   }
+}
+
+namespace {
+
+/// No generator makes masks twice: each is asked for once, and gone before the masks are taken.
+class CountedRng final : public Rng {
+public:
+  CountedRng() {
+    ++made;
+    ++alive;
+  }
+  ~CountedRng() override { --alive; }
+  void fill(std::span<u8> out) override {
+    ++fills;
+    std::fill(out.begin(), out.end(), u8{1});
+  }
+  static inline std::atomic<int> made{0}, alive{0}, fills{0};
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(every_making_has_a_generator_of_its_own) {
+  for (const std::size_t threads : {0u, 1u}) {
+    CountedRng::made = CountedRng::fills = 0;
+    const u64 blocks_before = FakeLinear::next_block;
+    const FakeLinear a(0, 4, 10);
+    MaskPool pool({&a}, options(4, kPlenty, threads),
+                  [] { return std::make_unique<CountedRng>(); });
+    pool.wait_until_full();
+    for (int i = 0; i < 6; ++i) pool.take(0, 4);
+    pool.wait_until_full();
+    BOOST_TEST(CountedRng::alive == 0);
+    BOOST_TEST(CountedRng::made > 1);
+    BOOST_TEST(CountedRng::fills == static_cast<int>(FakeLinear::next_block - blocks_before));
+    BOOST_TEST(CountedRng::made <= CountedRng::fills);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(no_row_of_a_dropped_stock_is_handed_out_and_the_stock_is_made_anew) {
+  for (const std::size_t threads : {0u, 1u, 2u}) {
+    const FakeLinear a(0, 8, 10), b(1, 4, 10);
+    {
+      MaskPool pool({&a, &b}, options(16, kPlenty, threads), make_rng);
+      pool.wait_until_full();
+      pool.take(0, 3);
+      const u64 first_after = FakeLinear::next_block;
+      pool.drop_stock();
+      for (const std::size_t index : {0u, 1u})
+        for (const MaskRow& row : pool.take(index, 5))
+          BOOST_TEST(identity(row).first >= first_after);
+      pool.wait_until_full();
+      if (threads != 0) BOOST_TEST(pool.stats().bytes > 0u);
+      if (threads != 0) BOOST_TEST(pool.stats().rows_dropped > 0u);
+      pool.drop_stock();
+      if (threads == 0) BOOST_TEST(rows_alive == 0u); // dropped rows are wiped
+    }
+    BOOST_TEST(rows_alive == 0u);
+  }
+}
+
+// Makers that were at work when the stock was dropped have keyed their generators before.
+BOOST_AUTO_TEST_CASE(rows_that_were_being_made_when_the_stock_was_dropped_are_dropped_too) {
+  const FakeLinear a(0, 8, 10);
+  const u64 first = FakeLinear::next_block;
+  MaskPool* the_pool = nullptr;
+  bool dropped = false;
+  // Dropped in the middle of the first making: its generator is there, its blocks are not.
+  MaskPool pool({&a}, options(0, kPlenty, 0), [&] {
+    if (!std::exchange(dropped, true)) the_pool->drop_stock();
+    return make_rng();
+  });
+  the_pool = &pool;
+  const auto rows = pool.take(0, 2);
+  BOOST_TEST_REQUIRE(rows.size() == 2u);
+  for (const MaskRow& row : rows) BOOST_TEST(identity(row).first == first + 1);
+  BOOST_TEST(pool.stats().rows_dropped == 8u);
+}
+
+BOOST_AUTO_TEST_CASE(a_forked_child_is_refused_its_parents_masks) {
+  const FakeLinear a(0, 4, 10);
+  MaskPool pool({&a}, options(4, kPlenty, 0), make_rng);
+  pool.take(0, 1);
+  const pid_t child = ::fork();
+  if (child == 0) {
+    try {
+      pool.take(0, 1);
+      ::_exit(1);
+    } catch (const Error&) {
+      ::_exit(0);
+    }
+  }
+  int status = -1;
+  BOOST_REQUIRE(::waitpid(child, &status, 0) == child);
+  BOOST_TEST(status == 0);
+  BOOST_TEST(pool.take(0, 1).size() == 1u);
 }
 
 // A block of each comes first; then as many together as leave one to live on.
