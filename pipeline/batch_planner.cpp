@@ -49,14 +49,24 @@ void BatchPlanner::end(SequenceId sequence) {
   Sequence& over = it->second;
   const u32 owed = over.sample ? padding_.owed(over.rounds) : 0;
   if (owed == 0) return forget(sequence);
+  const u32 last = over.tokens[over.next == 0 ? 0 : over.next - 1];
   wipe_tokens(over.tokens);
-  over.next = 0;
+  over.tokens.push_back(last);
   over.over = true;
   over.owed = owed;
 }
 
-void BatchPlanner::drop_dummies() {
-  std::erase_if(sequences_, [](const auto& entry) { return entry.second.over; });
+bool BatchPlanner::owes(SequenceId sequence) const {
+  const auto it = sequences_.find(sequence);
+  return it != sequences_.end() && it->second.over;
+}
+
+std::vector<SequenceId> BatchPlanner::drop_dummies() {
+  std::vector<SequenceId> dropped;
+  for (const auto& [id, sequence] : sequences_)
+    if (sequence.over) dropped.push_back(id);
+  for (const SequenceId id : dropped) forget(id);
+  return dropped;
 }
 
 void BatchPlanner::forget(SequenceId id) {
@@ -70,7 +80,7 @@ void BatchPlanner::forget(SequenceId id) {
 std::size_t BatchPlanner::waiting(SequenceId id, const Sequence& sequence) const {
   if (!sequence.over) return sequence.waiting();
   const bool busy = std::any_of(in_flight_.begin(), in_flight_.end(), [id](const auto& entry) {
-    return contains(entry.second.carried, id) || contains(entry.second.dummies, id);
+    return contains(entry.second.carried, id);
   });
   return sequence.owed > 0 && !busy ? 1 : 0;
 }
@@ -105,10 +115,10 @@ std::optional<MicroBatch> BatchPlanner::next() {
   MicroBatch batch;
   Flying flying;
   for (const SequenceId id : decoding) {
-    if (batch.segments.size() + flying.dummies.size() >= fair) break;
+    if (batch.segments.size() >= fair) break;
     Sequence& sequence = sequences_.at(id);
-    const bool taken = sequence.over ? take_dummy(id, sequence, batch, flying.dummies)
-                                     : take(id, sequence, batch, 1);
+    const bool taken =
+        sequence.over ? take_dummy(id, sequence, batch) : take(id, sequence, batch, 1);
     if (!taken) break;
     turn_ = id;
   }
@@ -119,7 +129,10 @@ std::optional<MicroBatch> BatchPlanner::next() {
   if (batch.rows == 0) return std::nullopt;
   fill_up(batch);
   batch.id = ++last_id_;
-  for (const auto& segment : batch.segments) flying.carried.push_back(segment.sequence);
+  for (const auto& segment : batch.segments) {
+    flying.carried.push_back(segment.sequence);
+    flying.dummies += segment.dummy ? 1 : 0;
+  }
   in_flight_.emplace(batch.id, std::move(flying));
   return batch;
 }
@@ -148,15 +161,20 @@ bool BatchPlanner::take(SequenceId id, Sequence& sequence, MicroBatch& batch, u3
   return true;
 }
 
-/// One dummy row, which passes all layers and the head as a row of decoding would.
-bool BatchPlanner::take_dummy(SequenceId id, Sequence& sequence, MicroBatch& batch,
-                              std::vector<SequenceId>& dummies) const {
+/// One dummy row, which passes all stages as a row of decoding would: it continues its sequence,
+/// beyond the model's context if need be, and is sampled from.
+bool BatchPlanner::take_dummy(SequenceId id, Sequence& sequence, MicroBatch& batch) const {
   if (batch.rows == limits_.max_rows) return false;
-  --sequence.owed;
+  enclave::Segment segment;
+  segment.sequence = id;
+  segment.start = static_cast<u32>(sequence.next++);
+  segment.count = 1;
+  segment.sample = true;
+  segment.dummy = true;
+  batch.tokens.push_back(sequence.tokens.front());
+  batch.segments.push_back(segment);
   ++batch.rows;
-  ++batch.padding;
-  ++batch.head_padding;
-  dummies.push_back(id);
+  --sequence.owed;
   return true;
 }
 
@@ -164,6 +182,7 @@ bool BatchPlanner::take_dummy(SequenceId id, Sequence& sequence, MicroBatch& bat
 /// sends rows behind the last layer's attention too: which chunk was the last must not show.
 void BatchPlanner::fill_up(MicroBatch& batch) const {
   if (padding_.buckets.empty()) return;
+  batch.even = true;
   const u32 rows = padding_.filled(batch.rows);
   batch.padding += rows - batch.rows;
   batch.rows = rows;
@@ -179,14 +198,15 @@ bool BatchPlanner::under_way(SequenceId sequence) const {
 
 u32 BatchPlanner::dummy_rounds(u64 micro_batch) const {
   const auto it = in_flight_.find(micro_batch);
-  return it == in_flight_.end() ? 0 : static_cast<u32>(it->second.dummies.size());
+  return it == in_flight_.end() ? 0 : it->second.dummies;
 }
 
 std::vector<SequenceId> BatchPlanner::retire(u64 micro_batch) {
   auto node = in_flight_.extract(micro_batch);
   if (node.empty()) return {};
-  for (const SequenceId id : node.mapped().dummies)
-    if (const auto it = sequences_.find(id); it != sequences_.end() && it->second.owed == 0)
+  for (const SequenceId id : node.mapped().carried)
+    if (const auto it = sequences_.find(id);
+        it != sequences_.end() && it->second.over && it->second.owed == 0)
       forget(id);
   return std::move(node.mapped().carried);
 }
@@ -194,7 +214,8 @@ std::vector<SequenceId> BatchPlanner::retire(u64 micro_batch) {
 std::vector<SequenceId> BatchPlanner::retire_failed(u64 micro_batch) {
   const auto it = in_flight_.find(micro_batch);
   if (it == in_flight_.end()) return {};
-  for (const SequenceId id : it->second.dummies) forget(id);
+  for (const SequenceId id : it->second.carried)
+    if (owes(id)) forget(id);
   return retire(micro_batch);
 }
 

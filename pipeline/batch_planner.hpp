@@ -29,7 +29,7 @@ enum class LogitsWanted : u8 {
 /// Continuous batching with chunked prefill, as a plain state machine: which rows go next. A
 /// sequence has work while it has tokens that have not entered the layers; sequences join and leave
 /// between any two micro-batches. Answers do not depend on any choice made here (DESIGN.md section
-/// 3), nor on padding: dummy rows belong to no sequence.
+/// 3), nor on padding: what comes of dummy rows is in no answer.
 class BatchPlanner {
 public:
   explicit BatchPlanner(BatchLimits limits, Padding padding = {});
@@ -40,18 +40,22 @@ public:
   void append(enclave::SequenceId sequence, u32 token);
   /// The sequence is over; rows in flight finish without it. It stops being there at once.
   void remove(enclave::SequenceId sequence);
-  /// The same, but for as many rounds as padding asks for a dummy row takes its place.
+  /// The same, but it goes on for as many rounds as padding asks for, with its last token again and
+  /// again: dummy rounds, which continue its positions.
   void end(enclave::SequenceId sequence);
-  /// Forgets the dummy rounds that are still owed.
-  void drop_dummies();
+  /// True if it is over and dummy rounds are still to come or under way.
+  bool owes(enclave::SequenceId sequence) const;
+  /// Forgets the dummy rounds that are still owed. Returns the sequences that owed some.
+  std::vector<enclave::SequenceId> drop_dummies();
 
   /// The next micro-batch (segments and tokens), or nothing: no work, or enough in flight.
   std::optional<enclave::MicroBatch> next();
   /// True if next() would give one.
   bool ready() const;
-  /// A micro-batch has left the layers. Returns the sequences it carried, dummies not among them.
+  /// A micro-batch has left the layers. Returns the sequences it carried, those among them that are
+  /// over.
   std::vector<enclave::SequenceId> retire(u64 micro_batch);
-  /// The same for one that failed: dummies that it carried end as its sequences do.
+  /// The same for one that failed: what it owed to sequences that are over is forgotten.
   std::vector<enclave::SequenceId> retire_failed(u64 micro_batch);
 
   /// True while a micro-batch with rows of `sequence` is under way.
@@ -67,7 +71,7 @@ public:
 
 private:
   struct Sequence {
-    std::vector<u32> tokens; ///< prompt and sampled tokens
+    std::vector<u32> tokens; ///< prompt and sampled tokens; once it is over, the one of its dummies
     std::size_t next = 0;    ///< first token that has not entered the layers
     bool sample = true;
     LogitsWanted logits = LogitsWanted::none;
@@ -78,14 +82,13 @@ private:
   };
   struct Flying {
     std::vector<enclave::SequenceId> carried;
-    std::vector<enclave::SequenceId> dummies; ///< sequences that a dummy row stands for
+    u32 dummies = 0; ///< rows among them that stand for answers which have ended
   };
   /// Rows that `sequence` could send now.
   std::size_t waiting(enclave::SequenceId id, const Sequence& sequence) const;
   bool take(enclave::SequenceId id, Sequence& sequence, enclave::MicroBatch& batch,
             u32 limit) const;
-  bool take_dummy(enclave::SequenceId id, Sequence& sequence, enclave::MicroBatch& batch,
-                  std::vector<enclave::SequenceId>& dummies) const;
+  bool take_dummy(enclave::SequenceId id, Sequence& sequence, enclave::MicroBatch& batch) const;
   void fill_up(enclave::MicroBatch& batch) const;
   void forget(enclave::SequenceId id);
 

@@ -4,7 +4,6 @@
 #include <chrono>
 #include <exception>
 #include <map>
-#include <set>
 #include <utility>
 
 #include "actors/actor_end.hpp"
@@ -99,7 +98,7 @@ public:
 
   void cancel_all() {
     while (!active_.empty()) finish(active_.begin()->first, FinishReason::cancelled, std::nullopt);
-    planner_.drop_dummies();
+    for (const SequenceId id : planner_.drop_dummies()) let_go(id);
     tell_if_quiet();
   }
 
@@ -152,6 +151,7 @@ private:
     for (const SequenceId id : settled(micro_batch, carried)) {
       planner_.remove(id); // its dummies end too, so that an answer's end does not show by it
       finish(id, FinishReason::error, error);
+      if (lingering_.contains(id)) let_go(id);
     }
   }
 
@@ -189,13 +189,18 @@ private:
     plan.rope_cos = Matrix<float>(plan.rows, half);
     plan.rope_sin = Matrix<float>(plan.rows, half);
     std::size_t row = 0;
+    const auto turn_to = [&](u32 position) {
+      kernels::rope_angles(position, options_.rope_frequencies.data(), half, plan.rope_cos.row(row),
+                           plan.rope_sin.row(row));
+      ++row;
+    };
     for (auto& segment : plan.segments) {
-      segment.trace = active_.at(segment.sequence).request->trace;
-      for (u32 i = 0; i < segment.count; ++i, ++row)
-        kernels::rope_angles(segment.start + i, options_.rope_frequencies.data(), half,
-                             plan.rope_cos.row(row), plan.rope_sin.row(row));
+      segment.trace = trace_of(segment.sequence);
+      for (u32 i = 0; i < segment.count; ++i) turn_to(segment.start + i);
     }
-    options_.ledger->sent(plan.rows, plan.padding, planner_.dummy_rounds(plan.id));
+    while (plan.even && row < plan.rows) turn_to(plan.segments.back().start);
+    const u32 dummies = planner_.dummy_rounds(plan.id);
+    options_.ledger->sent(plan.rows, plan.padding + dummies, dummies);
     if (options_.padding.pace.count() > 0) sent_at_.emplace(plan.id, Clock::now());
     enclave::Admit admit;
     admit.batch = std::make_shared<const enclave::MicroBatch>(std::move(plan));
@@ -213,11 +218,13 @@ private:
     if (!sent.empty() && Clock::now() - sent.mapped() > options_.padding.pace)
       options_.ledger->late();
     for (const SequenceId id : carried)
-      if (abandoned_.contains(id) && !planner_.under_way(id)) {
-        abandoned_.erase(id);
-        tell_attention<enclave::Forget>(id);
-      }
+      if (lingering_.contains(id) && !planner_.owes(id) && !planner_.under_way(id)) let_go(id);
     return carried;
+  }
+
+  u64 trace_of(SequenceId id) const {
+    const auto it = active_.find(id);
+    return it == active_.end() ? lingering_.at(id) : it->second.request->trace;
   }
 
   template <class Message>
@@ -263,8 +270,8 @@ private:
   void finish(SequenceId id, FinishReason reason, std::optional<Error> error) {
     auto node = active_.extract(id);
     if (node.empty()) return;
-    leave(id);
     Active& active = node.mapped();
+    leave(id, active.request->trace);
     active.completion.reason = reason;
     active.completion.error = std::move(error);
     try {
@@ -284,18 +291,23 @@ private:
     }
   }
 
-  /// The sequence sends no more rows; the stages forget it once none is under way.
-  void leave(SequenceId id) {
+  /// The answer is over. Dummy rounds that it owes go on as it did, with its keys, values and
+  /// sampler; after them, and under padding also after rows that are under way, it is let go.
+  void leave(SequenceId id, u64 trace) {
     planner_.end(id);
+    lingering_.emplace(id, trace);
+    const bool passes = options_.padding.is_on() && planner_.under_way(id);
+    if (!planner_.owes(id) && !passes) let_go(id);
+  }
+
+  /// The stages forget a sequence that sends no more rows, at once or when none is under way.
+  void let_go(SequenceId id) {
     enclave::Forget forget;
     forget.sequence = id;
     self_->send(wiring_.sampler, forget);
-    if (planner_.under_way(id)) {
-      abandoned_.insert(id);
-      tell_attention<enclave::Abandon>(id);
-    } else {
-      tell_attention<enclave::Forget>(id);
-    }
+    if (planner_.under_way(id)) return tell_attention<enclave::Abandon>(id);
+    tell_attention<enclave::Forget>(id);
+    lingering_.erase(id);
   }
 
   void record(const Active& active) {
@@ -313,7 +325,8 @@ private:
   BatchPlanner planner_;
   Wiring wiring_;
   std::map<SequenceId, Active> active_;
-  std::set<SequenceId> abandoned_; ///< over, with rows still under way
+  std::map<SequenceId, u64>
+      lingering_; ///< over, and not let go yet; the trace ids of their requests
   bool tick_is_set_ = false;
   Clock::time_point first_tick_ = Clock::now();
   std::map<u64, Clock::time_point> sent_at_; ///< paced micro-batches in flight

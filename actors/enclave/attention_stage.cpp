@@ -4,8 +4,10 @@
 #include <array>
 #include <cmath>
 #include <deque>
+#include <iterator>
 #include <memory>
 #include <set>
+#include <span>
 #include <vector>
 
 #include "kernels/kernel_set.hpp"
@@ -16,6 +18,8 @@ namespace {
 
 /// Multiply-adds of scores (and as many of values) that take longer than waking a thread.
 constexpr std::size_t kWorthSharing = std::size_t{1} << 21;
+
+constexpr std::size_t kMostTogether = 8; ///< rows of a sequence that read its keys at once
 
 /// The arithmetic of one layer's attention over its cache.
 class LayerAttention {
@@ -46,6 +50,8 @@ public:
   /// out [rows, heads * head_dim] from qkv [rows, (heads + 2 kv_heads) * head_dim].
   Matrix<float> run(const MicroBatch& batch, const Matrix<float>& qkv) {
     Matrix<float> out(qkv.rows(), shape_.heads * shape_.head_dim);
+    const Longest longest = longest_of(batch);
+    shared_from_ = batch.even ? longest.positions : 0;
     std::size_t row = 0;
     for (const Segment& segment : batch.segments) {
       const u32 together = rows_together();
@@ -53,72 +59,157 @@ public:
         attend_rows(batch, segment, i, std::min(together, segment.count - i), row, qkv, out);
       row += segment.count;
     }
+    if (batch.even && longest.positions != 0) even_out(batch, longest, qkv);
     return out;
   }
 
 private:
+  /// The longest context of a micro-batch.
+  struct Longest {
+    SequenceId sequence = 0;
+    u32 last = 0;              ///< its last position
+    std::size_t positions = 0; ///< that a query there sees; 0: nobody attends to anything
+  };
+  std::size_t seen_at(std::size_t position) const {
+    return shape_.window == 0 ? position + 1 : std::min(position + 1, shape_.window);
+  }
+  Longest longest_of(const MicroBatch& batch) const {
+    Longest longest;
+    for (const Segment& s : batch.segments) {
+      const u32 last = s.start + s.count - 1;
+      if (!abandoned_.contains(s.sequence) && seen_at(last) > longest.positions)
+        longest = {s.sequence, last, seen_at(last)};
+    }
+    return longest;
+  }
+
+  /// Attends to what is missing in each row up to the longest context, and throws the result away:
+  /// the time that a micro-batch takes follows from its size and that context alone. Rows of
+  /// padding are prepared as others are, and their keys and values stored where nobody reads them.
+  void even_out(const MicroBatch& batch, const Longest& longest, const Matrix<float>& qkv) {
+    std::vector<std::size_t> missing;
+    for (const Segment& s : batch.segments)
+      for (u32 i = 0; i < s.count; ++i)
+        missing.push_back(abandoned_.contains(s.sequence)
+                              ? longest.positions
+                              : longest.positions - seen_at(s.start + i));
+    missing.resize(batch.rows, longest.positions);
+    const bool chunks = std::any_of(batch.segments.begin(), batch.segments.end(),
+                                    [](const Segment& s) { return s.count > 1; });
+    const std::size_t together = chunks ? rows_together() : 1;
+    for (std::size_t row = 0; row < batch.rows;) {
+      const bool padding = row >= batch.rows - batch.padding;
+      const std::size_t end = padding ? batch.rows : batch.rows - batch.padding;
+      const std::size_t count = std::min(together, end - row);
+      if (padding) prepare_padding(batch, row, count, qkv);
+      attend_in_vain(longest, std::span(missing).subspan(row, count));
+      row += count;
+    }
+  }
+
+  void prepare_padding(const MicroBatch& batch, std::size_t first, std::size_t count,
+                       const Matrix<float>& qkv) {
+    const std::size_t stored = 2 * shape_.kv_heads * shape_.head_dim;
+    if (nowhere_.size() < stored) nowhere_ = SecretBuffer<float>(stored);
+    for (std::size_t i = 0; i < count; ++i) {
+      const float* k = prepare(batch, first + i, i, count, qkv);
+      std::copy_n(k, stored, nowhere_.data());
+    }
+  }
+
+  /// With the queries that are prepared, whoever they are of.
+  void attend_in_vain(const Longest& longest, std::span<const std::size_t> missing) {
+    std::vector<std::size_t> wanted;
+    std::copy_if(missing.begin(), missing.end(), std::back_inserter(wanted),
+                 [](std::size_t n) { return n != 0; });
+    if (wanted.empty()) return;
+    const std::size_t width = shape_.heads * shape_.head_dim;
+    if (vain_.size() < wanted.size() * width) vain_ = SecretBuffer<float>(wanted.size() * width);
+    make_room_for(wanted.size());
+    attend_queries(longest.sequence, longest.last, wanted, {vain_.data(), wanted.size(), width});
+  }
+
+  void make_room_for(std::size_t rows) {
+    if (work_.size() < rows * work_width()) work_ = SecretBuffer<float>(rows * work_width());
+  }
+
+  /// q, k and v of one row of the micro-batch, rotated, as the `i`-th of `count` that are together.
+  /// Returns where k and, behind it, v are.
+  float* prepare(const MicroBatch& batch, std::size_t row, std::size_t i, std::size_t count,
+                 const Matrix<float>& qkv) {
+    const std::size_t width = work_width();
+    make_room_for(count);
+    float* q = work_.data() + i * width;
+    float* k = q + shape_.heads * shape_.head_dim;
+    std::copy_n(qkv.row(row), width, q);
+    prepare_heads(q, shape_.heads, shape_.q_norm, batch.rope_cos.row(row), batch.rope_sin.row(row));
+    prepare_heads(k, shape_.kv_heads, shape_.k_norm, batch.rope_cos.row(row),
+                  batch.rope_sin.row(row));
+    return k;
+  }
+
   /// Rows of a sequence that share one reading of its keys and values. With a window each row sees
   /// another part of them.
   u32 rows_together() const {
-    constexpr std::size_t kRows = 8;
     const std::size_t fitting = kernels::kMostQueries / group();
-    return shape_.window != 0 ? 1 : static_cast<u32>(std::clamp<std::size_t>(fitting, 1, kRows));
+    return shape_.window != 0
+               ? 1
+               : static_cast<u32>(std::clamp<std::size_t>(fitting, 1, kMostTogether));
   }
   std::size_t group() const { return shape_.heads / shape_.kv_heads; } ///< queries of a key
 
   /// Rows [first, first + count) of a segment that begins at row `at` of the micro-batch.
   void attend_rows(const MicroBatch& batch, const Segment& segment, u32 first, u32 count,
                    std::size_t at, const Matrix<float>& qkv, Matrix<float>& out) {
-    const std::size_t d = shape_.head_dim;
-    const std::size_t width = work_width();
-    if (work_.size() < count * width) work_ = SecretBuffer<float>(count * width);
     for (u32 i = 0; i < count; ++i) {
-      const std::size_t row = at + first + i;
-      float* q = work_.data() + i * width;
-      float* k = q + shape_.heads * d;
-      std::copy_n(qkv.row(row), width, q);
-      prepare_heads(q, shape_.heads, shape_.q_norm, batch.rope_cos.row(row),
-                    batch.rope_sin.row(row));
-      prepare_heads(k, shape_.kv_heads, shape_.k_norm, batch.rope_cos.row(row),
-                    batch.rope_sin.row(row));
-      cache_.append(segment.sequence, k, k + shape_.kv_heads * d);
+      const float* k = prepare(batch, at + first + i, i, count, qkv);
+      cache_.append(segment.sequence, k, k + shape_.kv_heads * shape_.head_dim);
     }
-    const MatrixView<float> to{out.row(at + first), count, out.cols()};
+    const u32 last = segment.start + first + count - 1;
+    std::array<std::size_t, kMostTogether> counts;
+    for (u32 i = 0; i < count; ++i) counts[i] = seen_at(last) - (count - 1 - i);
+    attend_queries(segment.sequence, last, {counts.data(), count},
+                   {out.row(at + first), count, out.cols()});
+  }
+
+  /// All heads of the rows that are prepared; row i attends to the first counts[i] of the positions
+  /// that a query at position `last` of the sequence sees.
+  void attend_queries(SequenceId sequence, u32 last, std::span<const std::size_t> counts,
+                      MatrixView<float> to) {
     const auto heads = [&](std::size_t begin, std::size_t end) {
       const ScratchPool::Loan scratch(team_->scratch);
       for (std::size_t head = begin; head < end; ++head)
         for (std::size_t part = 0; part < group(); part += kernels::kMostQueries)
-          attend_head(segment, head, part, first, count, to, *scratch);
+          attend_head(cache_.view(sequence, head, last), head, part, counts, to, *scratch);
     };
-    const std::size_t seen =
-        cache_.view(segment.sequence, 0, segment.start + first + count - 1).count;
-    if (count * seen * shape_.heads * d >= kWorthSharing)
+    const std::size_t seen = std::max(shared_from_, seen_at(last));
+    if (counts.size() * seen * shape_.heads * shape_.head_dim >= kWorthSharing)
       team_->helpers.parallel_for_if_free(shape_.kv_heads, 1, heads);
     else
       heads(0, shape_.kv_heads);
   }
 
   /// Queries of one key/value head: those from `part` on of its group, for each of the rows.
-  void attend_head(const Segment& segment, std::size_t head, std::size_t part, u32 first, u32 count,
-                   MatrixView<float> out, SecretBuffer<float>& scratch) const {
+  void attend_head(const KvCache::View& seen, std::size_t head, std::size_t part,
+                   std::span<const std::size_t> counts, MatrixView<float> out,
+                   SecretBuffer<float>& scratch) const {
     const std::size_t d = shape_.head_dim;
     const std::size_t width = work_width();
     const std::size_t queries = std::min(group() - part, kernels::kMostQueries);
-    const auto last = cache_.view(segment.sequence, head, segment.start + first + count - 1);
-    if (scratch.size() < count * queries * round_up(last.count, 16))
-      scratch = SecretBuffer<float>(2 * count * queries * round_up(last.count, 16));
+    const std::size_t needed = counts.size() * queries * round_up(seen.count, 16);
+    if (scratch.size() < needed) scratch = SecretBuffer<float>(2 * needed);
     std::array<const float*, kernels::kMostQueries> q;
     std::array<float*, kernels::kMostQueries> to;
-    std::array<std::size_t, kernels::kMostQueries> counts;
+    std::array<std::size_t, kernels::kMostQueries> each;
     std::size_t n = 0;
-    for (u32 i = 0; i < count; ++i)
+    for (std::size_t i = 0; i < counts.size(); ++i)
       for (std::size_t h = 0; h < queries; ++h, ++n) {
         const std::size_t column = (head * group() + part + h) * d;
         q[n] = work_.data() + i * width + column;
         to[n] = out.row(i) + column;
-        counts[n] = last.count - (count - 1 - i);
+        each[n] = counts[i];
       }
-    kernels::active_kernels().attend_block(q.data(), counts.data(), n, last.k, last.v, d, scale_,
+    kernels::active_kernels().attend_block(q.data(), each.data(), n, seen.k, seen.v, d, scale_,
                                            scratch.data(), to.data());
   }
 
@@ -138,10 +229,15 @@ private:
   KvCache cache_;
   std::set<SequenceId> abandoned_; ///< over, with rows still under way
   float scale_;
-  SecretBuffer<float> work_; ///< q, k, v of the rows under way
+  std::size_t shared_from_ = 0; ///< positions that decide whether threads share the heads of a row
+  SecretBuffer<float> work_;    ///< q, k, v of the rows under way
+  SecretBuffer<float> nowhere_; ///< where keys and values of padding go
+  SecretBuffer<float> vain_;    ///< and what comes of their attention
 };
 
-/// The rows of `m` whose logits are wanted, in order, and behind them zeros as padding.
+/// The rows of `m` whose logits are wanted, in order, and behind them padding: zeros, or, if nobody
+/// wants any, the last row again and again, so that sampling finds logits as it would at the end of
+/// a prompt.
 ClearTensor wanted_rows(const MicroBatch& batch, const Matrix<float>& m) {
   Matrix<float> out(batch.head_rows(), m.cols());
   std::size_t row = 0;
@@ -152,6 +248,8 @@ ClearTensor wanted_rows(const MicroBatch& batch, const Matrix<float>& m) {
       std::copy_n(m.row(row + i), m.cols(), out.row(to++));
     row += s.count;
   }
+  for (; batch.even && batch.wanted_rows() == 0 && to < out.rows(); ++to)
+    std::copy_n(m.row(row - 1), m.cols(), out.row(to));
   return share_clear(std::move(out));
 }
 

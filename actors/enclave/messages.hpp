@@ -59,6 +59,9 @@ struct Segment {
   bool sample = false; ///< the last row's logits pick the next token
   u32 logits_rows = 0; ///< trailing rows whose logits the caller asked for
   u64 trace = 0;       ///< of its request
+  /// A round that padding owes to an answer that is over: it passes every stage as a round of the
+  /// answer would, and nobody hears what comes of it.
+  bool dummy = false;
 
   /// Trailing rows that go through the head.
   u32 wanted_rows() const { return std::max(logits_rows, sample ? 1U : 0U); }
@@ -70,6 +73,9 @@ struct MicroBatch {
   u32 rows = 0;         ///< padding included
   u32 padding = 0;      ///< the last rows, which are nobody's: zeros in all layers
   u32 head_padding = 0; ///< the same among the rows behind the last layer's attention
+  /// Attention and sampling take as long whichever of the rows are padding: every row attends to as
+  /// many positions as the one with the longest context, and a token is drawn for every row.
+  bool even = false;
   std::vector<Segment> segments;
   std::vector<u32> tokens; ///< [rows - padding]
   Matrix<float> rope_cos;  ///< [rows, head_dim / 2]

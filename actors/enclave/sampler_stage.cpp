@@ -14,6 +14,7 @@ namespace {
 struct SequenceState {
   model::Sampler sampler;
   std::vector<u32> seen; ///< prompt and answer so far
+  model::SamplingParameters parameters;
 };
 using Sequences = std::unordered_map<SequenceId, SequenceState>;
 
@@ -32,8 +33,33 @@ std::optional<u32> choose_one(Sequences& sequences, SequenceId sequence,
   }
 }
 
+/// A row that a token was drawn for.
+struct Drawn {
+  SequenceId sequence = 0;
+  std::size_t row = 0;
+};
+
+/// A token for each row of padding, which nobody gets: from the rows of others in turn, with their
+/// parameters, since what sampling costs depends on both. Where there are none, this is the middle
+/// of a prompt, whose last row went through the head for that.
+void draw_in_vain(const Sequences& sequences, const Flow& flow, const std::vector<Drawn>& drawn) {
+  const MicroBatch& batch = *flow.batch;
+  for (std::size_t i = 0; i < batch.head_padding; ++i) {
+    const Drawn from =
+        drawn.empty() ? Drawn{batch.segments.back().sequence, i} : drawn[i % drawn.size()];
+    const auto it = sequences.find(from.sequence);
+    if (it == sequences.end()) continue; // a prompt that is not to be continued
+    try {
+      model::Sampler sampler(it->second.parameters);
+      (void)sampler.sample(flow.x->row_span(from.row), it->second.seen);
+    } catch (const std::exception&) { // the row it stands for has found the same
+    }
+  }
+}
+
 Sampled choose(Sequences& sequences, const Flow& flow) {
   Sampled out;
+  std::vector<Drawn> drawn;
   out.micro_batch = flow.batch->id;
   const Matrix<float>& logits = *flow.x;
   std::size_t row = 0;
@@ -48,11 +74,13 @@ Sampled choose(Sequences& sequences, const Flow& flow) {
       out.logits.push_back({segment.sequence, start, share_clear(std::move(rows))});
     }
     if (!segment.sample) continue;
+    drawn.push_back({segment.sequence, row - 1});
     if (const auto token = choose_one(sequences, segment.sequence, logits.row_span(row - 1)))
       out.choices.push_back({segment.sequence, *token});
     else
       out.failed.push_back(segment.sequence);
   }
+  if (flow.batch->even) draw_in_vain(sequences, flow, drawn);
   return out;
 }
 
@@ -71,7 +99,8 @@ SamplerStage::behavior_type sampler_stage(SamplerStage::pointer self, StageConte
           [sequences](const Enrol& enrol) {
             try {
               sequences->insert_or_assign(
-                  enrol.sequence, SequenceState{model::Sampler(enrol.sampling), enrol.prompt});
+                  enrol.sequence,
+                  SequenceState{model::Sampler(enrol.sampling), enrol.prompt, enrol.sampling});
             } catch (const std::exception&) { // its first row finds no sampler and ends it
             }
           },

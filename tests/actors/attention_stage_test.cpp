@@ -5,8 +5,10 @@
 #include <boost/test/unit_test.hpp>
 #include <caf/scheduler/test_coordinator.hpp>
 #include <map>
+#include <numeric>
 
 #include "core/random.hpp"
+#include "kernels/kernel_set.hpp"
 
 namespace talaria::enclave {
 
@@ -141,6 +143,67 @@ BOOST_AUTO_TEST_CASE(threads_that_share_the_heads_change_no_bit) {
     for (const u64 id : {1, 2})
       BOOST_TEST((shared.attended[id] == alone.attended[id]), "window " << window);
   }
+}
+
+namespace {
+
+std::vector<std::size_t> attended_counts; ///< positions of every query, in the order of the calls
+
+void noting_attend_block(const float* const* q, const std::size_t* counts, std::size_t queries,
+                         const float* k, const float* v, std::size_t head_dim, float scale,
+                         float* scratch, float* const* out) {
+  attended_counts.insert(attended_counts.end(), counts, counts + queries);
+  kernels::select_kernels().attend_block(q, counts, queries, k, v, head_dim, scale, scratch, out);
+}
+
+/// Sequences with the contexts given, one row each at their end, filled up to `rows`.
+Flow even_rows(u64 id, const std::vector<u32>& contexts, u32 rows) {
+  MicroBatch batch;
+  batch.id = id;
+  batch.rows = rows;
+  batch.padding = batch.head_padding = rows - static_cast<u32>(contexts.size());
+  batch.even = true;
+  for (std::size_t s = 0; s < contexts.size(); ++s)
+    batch.segments.push_back({s + 1, contexts[s], 1, true, 0});
+  batch.rope_cos = Matrix<float>(rows, kDim / 2);
+  batch.rope_sin = Matrix<float>(rows, kDim / 2);
+  Flow flow;
+  flow.batch = std::make_shared<const MicroBatch>(std::move(batch));
+  flow.x = share_clear(Matrix<float>(rows, 3 * kDim));
+  flow.residual = share_clear(Matrix<float>(rows, 4));
+  return flow;
+}
+
+} // namespace
+
+// Whoever times the attention learns the longest context and the size of the tensor.
+BOOST_AUTO_TEST_CASE(even_micro_batches_attend_alike_whichever_rows_are_padding) {
+  kernels::KernelSet noting = kernels::active_kernels();
+  const kernels::KernelSet& before = kernels::active_kernels();
+  noting.attend_block = noting_attend_block;
+  kernels::set_active_kernels(noting);
+  for (const std::size_t window : {0, 9}) {
+    for (const std::vector<u32>& contexts :
+         {std::vector<u32>{20}, {20, 20}, {20, 3, 11}, {1, 20}, {20, 20, 20, 20, 20, 20, 20, 20}}) {
+      AttentionShape shape = Fixture::one_head(false);
+      shape.window = window;
+      Fixture f(shape, std::make_shared<AttentionTeam>(1));
+      for (std::size_t s = 0; s < contexts.size(); ++s)
+        f.send(rows_of(100 + s, s + 1, 0, contexts[s]));
+      attended_counts.clear();
+      f.send(even_rows(1, contexts, 8));
+      BOOST_TEST(f.failures.empty());
+      const std::size_t longest = window == 0 ? 21 : window;
+      BOOST_TEST(std::accumulate(attended_counts.begin(), attended_counts.end(), std::size_t{0}) ==
+                 8 * longest);
+      // Padding stays zeros, and answers what they were.
+      const auto& out = f.attended.at(1);
+      for (std::size_t i = contexts.size() * kDim; i < out.size(); ++i) BOOST_TEST(out[i] == 0.0F);
+      f.send(even_rows(2, contexts, 8)); // not the next rows of these sequences: they wait
+      BOOST_TEST(!f.attended.contains(2));
+    }
+  }
+  kernels::set_active_kernels(before);
 }
 
 BOOST_AUTO_TEST_CASE(sequences_do_not_wait_for_each_other) {

@@ -2,6 +2,7 @@
 #include "pipeline/padding.hpp"
 
 #include <algorithm>
+#include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <caf/scheduler/test_coordinator.hpp>
 #include <chrono>
@@ -14,6 +15,7 @@
 
 #include "core/error.hpp"
 #include "core/random.hpp"
+#include "kernels/kernel_set.hpp"
 #include "pipeline/batch_planner.hpp"
 #include "pipeline/scheduler.hpp"
 #include "tests/support/collect.hpp"
@@ -136,6 +138,10 @@ struct PacedScheduler {
   caf::scheduler::test_coordinator& clock =
       dynamic_cast<caf::scheduler::test_coordinator&>(system.scheduler());
   std::vector<u64> begun; ///< micro-batches, in order
+  std::vector<std::shared_ptr<const enclave::MicroBatch>> batches;
+  std::vector<enclave::SequenceId> forgotten, abandoned; ///< by the attention
+  std::vector<enclave::SequenceId> unsampled;            ///< forgotten by the sampler
+  enclave::AttentionStage attention;
   enclave::EmbedStage entrance;
   enclave::SamplerStage sampler;
   Scheduler scheduler;
@@ -143,12 +149,22 @@ struct PacedScheduler {
   explicit PacedScheduler(Padding padding) {
     entrance =
         system.spawn([this](enclave::EmbedStage::pointer) -> enclave::EmbedStage::behavior_type {
-          return {[this](const enclave::Admit& admit) { begun.push_back(admit.batch->id); }};
+          return {[this](const enclave::Admit& admit) {
+            begun.push_back(admit.batch->id);
+            batches.push_back(admit.batch);
+          }};
         });
-    sampler =
-        system.spawn([](enclave::SamplerStage::pointer) -> enclave::SamplerStage::behavior_type {
+    sampler = system.spawn(
+        [this](enclave::SamplerStage::pointer) -> enclave::SamplerStage::behavior_type {
           return {[](const enclave::Flow&) {}, [](const enclave::Enrol&) {},
-                  [](const enclave::Forget&) {}};
+                  [this](const enclave::Forget& forget) { unsampled.push_back(forget.sequence); }};
+        });
+    attention = system.spawn(
+        [this](enclave::AttentionStage::pointer) -> enclave::AttentionStage::behavior_type {
+          return {
+              [](const enclave::Flow&) {},
+              [this](const enclave::Abandon& abandon) { abandoned.push_back(abandon.sequence); },
+              [this](const enclave::Forget& forget) { forgotten.push_back(forget.sequence); }};
         });
     SchedulerOptions options;
     options.padding = std::move(padding);
@@ -157,12 +173,13 @@ struct PacedScheduler {
     Wiring wiring;
     wiring.entrance = entrance;
     wiring.sampler = sampler;
+    wiring.attention = {attention};
     send(std::move(wiring));
   }
   ~PacedScheduler() {
     for (const auto& actor :
          {caf::actor_cast<caf::actor>(entrance), caf::actor_cast<caf::actor>(sampler),
-          caf::actor_cast<caf::actor>(scheduler)})
+          caf::actor_cast<caf::actor>(attention), caf::actor_cast<caf::actor>(scheduler)})
       caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
     do clock.run(); // ticks that are still set would hold up the system's end
     while (clock.trigger_timeout());
@@ -241,7 +258,7 @@ BOOST_AUTO_TEST_CASE(planned_micro_batches_are_buckets_and_answers_multiples) {
                           .max_rows = 256,
                           .prefill_chunk = static_cast<u32>(1 + rng.below(20))},
                          padding);
-    std::map<enclave::SequenceId, std::size_t> to_generate, next, total;
+    std::map<enclave::SequenceId, std::size_t> to_generate, next, total, dummies;
     u64 answer_rounds = 0;
     u64 dummy_rounds = 0;
     for (enclave::SequenceId id = 1; id <= 6; ++id) {
@@ -258,10 +275,13 @@ BOOST_AUTO_TEST_CASE(planned_micro_batches_are_buckets_and_answers_multiples) {
         BOOST_TEST_REQUIRE(buckets.contains(batch->rows));
         BOOST_TEST_REQUIRE(buckets.contains(batch->head_rows()));
         BOOST_TEST_REQUIRE(batch->tokens.size() == batch->rows - batch->padding);
-        for (const auto& s : batch->segments) {
+        BOOST_TEST_REQUIRE(batch->even);
+        for (const auto& s : batch->segments) { // dummy rounds continue their sequence
           BOOST_TEST_REQUIRE(s.start == next[s.sequence]);
+          BOOST_TEST_REQUIRE((!s.dummy || (s.count == 1 && s.sample)));
           next[s.sequence] += s.count;
-          answer_rounds += s.sample ? 1 : 0;
+          answer_rounds += s.sample && !s.dummy ? 1 : 0;
+          dummies[s.sequence] += s.dummy ? 1 : 0;
         }
         dummy_rounds += planner.dummy_rounds(batch->id);
         flying.push_back(*std::move(batch));
@@ -273,14 +293,14 @@ BOOST_AUTO_TEST_CASE(planned_micro_batches_are_buckets_and_answers_multiples) {
       flying.erase(flying.begin() + static_cast<std::ptrdiff_t>(pick));
       planner.retire(done.id);
       for (const auto& s : done.segments) {
-        if (!s.sample) continue;
+        if (!s.sample || s.dummy) continue;
         if (--to_generate[s.sequence] == 0)
           planner.end(s.sequence);
         else
           planner.append(s.sequence, static_cast<u32>(total[s.sequence]++));
       }
     }
-    for (const auto& [id, tokens] : total) BOOST_TEST(next[id] == tokens);
+    for (const auto& [id, tokens] : total) BOOST_TEST(next[id] == tokens + dummies[id]);
     BOOST_TEST((answer_rounds + dummy_rounds) % padding.rounds == 0U);
     BOOST_TEST((padding.rounds == 1) == (dummy_rounds == 0));
   }
@@ -293,10 +313,16 @@ BOOST_AUTO_TEST_CASE(a_dummy_round_ends_with_the_micro_batch_that_failed) {
   planner.end(1);
   const auto dummy = planner.next();
   BOOST_TEST_REQUIRE(dummy.has_value());
-  BOOST_TEST(dummy->segments.empty());
+  BOOST_TEST_REQUIRE(dummy->segments.size() == 1U);
+  BOOST_TEST(dummy->segments[0].dummy);
+  BOOST_TEST(dummy->segments[0].start == 3U); // behind the prompt, whose keys are kept for it
+  BOOST_TEST(dummy->tokens == std::vector<u32>{2}, boost::test_tools::per_element());
   BOOST_TEST(dummy->rows == 4U);
   BOOST_TEST(!planner.ready()); // the next one waits for this
-  BOOST_TEST(planner.retire_failed(dummy->id).empty());
+  BOOST_TEST(planner.owes(1));
+  BOOST_TEST(planner.retire_failed(dummy->id) == std::vector<enclave::SequenceId>{1},
+             boost::test_tools::per_element());
+  BOOST_TEST(!planner.owes(1));
   BOOST_TEST(planner.quiet());
 }
 
@@ -306,7 +332,8 @@ BOOST_AUTO_TEST_CASE(dropped_dummies_leave_nothing_behind) {
   planner.retire(planner.next()->id);
   planner.end(1);
   const auto dummy = planner.next();
-  planner.drop_dummies();
+  BOOST_TEST(planner.drop_dummies() == std::vector<enclave::SequenceId>{1},
+             boost::test_tools::per_element());
   BOOST_TEST(!planner.quiet());
   planner.retire(dummy->id);
   BOOST_TEST(planner.quiet());
@@ -326,6 +353,68 @@ BOOST_AUTO_TEST_CASE(paced_micro_batches_wait_for_their_tick_dummy_rounds_too) {
   f.answer(f.begun.back(), 0);
   f.wait(kPace);
   BOOST_TEST(f.begun.size() == 2U);
+}
+
+// What a worker could time: the stages see rounds of an answer that go on behind its end.
+BOOST_AUTO_TEST_CASE(dummy_rounds_continue_the_sequence_and_its_keys_go_with_the_last) {
+  PacedScheduler f({{}, 4, {}});
+  f.submit(1, 2);
+  f.answer(f.begun.back(), 1);
+  f.answer(f.begun.back(), 1); // the answer is over; two dummy rounds are owed
+  for (u32 dummy = 0; dummy < 2; ++dummy) {
+    BOOST_TEST_REQUIRE(f.batches.size() == 3U + dummy);
+    const enclave::MicroBatch& batch = *f.batches.back();
+    BOOST_TEST(batch.padding == 0U);
+    BOOST_TEST_REQUIRE(batch.segments.size() == 1U);
+    BOOST_TEST(batch.segments[0].dummy);
+    BOOST_TEST(batch.segments[0].sample);
+    BOOST_TEST(batch.segments[0].start == 4U + dummy); // behind three of the prompt and one more
+    BOOST_TEST(batch.tokens == std::vector<u32>{7}, boost::test_tools::per_element());
+    BOOST_TEST(f.forgotten.empty());
+    BOOST_TEST(f.unsampled.empty());
+    f.answer(batch.id, 1); // its token is nobody's
+  }
+  BOOST_TEST(f.begun.size() == 4U);
+  BOOST_TEST(f.forgotten == std::vector<enclave::SequenceId>{1}, boost::test_tools::per_element());
+  BOOST_TEST(f.unsampled == std::vector<enclave::SequenceId>{1}, boost::test_tools::per_element());
+  BOOST_TEST(f.abandoned.empty());
+}
+
+BOOST_AUTO_TEST_CASE(rows_under_way_of_a_cancelled_answer_pass_as_ever_under_padding_only) {
+  for (const bool padded : {false, true}) {
+    PacedScheduler f({{}, padded ? 2U : 1U, {}});
+    f.submit(1, 9);
+    f.answer(f.begun.back(), 1);
+    Cancel cancel;
+    cancel.sequence = 1;
+    f.send(cancel); // in the second round, the last that is owed
+    BOOST_TEST(f.abandoned.empty() == padded);
+    BOOST_TEST(f.forgotten.empty());
+    f.answer(f.begun.back(), 1);
+    BOOST_TEST(f.begun.size() == 2U);
+    BOOST_TEST(f.forgotten == std::vector<enclave::SequenceId>{1},
+               boost::test_tools::per_element());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_failure_or_cancelling_all_lets_go_of_what_dummy_rounds_kept) {
+  for (const bool failure : {false, true}) {
+    PacedScheduler f({{}, 8, {}});
+    f.submit(1, 1);
+    f.answer(f.begun.back(), 1);
+    BOOST_TEST(f.begun.size() == 2U);
+    if (failure) {
+      enclave::Failure failed;
+      failed.micro_batch = f.begun.back();
+      f.send(std::move(failed));
+    } else {
+      f.send(CancelAll{});
+      f.answer(f.begun.back(), 0);
+    }
+    BOOST_TEST(f.begun.size() == 2U);
+    BOOST_TEST(f.forgotten == std::vector<enclave::SequenceId>{1},
+               boost::test_tools::per_element());
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_round_that_is_not_back_by_the_tick_starts_nothing_before_the_next) {
@@ -378,6 +467,60 @@ BOOST_AUTO_TEST_CASE(workers_see_bucket_sizes_only_and_no_bit_of_an_answer_chang
     BOOST_TEST(cost.dummy_rounds > 0U);
     BOOST_TEST(cost.rows > cost.dummy_rows);
     BOOST_TEST(plain.padding_cost().dummy_rows == 0U);
+  }
+}
+
+namespace {
+
+/// Positions that the attention has looked at, counted where all of it passes: in the kernel.
+std::atomic<u64> positions{0};
+
+void counting_attend_block(const float* const* q, const std::size_t* counts, std::size_t queries,
+                           const float* k, const float* v, std::size_t head_dim, float scale,
+                           float* scratch, float* const* out) {
+  for (std::size_t i = 0; i < queries; ++i) positions += counts[i];
+  kernels::select_kernels().attend_block(q, counts, queries, k, v, head_dim, scale, scratch, out);
+}
+
+/// The kernels in use count positions for as long as this lives.
+class CountedPositions {
+public:
+  CountedPositions() : before_(kernels::active_kernels()) {
+    static kernels::KernelSet counting;
+    counting = before_;
+    counting.attend_block = counting_attend_block;
+    kernels::set_active_kernels(counting);
+    positions = 0;
+  }
+  ~CountedPositions() { kernels::set_active_kernels(before_); }
+  CountedPositions(const CountedPositions&) = delete;
+  CountedPositions& operator=(const CountedPositions&) = delete;
+
+private:
+  const kernels::KernelSet& before_;
+};
+
+} // namespace
+
+// An answer that is over and one that goes on make the attention work alike.
+BOOST_AUTO_TEST_CASE(dummy_rounds_attend_to_what_rounds_of_the_answer_would) {
+  for (const std::string model : {"qwen2", "mistral"}) { // mistral: with a window
+    EngineOptions options;
+    options.model_dir = tests::model_folder(model);
+    options.threads = 2;
+    options.padding = {{4, 16}, 8, {}};
+    options.batch = {.micro_batches = 1, .max_rows = 16, .prefill_chunk = 16};
+    SilentProgress progress;
+    Engine engine(options, progress);
+    std::vector<u64> work;
+    for (const u32 tokens : {1U, 3U, 7U, 8U}) {
+      const CountedPositions counted;
+      BOOST_TEST(run_to_end(engine, answer_request(37, tokens)).tokens.size() == tokens);
+      engine.wait_until_quiet();
+      work.push_back(positions);
+    }
+    BOOST_TEST(work.front() > 0U);
+    for (const u64 each : work) BOOST_TEST(each == work.back());
   }
 }
 
