@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <iostream>
 #include <iterator>
 #include <memory>
@@ -9,6 +10,7 @@
 #include "cli/engine_flags.hpp"
 #include "core/console.hpp"
 #include "model/tokenizer.hpp"
+#include "model/weights/model_config.hpp"
 
 namespace talaria::cli {
 
@@ -28,6 +30,38 @@ std::string input_text(const std::string& argument) {
   return std::string(std::istreambuf_iterator<char>(std::cin), std::istreambuf_iterator<char>());
 }
 
+/// A list of ids as flags take it, a JSON list, or what --json prints.
+std::vector<u32> parse_ids(const std::string& text) {
+  const std::size_t begin = text.find_first_not_of(" \t\r\n");
+  if (begin == std::string::npos || (text[begin] != '[' && text[begin] != '{'))
+    return parse_token_list(text, "TEXT");
+  const auto document = nlohmann::json::parse(text, nullptr, /*allow_exceptions=*/false);
+  const auto list = document.is_object() ? document.value("ids", nlohmann::json()) : document;
+  const auto is_id = [](const nlohmann::json& id) {
+    return id.is_number_unsigned() && id.get<u64>() <= ~u32{0};
+  };
+  if (!list.is_array() || !std::all_of(list.begin(), list.end(), is_id))
+    throw Error(Errc::usage, "TEXT: neither a JSON list of token ids nor {\"ids\":[...]}");
+  return list.get<std::vector<u32>>();
+}
+
+/// Rows of the model's matrices; 0 if the folder has no config.json (a tokenizer alone will do).
+u32 rows_of(const std::filesystem::path& model) {
+  return std::filesystem::exists(model / "config.json") ? model::load_model_config(model).vocab : 0;
+}
+
+/// An id of the model that no token stands for is the empty text; one beyond the model is a slip.
+void check_ids(const std::vector<u32>& ids, const model::Tokenizer& tokenizer,
+               const std::filesystem::path& model) {
+  const u32 tokens = tokenizer.vocab_size();
+  const u32 most = ids.empty() ? 0 : *std::max_element(ids.begin(), ids.end());
+  if (ids.empty() || most < tokens) return;
+  const u32 rows = rows_of(model);
+  if (most >= rows)
+    throw Error(Errc::usage, fmt::format("there is no token {}; ids end at {}", most,
+                                         static_cast<i64>(std::max(tokens, rows)) - 1));
+}
+
 int tokenize(const TokenizeFlags& flags) {
   const std::filesystem::path model =
       flags.model.empty() ? shipped_model() : std::filesystem::path(flags.model);
@@ -35,7 +69,9 @@ int tokenize(const TokenizeFlags& flags) {
   const auto tokenizer = model::Tokenizer::load(model);
   const std::string input = input_text(flags.text);
   if (flags.decode) {
-    const std::string text = tokenizer.decode(parse_token_list(input, "TEXT"), flags.skip_special);
+    const std::vector<u32> ids = parse_ids(input);
+    check_ids(ids, tokenizer, model);
+    const std::string text = tokenizer.decode(ids, flags.skip_special);
     print_out("{}\n", flags.json ? nlohmann::json{{"text", text}}.dump() : text);
     return 0;
   }
@@ -57,7 +93,7 @@ void add_tokenize_command(CLI::App& app, Action& chosen) {
   CLI::App* command = app.add_subcommand("tokenize", "Text to token ids, or back");
   command->add_option("--model", flags->model, "model folder with tokenizer.json");
   command->add_flag("--decode", flags->decode,
-                    "TEXT is a list of ids: print the text they stand for");
+                    "TEXT is a list of ids, or what --json printed: print the text");
   command->add_flag("--add-special", flags->add_special,
                     "also what a model expects around a text (BOS)");
   command->add_flag("--skip-special", flags->skip_special,

@@ -1,5 +1,6 @@
 #include "model/tokenizer.hpp"
 
+#include <algorithm>
 #include <fstream>
 #include <sstream>
 #include <unordered_map>
@@ -17,12 +18,46 @@
 
 namespace talaria::model {
 
+namespace {
+
+/// Ids that are being collected, no more than were asked for.
+class IdList {
+public:
+  explicit IdList(std::size_t most) : most_(most) {}
+
+  std::vector<u32>& ids() noexcept { return ids_; }
+  /// @throws Error{usage} once there are too many, or `coming` more would be.
+  void check(std::size_t coming = 0) const {
+    if (ids_.size() > most_ || coming > most_ - ids_.size()) refuse(most_);
+  }
+  void push(u32 id) {
+    ids_.push_back(id);
+    check();
+  }
+  void append(const std::vector<u32>& more) {
+    ids_.insert(ids_.end(), more.begin(), more.end());
+    check();
+  }
+  [[noreturn]] static void refuse(std::size_t most) { throw TextTooLong(most); }
+
+private:
+  std::size_t most_;
+  std::vector<u32> ids_;
+};
+
+} // namespace
+
+TextTooLong::TextTooLong(std::size_t most)
+    : Error(Errc::usage, fmt::format("the text has more than {} tokens; shorten it", most)) {}
+
 struct Tokenizer::Impl {
   explicit Impl(const JsonNode& root);
   void place(const AddedToken& token, const JsonNode& root);
   void check_ids(const std::vector<u32>& ids, const JsonNode& root) const;
-  void encode_plain(std::string_view text, bool at_start, std::vector<u32>& ids) const;
-  void encode_stretch(std::string_view text, bool at_start, std::vector<u32>& ids) const;
+  void check_decoder(const JsonNode& root) const;
+  void measure();
+  void encode_plain(std::string_view text, bool at_start, IdList& ids) const;
+  void encode_stretch(std::string_view text, bool at_start, IdList& ids) const;
 
   Bpe bpe;
   std::unique_ptr<Normalizer> normalizer;
@@ -35,6 +70,8 @@ struct Tokenizer::Impl {
   std::vector<std::string> tokens; // by id, added ones included
   std::vector<const AddedToken*> added_by_id;
   std::unordered_map<std::string_view, u32> added_ids; // views into `added`
+  std::size_t longest_piece = 0; // bytes of a piece that one id can stand for; 0: no such bound
+  std::size_t longest_text = 0;  // bytes of a text that one id can stand for; 0: no such bound
 };
 
 Tokenizer::Impl::Impl(const JsonNode& root)
@@ -48,6 +85,8 @@ Tokenizer::Impl::Impl(const JsonNode& root)
   for (const AddedToken& token : added) place(token, root);
   check_ids(post_processor.before, root);
   check_ids(post_processor.after, root);
+  check_decoder(root);
+  measure();
 }
 
 void Tokenizer::Impl::place(const AddedToken& token, const JsonNode& root) {
@@ -77,27 +116,55 @@ void Tokenizer::Impl::check_ids(const std::vector<u32>& ids, const JsonNode& roo
   }
 }
 
+/// A pattern of the decoder that is too much work fails here, not in the middle of an answer.
+void Tokenizer::Impl::check_decoder(const JsonNode& root) const {
+  if (!decoder.has_expressions()) return;
+  try {
+    for (const std::string& token : tokens)
+      for (const bool first : {false, true}) decoder.bytes(token, false, first);
+  } catch (const Error& error) {
+    root["decoder"].fail(error.what());
+  }
+}
+
+/// How many bytes one id can stand for, where no step leaves out text or makes it much shorter.
+void Tokenizer::Impl::measure() {
+  longest_piece = bpe.longest_piece(pre_tokenizer && pre_tokenizer->is_byte_level());
+  const std::size_t shrinks = normalizer ? normalizer->shrinks() : 1;
+  const bool keeps =
+      longest_piece != 0 && shrinks != 0 && (!pre_tokenizer || pre_tokenizer->keeps());
+  const bool strips = std::any_of(added.begin(), added.end(), [](const AddedToken& token) {
+    return token.left_strip || token.right_strip;
+  });
+  if (!keeps || strips) return;
+  longest_text = longest_piece * shrinks;
+  for (const AddedToken& token : added)
+    longest_text = std::max(longest_text, token.content.size() * shrinks);
+}
+
 /// `text` holds no added token that is looked for in raw text.
-void Tokenizer::Impl::encode_stretch(std::string_view text, bool at_start,
-                                     std::vector<u32>& ids) const {
+void Tokenizer::Impl::encode_stretch(std::string_view text, bool at_start, IdList& ids) const {
   const std::string normalized =
       normalizer ? normalizer->apply(std::string(text)) : std::string(text);
   for (const Stretch& stretch : normalized_tokens.cut(normalized)) {
     const std::size_t size = stretch.end - stretch.begin;
     if (stretch.token != nullptr)
-      ids.push_back(stretch.token->id);
+      ids.push(stretch.token->id);
     else
       encode_plain(std::string_view(normalized).substr(stretch.begin, size),
                    at_start && stretch.begin == 0, ids);
   }
 }
 
-void Tokenizer::Impl::encode_plain(std::string_view text, bool at_start,
-                                   std::vector<u32>& ids) const {
+void Tokenizer::Impl::encode_plain(std::string_view text, bool at_start, IdList& ids) const {
   std::vector<Piece> pieces;
   pieces.push_back({std::string(text), at_start});
   if (pre_tokenizer) pieces = pre_tokenizer->apply(std::move(pieces));
-  for (const Piece& piece : pieces) bpe.tokenize(piece.text, ids);
+  for (const Piece& piece : pieces) {
+    if (longest_piece != 0) ids.check(piece.text.size() / longest_piece);
+    bpe.tokenize(piece.text, ids.ids());
+    ids.check();
+  }
 }
 
 Tokenizer::Tokenizer(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -124,29 +191,28 @@ Tokenizer Tokenizer::parse(std::string_view json, const std::string& file) {
   return Tokenizer(std::make_unique<Impl>(JsonNode(document, file)));
 }
 
-std::vector<u32> Tokenizer::encode(std::string_view text, bool add_special_tokens) const {
+std::vector<u32> Tokenizer::encode(std::string_view text, bool add_special_tokens,
+                                   std::size_t most) const {
+  if (impl_->longest_text != 0 && text.size() / impl_->longest_text > most) IdList::refuse(most);
   if (const auto bad = find_invalid_utf8(text))
     throw Error(Errc::usage, fmt::format("the text is not valid UTF-8 at byte {}", *bad));
-  std::vector<u32> ids;
+  IdList ids(most);
   const PostProcessor& around = impl_->post_processor;
-  if (add_special_tokens) ids = around.before;
+  if (add_special_tokens) ids.append(around.before);
   for (const Stretch& stretch : impl_->raw_tokens.cut(text)) {
     if (stretch.token != nullptr)
-      ids.push_back(stretch.token->id);
+      ids.push(stretch.token->id);
     else
       impl_->encode_stretch(text.substr(stretch.begin, stretch.end - stretch.begin),
                             stretch.begin == 0, ids);
   }
-  if (add_special_tokens) ids.insert(ids.end(), around.after.begin(), around.after.end());
-  return ids;
+  if (add_special_tokens) ids.append(around.after);
+  return std::move(ids.ids());
 }
 
 void Tokenizer::append_bytes(u32 id, bool skip_special, DecodeState& state,
                              std::string& out) const {
-  if (id >= vocab_size())
-    throw Error(Errc::usage, fmt::format("there is no token {}; ids end at {}", id,
-                                         static_cast<i64>(vocab_size()) - 1));
-  const std::string_view name = impl_->tokens[id];
+  const std::string_view name = token(id);
   if (name.empty() || (skip_special && is_special(id))) return;
   std::string bytes = impl_->decoder.bytes(name, impl_->added_by_id[id] != nullptr, state.first);
   state.first = false;

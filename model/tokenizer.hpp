@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/error.hpp"
 #include "core/integers.hpp"
 
 namespace talaria::model {
@@ -19,11 +20,19 @@ struct DecodeState {
   std::size_t blanks_dropped = 0;
 };
 
+/// A text has more tokens than the caller can use.
+class TextTooLong : public Error {
+public:
+  explicit TextTooLong(std::size_t most);
+};
+
 /// A Hugging Face tokenizer.json of kind BPE: byte-level (GPT-2, Llama-3, Qwen2 pre-tokenizers, or
 /// any Split pattern PCRE2 understands) and SentencePiece-style with byte fallback (Llama-2,
 /// Mistral), merges as "a b" strings or as pairs. Reproduces the `tokenizers` library id by id.
 class Tokenizer {
 public:
+  static constexpr std::size_t no_bound = ~std::size_t{0};
+
   /// @throws Error{model} naming file and field; a component it does not implement is an error that
   /// names it, never a silently different tokenisation.
   static Tokenizer load(const std::filesystem::path& model_dir);
@@ -35,15 +44,19 @@ public:
 
   /// Ids of `text` (UTF-8). Added and special tokens inside the text are recognised.
   /// `add_special_tokens`: also what the post-processor puts around it, e.g. BOS.
-  /// @throws Error{usage} with the byte offset if `text` is not valid UTF-8.
-  std::vector<u32> encode(std::string_view text, bool add_special_tokens) const;
-  /// The exact bytes `ids` stand for; may end inside a UTF-8 character.
-  /// @throws Error{usage} for an id >= vocab_size() (ids without a token decode to nothing).
+  /// `most`: the work ends where there are surely more ids than these, often before it begins;
+  /// time and memory are then bounded by `most`, not by the text.
+  /// @throws Error{usage} with the byte offset if `text` is not valid UTF-8, TextTooLong.
+  std::vector<u32> encode(std::string_view text, bool add_special_tokens,
+                          std::size_t most = no_bound) const;
+  /// The exact bytes `ids` stand for; may end inside a UTF-8 character. An id without a token
+  /// stands for nothing, one beyond vocab_size() too: the matrices of many models (Qwen2, Qwen2.5,
+  /// Qwen3) have more rows than their tokenizer has tokens, and any row can be sampled.
   std::string decode_bytes(std::span<const u32> ids, bool skip_special) const;
   /// decode_bytes with each maximal ill-formed subsequence replaced by one U+FFFD.
   std::string decode(std::span<const u32> ids, bool skip_special) const;
 
-  /// One more than the largest id.
+  /// One more than the largest id that has a token.
   u32 vocab_size() const noexcept;
   std::optional<u32> token_id(std::string_view token) const;
   /// The token as written in the file (byte-level alphabet), empty if the id has none.

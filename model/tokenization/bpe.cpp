@@ -6,6 +6,7 @@
 #include <fmt/format.h>
 
 #include "model/one_line.hpp"
+#include "model/tokenization/byte_level.hpp"
 #include "model/utf8.hpp"
 
 namespace talaria::model {
@@ -104,6 +105,21 @@ std::optional<u32> Bpe::id(std::string_view token) const {
   const auto found = ids_.find(token);
   if (found == ids_.end()) return std::nullopt;
   return found->second;
+}
+
+/// Where each byte has a token, nothing is dropped, and no unknown characters are fused.
+std::size_t Bpe::longest_piece(bool byte_level) const {
+  const auto has_token = [&](int byte) {
+    const char character = static_cast<char>(byte);
+    return byte_level ? id(byte_level::encode({&character, 1})).has_value()
+                      : byte_fallback_ && byte_tokens_[byte].has_value();
+  };
+  for (int byte = 0; byte < 256; ++byte) {
+    if (!has_token(byte)) return 0;
+  }
+  std::size_t longest = 1;
+  for (const std::string& token : tokens_) longest = std::max(longest, token.size());
+  return longest;
 }
 
 const Bpe::Merge* Bpe::find_merge(u32 left, u32 right) const {

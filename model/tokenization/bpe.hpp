@@ -27,6 +27,9 @@ public:
   void tokenize(std::string_view piece, std::vector<u32>& ids) const;
 
   std::optional<u32> id(std::string_view token) const;
+  /// Bytes of the longest token, if the ids of any piece (`byte_level`: of any in that alphabet)
+  /// cover all of it; otherwise 0.
+  std::size_t longest_piece(bool byte_level) const;
   /// By id; empty where the vocabulary has a gap.
   const std::vector<std::string>& tokens() const noexcept { return tokens_; }
 

@@ -1,5 +1,6 @@
 #include "model/tokenization/normalizer.hpp"
 
+#include <algorithm>
 #include <map>
 
 #include <fmt/format.h>
@@ -17,6 +18,10 @@ class UnicodeForm final : public Normalizer {
 public:
   explicit UnicodeForm(unicode::NormalForm form) : form_(form) {}
   std::string apply(std::string text) const override { return unicode::normalize(text, form_); }
+  /// A canonical form takes at most three bytes for one: U+212A is K, three Hangul letters are one.
+  std::size_t shrinks() const override {
+    return form_ == unicode::NormalForm::nfc || form_ == unicode::NormalForm::nfd ? 4 : 0;
+  }
 
 private:
   unicode::NormalForm form_;
@@ -37,6 +42,9 @@ public:
     }
     return out;
   }
+  std::size_t shrinks() const override {
+    return pattern_.is_expression() || pattern_.literal_size() > content_.size() ? 0 : 1;
+  }
 
 private:
   Pattern pattern_;
@@ -49,6 +57,7 @@ public:
   std::string apply(std::string text) const override {
     return text.empty() ? text : prefix_ + text;
   }
+  std::size_t shrinks() const override { return 1; }
 
 private:
   std::string prefix_;
@@ -61,6 +70,11 @@ public:
   std::string apply(std::string text) const override {
     for (const auto& step : steps_) text = step->apply(std::move(text));
     return text;
+  }
+  std::size_t shrinks() const override {
+    std::size_t all = 1;
+    for (const auto& step : steps_) all = std::min<std::size_t>(all * step->shrinks(), 1 << 10);
+    return all;
   }
 
 private:

@@ -12,6 +12,8 @@ class Normalizer {
 public:
   virtual ~Normalizer() = default;
   virtual std::string apply(std::string text) const = 0;
+  /// No text becomes shorter than its bytes divided by this; 0: there is no such bound.
+  virtual std::size_t shrinks() const = 0;
 };
 
 /// The "normalizer" of a tokenizer.json; null pointer for null.

@@ -29,6 +29,9 @@ public:
   Pattern& operator=(Pattern&&) noexcept;
   ~Pattern();
 
+  /// A regular expression, whose cut() can throw.
+  bool is_expression() const noexcept { return code_ != nullptr; }
+  std::size_t literal_size() const noexcept { return literal_.size(); }
   /// Cuts valid UTF-8 into matches and what lies between them, in order, covering all of it.
   /// @throws Error{usage} if the expression needs too much work on this text.
   std::vector<Span> cut(std::string_view text) const;

@@ -37,6 +37,7 @@ public:
     }
     return out;
   }
+  bool keeps() const override { return behavior_ != SplitBehavior::removed; }
 
 private:
   Pattern pattern_;
@@ -60,6 +61,8 @@ public:
     for (Piece& piece : pieces) piece.text = byte_level::encode(piece.text);
     return pieces;
   }
+  bool keeps() const override { return true; }
+  bool is_byte_level() const override { return true; }
 
 private:
   bool add_prefix_space_;
@@ -85,6 +88,7 @@ public:
     }
     return split_ ? cut_.apply(std::move(pieces)) : pieces;
   }
+  bool keeps() const override { return true; }
 
 private:
   std::string replacement_;
@@ -101,6 +105,11 @@ public:
     for (const auto& step : steps_) pieces = step->apply(std::move(pieces));
     return pieces;
   }
+  bool keeps() const override {
+    return std::all_of(steps_.begin(), steps_.end(),
+                       [](const auto& step) { return step->keeps(); });
+  }
+  bool is_byte_level() const override { return !steps_.empty() && steps_.back()->is_byte_level(); }
 
 private:
   std::vector<std::unique_ptr<PreTokenizer>> steps_;

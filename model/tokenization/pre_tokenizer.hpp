@@ -19,6 +19,10 @@ class PreTokenizer {
 public:
   virtual ~PreTokenizer() = default;
   virtual std::vector<Piece> apply(std::vector<Piece> pieces) const = 0;
+  /// Nothing of a text is left out.
+  virtual bool keeps() const = 0;
+  /// What comes out is written in the byte-level alphabet.
+  virtual bool is_byte_level() const { return false; }
 };
 
 /// The "pre_tokenizer" of a tokenizer.json; null pointer for null.

@@ -110,6 +110,12 @@ void TokenDecoder::parse_metaspace(const JsonNode& node) {
                       node["add_prefix_space"].boolean_or(true);
 }
 
+bool TokenDecoder::has_expressions() const noexcept {
+  return std::any_of(steps_.begin(), steps_.end(), [](const Step& step) {
+    return !step.pattern.empty() && step.pattern.front().is_expression();
+  });
+}
+
 std::string TokenDecoder::apply(const Step& step, std::string text) const {
   if (step.pattern.empty()) return strip(text, step.content, step.start, step.stop);
   std::string out;

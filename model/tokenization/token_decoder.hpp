@@ -18,6 +18,8 @@ public:
   /// `added`: an added token, which a byte-level decoder takes literally.
   /// `first`: the first token of the text.
   std::string bytes(std::string_view token, bool added, bool first) const;
+  /// Whether bytes() runs a regular expression, which can be too much work for a token.
+  bool has_expressions() const noexcept;
   /// How many of the blanks (character `blank`) that begin the text are dropped.
   std::size_t strip_left() const noexcept { return strip_left_; }
   char blank() const noexcept { return blank_; }

@@ -295,8 +295,68 @@ BOOST_AUTO_TEST_CASE(text_that_is_not_utf8_is_refused_with_its_offset) {
     return error.code() == Errc::usage &&
            std::string(error.what()).find("byte 2") != std::string::npos;
   });
-  BOOST_CHECK_EXCEPTION(tokenizer.decode(Ids{4096}, false), Error,
-                        [](const Error& error) { return error.code() == Errc::usage; });
+}
+
+BOOST_AUTO_TEST_CASE(an_id_beyond_the_tokens_decodes_to_nothing) {
+  const Tokenizer tokenizer = Tokenizer::load(source_dir + "/models/talaria-tiny");
+  const Ids ids = {4096, 4095, 5000, 300, ~u32{0}};
+  for (const bool skip_special : {false, true}) {
+    const std::string text = tokenizer.decode(Ids{4095, 300}, skip_special);
+    BOOST_TEST(tokenizer.decode(ids, skip_special) == text);
+    BOOST_TEST(streamed(tokenizer, ids, skip_special) == text);
+  }
+  BOOST_TEST(parse(sentence_piece()).decode(Ids{999, 268, 999, 268}, false) == "hello hello");
+}
+
+BOOST_AUTO_TEST_CASE(encoding_ends_where_there_are_more_ids_than_asked_for) {
+  for (const char* dir : {"/models/talaria-tiny", "/tests/data/conformance/qwen3"}) {
+    const Tokenizer tokenizer = Tokenizer::load(source_dir + dir);
+    for (const char* unit : {"ab", "a1", " ", "the ", "é", "<|im_end|>", "一"}) {
+      std::string text;
+      while (text.size() < 2000) text += unit;
+      const Ids ids = tokenizer.encode(text, true);
+      BOOST_TEST(tokenizer.encode(text, true, ids.size()) == ids, boost::test_tools::per_element());
+      for (const std::size_t most : {ids.size() - 1, ids.size() / 2, std::size_t{0}})
+        BOOST_CHECK_THROW(tokenizer.encode(text, true, most), TextTooLong);
+    }
+    BOOST_TEST(tokenizer.encode("", false, 0).empty());
+  }
+}
+
+// A gigabyte of memory and half a minute, if it were encoded before its length is looked at.
+BOOST_AUTO_TEST_CASE(a_text_far_too_long_is_refused_before_any_work) {
+  const Tokenizer tokenizer = Tokenizer::load(source_dir + "/models/talaria-tiny");
+  std::string invalid(std::size_t{64} << 20, '\xFF'); // nobody even looked at its characters
+  BOOST_CHECK_THROW(tokenizer.encode(invalid, true, 8192), TextTooLong);
+  // One piece, which no pre-tokenizer cuts.
+  BOOST_CHECK_THROW(parse(sentence_piece()).encode(std::string(1 << 22, 'h'), true, 8192),
+                    TextTooLong);
+}
+
+BOOST_AUTO_TEST_CASE(bounds_hold_only_where_no_text_is_left_out) {
+  Json dropping = sentence_piece();
+  dropping["model"]["byte_fallback"] = false; // unknown characters become one <unk>
+  BOOST_TEST(parse(dropping).encode(std::string(100'000, 'Z'), false, 2).size() <= 2U);
+  Json removing = sentence_piece();
+  removing["pre_tokenizer"] = {{"type", "Split"},
+                               {"pattern", {{"String", "Z"}}},
+                               {"behavior", "Removed"},
+                               {"invert", false}};
+  BOOST_TEST(parse(removing).encode(std::string(100'000, 'Z'), false, 2).size() <= 2U);
+  Json swallowing = sentence_piece();
+  swallowing["added_tokens"][2]["rstrip"] = true;
+  BOOST_TEST(parse(swallowing).encode("</s>" + std::string(100'000, ' '), false, 1) == (Ids{2}),
+             boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(a_decoder_whose_pattern_is_too_much_work_is_refused_when_it_is_loaded) {
+  Json json = sentence_piece();
+  json["model"]["vocab"][std::string(40, 'a') + "!"] = 900;
+  json["decoder"] = {{"type", "Replace"}, {"pattern", {{"Regex", "(a+)+$"}}}, {"content", "b"}};
+  BOOST_CHECK_EXCEPTION(parse(json), Error, [](const Error& error) {
+    return error.code() == Errc::model &&
+           std::string(error.what()).find("decoder") != std::string::npos;
+  });
 }
 
 BOOST_AUTO_TEST_CASE(tokens_are_found_by_name_and_id) {
