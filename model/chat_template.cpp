@@ -1,7 +1,7 @@
 #include "model/chat_template.hpp"
 
+#include <algorithm>
 #include <fstream>
-#include <sstream>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -11,13 +11,13 @@
 #include "model/jinja/parser.hpp"
 #include "model/one_line.hpp"
 #include "model/tokenizer.hpp"
+#include "model/tokenizer_config.hpp"
 
 namespace talaria::model {
 
 namespace {
 
 using Json = nlohmann::json;
-using NamedTexts = std::vector<std::pair<std::string, std::string>>;
 
 std::optional<std::string> read_if_there(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) return std::nullopt;
@@ -35,17 +35,6 @@ Json parse_config(const std::string& text, const std::string& file) {
   } catch (const Json::exception& error) {
     throw Error(Errc::model, one_line(fmt::format("{} is not valid JSON: {}", file, error.what())));
   }
-}
-
-/// Every `..._token` that is a string, or an object with a string `content`.
-NamedTexts special_tokens(const Json& config) {
-  NamedTexts out;
-  for (const auto& [key, value] : config.items()) {
-    if (!key.ends_with("_token")) continue;
-    const Json& text = value.is_object() ? value.value("content", Json()) : value;
-    if (text.is_string()) out.emplace_back(key, text.get<std::string>());
-  }
-  return out;
 }
 
 /// The string, or of a list of {"name", "template"} the one called default.
@@ -67,8 +56,11 @@ std::optional<std::string> template_in(const Json& config, const std::string& fi
 
 struct ChatTemplate::Impl {
   std::string file;
+  std::string source;
   jinja::Body body;
-  NamedTexts special_tokens;
+  Variables special_tokens;
+  std::vector<std::string> additional;
+  ChatClock clock;
 };
 
 ChatTemplate::ChatTemplate(std::unique_ptr<Impl> impl) : impl_(std::move(impl)) {}
@@ -78,46 +70,110 @@ ChatTemplate::~ChatTemplate() = default;
 
 std::optional<ChatTemplate> ChatTemplate::load(const std::filesystem::path& model_dir) {
   const std::string config_file = (model_dir / "tokenizer_config.json").string();
-  const std::optional<std::string> config_text = read_if_there(config_file);
-  const Json config = config_text ? parse_config(*config_text, config_file) : Json::object();
   const std::filesystem::path jinja_file = model_dir / "chat_template.jinja";
-  if (const auto text = read_if_there(jinja_file))
-    return parse(*text, jinja_file.string(), special_tokens(config));
-  const std::optional<std::string> text = template_in(config, config_file);
+  std::optional<std::string> text = read_if_there(jinja_file);
+  std::string file = jinja_file.string();
+  if (!text) {
+    const std::optional<std::string> config = read_if_there(config_file);
+    text = config ? template_in(parse_config(*config, config_file), config_file) : std::nullopt;
+    file = config_file + ": chat_template";
+  }
   if (!text) return std::nullopt;
-  return parse(*text, config_file + ": chat_template", special_tokens(config));
+  const TokenizerConfig tokens = TokenizerConfig::load(model_dir);
+  ChatTemplate out = parse(*text, file, tokens.named);
+  out.impl_->additional = tokens.additional;
+  return out;
 }
 
 ChatTemplate ChatTemplate::parse(std::string_view text, const std::string& file,
-                                 NamedTexts special_tokens) {
+                                 Variables special_tokens) {
   if (const auto bad = find_invalid_utf8(text))
     throw Error(Errc::model, fmt::format("{} is not valid UTF-8 at byte {}", file, *bad));
   auto impl = std::make_unique<Impl>();
   impl->file = file;
+  impl->source = text;
   impl->body = jinja::parse(text, file);
   impl->special_tokens = std::move(special_tokens);
   return ChatTemplate(std::move(impl));
 }
 
-std::string ChatTemplate::render(const std::vector<ChatMessage>& messages,
-                                 bool add_generation_prompt) const {
+void ChatTemplate::set_clock(const ChatClock& clock) {
+  impl_->clock = clock;
+}
+
+const ChatTemplate::Variables& ChatTemplate::special_tokens() const noexcept {
+  return impl_->special_tokens;
+}
+
+const std::string& ChatTemplate::file() const noexcept {
+  return impl_->file;
+}
+
+const std::string& ChatTemplate::source() const noexcept {
+  return impl_->source;
+}
+
+namespace {
+
+/// A role that a template knows may be a part of its markers, e.g. <|user|>; any other is a user's
+/// text like every other.
+MarkedText role_of(const ChatMessage& message) {
+  static constexpr std::string_view known[] = {"system",    "developer", "user",
+                                               "assistant", "tool",      "function"};
+  const bool is_known =
+      std::find(std::begin(known), std::end(known), message.role) != std::end(known);
+  return MarkedText(message.role, is_known ? Origin::author : Origin::input);
+}
+
+jinja::Value to_value(const ChatMessage& message, const jinja::Site& site) {
+  for (const std::string* text : {&message.role, &message.content}) {
+    if (const auto bad = find_invalid_utf8(*text))
+      throw Error(Errc::usage, fmt::format("a message is not valid UTF-8 at byte {}", *bad));
+  }
+  const Origin origin = message.role == "assistant" ? Origin::answer : Origin::input;
+  return jinja::Value::dict({{std::string("role"), role_of(message)},
+                             {std::string("content"), MarkedText(message.content, origin)}},
+                            site);
+}
+
+} // namespace
+
+MarkedText ChatTemplate::prompt(const std::vector<ChatMessage>& messages,
+                                bool add_generation_prompt) const {
   jinja::Interpreter interpreter(impl_->body, impl_->file);
   const jinja::Site start(impl_->file, 1, interpreter.budget());
   std::vector<jinja::Value> list;
-  for (const ChatMessage& message : messages) {
-    for (const std::string* text : {&message.role, &message.content}) {
-      if (const auto bad = find_invalid_utf8(*text))
-        throw Error(Errc::usage, fmt::format("a message is not valid UTF-8 at byte {}", *bad));
-    }
-    list.push_back(jinja::Value::dict(
-        {{std::string("role"), message.role}, {std::string("content"), message.content}}, start));
-  }
+  for (const ChatMessage& message : messages) list.push_back(to_value(message, start));
   interpreter.define("messages", jinja::Value::list(std::move(list), jinja::Sequence::list, start));
   interpreter.define("tools", jinja::None{});
   interpreter.define("documents", jinja::None{});
   interpreter.define("add_generation_prompt", jinja::Value(add_generation_prompt));
   for (const auto& [name, text] : impl_->special_tokens) interpreter.define(name, text);
+  if (!impl_->additional.empty()) {
+    std::vector<jinja::Value> tokens(impl_->additional.begin(), impl_->additional.end());
+    interpreter.define("additional_special_tokens",
+                       jinja::Value::list(std::move(tokens), jinja::Sequence::list, start));
+  }
+  if (const auto date = impl_->clock.now()) interpreter.set_clock(*date);
   return interpreter.run();
+}
+
+std::string ChatTemplate::render(const std::vector<ChatMessage>& messages,
+                                 bool add_generation_prompt) const {
+  return prompt(messages, add_generation_prompt).text();
+}
+
+void ChatTemplate::check() const {
+  const std::vector<ChatMessage> conversations[] = {
+      {{"user", "Hello"}},
+      {{"system", "Be brief."}, {"user", "Hello"}, {"assistant", "Hi."}, {"user", "Bye"}}};
+  for (const auto& messages : conversations) {
+    try {
+      prompt(messages, true);
+    } catch (const Error& error) {
+      if (error.code() != Errc::usage) throw;
+    }
+  }
 }
 
 } // namespace talaria::model

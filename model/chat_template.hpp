@@ -7,6 +7,9 @@
 #include <string_view>
 #include <vector>
 
+#include "model/chat_date.hpp"
+#include "model/marked_text.hpp"
+
 namespace talaria::model {
 
 struct ChatMessage {
@@ -14,31 +17,48 @@ struct ChatMessage {
   std::string content;
 };
 
-/// A model's chat template: the subset of Jinja2 that the templates of Llama 3, Qwen 2/2.5/3,
-/// Mistral and ChatML need, rendered with trim_blocks and lstrip_blocks as transformers does.
-/// A prompt depends on the conversation alone: there is no clock (strftime_now is undefined), so a
-/// template that asks for the date takes its own fixed one, or is refused if it has none.
+/// A model's chat template: the part of Jinja2 that templates of published models use, rendered
+/// with trim_blocks and lstrip_blocks as transformers does.
 class ChatTemplate {
 public:
+  using Variables = std::vector<std::pair<std::string, std::string>>;
+
   /// chat_template.jinja, else `chat_template` of tokenizer_config.json (a string, or a list of
   /// named templates of which "default" is taken). Nothing if the model has none. bos_token,
-  /// eos_token and the other named special tokens of tokenizer_config.json become variables.
+  /// eos_token and the other special tokens that TokenizerConfig finds become variables.
   /// @throws Error{model} naming file, line and construct for a template it cannot render exactly.
   static std::optional<ChatTemplate> load(const std::filesystem::path& model_dir);
   /// Parses template text; `special_tokens` are (name, text) variables. Exposed for tests and
   /// fuzzing.
   static ChatTemplate parse(std::string_view text, const std::string& file,
-                            std::vector<std::pair<std::string, std::string>> special_tokens);
+                            Variables special_tokens);
   ChatTemplate(ChatTemplate&&) noexcept;
   ChatTemplate& operator=(ChatTemplate&&) noexcept;
   ~ChatTemplate();
 
-  /// The prompt text. Special tokens in it are meant to be recognised; encode it without adding
-  /// more.
+  /// What strftime_now tells. Without one it is undefined: a template that asks for the date takes
+  /// its own fixed one, or is refused if it has none.
+  void set_clock(const ChatClock& clock);
+
+  /// The prompt, in which text of messages is marked: an assistant's as an answer, all other as
+  /// input, roles too unless they are one of those that templates know. Encode it without adding
+  /// more tokens.
   /// @throws Error{usage} with the template's own words if it calls raise_exception, Error{model}
   /// for a construct that has no meaning here (the line is named). Bounded work: loops and output
   /// are limited.
+  MarkedText prompt(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const;
+  /// The text of prompt().
   std::string render(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const;
+
+  /// Renders two small conversations, one with each role that every template knows.
+  /// @throws Error{model} naming file and line if either has no meaning. A template may refuse them
+  /// in its own words.
+  void check() const;
+
+  const Variables& special_tokens() const noexcept;
+  const std::string& file() const noexcept;
+  /// What the template says, as it is written.
+  const std::string& source() const noexcept;
 
 private:
   struct Impl;

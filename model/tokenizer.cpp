@@ -15,6 +15,7 @@
 #include "model/tokenization/post_processor.hpp"
 #include "model/tokenization/pre_tokenizer.hpp"
 #include "model/tokenization/token_decoder.hpp"
+#include "model/tokenizer_config.hpp"
 
 namespace talaria::model {
 
@@ -51,13 +52,19 @@ TextTooLong::TextTooLong(std::size_t most)
     : Error(Errc::usage, fmt::format("the text has more than {} tokens; shorten it", most)) {}
 
 struct Tokenizer::Impl {
-  explicit Impl(const JsonNode& root);
-  void place(const AddedToken& token, const JsonNode& root);
+  Impl(const JsonNode& root, const TokenizerConfig* config);
+  void place(const AddedToken& token);
+  std::optional<u32> id_of(std::string_view token) const;
+  void put_around(const TokenizerConfig& config);
   void check_ids(const std::vector<u32>& ids, const JsonNode& root) const;
   void check_decoder(const JsonNode& root) const;
+  void check_text(std::string_view text, std::size_t most) const;
   void measure();
-  void encode_plain(std::string_view text, bool at_start, IdList& ids) const;
-  void encode_stretch(std::string_view text, bool at_start, IdList& ids) const;
+  void encode(const MarkedText& text, const OriginLimits* limits, IdList& ids) const;
+  void encode_stretch(MarkedText text, bool at_start, const OriginLimits* limits,
+                      IdList& ids) const;
+  void encode_plain(std::string_view text, bool at_start, const OriginLimits* limits,
+                    IdList& ids) const;
 
   Bpe bpe;
   std::unique_ptr<Normalizer> normalizer;
@@ -74,39 +81,66 @@ struct Tokenizer::Impl {
   std::size_t longest_text = 0;  // bytes of a text that one id can stand for; 0: no such bound
 };
 
-Tokenizer::Impl::Impl(const JsonNode& root)
+Tokenizer::Impl::Impl(const JsonNode& root, const TokenizerConfig* config)
     : bpe(Bpe::parse(root["model"])), normalizer(parse_normalizer(root["normalizer"])),
       pre_tokenizer(parse_pre_tokenizer(root["pre_tokenizer"])),
-      added(parse_added_tokens(root["added_tokens"])), raw_tokens(added, false, nullptr),
-      normalized_tokens(added, true, normalizer.get()),
+      added(read_added_tokens(root["added_tokens"], config, bpe)),
+      raw_tokens(added, false, nullptr), normalized_tokens(added, true, normalizer.get()),
       post_processor(parse_post_processor(root["post_processor"])),
       decoder(TokenDecoder::parse(root["decoder"])), tokens(bpe.tokens()) {
   added_by_id.resize(tokens.size());
-  for (const AddedToken& token : added) place(token, root);
+  for (const AddedToken& token : added) place(token);
+  if (config != nullptr && config->adds_around) put_around(*config);
   check_ids(post_processor.before, root);
   check_ids(post_processor.after, root);
   check_decoder(root);
   measure();
 }
 
-void Tokenizer::Impl::place(const AddedToken& token, const JsonNode& root) {
+void Tokenizer::Impl::place(const AddedToken& token) {
+  const auto refuse = [&](const std::string& what) {
+    throw Error(Errc::model, one_line(token.where + " " + what));
+  };
   const auto in_vocabulary = bpe.id(token.content);
   if (in_vocabulary && *in_vocabulary != token.id)
-    root["added_tokens"].fail(fmt::format("gives {} the id {}, model.vocab the id {}",
-                                          token.content, token.id, *in_vocabulary));
+    refuse(fmt::format("gives {} the id {}, model.vocab the id {}", token.content, token.id,
+                       *in_vocabulary));
   if (token.id >= tokens.size()) {
     tokens.resize(token.id + 1);
     added_by_id.resize(token.id + 1);
   }
   std::string& name = tokens[token.id];
   if (!name.empty() && name != token.content)
-    root["added_tokens"].fail(
-        fmt::format("gives {} the id {}, which is that of {}", token.content, token.id, name));
+    refuse(fmt::format("gives {} the id {}, which is that of {}", token.content, token.id, name));
   name = token.content;
   added_by_id[token.id] = &token;
   const auto [known, fresh] = added_ids.try_emplace(token.content, token.id);
-  if (!fresh && known->second != token.id)
-    root["added_tokens"].fail(fmt::format("lists {} twice", token.content));
+  if (!fresh && known->second != token.id) refuse(fmt::format("lists {} twice", token.content));
+}
+
+std::optional<u32> Tokenizer::Impl::id_of(std::string_view token) const {
+  const auto found = added_ids.find(token);
+  return found != added_ids.end() ? std::optional(found->second) : bpe.id(token);
+}
+
+/// What LlamaTokenizerFast and its kin put in the place of the file's post-processor.
+void Tokenizer::Impl::put_around(const TokenizerConfig& config) {
+  const auto ids = [&](bool wanted, const char* flag, const char* name) {
+    std::vector<u32> out;
+    if (!wanted) return out;
+    const auto text = config.text_of(name);
+    const auto id = text ? id_of(*text) : std::nullopt;
+    if (!id)
+      throw Error(Errc::model,
+                  fmt::format("{}: {} asks for a {}, {}", config.file, flag, name,
+                              text ? "which is not in the vocabulary" : "which is not declared"));
+    out.push_back(*id);
+    return out;
+  };
+  const auto bos = config.text_of("bos_token");
+  if (!config.add_bos && !config.add_eos && (!bos || !id_of(*bos))) return; // a tokenizer without
+  post_processor.before = ids(config.add_bos.value_or(true), "add_bos_token", "bos_token");
+  post_processor.after = ids(config.add_eos, "add_eos_token", "eos_token");
 }
 
 void Tokenizer::Impl::check_ids(const std::vector<u32>& ids, const JsonNode& root) const {
@@ -142,27 +176,44 @@ void Tokenizer::Impl::measure() {
     longest_text = std::max(longest_text, token.content.size() * shrinks);
 }
 
+void Tokenizer::Impl::check_text(std::string_view text, std::size_t most) const {
+  if (longest_text != 0 && text.size() / longest_text > most) IdList::refuse(most);
+  if (const auto bad = find_invalid_utf8(text))
+    throw Error(Errc::usage, fmt::format("the text is not valid UTF-8 at byte {}", *bad));
+}
+
+void Tokenizer::Impl::encode(const MarkedText& text, const OriginLimits* limits,
+                             IdList& ids) const {
+  for (const Stretch& stretch : raw_tokens.cut(text, limits)) {
+    if (stretch.token != nullptr)
+      ids.push(stretch.token->id);
+    else
+      encode_stretch(text.part(stretch.begin, stretch.end), stretch.begin == 0, limits, ids);
+  }
+}
+
 /// `text` holds no added token that is looked for in raw text.
-void Tokenizer::Impl::encode_stretch(std::string_view text, bool at_start, IdList& ids) const {
-  const std::string normalized =
-      normalizer ? normalizer->apply(std::string(text)) : std::string(text);
-  for (const Stretch& stretch : normalized_tokens.cut(normalized)) {
+void Tokenizer::Impl::encode_stretch(MarkedText text, bool at_start, const OriginLimits* limits,
+                                     IdList& ids) const {
+  const MarkedText normalized = normalizer ? normalizer->apply(std::move(text)) : std::move(text);
+  for (const Stretch& stretch : normalized_tokens.cut(normalized, limits)) {
     const std::size_t size = stretch.end - stretch.begin;
     if (stretch.token != nullptr)
       ids.push(stretch.token->id);
     else
-      encode_plain(std::string_view(normalized).substr(stretch.begin, size),
-                   at_start && stretch.begin == 0, ids);
+      encode_plain(std::string_view(normalized.text()).substr(stretch.begin, size),
+                   at_start && stretch.begin == 0, limits, ids);
   }
 }
 
-void Tokenizer::Impl::encode_plain(std::string_view text, bool at_start, IdList& ids) const {
+void Tokenizer::Impl::encode_plain(std::string_view text, bool at_start, const OriginLimits* limits,
+                                   IdList& ids) const {
   std::vector<Piece> pieces;
   pieces.push_back({std::string(text), at_start});
   if (pre_tokenizer) pieces = pre_tokenizer->apply(std::move(pieces));
   for (const Piece& piece : pieces) {
     if (longest_piece != 0) ids.check(piece.text.size() / longest_piece);
-    bpe.tokenize(piece.text, ids.ids());
+    bpe.tokenize(piece.text, ids.ids(), limits);
     ids.check();
   }
 }
@@ -172,42 +223,93 @@ Tokenizer::Tokenizer(Tokenizer&&) noexcept = default;
 Tokenizer& Tokenizer::operator=(Tokenizer&&) noexcept = default;
 Tokenizer::~Tokenizer() = default;
 
+namespace {
+
+nlohmann::json parse_document(std::string_view json, const std::string& file) {
+  try {
+    return nlohmann::json::parse(json);
+  } catch (const nlohmann::json::exception& error) {
+    throw Error(Errc::model, one_line(fmt::format("{} is not valid JSON: {}", file, error.what())));
+  }
+}
+
+[[noreturn]] void refuse_missing(const std::filesystem::path& path) {
+  for (const auto& entry : std::filesystem::directory_iterator(path.parent_path())) {
+    const std::string name = entry.path().filename().string();
+    if (name.ends_with(".model") || name.ends_with(".tiktoken") || name == "vocab.json")
+      throw Error(Errc::model,
+                  fmt::format("{} is missing; make it from {} by transformers: "
+                              "AutoTokenizer.from_pretrained(FOLDER).save_pretrained(FOLDER)",
+                              path.string(), name));
+  }
+  throw Error(Errc::model, path.string() + " cannot be read; a model folder needs it");
+}
+
+/// PreTrainedTokenizerFast has its own mind about the blank before a text, if one step is all that
+/// the pre-tokenizer is.
+void set_prefix_space(nlohmann::json& document, const TokenizerConfig& config) {
+  if (!document.is_object() || !config.add_prefix_space) return;
+  nlohmann::json& step = document["pre_tokenizer"];
+  if (step.is_object() && step.value("type", nlohmann::json()) == "ByteLevel")
+    step["add_prefix_space"] = *config.add_prefix_space;
+}
+
+} // namespace
+
 Tokenizer Tokenizer::load(const std::filesystem::path& model_dir) {
   const std::filesystem::path path = model_dir / "tokenizer.json";
   std::ifstream file(path, std::ios::binary);
   std::ostringstream text;
+  if (!file && std::filesystem::is_directory(model_dir) && !std::filesystem::exists(path))
+    refuse_missing(path);
   if (!file || !(text << file.rdbuf()))
     throw Error(Errc::model, path.string() + " cannot be read; a model folder needs it");
-  return parse(text.view(), path.string());
+  const std::string name = path.string();
+  nlohmann::json document = parse_document(text.view(), name);
+  const TokenizerConfig config = TokenizerConfig::load(model_dir);
+  set_prefix_space(document, config);
+  return Tokenizer(std::make_unique<Impl>(JsonNode(document, name), &config));
 }
 
 Tokenizer Tokenizer::parse(std::string_view json, const std::string& file) {
-  nlohmann::json document;
-  try {
-    document = nlohmann::json::parse(json);
-  } catch (const nlohmann::json::exception& error) {
-    throw Error(Errc::model, one_line(fmt::format("{} is not valid JSON: {}", file, error.what())));
-  }
-  return Tokenizer(std::make_unique<Impl>(JsonNode(document, file)));
+  const nlohmann::json document = parse_document(json, file);
+  return Tokenizer(std::make_unique<Impl>(JsonNode(document, file), nullptr));
 }
 
 std::vector<u32> Tokenizer::encode(std::string_view text, bool add_special_tokens,
                                    std::size_t most) const {
-  if (impl_->longest_text != 0 && text.size() / impl_->longest_text > most) IdList::refuse(most);
-  if (const auto bad = find_invalid_utf8(text))
-    throw Error(Errc::usage, fmt::format("the text is not valid UTF-8 at byte {}", *bad));
+  impl_->check_text(text, most);
   IdList ids(most);
   const PostProcessor& around = impl_->post_processor;
   if (add_special_tokens) ids.append(around.before);
-  for (const Stretch& stretch : impl_->raw_tokens.cut(text)) {
-    if (stretch.token != nullptr)
-      ids.push(stretch.token->id);
-    else
-      impl_->encode_stretch(text.substr(stretch.begin, stretch.end - stretch.begin),
-                            stretch.begin == 0, ids);
-  }
+  impl_->encode(MarkedText(std::string(text)), nullptr, ids);
   if (add_special_tokens) ids.append(around.after);
   return std::move(ids.ids());
+}
+
+std::vector<u32> Tokenizer::encode(const MarkedText& text, const OriginLimits& limits,
+                                   std::size_t most) const {
+  impl_->check_text(text.text(), most);
+  IdList ids(most);
+  impl_->encode(text, text.stretches().empty() ? nullptr : &limits, ids);
+  return std::move(ids.ids());
+}
+
+OriginLimits Tokenizer::limits(std::string_view template_text) const {
+  // A token of blanks or of one word is no marker, wherever a template has it.
+  const auto is_marker = [&](const std::string& content) {
+    return content.find_first_of("<>[]{}|") != std::string::npos ||
+           content.find("｜") != std::string::npos;
+  };
+  OriginLimits out(vocab_size(), Origin::input);
+  for (const AddedToken& token : impl_->added) {
+    if (token.special || token.named)
+      out[token.id] = Origin::author;
+    else if (is_marker(token.content) &&
+             template_text.find(token.content) != std::string_view::npos)
+      out[token.id] = Origin::answer;
+  }
+  return out;
 }
 
 void Tokenizer::append_bytes(u32 id, bool skip_special, DecodeState& state,
@@ -243,8 +345,7 @@ u32 Tokenizer::vocab_size() const noexcept {
 }
 
 std::optional<u32> Tokenizer::token_id(std::string_view token) const {
-  const auto added = impl_->added_ids.find(token);
-  return added != impl_->added_ids.end() ? std::optional(added->second) : impl_->bpe.id(token);
+  return impl_->id_of(token);
 }
 
 std::string_view Tokenizer::token(u32 id) const {

@@ -10,6 +10,7 @@
 
 #include "core/error.hpp"
 #include "core/integers.hpp"
+#include "model/marked_text.hpp"
 
 namespace talaria::model {
 
@@ -49,6 +50,14 @@ public:
   /// @throws Error{usage} with the byte offset if `text` is not valid UTF-8, TextTooLong.
   std::vector<u32> encode(std::string_view text, bool add_special_tokens,
                           std::size_t most = no_bound) const;
+  /// Ids of a prompt whose stretches are marked with who wrote them. Where nothing that a user
+  /// wrote holds a token that `limits` keeps from users, these are the ids of encode(text, false).
+  std::vector<u32> encode(const MarkedText& text, const OriginLimits& limits,
+                          std::size_t most = no_bound) const;
+  /// Which added tokens text of which origin may become: special ones (and those that
+  /// tokenizer_config.json names) only the author's; of the others those that look like a marker
+  /// and stand in the text of the template (DeepSeek's turns, Qwen3's <think>) not a user's.
+  OriginLimits limits(std::string_view template_text) const;
   /// The exact bytes `ids` stand for; may end inside a UTF-8 character. An id without a token
   /// stands for nothing, one beyond vocab_size() too: the matrices of many models (Qwen2, Qwen2.5,
   /// Qwen3) have more rows than their tokenizer has tokens, and any row can be sampled.

@@ -6,6 +6,7 @@
 #include <unicode/uchar.h>
 
 #include "core/error.hpp"
+#include "model/utf8.hpp"
 
 namespace talaria::model::unicode {
 
@@ -79,6 +80,47 @@ bool is_word(char32_t c) noexcept {
   return u_hasBinaryProperty(point, UCHAR_ALPHABETIC) != 0 ||
          u_hasBinaryProperty(point, UCHAR_JOIN_CONTROL) != 0 ||
          (U_GET_GC_MASK(point) & (U_GC_M_MASK | U_GC_ND_MASK | U_GC_PC_MASK)) != 0;
+}
+
+bool is_decimal(char32_t c) noexcept {
+  return u_charType(static_cast<UChar32>(c)) == U_DECIMAL_DIGIT_NUMBER;
+}
+
+bool is_digit(char32_t c) noexcept {
+  const auto type = u_getIntPropertyValue(static_cast<UChar32>(c), UCHAR_NUMERIC_TYPE);
+  return type == U_NT_DECIMAL || type == U_NT_DIGIT;
+}
+
+bool is_numeric(char32_t c) noexcept {
+  return u_getIntPropertyValue(static_cast<UChar32>(c), UCHAR_NUMERIC_TYPE) != U_NT_NONE;
+}
+
+bool is_letter(char32_t c) noexcept {
+  return (U_GET_GC_MASK(static_cast<UChar32>(c)) & U_GC_L_MASK) != 0;
+}
+
+bool is_cased(std::string_view text, bool upper) noexcept {
+  bool any = false;
+  for (std::size_t at = 0; at < text.size();) {
+    const utf8::Step next = utf8::step(text, at);
+    const auto point = static_cast<UChar32>(next.code_point);
+    const bool is_upper = u_hasBinaryProperty(point, UCHAR_UPPERCASE) != 0;
+    const bool is_lower = u_hasBinaryProperty(point, UCHAR_LOWERCASE) != 0;
+    if (u_charType(point) == U_TITLECASE_LETTER || (upper ? is_lower : is_upper)) return false;
+    any |= upper ? is_upper : is_lower;
+    at += next.length;
+  }
+  return any;
+}
+
+std::string version() {
+  UVersionInfo version;
+  u_getUnicodeVersion(version);
+  return std::to_string(version[0]) + "." + std::to_string(version[1]);
+}
+
+bool is_boundary_before(char32_t c, NormalForm form) {
+  return normalizer(form).hasBoundaryBefore(static_cast<UChar32>(c)) != 0;
 }
 
 bool is_printable(char32_t c) noexcept {

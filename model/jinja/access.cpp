@@ -30,6 +30,9 @@ constexpr std::array<std::string_view, 9> integer_attributes = {
     "as_integer_ratio", "bit_count", "bit_length", "conjugate", "denominator",
     "from_bytes",       "imag",      "numerator",  "real"};
 
+constexpr std::array<std::string_view, 8> float_attributes = {
+    "as_integer_ratio", "conjugate", "from_number", "fromhex", "hex", "imag", "is_integer", "real"};
+
 bool has(const auto& names, const std::string& name) {
   return std::find(names.begin(), names.end(), name) != names.end();
 }
@@ -40,7 +43,8 @@ bool has_attribute(const Value& value, const std::string& name) {
   if (value.dict() != nullptr) return has(dict_attributes, name);
   if (value.list() != nullptr) return has(list_attributes, name);
   if (value.integer() != nullptr) return has(integer_attributes, name) || name == "to_bytes";
-  return value.function() != nullptr || value.macro() != nullptr;
+  if (value.real() != nullptr) return has(float_attributes, name);
+  return value.function() != nullptr || value.macro() != nullptr || value.closure() != nullptr;
 }
 
 Value missing(const Value& value, const std::string& name, const Site& site) {
@@ -50,7 +54,8 @@ Value missing(const Value& value, const std::string& name, const Site& site) {
 }
 
 Value loop_attribute(const Loop& loop, const std::string& name, const Site& site) {
-  const auto size = static_cast<i64>(loop.items->size());
+  const std::vector<Value>& items = loop.state->items;
+  const auto size = static_cast<i64>(items.size());
   const auto index0 = static_cast<i64>(loop.index0);
   if (name == "index") return index0 + 1;
   if (name == "index0") return index0;
@@ -61,11 +66,10 @@ Value loop_attribute(const Loop& loop, const std::string& name, const Site& site
   if (name == "length") return size;
   if (name == "depth") return i64{1};
   if (name == "depth0") return i64{0};
-  if (name == "previtem") return index0 == 0 ? Undefined{name} : (*loop.items)[loop.index0 - 1];
-  if (name == "nextitem")
-    return index0 + 1 == size ? Undefined{name} : (*loop.items)[loop.index0 + 1];
+  if (name == "previtem") return index0 == 0 ? Undefined{name} : items[loop.index0 - 1];
+  if (name == "nextitem") return index0 + 1 == size ? Undefined{name} : items[loop.index0 + 1];
   if (name == "cycle" || name == "changed" || name.starts_with('_'))
-    site.fail("loop.{} is not supported", name);
+    site.fail("loop.{} is not supported here", name);
   return Undefined{name};
 }
 
@@ -101,13 +105,22 @@ const Value* element(const List& list, i64 index) {
   return index < 0 || index >= size ? nullptr : &list.items[static_cast<std::size_t>(index)];
 }
 
-Value character(const std::string& text, i64 index, const Site& site) {
+/// Where each character of a text begins, and its end.
+std::vector<std::size_t> beginnings(const std::string& text, const Site& site) {
   site.charge_text(text.size());
-  const std::u32string points = utf8::to_code_points(text);
-  const auto size = static_cast<i64>(points.size());
+  std::vector<std::size_t> out;
+  for (std::size_t at = 0; at < text.size(); at += utf8::step(text, at).length) out.push_back(at);
+  out.push_back(text.size());
+  return out;
+}
+
+Value character(const MarkedText& text, i64 index, const Site& site) {
+  const std::vector<std::size_t> at = beginnings(text.text(), site);
+  const auto size = static_cast<i64>(at.size()) - 1;
   if (index < 0) index += size;
   if (index < 0 || index >= size) return Undefined{"a character beyond the end"};
-  return utf8::from_code_points(points.substr(static_cast<std::size_t>(index), 1));
+  const auto begin = static_cast<std::size_t>(index);
+  return text.part(at[begin], at[begin + 1]);
 }
 
 bool indexable(const List& list) {
@@ -124,7 +137,7 @@ Value item(const Value& value, const Value& index, const Site& site) {
     site.charge(dict->items.size());
     if (const Value* found = dict->find(index)) return *found;
   } else if (const i64* number = index.integer()) {
-    if (const std::string* text = value.text()) return character(*text, *number, site);
+    if (const MarkedText* text = value.marked()) return character(*text, *number, site);
     const List* list = value.list();
     if (list != nullptr && !indexable(*list)) site.fail("an iterator has no items");
     const Value* found = list != nullptr ? element(*list, *number) : nullptr;
@@ -167,13 +180,12 @@ std::vector<std::size_t> covered(i64 size, const Value& start, const Value& stop
 
 Value slice(const Value& value, const Value& start, const Value& stop, const Value& step,
             const Site& site) {
-  if (const std::string* text = value.text()) {
-    site.charge_text(text->size());
-    const std::u32string points = utf8::to_code_points(*text);
-    std::u32string out;
-    for (const std::size_t at : covered(static_cast<i64>(points.size()), start, stop, step, site))
-      out.push_back(points[at]);
-    return utf8::from_code_points(out);
+  if (const MarkedText* text = value.marked()) {
+    const std::vector<std::size_t> at = beginnings(text->text(), site);
+    MarkedText out;
+    for (const std::size_t i : covered(static_cast<i64>(at.size()) - 1, start, stop, step, site))
+      out.append(*text, at[i], at[i + 1]);
+    return out;
   }
   const List* list = value.list();
   if (list == nullptr || !indexable(*list)) site.fail("a slice of {}", type_name(value));

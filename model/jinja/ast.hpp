@@ -118,6 +118,17 @@ struct Set {
 };
 struct SetBlock {
   std::string target;
+  std::vector<Suffix> filters; ///< {% set x | trim %}
+  Body body;
+};
+/// {% filter upper | trim %}
+struct FilterBlock {
+  std::vector<Suffix> filters;
+  Body body;
+};
+/// {% with a = 1, b = 2 %}
+struct With {
+  std::vector<std::pair<std::string, ExpressionPtr>> variables;
   Body body;
 };
 struct Parameter {
@@ -128,6 +139,13 @@ struct Macro {
   std::string name;
   std::vector<Parameter> parameters;
   Body body;
+};
+/// {% call(parameters) callee(...) %}: the callee is given the body as the macro `caller`.
+struct CallBlock {
+  Macro caller;
+  ExpressionPtr callee;
+  Arguments arguments;
+  std::vector<Suffix> filters; ///< behind the call
 };
 /// {% generation %}: transformers marks the assistant's text with it; prints its body.
 struct Generation {
@@ -141,7 +159,9 @@ struct Statement {
   Statement(u32 at, Node content) : line(at), node(std::move(content)) {}
 
   u32 line;
-  std::variant<TextOutput, Output, If, For, Set, SetBlock, Macro, Generation, Break, Continue> node;
+  std::variant<TextOutput, Output, If, For, Set, SetBlock, FilterBlock, With, CallBlock, Macro,
+               Generation, Break, Continue>
+      node;
 };
 
 } // namespace talaria::model::jinja

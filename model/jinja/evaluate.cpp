@@ -118,6 +118,11 @@ Value Interpreter::apply_suffix(const Suffix& suffix, const Value& value) {
   return Value(apply_test(test.name, value, evaluate(test.arguments), at) != test.negated);
 }
 
+Value Interpreter::apply_filters(const std::vector<Suffix>& filters, Value value) {
+  for (const Suffix& filter : filters) value = apply_suffix(filter, value);
+  return value;
+}
+
 ArgumentValues Interpreter::evaluate(const Arguments& arguments) {
   ArgumentValues out;
   for (const ExpressionPtr& argument : arguments.positional)
@@ -129,6 +134,8 @@ ArgumentValues Interpreter::evaluate(const Arguments& arguments) {
 
 Value Interpreter::call(const Value& callee, const ArgumentValues& arguments, const Site& at) {
   if (const Macro* macro = callee.macro()) return call_macro(*macro, arguments, at);
+  if (const Closure* closure = callee.closure())
+    return call_macro(*closure->macro, arguments, at, closure->scopes);
   if (const Function* function = callee.function()) return call_function(*function, arguments, at);
   if (const Undefined* nothing = callee.undefined())
     at.fail("{} is called, which is not defined here", nothing->name);
@@ -143,25 +150,51 @@ Value Interpreter::call_function(Function function, const ArgumentValues& argume
   case Function::range:
     return make_range(arguments, at);
   case Function::dict:
-    break;
+    return make_dict(arguments, at);
+  case Function::strftime_now:
+    return now(arguments, at);
   case Function::raise_exception: {
     arguments.check(1, {"message"}, at);
-    const std::string words = to_text(arguments.required(0, "message", at), at);
+    const std::string words = to_text(arguments.required(0, "message", at), at).text();
     throw Error(Errc::usage, "the chat template refuses: " + one_line(words));
   }
   }
-  arguments.check(0, {}, at);
-  return Value::dict({}, at);
+  at.fail("a function is not known");
+}
+
+/// dict(mapping or pairs, name=value, ...)
+Value Interpreter::make_dict(const ArgumentValues& arguments, const Site& at) {
+  std::vector<std::pair<Value, Value>> items;
+  if (arguments.positional.size() > 1) at.fail("dict takes at most one argument by place");
+  if (!arguments.positional.empty()) {
+    const Value& from = arguments.positional[0];
+    if (from.dict() != nullptr) {
+      items = from.dict()->items;
+    } else {
+      for (const Value& pair : iterate(from, at)) {
+        std::vector<Value> parts = iterate(pair, at);
+        if (parts.size() != 2) at.fail("dict is made of pairs, not of {} values", parts.size());
+        items.emplace_back(std::move(parts[0]), std::move(parts[1]));
+      }
+    }
+  }
+  for (const auto& [name, value] : arguments.named) items.emplace_back(name, value);
+  return Value::dict(std::move(items), at);
+}
+
+Value Interpreter::now(const ArgumentValues& arguments, const Site& at) {
+  arguments.check(1, {"format"}, at);
+  const std::string& format = expect_text(arguments.required(0, "format", at), at);
+  if (format.size() > 1000) at.fail("strftime_now with a format of more than 1000 bytes");
+  return date_->format(format);
 }
 
 Value Interpreter::make_namespace(const ArgumentValues& arguments, const Site& at) {
-  if (!arguments.positional.empty())
-    at.fail("namespace with a positional argument is not supported");
   auto space = std::make_unique<Namespace>();
-  for (const auto& [key, value] : arguments.named) {
+  const Value items = make_dict(arguments, at);
+  for (const auto& [key, value] : items.dict()->items) {
     at.charge(1);
-    if (value.is_transient()) at.fail("{} cannot be kept", type_name(value));
-    space->items.emplace_back(key, value);
+    space->items.emplace_back(expect_text(key, at), value);
   }
   namespaces_.push_back(std::move(space));
   return namespaces_.back().get();

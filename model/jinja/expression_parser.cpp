@@ -125,16 +125,25 @@ ExpressionPtr ExpressionParser::concatenation() {
   return make(line, std::move(out));
 }
 
-ExpressionPtr ExpressionParser::product() {
+/// Jinja2 applies ** from left to right, other than Python.
+ExpressionPtr ExpressionParser::power() {
   const u32 line = tokens_.current().line;
   ExpressionPtr first = unary(true);
   Arithmetic out;
+  while (tokens_.skip_symbol("**")) out.rest.emplace_back("**", unary(true));
+  if (out.rest.empty()) return first;
+  out.first = std::move(first);
+  return make(line, std::move(out));
+}
+
+ExpressionPtr ExpressionParser::product() {
+  const u32 line = tokens_.current().line;
+  ExpressionPtr first = power();
+  Arithmetic out;
   while (tokens_.is_symbol("*") || tokens_.is_symbol("//") || tokens_.is_symbol("%") ||
-         tokens_.is_symbol("/") || tokens_.is_symbol("**")) {
-    if (tokens_.is_symbol("/") || tokens_.is_symbol("**"))
-      tokens_.fail("the operator {} is not supported", tokens_.current().text);
+         tokens_.is_symbol("/")) {
     std::string sign = tokens_.take().text;
-    out.rest.emplace_back(std::move(sign), unary(true));
+    out.rest.emplace_back(std::move(sign), power());
   }
   if (out.rest.empty()) return first;
   out.first = std::move(first);
@@ -158,6 +167,11 @@ ExpressionPtr ExpressionParser::primary() {
     return strings();
   case TokenKind::integer: {
     const i64 value = std::stoll(token.text);
+    const u32 line = tokens_.take().line;
+    return make(line, Literal{Value(value)});
+  }
+  case TokenKind::real: {
+    const double value = std::stod(token.text);
     const u32 line = tokens_.take().line;
     return make(line, Literal{Value(value)});
   }
@@ -293,6 +307,23 @@ Suffix ExpressionParser::subscript() {
   return {line, std::move(out)};
 }
 
+std::vector<Suffix> ExpressionParser::filter_names() {
+  std::vector<Suffix> out;
+  const u32 line = tokens_.current().line;
+  FilterUse first;
+  first.name = tokens_.expect_identifier();
+  if (tokens_.is_symbol("(")) first.arguments = arguments();
+  out.push_back({line, std::move(first)});
+  while (tokens_.is_symbol("|")) out.push_back(filter());
+  return out;
+}
+
+std::vector<Suffix> ExpressionParser::following_filters() {
+  std::vector<Suffix> out;
+  while (tokens_.is_symbol("|")) out.push_back(filter());
+  return out;
+}
+
 Suffix ExpressionParser::filter() {
   const u32 line = tokens_.take().line;
   FilterUse out;
@@ -315,8 +346,8 @@ Arguments ExpressionParser::test_arguments() {
   Arguments out;
   const TokenKind kind = tokens_.current().kind;
   const bool begins = kind == TokenKind::name || kind == TokenKind::string ||
-                      kind == TokenKind::integer || tokens_.is_symbol("[") ||
-                      tokens_.is_symbol("{");
+                      kind == TokenKind::integer || kind == TokenKind::real ||
+                      tokens_.is_symbol("[") || tokens_.is_symbol("{");
   if (!begins || tokens_.is_name("else") || tokens_.is_name("or") || tokens_.is_name("and"))
     return out;
   if (tokens_.is_name("is")) tokens_.fail("tests in a row need parentheses");

@@ -14,6 +14,12 @@ public:
   ExpressionPtr expression();
   /// Without the conditional, where `if` means something else.
   ExpressionPtr unconditional();
+  /// name(arguments) | name ... behind which nothing else comes; the first is a filter, too.
+  std::vector<Suffix> filter_names();
+  /// (a, b=1): the arguments of a call.
+  Arguments call_arguments() { return arguments(); }
+  /// Filters and tests that follow, if any.
+  std::vector<Suffix> following_filters();
   /// a, b, ... is a tuple.
   ExpressionPtr tuple(bool conditional);
 
@@ -25,6 +31,7 @@ private:
   ExpressionPtr sum();
   ExpressionPtr concatenation();
   ExpressionPtr product();
+  ExpressionPtr power();
   ExpressionPtr unary(bool with_filters);
   ExpressionPtr primary();
   ExpressionPtr name();

@@ -32,19 +32,23 @@ private:
   std::vector<Variables>& scopes_;
 };
 
-std::string Interpreter::run() {
-  std::string out;
+MarkedText Interpreter::run() {
+  MarkedText out;
   execute(body_, out);
   return out;
 }
 
-void Interpreter::print(const std::string& text, const Site& at, std::string& out) {
-  if (out.size() + text.size() > max_output) at.charge_text(max_output + 1);
-  at.charge(text.size() / 16);
-  out += text;
+void Interpreter::check_room(std::size_t more, const Site& at, const MarkedText& out) {
+  if (out.size() + more > max_output) at.charge_text(max_output + 1);
+  at.charge(more / 16);
 }
 
-Interpreter::Flow Interpreter::execute(const Body& body, std::string& out) {
+void Interpreter::print(const MarkedText& text, const Site& at, MarkedText& out) {
+  check_room(text.size(), at, out);
+  out.append(text);
+}
+
+Interpreter::Flow Interpreter::execute(const Body& body, MarkedText& out) {
   for (const Statement& statement : body) {
     const Flow flow = execute(statement, out);
     if (flow != Flow::normal) return flow;
@@ -52,12 +56,13 @@ Interpreter::Flow Interpreter::execute(const Body& body, std::string& out) {
   return Flow::normal;
 }
 
-Interpreter::Flow Interpreter::execute(const Statement& statement, std::string& out) {
+Interpreter::Flow Interpreter::execute(const Statement& statement, MarkedText& out) {
   const Site at = site(statement.line);
   const Level level(*this, at);
   at.charge(1);
   if (const auto* text = std::get_if<TextOutput>(&statement.node)) {
-    print(text->text, at, out);
+    check_room(text->text.size(), at, out);
+    out.append(text->text);
   } else if (const auto* output = std::get_if<Output>(&statement.node)) {
     print(to_text(evaluate(*output->value), at), at, out);
   } else if (const auto* branches = std::get_if<If>(&statement.node)) {
@@ -67,10 +72,13 @@ Interpreter::Flow Interpreter::execute(const Statement& statement, std::string& 
   } else if (const auto* set = std::get_if<Set>(&statement.node)) {
     execute_set(*set, at);
   } else if (const auto* block = std::get_if<SetBlock>(&statement.node)) {
-    std::string captured;
-    const Flow flow = execute_scoped(block->body, captured);
-    if (flow != Flow::normal) return flow;
-    assign(block->target, Value(std::move(captured)), at);
+    return execute_capture(*block, at);
+  } else if (const auto* filtered = std::get_if<FilterBlock>(&statement.node)) {
+    return execute_filter(*filtered, at, out);
+  } else if (const auto* with = std::get_if<With>(&statement.node)) {
+    return execute_with(*with, at, out);
+  } else if (const auto* call_block = std::get_if<CallBlock>(&statement.node)) {
+    execute_call(*call_block, at, out);
   } else if (const auto* macro = std::get_if<Macro>(&statement.node)) {
     if (!scopes_.empty()) at.fail("a macro inside of a loop or macro is not supported");
     assign(macro->name, macro, at);
@@ -82,12 +90,48 @@ Interpreter::Flow Interpreter::execute(const Statement& statement, std::string& 
   return Flow::normal;
 }
 
-Interpreter::Flow Interpreter::execute_scoped(const Body& body, std::string& out) {
+Interpreter::Flow Interpreter::execute_scoped(const Body& body, MarkedText& out) {
   const ScopeGuard scope(*this);
   return execute(body, out);
 }
 
-Interpreter::Flow Interpreter::execute_if(const If& statement, std::string& out) {
+Interpreter::Flow Interpreter::execute_capture(const SetBlock& statement, const Site& at) {
+  MarkedText captured;
+  const Flow flow = execute_scoped(statement.body, captured);
+  if (flow != Flow::normal) return flow;
+  assign(statement.target, apply_filters(statement.filters, Value(std::move(captured))), at);
+  return Flow::normal;
+}
+
+Interpreter::Flow Interpreter::execute_filter(const FilterBlock& statement, const Site& at,
+                                              MarkedText& out) {
+  MarkedText captured;
+  const Flow flow = execute_scoped(statement.body, captured);
+  if (flow != Flow::normal) return flow;
+  print(to_text(apply_filters(statement.filters, Value(std::move(captured))), at), at, out);
+  return Flow::normal;
+}
+
+Interpreter::Flow Interpreter::execute_with(const With& statement, const Site& at,
+                                            MarkedText& out) {
+  std::vector<Value> values; // none of which sees the variables
+  for (const auto& variable : statement.variables) values.push_back(evaluate(*variable.second));
+  const ScopeGuard scope(*this);
+  for (std::size_t i = 0; i < values.size(); ++i)
+    assign(statement.variables[i].first, std::move(values[i]), at);
+  return execute(statement.body, out);
+}
+
+void Interpreter::execute_call(const CallBlock& statement, const Site& at, MarkedText& out) {
+  const Value callee = evaluate(*statement.callee);
+  const ArgumentValues arguments = evaluate(statement.arguments);
+  if (callee.macro() == nullptr) at.fail("a call block calls {}, not a macro", type_name(callee));
+  const Value caller = std::make_shared<const Closure>(Closure{&statement.caller, scopes_});
+  const Value value = call_macro(*callee.macro(), arguments, at, {}, &caller);
+  print(to_text(apply_filters(statement.filters, value), at), at, out);
+}
+
+Interpreter::Flow Interpreter::execute_if(const If& statement, MarkedText& out) {
   for (const auto& [condition, body] : statement.branches) {
     if (truthy(evaluate(*condition))) return execute(body, out);
   }
@@ -107,14 +151,15 @@ std::vector<Value> Interpreter::loop_items(const For& statement, const Site& at)
   return chosen;
 }
 
-Interpreter::Flow Interpreter::execute_for(const For& statement, const Site& at, std::string& out) {
-  const auto items = std::make_shared<const std::vector<Value>>(loop_items(statement, at));
+Interpreter::Flow Interpreter::execute_for(const For& statement, const Site& at, MarkedText& out) {
+  const auto state = std::make_shared<LoopState>();
+  state->items = loop_items(statement, at);
   bool completed = false; // an iteration ran to its end, without break or continue
-  for (std::size_t i = 0; i < items->size(); ++i) {
+  for (std::size_t i = 0; i < state->items.size(); ++i) {
     at.charge(8);
     const ScopeGuard scope(*this);
-    scopes_.back().emplace_back("loop", std::make_shared<const Loop>(Loop{items, i}));
-    unpack(statement.targets, (*items)[i], at);
+    scopes_.back().emplace_back("loop", std::make_shared<const Loop>(Loop{state, i}));
+    unpack(statement.targets, state->items[i], at);
     const Flow flow = execute(statement.body, out);
     completed |= flow == Flow::normal;
     if (flow == Flow::break_) break;
@@ -164,9 +209,10 @@ Value Interpreter::lookup(const std::string& name, const Site& at) {
       {"namespace", Function::namespace_},
       {"range", Function::range},
       {"dict", Function::dict},
-      {"raise_exception", Function::raise_exception}};
+      {"raise_exception", Function::raise_exception},
+      {"strftime_now", Function::strftime_now}};
   static constexpr std::string_view unsupported[] = {"cycler", "joiner", "lipsum", "self"};
-  static constexpr std::string_view implicit[] = {"varargs", "kwargs", "caller"};
+  static constexpr std::string_view implicit[] = {"varargs", "kwargs"};
   const auto find = [&](const Variables& scope) -> const Value* {
     at.charge(1 + scope.size() / 8);
     for (const auto& [key, value] : scope) {
@@ -179,7 +225,7 @@ Value Interpreter::lookup(const std::string& name, const Site& at) {
   }
   if (const Value* found = find(root_)) return *found;
   for (const auto& [key, function] : functions) {
-    if (key == name) return function;
+    if (key == name && (date_ || function != Function::strftime_now)) return function;
   }
   const auto among = [&](const auto& names) {
     return std::find(std::begin(names), std::end(names), name) != std::end(names);
@@ -206,12 +252,16 @@ void check_arguments(const Macro& macro, const ArgumentValues& arguments, const 
 
 } // namespace
 
-Value Interpreter::call_macro(const Macro& macro, const ArgumentValues& arguments, const Site& at) {
+Value Interpreter::call_macro(const Macro& macro, const ArgumentValues& arguments, const Site& at,
+                              std::vector<Variables> scopes, const Value* caller) {
   const Level level(*this, at);
   check_arguments(macro, arguments, at);
-  std::vector<Variables> outer = std::exchange(scopes_, std::vector<Variables>(1));
+  at.charge(8 * scopes.size());
+  scopes.emplace_back();
+  if (caller != nullptr) scopes.back().emplace_back("caller", *caller);
+  std::vector<Variables> outer = std::exchange(scopes_, std::move(scopes));
   const bool in_macro = std::exchange(in_macro_, true);
-  std::string out;
+  MarkedText out;
   try {
     for (std::size_t i = 0; i < macro.parameters.size(); ++i) {
       const Parameter& parameter = macro.parameters[i];

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <array>
 #include <cctype>
+#include <cmath>
+#include <cstdlib>
 
 #include "model/jinja/budget.hpp"
 #include "model/jinja/python_text.hpp"
@@ -111,9 +113,48 @@ private:
     const char kind = source_[at_ + 1];
     const bool sign = peek(2) == '-' || peek(2) == '+';
     if (kind == '#') return skip_comment(at_ + (sign ? 3 : 2));
+    if (kind == '%' && raw_block()) return;
     emit(kind == '{' ? TokenKind::variable_begin : TokenKind::block_begin, "{");
     at_ += sign ? 3 : 2;
     while (!close_tag(kind)) inside_tag();
+  }
+
+  /// The length of a tag with nothing but `name` at `at`, or 0; `sign` is what stands before its
+  /// end, one of `signs`, or nothing.
+  std::size_t simple_tag(std::size_t at, std::string_view name, std::string_view signs,
+                         char& sign) const {
+    const std::size_t begin = at;
+    at += 2;
+    if (at < source_.size() && (source_[at] == '-' || source_[at] == '+')) ++at;
+    const auto skip_spaces = [&] {
+      while (at < source_.size() && is_space(source_[at])) ++at;
+    };
+    skip_spaces();
+    if (!std::string_view(source_).substr(at).starts_with(name)) return 0;
+    at += name.size();
+    skip_spaces();
+    sign = at < source_.size() && signs.find(source_[at]) != std::string_view::npos ? source_[at]
+                                                                                    : '\0';
+    if (sign != '\0') ++at;
+    return std::string_view(source_).substr(at).starts_with("%}") ? at + 2 - begin : 0;
+  }
+
+  /// {% raw %}...{% endraw %} is text. False if no such block begins here.
+  bool raw_block() {
+    char sign = '\0';
+    const std::size_t length = simple_tag(at_, "raw", "-", sign);
+    if (length == 0) return false;
+    advance(at_ + length);
+    after_tag(sign, false); // the newline behind it stays, other than behind other blocks
+    for (std::size_t end = at_; (end = source_.find("{%", end)) != std::string::npos; end += 2) {
+      const std::size_t closing = simple_tag(end, "endraw", "-+", sign);
+      if (closing == 0) continue;
+      emit_data(before_tag(std::string_view(source_).substr(at_, end - at_), end));
+      advance(end + closing);
+      after_tag(sign, true);
+      return true;
+    }
+    fail("a raw block has no end");
   }
 
   void skip_comment(std::size_t from) {
@@ -152,7 +193,7 @@ private:
 
   void inside_tag() {
     const char c = peek();
-    if (is_digit(c)) return integer();
+    if (is_digit(c)) return number();
     if (is_name(c)) return name();
     if (c == '"' || c == '\'') return string(c);
     for (const std::string_view symbol : long_symbols) {
@@ -185,14 +226,39 @@ private:
     at_ = end;
   }
 
-  void integer() {
-    std::size_t end = at_;
-    while (end < source_.size() && is_digit(source_[end])) ++end;
-    const char next = end < source_.size() ? source_[end] : '\0';
-    const char after = end + 1 < source_.size() ? source_[end + 1] : '\0';
-    const bool follows_dot = at_ > 0 && source_[at_ - 1] == '.';
-    if (is_name(next) || (next == '.' && is_digit(after) && !follows_dot))
-      fail("a number that is not a decimal integer, which is not supported");
+  char at(std::size_t place) const { return place < source_.size() ? source_[place] : '\0'; }
+
+  /// Where the digits from `place` on end.
+  std::size_t digits_end(std::size_t place) const {
+    while (is_digit(at(place))) ++place;
+    return place;
+  }
+
+  void number() {
+    std::size_t end = digits_end(at_);
+    const bool follows_dot = at_ > 0 && source_[at_ - 1] == '.'; // of an attribute: x.0.1
+    bool real = false;
+    if (!follows_dot && at(end) == '.' && is_digit(at(end + 1))) {
+      end = digits_end(end + 1);
+      real = true;
+    }
+    if (!follows_dot && (at(end) == 'e' || at(end) == 'E')) {
+      const std::size_t sign = at(end + 1) == '-' || at(end + 1) == '+' ? 1 : 0;
+      if (is_digit(at(end + 1 + sign))) {
+        end = digits_end(end + 1 + sign);
+        real = true;
+      }
+    }
+    if (is_name(at(end))) fail("a number that is neither decimal digits nor a float");
+    if (!real) return integer(end);
+    if (end - at_ > 300 ||
+        !std::isfinite(std::strtod(source_.substr(at_, end - at_).c_str(), nullptr)))
+      fail("a float is too large");
+    emit(TokenKind::real, source_.substr(at_, end - at_));
+    at_ = end;
+  }
+
+  void integer(std::size_t end) {
     if (end - at_ > 1 && peek() == '0') fail("an integer begins with 0");
     if (end - at_ > 18) fail("an integer is too large");
     emit(TokenKind::integer, source_.substr(at_, end - at_));

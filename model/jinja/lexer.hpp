@@ -17,6 +17,7 @@ enum class TokenKind {
   name,
   string, ///< escapes resolved
   integer,
+  real,   ///< a float
   symbol, ///< an operator or bracket
   end,
 };

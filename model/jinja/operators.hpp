@@ -6,10 +6,12 @@
 
 namespace talaria::model::jinja {
 
-/// + - * // % and ~, as Python computes them.
+/// + - * / // % ** and ~, as Python computes them.
 Value arithmetic(std::string_view sign, const Value& left, const Value& right, const Site& site);
 /// == != < <= > >= in, not in.
 bool compare(std::string_view sign, const Value& left, const Value& right, const Site& site);
+/// -1, 0 or 1, as < in Python; `sign` is named where they have no order.
+int order(std::string_view sign, const Value& left, const Value& right, const Site& site);
 /// not, - and +.
 Value negate(std::string_view sign, const Value& operand, const Site& site);
 

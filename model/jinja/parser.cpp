@@ -45,6 +45,9 @@ private:
     if (name == "for") return {line, for_statement()};
     if (name == "set") return set_statement(line);
     if (name == "macro") return {line, macro()};
+    if (name == "filter") return {line, filter_block()};
+    if (name == "with") return {line, with()};
+    if (name == "call") return {line, call_block()};
     if (name == "generation") return {line, Generation{function_body("endgeneration")}};
     if (name == "break") return loop_control(line, Break{});
     if (name == "continue") return loop_control(line, Continue{});
@@ -140,15 +143,51 @@ private:
       end_tag();
       return {line, std::move(out)};
     }
+    std::vector<Suffix> filters = expressions_.following_filters();
     if (!tokens_.is(TokenKind::block_end) || out.targets.size() != 1 || !out.attribute.empty())
       tokens_.fail("expected =, found {}; no other form of set is supported",
                    tokens_.current().text);
-    return {line, SetBlock{out.targets[0], block("endset")}};
+    return {line, SetBlock{out.targets[0], std::move(filters), block("endset")}};
+  }
+
+  FilterBlock filter_block() {
+    std::vector<Suffix> filters = expressions_.filter_names();
+    return {std::move(filters), function_body("endfilter")};
+  }
+
+  With with() {
+    With out;
+    while (!tokens_.is(TokenKind::block_end)) {
+      if (!out.variables.empty()) tokens_.expect_symbol(",");
+      std::string name = target();
+      tokens_.expect_symbol("=");
+      out.variables.emplace_back(std::move(name), expressions_.expression());
+    }
+    out.body = block("endwith");
+    return out;
+  }
+
+  CallBlock call_block() {
+    CallBlock out;
+    out.caller.name = "caller";
+    if (tokens_.is_symbol("(")) parameters(out.caller);
+    const u32 line = tokens_.current().line;
+    out.callee = std::make_unique<Expression>(Expression{line, Name{tokens_.expect_identifier()}});
+    out.arguments = expressions_.call_arguments();
+    out.filters = expressions_.following_filters();
+    out.caller.body = function_body("endcall");
+    return out;
   }
 
   Macro macro() {
     Macro out;
     out.name = target();
+    parameters(out);
+    out.body = function_body("endmacro");
+    return out;
+  }
+
+  void parameters(Macro& out) {
     tokens_.expect_symbol("(");
     while (!tokens_.is_symbol(")")) {
       Parameter parameter{target(), nullptr};
@@ -160,8 +199,6 @@ private:
       if (!tokens_.skip_symbol(",")) break;
     }
     tokens_.expect_symbol(")");
-    out.body = function_body("endmacro");
-    return out;
   }
 
   TokenStream& tokens_;

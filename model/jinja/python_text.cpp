@@ -7,11 +7,11 @@
 
 namespace talaria::model::jinja::python {
 
-namespace {
-
 bool is_space(char32_t c) {
   return unicode::is_white_space(c) || (c >= 0x1c && c <= 0x1f);
 }
+
+namespace {
 
 bool is_ascii(std::string_view text) {
   return std::all_of(text.begin(), text.end(),
@@ -34,8 +34,8 @@ std::size_t last_character(std::string_view text) {
   return at;
 }
 
-std::vector<std::string> split_at_spaces(std::string_view text, i64 limit) {
-  std::vector<std::string> out;
+std::vector<std::string_view> split_at_spaces(std::string_view text, i64 limit) {
+  std::vector<std::string_view> out;
   while (true) {
     text = strip(text, nullptr, true, false);
     if (text.empty()) return out;
@@ -46,11 +46,37 @@ std::vector<std::string> split_at_spaces(std::string_view text, i64 limit) {
       if (is_space(next.code_point)) break;
       end += next.length;
     }
-    out.emplace_back(text.substr(0, end));
+    out.push_back(text.substr(0, end));
     text.remove_prefix(end);
   }
-  out.emplace_back(text);
+  out.push_back(text);
   return out;
+}
+
+/// In reverse order.
+std::vector<std::string_view> split_at_last_spaces(std::string_view text, i64 limit) {
+  std::vector<std::string_view> out;
+  while (true) {
+    text = strip(text, nullptr, false, true);
+    if (text.empty()) return out;
+    if (limit >= 0 && static_cast<i64>(out.size()) == limit) break;
+    std::size_t begin = text.size();
+    while (begin > 0) {
+      const std::size_t at = last_character(text.substr(0, begin));
+      if (is_space(utf8::step(text, at).code_point)) break;
+      begin = at;
+    }
+    out.push_back(text.substr(begin));
+    text.remove_suffix(text.size() - begin);
+  }
+  out.push_back(text);
+  return out;
+}
+
+/// What ends a line for str.splitlines.
+bool ends_line(char32_t c) {
+  return (c >= 0x0a && c <= 0x0d) || (c >= 0x1c && c <= 0x1e) || c == 0x85 || c == 0x2028 ||
+         c == 0x2029;
 }
 
 /// Upper case where a letter follows `starts(previous)`, lower case elsewhere.
@@ -85,29 +111,52 @@ std::string_view strip(std::string_view text, const std::string* characters, boo
   return text;
 }
 
-std::vector<std::string> split(std::string_view text, const std::string* separator, i64 limit) {
+std::vector<std::string_view> split(std::string_view text, const std::string* separator,
+                                    i64 limit) {
   if (separator == nullptr) return split_at_spaces(text, limit);
-  std::vector<std::string> out;
+  std::vector<std::string_view> out;
   while (limit < 0 || static_cast<i64>(out.size()) < limit) {
     const std::size_t at = text.find(*separator);
     if (at == std::string_view::npos) break;
-    out.emplace_back(text.substr(0, at));
+    out.push_back(text.substr(0, at));
     text.remove_prefix(at + separator->size());
   }
-  out.emplace_back(text);
+  out.push_back(text);
   return out;
 }
 
-std::string replace(std::string_view text, std::string_view from, std::string_view to, i64 limit) {
-  std::string out;
-  std::size_t at = 0;
-  for (; limit != 0; --limit) {
-    const std::size_t found = text.find(from, at);
-    if (found == std::string_view::npos) break;
-    out.append(text, at, found - at).append(to);
-    at = found + from.size();
+std::vector<std::string_view> rsplit(std::string_view text, const std::string* separator,
+                                     i64 limit) {
+  std::vector<std::string_view> out;
+  if (separator == nullptr) {
+    out = split_at_last_spaces(text, limit);
+  } else {
+    while (limit < 0 || static_cast<i64>(out.size()) < limit) {
+      const std::size_t at = text.rfind(*separator);
+      if (at == std::string_view::npos) break;
+      out.push_back(text.substr(at + separator->size()));
+      text = text.substr(0, at);
+    }
+    out.push_back(text);
   }
-  return out.append(text, at);
+  std::reverse(out.begin(), out.end());
+  return out;
+}
+
+std::vector<std::string_view> lines(std::string_view text, bool keep_ends) {
+  std::vector<std::string_view> out;
+  std::size_t begin = 0;
+  for (std::size_t at = 0; at < text.size();) {
+    const utf8::Step next = utf8::step(text, at);
+    const std::size_t end = at;
+    at += next.length;
+    if (!ends_line(next.code_point)) continue;
+    if (next.code_point == U'\r' && at < text.size() && text[at] == '\n') ++at;
+    out.push_back(text.substr(begin, (keep_ends ? at : end) - begin));
+    begin = at;
+  }
+  if (begin < text.size()) out.push_back(text.substr(begin));
+  return out;
 }
 
 std::optional<std::string> title_filter(std::string_view text) {

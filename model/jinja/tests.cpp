@@ -3,6 +3,7 @@
 
 #include "model/jinja/builtins.hpp"
 #include "model/jinja/operators.hpp"
+#include "model/unicode.hpp"
 
 namespace talaria::model::jinja {
 
@@ -27,7 +28,8 @@ Test comparison(std::string_view sign) {
 
 /// Whether value % divisor == remainder.
 bool leaves(const Value& value, i64 divisor, i64 remainder, const Site& site) {
-  return *arithmetic("%", expect_integer(value, site), divisor, site).integer() == remainder;
+  if (!number(value)) expect_integer(value, site);
+  return equal(arithmetic("%", value, divisor, site), remainder, site);
 }
 
 Test parity(i64 remainder) {
@@ -57,6 +59,30 @@ bool is_sequence(const Value& value) {
   return value.is_undefined() || value.text() != nullptr || value.dict() != nullptr;
 }
 
+bool is_callable(const Value& value) {
+  return value.macro() != nullptr || value.closure() != nullptr || value.function() != nullptr;
+}
+
+/// lower and upper, of what str() makes of a value.
+Test cased(bool upper) {
+  return [=](const Value& value, const ArgumentValues& arguments, const Site& site) {
+    arguments.check(0, {}, site);
+    return unicode::is_cased(to_text(value, site).text(), upper);
+  };
+}
+
+/// Python's `is`, for what there is only one of; whether two equal strings are one object, only
+/// Python knows.
+bool same_as(const Value& value, const ArgumentValues& arguments, const Site& site) {
+  arguments.check(1, {"other"}, site);
+  const Value& other = arguments.required(0, "other", site);
+  const auto single = [](const Value& v) { return v.is_none() || v.boolean() != nullptr; };
+  if (single(value) || single(other))
+    return single(value) && single(other) && value.is_none() == other.is_none() &&
+           equal(value, other, site);
+  site.fail("sameas between {} and {} is not supported", type_name(value), type_name(other));
+}
+
 const std::map<std::string, Test>& tests() {
   static const std::map<std::string, Test> all = {
       {"defined", plain([](const Value& v) { return !v.is_undefined(); })},
@@ -65,10 +91,16 @@ const std::map<std::string, Test>& tests() {
       {"boolean", plain([](const Value& v) { return v.boolean() != nullptr; })},
       {"true", plain([](const Value& v) { return is_bool(v, true); })},
       {"false", plain([](const Value& v) { return is_bool(v, false); })},
-      {"number", plain([](const Value& v) { return v.integer() != nullptr; })},
+      {"number", plain([](const Value& v) { return number(v).has_value(); })},
       {"integer",
        plain([](const Value& v) { return v.integer() != nullptr && v.boolean() == nullptr; })},
-      {"float", plain([](const Value&) { return false; })},
+      {"float", plain([](const Value& v) { return v.real() != nullptr; })},
+      {"lower", cased(false)},
+      {"upper", cased(true)},
+      {"callable", plain(is_callable)},
+      {"escaped", plain([](const Value& v) { return v.is_markup(); })},
+      {"sameas", same_as},
+
       {"string", plain([](const Value& v) { return v.text() != nullptr; })},
       {"mapping", plain([](const Value& v) { return v.dict() != nullptr; })},
       {"iterable", plain(is_iterable)},

@@ -1,6 +1,9 @@
 #include "model/jinja/value.hpp"
 
 #include <algorithm>
+#include <array>
+#include <charconv>
+#include <cmath>
 
 #include "model/unicode.hpp"
 #include "model/utf8.hpp"
@@ -71,9 +74,25 @@ Value Value::dict(std::vector<std::pair<Value, Value>> items, const Site& site) 
   return value;
 }
 
-const std::string* Value::text() const {
+const MarkedText* Value::marked() const {
   const Text* text = get<Text>();
   return text != nullptr ? text->get() : nullptr;
+}
+
+const std::string* Value::text() const {
+  const MarkedText* text = marked();
+  return text != nullptr ? &text->text() : nullptr;
+}
+
+Value Value::as_markup() const {
+  Value out = *this;
+  out.markup_ = true;
+  return out;
+}
+
+const Closure* Value::closure() const {
+  const auto* closure = get<std::shared_ptr<const Closure>>();
+  return closure != nullptr ? closure->get() : nullptr;
 }
 
 const List* Value::list() const {
@@ -116,6 +135,7 @@ std::string_view type_name(const Value& value) {
   if (value.is_none()) return "none";
   if (value.boolean() != nullptr) return "a boolean";
   if (value.integer() != nullptr) return "an integer";
+  if (value.real() != nullptr) return "a float";
   if (value.text() != nullptr) return "a string";
   if (value.list() != nullptr) return value.is_transient() ? "an iterator" : "a sequence";
   if (value.dict() != nullptr) return "a mapping";
@@ -127,6 +147,7 @@ std::string_view type_name(const Value& value) {
 bool truthy(const Value& value) {
   if (value.is_undefined() || value.is_none()) return false;
   if (const i64* number = value.integer()) return *number != 0;
+  if (const double* number = value.real()) return *number != 0;
   if (const std::string* text = value.text()) return !text->empty();
   if (const List* list = value.list())
     return list->kind == Sequence::iterator || !list->items.empty();
@@ -157,6 +178,12 @@ bool equal_dicts(const Dict& left, const Dict& right, const Site& site) {
 
 } // namespace
 
+std::optional<double> number(const Value& value) {
+  if (const double* real = value.real()) return *real;
+  if (const i64* whole = value.integer()) return static_cast<double>(*whole);
+  return std::nullopt;
+}
+
 bool equal(const Value& left, const Value& right, const Site& site) {
   site.charge(1);
   if (left.is_undefined() || right.is_undefined())
@@ -164,6 +191,7 @@ bool equal(const Value& left, const Value& right, const Site& site) {
   if (left.is_none() || right.is_none()) return left.is_none() && right.is_none();
   if (left.integer() != nullptr && right.integer() != nullptr)
     return *left.integer() == *right.integer();
+  if (const auto a = number(left), b = number(right); a && b) return *a == *b;
   if (left.text() != nullptr && right.text() != nullptr) {
     site.charge(left.text()->size() / 64);
     return *left.text() == *right.text();
@@ -175,6 +203,18 @@ bool equal(const Value& left, const Value& right, const Site& site) {
   if (left.name_space() != nullptr && right.name_space() != nullptr)
     return left.name_space() == right.name_space();
   return false;
+}
+
+std::string float_text(double value) {
+  if (std::isnan(value)) return "nan";
+  if (std::isinf(value)) return value < 0 ? "-inf" : "inf";
+  std::array<char, 40> digits{};
+  const double size = std::abs(value);
+  const bool scientific = size != 0 && (size < 1e-4 || size >= 1e16); // as Python's repr()
+  const auto format = scientific ? std::chars_format::scientific : std::chars_format::fixed;
+  const auto end = std::to_chars(digits.begin(), digits.end(), value, format).ptr;
+  std::string out(digits.begin(), end);
+  return scientific || out.find('.') != std::string::npos ? out : out + ".0";
 }
 
 namespace {
@@ -197,24 +237,59 @@ void append_escaped(std::string& out, char32_t c, std::string_view piece) {
   }
 }
 
-std::string quoted(std::string_view text) {
+MarkedText quoted(const MarkedText& text) {
   const bool doubles =
-      text.find('\'') != std::string_view::npos && text.find('"') == std::string_view::npos;
+      text.text().find('\'') != std::string::npos && text.text().find('"') == std::string::npos;
   const char32_t quote = doubles ? U'"' : U'\'';
-  std::string out(1, static_cast<char>(quote));
-  for (std::size_t at = 0; at < text.size();) {
-    const utf8::Step next = utf8::step(text, at);
-    if (next.code_point == quote || next.code_point == U'\\') out.push_back('\\');
-    append_escaped(out, next.code_point, text.substr(at, next.length));
-    at += next.length;
-  }
-  out.push_back(static_cast<char>(quote));
+  const std::string around(1, static_cast<char>(quote));
+  MarkedText out(around);
+  out.append(text.map([quote](std::string_view run) {
+    std::string escaped;
+    for (std::size_t at = 0; at < run.size();) {
+      const utf8::Step next = utf8::step(run, at);
+      if (next.code_point == quote || next.code_point == U'\\') escaped.push_back('\\');
+      append_escaped(escaped, next.code_point, run.substr(at, next.length));
+      at += next.length;
+    }
+    return escaped;
+  }));
+  out.append(around);
   return out;
 }
 
-/// Python's repr(): how a value looks inside a printed list.
-std::string representation(const Value& value, const Site& site) {
-  if (const std::string* text = value.text()) {
+MarkedText print_list(const List& list, const Site& site) {
+  if (list.kind != Sequence::list && list.kind != Sequence::tuple)
+    site.fail("prints an iterator or a range, which is not supported");
+  const bool tuple = list.kind == Sequence::tuple;
+  MarkedText out(tuple ? "(" : "[");
+  for (std::size_t i = 0; i < list.items.size(); ++i) {
+    if (i != 0) out.append(", ");
+    out.append(representation(list.items[i], site));
+    site.charge_text(out.size() / 64);
+  }
+  if (tuple && list.items.size() == 1) out.append(",");
+  out.append(tuple ? ")" : "]");
+  return out;
+}
+
+MarkedText print_dict(const Dict& dict, const Site& site) {
+  MarkedText out("{");
+  for (const auto& [key, item] : dict.items) {
+    if (out.size() > 1) out.append(", ");
+    out.append(representation(key, site));
+    out.append(": ");
+    out.append(representation(item, site));
+  }
+  out.append("}");
+  return out;
+}
+
+} // namespace
+
+/// How a value looks inside a printed list.
+MarkedText representation(const Value& value, const Site& site) {
+  if (const MarkedText* text = value.marked()) {
+    if (value.is_markup()) site.fail("prints a list that holds markup");
     site.charge_text(text->size());
     return quoted(*text);
   }
@@ -222,38 +297,14 @@ std::string representation(const Value& value, const Site& site) {
   return to_text(value, site);
 }
 
-std::string print_list(const List& list, const Site& site) {
-  if (list.kind != Sequence::list && list.kind != Sequence::tuple)
-    site.fail("prints an iterator or a range, which is not supported");
-  const bool tuple = list.kind == Sequence::tuple;
-  std::string out = tuple ? "(" : "[";
-  for (std::size_t i = 0; i < list.items.size(); ++i) {
-    if (i != 0) out += ", ";
-    out += representation(list.items[i], site);
-    site.charge_text(out.size() / 64);
-  }
-  if (tuple && list.items.size() == 1) out += ",";
-  return out + (tuple ? ")" : "]");
-}
-
-std::string print_dict(const Dict& dict, const Site& site) {
-  std::string out = "{";
-  for (const auto& [key, item] : dict.items) {
-    if (out.size() > 1) out += ", ";
-    out += representation(key, site) + ": " + representation(item, site);
-  }
-  return out + "}";
-}
-
-} // namespace
-
-std::string to_text(const Value& value, const Site& site) {
-  if (value.is_undefined()) return "";
-  if (value.is_none()) return "None";
-  if (const bool* flag = value.boolean()) return *flag ? "True" : "False";
-  if (const i64* number = value.integer()) return std::to_string(*number);
-  std::string out;
-  if (const std::string* text = value.text())
+MarkedText to_text(const Value& value, const Site& site) {
+  if (value.is_undefined()) return {};
+  if (value.is_none()) return MarkedText("None");
+  if (const bool* flag = value.boolean()) return MarkedText(*flag ? "True" : "False");
+  if (const i64* number = value.integer()) return MarkedText(std::to_string(*number));
+  if (const double* number = value.real()) return MarkedText(float_text(*number));
+  MarkedText out;
+  if (const MarkedText* text = value.marked())
     out = *text;
   else if (const List* list = value.list())
     out = print_list(*list, site);
@@ -272,11 +323,11 @@ std::vector<Value> iterate(const Value& value, const Site& site) {
     out = list->items;
   } else if (const Dict* dict = value.dict()) {
     for (const auto& item : dict->items) out.push_back(item.first);
-  } else if (const std::string* text = value.text()) {
+  } else if (const MarkedText* text = value.marked()) {
     site.charge(text->size());
     for (std::size_t at = 0; at < text->size();) {
-      const std::size_t length = utf8::step(*text, at).length;
-      out.emplace_back(text->substr(at, length));
+      const std::size_t length = utf8::step(text->text(), at).length;
+      out.emplace_back(text->part(at, at + length));
       at += length;
     }
   } else {

@@ -2,6 +2,9 @@
 
 #include <algorithm>
 
+#include <fmt/format.h>
+
+#include "model/one_line.hpp"
 #include "model/tokenization/bpe.hpp"
 #include "model/unicode.hpp"
 #include "model/utf8.hpp"
@@ -48,6 +51,8 @@ std::size_t strip_after(std::string_view text, std::size_t end) {
 
 } // namespace
 
+namespace {
+
 std::vector<AddedToken> parse_added_tokens(const JsonNode& node) {
   std::vector<AddedToken> out;
   if (node.is_null()) return out;
@@ -61,7 +66,70 @@ std::vector<AddedToken> parse_added_tokens(const JsonNode& node) {
     token.left_strip = entry["lstrip"].boolean_or(false);
     token.right_strip = entry["rstrip"].boolean_or(false);
     token.single_word = entry["single_word"].boolean_or(false);
+    token.where = node.where();
     out.push_back(std::move(token));
+  }
+  return out;
+}
+
+AddedToken made_of(const DeclaredToken& token, u32 id) {
+  AddedToken out{};
+  out.id = id;
+  out.content = token.content;
+  out.special = token.special;
+  out.normalized = token.normalized;
+  out.left_strip = token.left_strip;
+  out.right_strip = token.right_strip;
+  out.single_word = token.single_word;
+  out.where = token.where;
+  return out;
+}
+
+[[noreturn]] void refuse_id(const DeclaredToken& token, u32 other, const std::string& where) {
+  throw Error(Errc::model, one_line(fmt::format("{} gives {} the id {}, {} the id {}", token.where,
+                                                token.content, *token.id, where, other)));
+}
+
+void add_declared(const DeclaredToken& token, const Bpe& bpe, u32& next,
+                  std::vector<AddedToken>& out) {
+  const auto known = std::find_if(out.begin(), out.end(), [&](const AddedToken& other) {
+    return other.content == token.content;
+  });
+  if (known != out.end()) {
+    if (!token.id) return;
+    if (*token.id != known->id) refuse_id(token, known->id, known->where);
+    const bool special = known->special;
+    *known = made_of(token, known->id);
+    known->special |= special;
+    return;
+  }
+  const auto in_vocabulary = bpe.id(token.content);
+  if (in_vocabulary && token.id && *in_vocabulary != *token.id)
+    refuse_id(token, *in_vocabulary, "model.vocab of tokenizer.json");
+  if (!in_vocabulary && token.by_default) return; // the model cannot know it
+  const u32 id = in_vocabulary ? *in_vocabulary : token.id.value_or(next);
+  if (id >= max_token_id)
+    throw Error(Errc::model, fmt::format("{}: there are too many tokens", token.where));
+  next = std::max(next, id + 1);
+  out.push_back(made_of(token, id));
+}
+
+} // namespace
+
+std::vector<AddedToken> read_added_tokens(const JsonNode& node, const TokenizerConfig* config,
+                                          const Bpe& bpe) {
+  std::vector<AddedToken> out = parse_added_tokens(node);
+  if (config != nullptr) {
+    u32 next = static_cast<u32>(bpe.tokens().size());
+    for (const AddedToken& token : out) next = std::max(next, token.id + 1);
+    for (const DeclaredToken& token : config->tokens) add_declared(token, bpe, next, out);
+    const auto is_named = [&](const std::string& content) {
+      return std::any_of(config->named.begin(), config->named.end(),
+                         [&](const auto& named) { return named.second == content; }) ||
+             std::find(config->additional.begin(), config->additional.end(), content) !=
+                 config->additional.end();
+    };
+    for (AddedToken& token : out) token.named = is_named(token.content);
   }
   // Where two tokens are found in the same place, the library prefers the special one.
   std::stable_partition(out.begin(), out.end(), [](const AddedToken& t) { return t.special; });
@@ -72,7 +140,8 @@ AddedTokenMatcher::AddedTokenMatcher(const std::vector<AddedToken>& tokens, bool
                                      const Normalizer* normalizer) {
   for (const AddedToken& token : tokens) {
     if (token.normalized != normalized) continue;
-    insert(normalized && normalizer != nullptr ? normalizer->apply(token.content) : token.content,
+    insert(normalized && normalizer != nullptr ? normalizer->apply(MarkedText(token.content)).text()
+                                               : token.content,
            token);
   }
 }
@@ -88,8 +157,10 @@ void AddedTokenMatcher::insert(std::string_view content, const AddedToken& token
   if (node != 0 && ends_[node] == nullptr) ends_[node] = &token;
 }
 
-AddedTokenMatcher::Match AddedTokenMatcher::longest_at(std::string_view text,
-                                                       std::size_t at) const {
+AddedTokenMatcher::Match AddedTokenMatcher::longest_at(const MarkedText& marked, std::size_t at,
+                                                       const OriginLimits* limits) const {
+  const std::string_view text = marked.text();
+  const std::size_t begin = at;
   Match best{at, nullptr};
   u32 node = 0;
   while (at < text.size()) {
@@ -97,16 +168,21 @@ AddedTokenMatcher::Match AddedTokenMatcher::longest_at(std::string_view text,
     if (found == edges_.end()) break;
     node = found->second;
     ++at;
-    if (ends_[node] != nullptr) best = {at, ends_[node]};
+    const AddedToken* token = ends_[node];
+    if (token == nullptr) continue;
+    if (limits == nullptr || marked.origin(begin, at) <= limit_of(*limits, token->id))
+      best = {at, token};
   }
   return best;
 }
 
-std::vector<Stretch> AddedTokenMatcher::cut(std::string_view text) const {
+std::vector<Stretch> AddedTokenMatcher::cut(const MarkedText& marked,
+                                            const OriginLimits* limits) const {
+  const std::string_view text = marked.text();
   std::vector<Stretch> out;
   std::size_t covered = 0;
   for (std::size_t at = 0; at < text.size();) {
-    const Match match = longest_at(text, at);
+    const Match match = longest_at(marked, at, limits);
     if (match.token == nullptr) {
       ++at;
       continue;

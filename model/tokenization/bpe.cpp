@@ -17,6 +17,10 @@ constexpr u64 pair_key(u32 left, u32 right) {
   return u64{left} << 32 | right;
 }
 
+bool is_kept_back(u32 id, const OriginLimits* limits) {
+  return limits != nullptr && limit_of(*limits, id) != Origin::input;
+}
+
 void refuse_unless_empty(const JsonNode& field) {
   if (!field.is_null() && field.raw() != "") field.fail("is not supported; it has to be null");
 }
@@ -122,19 +126,22 @@ std::size_t Bpe::longest_piece(bool byte_level) const {
   return longest;
 }
 
-const Bpe::Merge* Bpe::find_merge(u32 left, u32 right) const {
+const Bpe::Merge* Bpe::find_merge(u32 left, u32 right, const OriginLimits* limits) const {
   const auto found = merges_.find(pair_key(left, right));
-  return found == merges_.end() ? nullptr : &found->second;
+  return found == merges_.end() || is_kept_back(found->second.merged, limits) ? nullptr
+                                                                              : &found->second;
 }
 
-void Bpe::tokenize(std::string_view piece, std::vector<u32>& ids) const {
+void Bpe::tokenize(std::string_view piece, std::vector<u32>& ids,
+                   const OriginLimits* limits) const {
   if (piece.empty()) return;
   if (ignore_merges_) {
-    if (const auto whole = id(piece)) return ids.push_back(*whole);
+    const auto whole = id(piece);
+    if (whole && !is_kept_back(*whole, limits)) return ids.push_back(*whole);
   }
   std::vector<u32> initial;
   append_initial(piece, initial);
-  merge(initial, ids);
+  merge(initial, ids, limits);
 }
 
 bool Bpe::append_bytes(std::string_view character, std::vector<u32>& ids) const {
@@ -173,7 +180,8 @@ void Bpe::append_initial(std::string_view piece, std::vector<u32>& ids) const {
 
 /// Lowest rank first, leftmost first among equals. Neighbours form a linked list, and a candidate
 /// whose symbols have changed since it was queued is recognised by what it would merge into.
-void Bpe::merge(const std::vector<u32>& initial, std::vector<u32>& ids) const {
+void Bpe::merge(const std::vector<u32>& initial, std::vector<u32>& ids,
+                const OriginLimits* limits) const {
   struct Candidate {
     u32 rank;
     i32 at;
@@ -190,7 +198,7 @@ void Bpe::merge(const std::vector<u32>& initial, std::vector<u32>& ids) const {
   std::priority_queue<Candidate, std::vector<Candidate>, std::greater<>> queue;
   const auto consider = [&](i32 at) {
     if (at < 0 || symbols[at].next < 0) return;
-    if (const Merge* found = find_merge(symbols[at].id, symbols[symbols[at].next].id))
+    if (const Merge* found = find_merge(symbols[at].id, symbols[symbols[at].next].id, limits))
       queue.push({found->rank, at, found->merged});
   };
   for (i32 i = 0; i + 1 < count; ++i) consider(i);
@@ -201,7 +209,7 @@ void Bpe::merge(const std::vector<u32>& initial, std::vector<u32>& ids) const {
     Symbol& left = symbols[best.at];
     if (!left.alive || left.next < 0) continue;
     Symbol& right = symbols[left.next];
-    const Merge* current = find_merge(left.id, right.id);
+    const Merge* current = find_merge(left.id, right.id, limits);
     if (current == nullptr || current->merged != best.merged) continue;
     left.id = best.merged;
     left.next = right.next;

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/integers.hpp"
+#include "model/marked_text.hpp"
 #include "model/tokenization/json_node.hpp"
 
 namespace talaria::model {
@@ -22,9 +23,11 @@ public:
   /// The "model" of a tokenizer.json.
   static Bpe parse(const JsonNode& model);
 
-  /// Appends the ids of `piece`, which is valid UTF-8. O(n log n).
+  /// Appends the ids of `piece`, which is valid UTF-8. O(n log n). With `limits`, tokens that are
+  /// not for everybody's text are not made.
   /// @throws Error{model} if it needs the unknown token and the vocabulary has none.
-  void tokenize(std::string_view piece, std::vector<u32>& ids) const;
+  void tokenize(std::string_view piece, std::vector<u32>& ids,
+                const OriginLimits* limits = nullptr) const;
 
   std::optional<u32> id(std::string_view token) const;
   /// Bytes of the longest token, if the ids of any piece (`byte_level`: of any in that alphabet)
@@ -48,8 +51,9 @@ private:
   void add_merge(const JsonNode& entry, u32 rank);
   void append_initial(std::string_view piece, std::vector<u32>& ids) const;
   bool append_bytes(std::string_view character, std::vector<u32>& ids) const;
-  void merge(const std::vector<u32>& initial, std::vector<u32>& ids) const;
-  const Merge* find_merge(u32 left, u32 right) const;
+  void merge(const std::vector<u32>& initial, std::vector<u32>& ids,
+             const OriginLimits* limits) const;
+  const Merge* find_merge(u32 left, u32 right, const OriginLimits* limits) const;
 
   std::vector<std::string> tokens_;
   std::unordered_map<std::string_view, u32> ids_; // views into tokens_

@@ -7,6 +7,7 @@
 
 #include "model/tokenization/pattern.hpp"
 #include "model/unicode.hpp"
+#include "model/utf8.hpp"
 
 namespace talaria::model {
 
@@ -17,13 +18,39 @@ constexpr int max_nesting = 16;
 class UnicodeForm final : public Normalizer {
 public:
   explicit UnicodeForm(unicode::NormalForm form) : form_(form) {}
-  std::string apply(std::string text) const override { return unicode::normalize(text, form_); }
+  MarkedText apply(MarkedText text) const override {
+    if (text.stretches().empty()) return MarkedText(unicode::normalize(text.text(), form_));
+    MarkedText out;
+    std::size_t at = 0;
+    for (const std::size_t end : cuts(text)) {
+      out.append(unicode::normalize(std::string_view(text.text()).substr(at, end - at), form_),
+                 text.origin(at, end));
+      at = end;
+    }
+    return out;
+  }
   /// A canonical form takes at most three bytes for one: U+212A is K, three Hangul letters are one.
   std::size_t shrinks() const override {
     return form_ == unicode::NormalForm::nfc || form_ == unicode::NormalForm::nfd ? 4 : 0;
   }
 
 private:
+  /// The ends of parts that normalise as they do in the whole, and are of one origin wherever that
+  /// goes together.
+  std::vector<std::size_t> cuts(const MarkedText& text) const {
+    std::vector<std::size_t> out;
+    for (const MarkedText::Stretch& run : text.runs()) {
+      std::size_t end = run.end; // moves on to where nothing behind it changes what is before
+      while (end < text.size()) {
+        const utf8::Step next = utf8::step(text.text(), end);
+        if (unicode::is_boundary_before(next.code_point, form_)) break;
+        end += next.length;
+      }
+      if (out.empty() || end > out.back()) out.push_back(end);
+    }
+    return out;
+  }
+
   unicode::NormalForm form_;
 };
 
@@ -32,13 +59,13 @@ public:
   Replace(Pattern pattern, std::string content)
       : pattern_(std::move(pattern)), content_(std::move(content)) {}
 
-  std::string apply(std::string text) const override {
-    std::string out;
-    for (const Span& span : pattern_.cut(text)) {
+  MarkedText apply(MarkedText text) const override {
+    MarkedText out;
+    for (const Span& span : pattern_.cut(text.text())) {
       if (span.matched)
-        out += content_;
+        out.append(content_, text.origin(span.begin, span.end));
       else
-        out.append(text, span.begin, span.end - span.begin);
+        out.append(text, span.begin, span.end);
     }
     return out;
   }
@@ -54,8 +81,11 @@ private:
 class Prepend final : public Normalizer {
 public:
   explicit Prepend(std::string prefix) : prefix_(std::move(prefix)) {}
-  std::string apply(std::string text) const override {
-    return text.empty() ? text : prefix_ + text;
+  MarkedText apply(MarkedText text) const override {
+    if (text.empty()) return text;
+    MarkedText out(prefix_);
+    out.append(text);
+    return out;
   }
   std::size_t shrinks() const override { return 1; }
 
@@ -67,7 +97,7 @@ class NormalizerSequence final : public Normalizer {
 public:
   explicit NormalizerSequence(std::vector<std::unique_ptr<Normalizer>> steps)
       : steps_(std::move(steps)) {}
-  std::string apply(std::string text) const override {
+  MarkedText apply(MarkedText text) const override {
     for (const auto& step : steps_) text = step->apply(std::move(text));
     return text;
   }

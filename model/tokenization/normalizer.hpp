@@ -3,6 +3,7 @@
 #include <memory>
 #include <string>
 
+#include "model/marked_text.hpp"
 #include "model/tokenization/json_node.hpp"
 
 namespace talaria::model {
@@ -11,7 +12,7 @@ namespace talaria::model {
 class Normalizer {
 public:
   virtual ~Normalizer() = default;
-  virtual std::string apply(std::string text) const = 0;
+  virtual MarkedText apply(MarkedText text) const = 0;
   /// No text becomes shorter than its bytes divided by this; 0: there is no such bound.
   virtual std::size_t shrinks() const = 0;
 };
