@@ -114,6 +114,100 @@ constructs = {
                   "{{ k }}{% endfor %}",
     "ternary in output": "{{ 'sys' if messages and messages[0].role == 'system' else 'none' }}",
     "undefined attributes": "{{ messages[0].nothing is defined }}{{ 'abc'.nothing }}{{ [1][5] }}",
+    "filters of what is false": "{{ tools | select | list }}{{ tools | reject | list }}"
+                                "{{ tools | selectattr('x', 'defined') | list | length }}"
+                                "{{ tools | rejectattr('x') | list }}{{ tools | map('upper') | list }}"
+                                "{{ tools | map(attribute='x') | list }}{{ 0 | select | list }}"
+                                "{{ false | map('nonsense') | list }}{{ '' | selectattr | list }}"
+                                "{{ [] | map | list }}{{ {} | reject('x') | list }}"
+                                "{{ nothing | select | list }}{{ nothing | map | list }}",
+    "filters of undefined": "{{ nothing | join('x') }}|{{ nothing | length }}|{{ nothing | first }}|"
+                            "{{ nothing | list }}|{{ nothing | items | list }}|{{ nothing | upper }}|"
+                            "{{ nothing | trim }}|{{ nothing | string }}|{{ nothing | sort }}|"
+                            "{{ nothing | unique | list }}|{{ nothing | sum }}|{{ nothing | max }}|"
+                            "{{ nothing | min }}|{{ nothing | batch(2) | list }}|{{ nothing | default('d') }}|"
+                            "{{ nothing | replace('a', 'b') }}|{{ nothing | reverse | list }}",
+    "filters of none": "{{ none | upper }}{{ none | trim }}{{ none | string }}{{ none | int }}"
+                       "{{ none | float }}{{ none | default('d') }}{{ none | default('d', true) }}"
+                       "{{ none | replace('o', '0') }}{{ none | title }}{{ none | tojson }}"
+                       "{{ false | lower }}{{ 0 | string }}{{ 0 | default(1) }}{{ '' | first }}{{ '' | last }}"
+                       "{{ [] | first }}{{ [] | last }}{{ [] | max }}{{ [] | sum }}{{ '' | length }}{{ '' | join }}",
+    "join of none": "{{ none | join(',') }}",
+    "first of none": "{{ none | first }}",
+    "list of none": "{{ none | list }}",
+    "length of none": "{{ none | length }}",
+    "sort of none": "{{ none | sort }}",
+    "sum of none": "{{ none | sum }}",
+    "items of none": "{{ none | items | list }}",
+    "reverse of zero": "{{ 0 | reverse | list }}",
+    "last of an iterator": "{{ messages | map(attribute='role') | last }}",
+    "sorting": "{{ ['b', 'A', 'c'] | sort }}{{ ['b', 'A', 'c'] | sort(case_sensitive=true) }}"
+               "{{ [3, 1, 2.5] | sort(reverse=true) }}{{ messages | sort(attribute='role') | map(attribute='content') | list }}"
+               "{{ messages | sort(attribute='role,content', reverse=true) | map(attribute='role') | list }}"
+               "{{ [[2, 'x'], [1, 'y'], [1, 'X']] | sort(attribute='0,1') }}{{ [(1, 2), (1,), (0, 9)] | sort }}"
+               "{{ ['b', 'B', 'a', 'A'] | sort }}{{ ['b', 'B', 'a', 'A'] | sort(true) }}",
+    "sort of mixed": "{{ [1, 'a'] | sort }}",
+    "dictsort": "{{ {'b': 1, 'A': 3, 'c': 2} | dictsort }}{{ {'b': 1, 'A': 3} | dictsort(true) }}"
+                "{{ {'b': 1, 'A': 3, 'c': 2} | dictsort(by='value', reverse=true) }}"
+                "{% for k, v in {'z': 1, 'y': 2} | dictsort %}{{ k }}={{ v }};{% endfor %}",
+    "unique and extremes": "{{ ['a', 'A', 'b', 'a'] | unique | list }}{{ ['a', 'A'] | unique(true) | list }}"
+                           "{{ messages | unique(attribute='role') | map(attribute='content') | list }}"
+                           "{{ [3, 1, 2] | max }}{{ [3, 1, 2] | min }}{{ ['b', 'A'] | max }}{{ ['a', 'B'] | min(case_sensitive=true) }}"
+                           "{{ (messages | max(attribute='content')).role }}{{ [1, 2.5] | sum }}{{ [[1], [2]] | sum(start=[]) }}"
+                           "{{ [{'n': 1}, {'n': 2}] | sum(attribute='n') }}{{ [1, 1.0, true] | unique | list }}",
+    "numbers": "{{ 1.5 }}{{ 1.0 }}{{ 1e3 }}{{ 1e16 }}{{ 1.5e-7 }}{{ 0.0001 }}{{ 123456789.125 }}{{ 1/3 }}{{ 4/2 }}{{ 7.5 // 2 }}"
+               "{{ -7.5 // 2 }}{{ -7.5 % 2 }}{{ 7.5 % -2 }}{{ 2 ** 10 }}{{ 2 ** -1 }}{{ 2 ** 3 ** 2 }}{{ -2 ** 2 }}{{ 2.0 * 3 }}{{ 1 + 0.5 }}"
+               "{{ 0.1 + 0.2 }}{{ 1 == 1.0 }}{{ 1 < 1.5 }}{{ 1.5 is float }}{{ 1.5 is number }}{{ 1 is float }}{{ 1.5 is integer }}"
+               "{{ 3.0 is odd }}{{ [1.5, 2.0] }}{{ -1.5 }}{{ 1.5 | int }}{{ '1.9' | int }}{{ ' 12 ' | int }}{{ '1e2' | int }}{{ 'abc' | int }}"
+               "{{ '2.5' | float }}{{ 'x' | float }}{{ 'x' | float(1) }}{{ 3 | float }}{{ 1 ~ 2.5 }}{{ 1.5 if 0.0 else 2.5 }}"
+               "{{ {'a': 1.0, 'b': 2.5} | tojson }}{{ 1.5 in [1.5] }}",
+    "rounding": "{{ 2.5 | round }}{{ 3.5 | round }}{{ 2.675 | round(2) }}{{ 42.55 | round(1, 'floor') }}{{ 42.51 | round(1, 'ceil') }}"
+                "{{ 7 | round }}{{ 7 | round(2, 'ceil') }}{{ -2.5 | round }}{{ -3 | abs }}{{ -3.5 | abs }}{{ 3.7 | round | int }}",
+    "safe text": "{{ '<b>' | safe }}{{ ('<b>' | safe) ~ '<i>' }}{{ '<b>' | e }}{{ 'a&\"' | escape }}{{ ('<' | safe | e) }}"
+                 "{{ ' <b> ' | safe | trim }}{{ ({'a': 1} | tojson | safe) }}{{ 'x' | safe | length }}{{ ('a' | safe) == 'a' }}"
+                 "{{ '<b>' | safe | upper }}{{ ('a' | safe) + 'b' }}{{ ['<'] | map('escape') | join }}",
+    "percent": "{{ '%s and %d' % ('a', 3) }}{{ '%5.2f|' % 3.14159 }}{{ '%-5s|%5s|' % ('é', 'b') }}{{ '%05d' % 42 }}{{ '%x' % 255 }}"
+               "{{ '%(a)s-%(b)s' % {'a': 1, 'b': none} }}{{ '%s' % [1] }}{{ '%r' % 'q' }}{{ '100%%' % () }}{{ '%s' % none }}{{ '%.2s' % 'abc' }}"
+               "{{ '%s %s' | format('x', 1.5) }}{{ '%(k)s' | format(k='v') }}{{ '%d' % 3.9 }}{{ '%e' % 12345.678 }}{{ '%g' % 0.0001 }}",
+    "braces": "{{ '{} {}'.format('a', 1) }}{{ '{1}{0}'.format('a', 'b') }}{{ '{x}'.format(x=none) }}{{ '{{}}'.format() }}",
+    "too many for percent": "{{ '%s' % ('a', 'b') }}",
+    "too few for percent": "{{ '%s %s' % 'a' }}",
+    "repetition": "{{ [1, 2] * 2 }}{{ 2 * 'ab' }}{{ 'ab' * 0 }}{{ (1,) * 3 }}{{ 'x' * true }}",
+    "more methods": "{{ 'a b c'.rsplit(' ', 1) }}{{ ' a  b '.rsplit() }}{{ 'a b c'.rsplit(none, 1) }}{{ 'a\nb\r\nc\n'.splitlines() }}"
+                    "{{ 'a\nb'.splitlines(true) }}{{ 'a-b-c'.partition('-') }}{{ 'a-b-c'.rpartition('-') }}{{ 'abc'.partition('x') }}"
+                    "{{ 'abc'.rpartition('x') }}{{ 'abcb'.index('b') }}{{ 'abcb'.rfind('b') }}{{ 'abcb'.rindex('b') }}{{ '12'.isdigit() }}"
+                    "{{ ''.isdigit() }}{{ '1a'.isalnum() }}{{ 'é'.isalpha() }}{{ ' \t'.isspace() }}{{ 'ab1'.islower() }}{{ 'AB'.isupper() }}"
+                    "{{ '12'.isdecimal() }}{{ '²'.isdigit() }}{{ '²'.isdecimal() }}{{ 'Ab'.islower() }}{{ ''.splitlines() }}{{ 'a\x0bb\u2028c'.splitlines() }}",
+    "index of nothing": "{{ 'abc'.index('x') }}",
+    "more tests": "{{ 'abc' is lower }}{{ 'ABC' is upper }}{{ 'Abc' is lower }}{{ range is callable }}{{ 'a' is callable }}{{ none is sameas none }}"
+                  "{{ true is sameas true }}{{ 1 is sameas true }}{{ ('a' | safe) is escaped }}{{ 'a' is escaped }}{{ 12 is lower }}",
+    "loop cycle": "{% for m in messages %}{{ loop.cycle('a', 'b', 'c') }}{{ loop.changed(m.role == 'user') }};{% endfor %}"
+                  "{% for x in [1, 1, 2] %}{% if loop.changed(x) %}{{ x }}{% endif %}{% endfor %}",
+    "raw": "a {% raw %}{{ x }} {% if %}{# c #}{% endraw %} b\n{% raw %}\nkeep\n{% endraw %}\nend",
+    "raw with signs": "a  {%- raw -%}  {{ x }}  {%- endraw -%}  b\n  {% raw %} c {% endraw %}\n d {%+ raw %}\n e {% endraw +%}\n f",
+    "filter block": "{% filter upper | trim %} a {{ messages[0].role }} {% endfilter %}{% filter replace('a', 'b') %}banana{% endfilter %}",
+    "filtered set": "{% set x | upper %}a{{ 1 }}{% endset %}{{ x }}",
+    "with block": "{% set a = 1 %}{% with a = 2, b = a %}{{ a }}{{ b }}{% set c = 3 %}{{ c }}{% endwith %}{{ a }}{{ c }}{% with %}{{ a }}{% endwith %}",
+    "call block": "{% macro box(title) %}[{{ title }}:{{ caller() }}]{% endmacro %}{% set y = 5 %}"
+                  "{% call box('t') %}in {{ y }}{% endcall %}"
+                  "{% for i in [1, 2] %}{% call box(i) %}{{ i }}{{ loop.index }}{% endcall %}{% endfor %}"
+                  "{% macro each(list) %}{% for x in list %}{{ caller(x, loop.index) }}{% endfor %}{% endmacro %}"
+                  "{% call(item, n=0) each(['p', 'q']) %}<{{ item }}{{ n }}>{% endcall %}",
+    "macro without caller": "{% macro m() %}{{ caller is defined }}{% if caller %}x{% endif %}{% endmacro %}{{ m() }}",
+    "dicts and namespaces": "{{ dict(a=1, b='x') }}{{ dict({'a': 1}, b=2) }}{{ dict([['k', 'v']]) }}{{ dict() }}"
+                            "{% set ns = namespace({'n': 1}, m=2) %}{{ ns.n }}{{ ns.m }}{% set ns.n = 5 %}{{ ns.n }}"
+                            "{{ {'a': 1} == dict(a=1) }}",
+    "json styles": "{{ {'b': 'é', 'a': [1, 2]} | tojson(ensure_ascii=true) }}{{ {'b': 1, 'a': 2} | tojson(sort_keys=true) }}"
+                   "{{ {'b': 1, 'a': [2, 3]} | tojson(separators=(',', ':')) }}{{ {'a': {'b': [1]}} | tojson(indent=4) }}"
+                   "{{ '😀\x7f' | tojson(true) }}{{ {1: 2, none: 3, true: 4} | tojson }}{{ [1.5, 1e100] | tojson }}"
+                   "{{ {'a': 1, 'b': 2} | tojson(indent=2, separators=(', ', ' = ')) }}",
+    "indentation": "{{ 'a\nb\n\nc' | indent }}|{{ 'a\nb' | indent(2, true) }}|{{ 'a\n\nb' | indent(1, blank=true) }}|{{ 'a\nb\n' | indent('> ') }}|{{ '' | indent }}",
+    "batches": "{% for row in [1, 2, 3, 4, 5] | batch(2) %}{{ row }}{% endfor %}{{ [1, 2, 3] | batch(2, 'x') | list }}",
+    "deep attributes": "{{ [{'a': {'b': 1}}, {'a': {'b': 2}}] | map(attribute='a.b') | list }}{{ [[1, 2], [3, 4]] | map(attribute='1') | list }}"
+                       "{{ [{'a': 1}, {}] | map(attribute='a', default=0) | list }}{{ [{'items': 1}] | map(attribute='items') | list }}"
+                       "{{ [{'a': {'b': true}}, {'a': {'b': false}}] | selectattr('a.b') | list | length }}{{ [[0], [1]] | selectattr(0) | list }}"
+                       "{{ [{'a': 1}, {'a': 2}] | join(',', attribute='a') }}",
+    "comparing lists": "{{ [1, 2] < [1, 3] }}{{ (1,) < (1, 0) }}{{ [2] > [1, 5] }}",
     "elif chain": "{% for i in range(4) %}{% if i == 0 %}z{% elif i == 1 %}o{% elif i == 2 %}t{% else %}m"
                   "{% endif %}{% endfor %}",
 }
@@ -124,7 +218,7 @@ def render(text, messages, add_generation_prompt):
         return {"rendered": environment.from_string(text).render(
             messages=messages, tools=None, documents=None,
             add_generation_prompt=add_generation_prompt, bos_token="<s>", eos_token="</s>")}
-    except TemplateError as error:
+    except Exception as error:  # Python's own, too: they end a rendering like a TemplateError
         return {"error": str(error)}
 
 
