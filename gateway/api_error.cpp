@@ -1,6 +1,10 @@
 #include "gateway/api_error.hpp"
 
+#include <fmt/format.h>
+
 #include <nlohmann/json.hpp>
+
+#include "telemetry/trace_id.hpp"
 
 namespace talaria::gateway {
 
@@ -31,17 +35,51 @@ ApiError bad_field(const std::string& field, const std::string& message) {
   return {400, message, field};
 }
 
-ApiError to_api_error(const Error& error, const std::string& param) {
-  switch (error.code()) {
-  case Errc::usage:
-    return {400, error.what(), param};
+namespace {
+
+struct Told {
+  int status;
+  const char* sentence;
+};
+
+Told told(Errc code) {
+  switch (code) {
   case Errc::no_worker:
-    return {503, error.what(), {}, "no_worker"};
-  case Errc::cancelled:
-    return shutting_down();
+    return {503, "no worker can take the request now; try again later"};
+  case Errc::verification:
+    return {500, "a worker's answer failed its check and was not used; try again"};
+  case Errc::model:
+    return {500, "the served model cannot answer this request"};
   default:
-    return {500, error.what(), {}, to_string(error.code())};
+    return {500, "the request failed inside the server"};
   }
+}
+
+} // namespace
+
+ApiError to_api_error(const Error& error, const std::string& param, u64 trace) {
+  if (error.code() == Errc::usage) return {400, error.what(), param};
+  if (error.code() == Errc::cancelled) return shutting_down();
+  const auto [status, sentence] = told(error.code());
+  const std::string request =
+      trace == 0 ? std::string() : " (request " + telemetry::to_hex(trace) + ")";
+  return {status, sentence + request, {}, to_string(error.code())};
+}
+
+ApiError context_length_exceeded(const std::string& param, std::size_t tokens, u32 context) {
+  return {400,
+          fmt::format("This model's maximum context length is {} tokens. However, your {} has at "
+                      "least {}. Shorten it.",
+                      context, param, tokens),
+          param, "context_length_exceeded"};
+}
+
+ApiError rate_limit_exceeded(const std::string& message, u32 retry_after_s) {
+  return ApiError(429, message, {}, "rate_limit_exceeded").retry_after(retry_after_s);
+}
+
+ApiError invalid_api_key(const std::string& message) {
+  return {401, message, {}, "invalid_api_key"};
 }
 
 ApiError shutting_down() {

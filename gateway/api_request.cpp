@@ -2,14 +2,16 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <functional>
-#include <limits>
 #include <map>
 #include <nlohmann/json.hpp>
 #include <optional>
 
 #include "core/random.hpp"
+#include "gateway/chat_messages.hpp"
 #include "gateway/client_json.hpp"
+#include "gateway/json_fields.hpp"
 
 namespace talaria::gateway {
 
@@ -20,7 +22,6 @@ namespace {
 constexpr std::size_t kMostStops = 16;
 constexpr std::size_t kLongestStop = 1024;   // bytes; the end of an answer is searched for each
 constexpr u32 kDefaultCompletionTokens = 16; // OpenAI's default for /v1/completions
-constexpr u32 kRestOfContext = ~u32{0};      // the engine cuts it to what fits
 
 /// A request being read.
 struct Draft {
@@ -35,32 +36,6 @@ struct Draft {
 /// Puts a field that is not null into the draft.
 using Reader = std::function<void(const std::string& field, const json& value, Draft& draft)>;
 using Readers = std::map<std::string, Reader, std::less<>>;
-
-std::string text_of(const std::string& field, const json& value) {
-  if (!value.is_string()) throw bad_field(field, field + " must be a string");
-  return value.get<std::string>();
-}
-
-bool flag_of(const std::string& field, const json& value) {
-  if (!value.is_boolean()) throw bad_field(field, field + " must be true or false");
-  return value.get<bool>();
-}
-
-u32 whole_number_of(const std::string& field, const json& value, u32 low) {
-  constexpr u32 kMost = std::numeric_limits<i32>::max();
-  if (value.is_number_unsigned() && value.get<u64>() >= low && value.get<u64>() <= kMost)
-    return value.get<u32>();
-  throw bad_field(field, fmt::format("{} must be a whole number from {} to {}", field, low, kMost));
-}
-
-float number_of(const std::string& field, const json& value) {
-  constexpr double kMost = 1e6; // far outside every range, and safe to convert
-  if (!value.is_number()) throw bad_field(field, field + " must be a number");
-  const auto number = value.get<double>();
-  if (!(number >= -kMost && number <= kMost))
-    throw bad_field(field, fmt::format("{} is out of range", field));
-  return static_cast<float>(number);
-}
 
 /// Into a member of the sampling parameters, whose own rules decide about the range.
 Reader sampling_number(float model::SamplingParameters::*member) {
@@ -91,75 +66,38 @@ void read_seed(const std::string& field, const json& value, Draft& draft) {
   draft.seed = value.is_number_unsigned() ? value.get<u64>() : static_cast<u64>(value.get<i64>());
 }
 
+void read_one_stop(const std::string& field, const json& value, Draft& draft) {
+  if (!value.is_string() || value.get_ref<const std::string&>().empty() ||
+      value.get_ref<const std::string&>().size() > kLongestStop)
+    throw bad_field(field, fmt::format("{} must be a string of 1 to {} bytes, or a list of them",
+                                       field, kLongestStop));
+  draft.request.stops.push_back(value.get<std::string>());
+}
+
 void read_stop(const std::string& field, const json& value, Draft& draft) {
-  const std::size_t count = value.is_array() ? value.size() : 1;
-  if (count > kMostStops)
+  if (!value.is_array()) return read_one_stop(field, value, draft);
+  if (value.size() > kMostStops)
     throw bad_field(field, fmt::format("{} has more than {} strings", field, kMostStops));
-  for (std::size_t i = 0; i < count; ++i) {
-    const json& stop = value.is_array() ? value[i] : value;
-    if (!stop.is_string() || stop.get_ref<const std::string&>().empty() ||
-        stop.get_ref<const std::string&>().size() > kLongestStop)
-      throw bad_field(field, fmt::format("{} must be a string of 1 to {} bytes, or a list of them",
-                                         field, kLongestStop));
-    draft.request.stops.push_back(stop.get<std::string>());
-  }
+  for (const json& stop : value) read_one_stop(field, stop, draft);
 }
 
 void read_stream_options(const std::string& field, const json& value, Draft& draft) {
   if (!value.is_object()) throw bad_field(field, field + " must be an object");
-  draft.has_stream_options = true;
+  draft.has_stream_options = !value.empty();
   for (const auto& [name, option] : value.items()) {
     const std::string path = field + "." + name;
-    if (name != "include_usage") throw bad_field(path, path + " is not supported");
-    draft.request.include_usage = flag_of(path, option);
+    if (option.is_null()) continue;
+    if (name == "include_usage")
+      draft.request.include_usage = flag_of(path, option);
+    else if (name == "include_obfuscation")
+      draft.request.obfuscation = flag_of(path, option);
+    else if (!is_nothing(option))
+      throw bad_field(path, path + " is not supported");
   }
-}
-
-/// Text, or a list of parts of which each is text.
-std::string content_of(const std::string& field, const json& value) {
-  if (value.is_string()) return value.get<std::string>();
-  if (!value.is_array() || value.empty())
-    throw bad_field(field, field + " must be a string or a list of text parts");
-  std::string text;
-  for (std::size_t i = 0; i < value.size(); ++i) {
-    const json& part = value[i];
-    const std::string path = fmt::format("{}[{}]", field, i);
-    if (!part.is_object() || part.size() != 2 || !part.contains("type") || part["type"] != "text" ||
-        !part.contains("text"))
-      throw bad_field(path, path + " must be {\"type\": \"text\", \"text\": ...}; other kinds of "
-                                   "content are not supported");
-    if (i > 0) text += '\n'; // as vLLM joins parts
-    text += text_of(path + ".text", part["text"]);
-  }
-  return text;
-}
-
-model::ChatMessage message_of(const std::string& path, const json& value) {
-  if (!value.is_object()) throw bad_field(path, path + " must be an object");
-  model::ChatMessage message;
-  for (const auto& [name, item] : value.items()) {
-    const std::string field = path + "." + name;
-    if (name == "role")
-      message.role = text_of(field, item);
-    else if (name == "content")
-      message.content = content_of(field, item);
-    else if (name == "tool_call_id")
-      text_of(field, item); // says which call a tool answers; templates have no place for it
-    else if (!item.is_null())
-      throw bad_field(field, field + " is not supported");
-  }
-  if (message.role != "system" && message.role != "user" && message.role != "assistant" &&
-      message.role != "tool")
-    throw bad_field(path + ".role", path + ".role must be system, user, assistant or tool");
-  if (!value.contains("content")) throw bad_field(path + ".content", path + ".content is missing");
-  return message;
 }
 
 void read_messages(const std::string& field, const json& value, Draft& draft) {
-  if (!value.is_array() || value.empty())
-    throw bad_field(field, field + " must be a list of at least one message");
-  for (std::size_t i = 0; i < value.size(); ++i)
-    draft.request.messages.push_back(message_of(fmt::format("{}[{}]", field, i), value[i]));
+  draft.request.messages = chat_messages(field, value);
 }
 
 std::vector<u32> tokens_of(const std::string& field, const json& value) {
@@ -193,22 +131,36 @@ void read_prompt(const std::string& field, const json& value, Draft& draft) {
     prompts.push_back(prompt_of(fmt::format("{}[{}]", field, i), value[i]));
 }
 
-/// A field that only means something when it has another value than `neutral`, which it may not.
-Reader only(json neutral) {
+/// A field that asks for something only with other values than these, which it may not have.
+Reader only(std::vector<json> neutral) {
   return [neutral = std::move(neutral)](const std::string& field, const json& value, Draft&) {
-    if (value != neutral)
-      throw bad_field(field, fmt::format("{} is not supported; leave it out", field));
+    if (std::find(neutral.begin(), neutral.end(), value) == neutral.end())
+      throw bad_field(field, fmt::format("this value of {} is not supported; leave it out", field));
   };
 }
 
+/// Labels for the caller's own books, and hints about caches that do not exist here.
 void accept_text(const std::string& field, const json& value, Draft&) {
   text_of(field, value);
+}
+
+void accept_labels(const std::string& field, const json& value, Draft&) {
+  if (!value.is_object()) throw bad_field(field, field + " must be an object");
+  for (const auto& [name, label] : value.items())
+    if (!label.is_primitive()) throw bad_field(field, field + " must hold strings");
+}
+
+void accept_flag(const std::string& field, const json& value, Draft&) {
+  flag_of(field, value);
 }
 
 void add_length_and_sampling(Readers& readers) {
   using P = model::SamplingParameters;
   readers["max_tokens"] = [](const std::string& field, const json& value, Draft& draft) {
     draft.max_tokens = whole_number_of(field, value, 1);
+  };
+  readers["max_completion_tokens"] = [](const std::string& field, const json& value, Draft& draft) {
+    draft.max_completion_tokens = whole_number_of(field, value, 1);
   };
   readers["ignore_eos"] = [](const std::string& field, const json& value, Draft& draft) {
     draft.request.ignore_eos = flag_of(field, value);
@@ -222,6 +174,27 @@ void add_length_and_sampling(Readers& readers) {
 }
 
 /// What both endpoints know.
+/// OpenAI's fields with the values that ask for nothing, and vLLM's.
+void add_fields_without_effect(Readers& readers) {
+  for (const char* label : {"user", "prompt_cache_key", "safety_identifier", "request_id"})
+    readers[label] = accept_text;
+  readers["metadata"] = accept_labels;
+  readers["store"] = only({false});
+  readers["service_tier"] = only({"auto", "default"});
+  readers["prompt_cache_retention"] = only({"in_memory", "in-memory"});
+  readers["response_format"] = only({json{{"type", "text"}}});
+  readers["n"] = readers["length_penalty"] = only({1});
+  readers["presence_penalty"] = readers["frequency_penalty"] = only({0});
+  readers["logit_bias"] = only({json::object()});
+  for (const char* amount : {"min_p", "min_tokens", "priority"}) readers[amount] = only({0});
+  for (const char* list : {"stop_token_ids", "bad_words"}) readers[list] = only({json::array()});
+  for (const char* flag : {"include_stop_str_in_output", "use_beam_search", "return_token_ids",
+                           "return_tokens_as_token_ids"})
+    readers[flag] = only({false});
+  for (const char* flag : {"skip_special_tokens", "spaces_between_special_tokens"})
+    readers[flag] = only({true});
+}
+
 Readers common_readers() {
   Readers readers;
   readers["model"] = read_model;
@@ -230,35 +203,36 @@ Readers common_readers() {
     draft.request.stream = flag_of(field, value);
   };
   readers["stream_options"] = read_stream_options;
-  readers["user"] = accept_text; // a label for the caller's own books
-  readers["n"] = only(1);
-  readers["presence_penalty"] = only(0);
-  readers["frequency_penalty"] = only(0);
-  readers["logit_bias"] = only(json::object());
+  add_fields_without_effect(readers);
   return readers;
 }
 
 Readers chat_readers() {
   Readers readers = common_readers();
   readers["messages"] = read_messages;
-  readers["max_completion_tokens"] = [](const std::string& field, const json& value, Draft& draft) {
-    draft.max_completion_tokens = whole_number_of(field, value, 1);
-  };
-  readers["tools"] = only(json::array());
-  readers["tool_choice"] = only("none");
-  readers["logprobs"] = only(false);
-  readers["top_logprobs"] = only(0);
-  readers["response_format"] = only(json{{"type", "text"}});
+  readers["tools"] = readers["functions"] = only({json::array()});
+  // Without tools a model can only choose none.
+  readers["tool_choice"] = readers["function_call"] = only({"none", "auto"});
+  readers["parallel_tool_calls"] = accept_flag;
+  readers["logprobs"] = only({false});
+  readers["top_logprobs"] = only({0});
+  readers["modalities"] = only({json::array({"text"})});
+  readers["reasoning_effort"] = only({"none"});
+  readers["verbosity"] = only({"medium"});
+  readers["add_generation_prompt"] = only({true});
+  readers["continue_final_message"] = readers["add_special_tokens"] = only({false});
+  readers["documents"] = only({json::array()});
+  readers["chat_template_kwargs"] = only({json::object()});
   return readers;
 }
 
 Readers completion_readers() {
   Readers readers = common_readers();
   readers["prompt"] = read_prompt;
-  readers["echo"] = only(false);
-  readers["best_of"] = only(1);
-  readers["suffix"] = only("");
-  readers["response_format"] = only(json{{"type", "text"}});
+  readers["echo"] = only({false});
+  readers["best_of"] = only({1});
+  readers["suffix"] = only({""});
+  readers["add_special_tokens"] = only({true});
   return readers;
 }
 
@@ -287,15 +261,16 @@ ApiRequest parse(std::string_view body, const ApiDefaults& defaults, const Reade
   ApiRequest& request = draft.request;
   request.sampling = model_defaults(defaults.generation);
   for (const auto& [field, value] : object.items()) {
+    if (value.is_null()) continue; // asks for nothing, whatever the field
     const auto reader = readers.find(field);
     if (reader == readers.end())
       throw bad_field(field, fmt::format("'{}' is not supported by this endpoint", field));
-    if (!value.is_null()) reader->second(field, value, draft);
+    reader->second(field, value, draft);
   }
   if (draft.has_stream_options && !request.stream)
     throw bad_field("stream_options", "stream_options needs stream: true");
-  request.max_tokens =
-      draft.max_completion_tokens.value_or(draft.max_tokens.value_or(default_tokens));
+  const auto asked = draft.max_completion_tokens ? draft.max_completion_tokens : draft.max_tokens;
+  request.max_tokens = asked.value_or(default_tokens);
   if (draft.seed)
     request.sampling.seed = *draft.seed;
   else if (request.sampling.temperature > 0)

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
@@ -22,6 +23,9 @@ struct ApiDefaults {
   ByteBudget* parsing = nullptr;      ///< for all bodies that are being read; null: no limit
 };
 
+/// max_tokens of a request that does not say: whatever the context holds.
+inline constexpr u32 kRestOfContext = ~u32{0};
+
 /// Text, or token ids.
 using Prompt = std::variant<std::string, std::vector<u32>>;
 
@@ -34,7 +38,8 @@ struct ApiRequest {
   model::SamplingParameters sampling;
   std::vector<std::string> stops;
   bool stream = false;
-  bool include_usage = false; ///< only with stream
+  bool include_usage = false;      ///< only with stream
+  std::optional<bool> obfuscation; ///< whether events are filled up; nothing: the server decides
 
   /// Answers asked for.
   std::size_t answers() const { return messages.empty() ? prompts.size() : 1; }

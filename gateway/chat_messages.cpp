@@ -1,0 +1,112 @@
+#include "gateway/chat_messages.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <string_view>
+
+#include "gateway/json_fields.hpp"
+
+namespace talaria::gateway {
+
+using nlohmann::json;
+
+namespace {
+
+/// The string under `key`, or nothing.
+std::string_view string_at(const json& object, const char* key) {
+  const auto found = object.find(key);
+  if (found == object.end() || !found->is_string()) return {};
+  return found->get_ref<const std::string&>();
+}
+
+/// Other keys of a text part say how it is kept or shown (cache_control, annotations). These would
+/// be content of another kind that nobody reads.
+bool is_content_of_another_kind(const std::string& key) {
+  constexpr std::string_view kKinds[] = {"image",       "image_url", "input_image", "audio",
+                                         "input_audio", "audio_url", "file",        "input_file",
+                                         "video",       "video_url"};
+  return std::find(std::begin(kKinds), std::end(kKinds), key) != std::end(kKinds);
+}
+
+/// The text of one part: {"type": "text", "text": ...}, or an assistant's refusal.
+std::string part_of(const std::string& path, const json& part, bool by_assistant) {
+  const std::string_view type = part.is_object() ? string_at(part, "type") : std::string_view();
+  const bool refusal = by_assistant && type == "refusal";
+  const char* key = refusal ? "refusal" : "text";
+  if ((type != "text" && !refusal) || !part.contains(key))
+    throw bad_field(path, path + " must be {\"type\": \"text\", \"text\": ...}; other kinds of "
+                                 "content are not supported");
+  for (const auto& [name, value] : part.items())
+    if (is_content_of_another_kind(name) && !value.is_null())
+      throw bad_field(path + "." + name, path + "." + name + " is not supported");
+  return text_of(path + "." + key, part[key]);
+}
+
+/// Text, or a list of parts of which each is text.
+std::string content_of(const std::string& field, const json& value, bool by_assistant) {
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_array() || value.empty())
+    throw bad_field(field, field + " must be a string or a list of text parts");
+  std::string text;
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    if (i > 0) text += '\n'; // as vLLM joins parts
+    text += part_of(fmt::format("{}[{}]", field, i), value[i], by_assistant);
+  }
+  return text;
+}
+
+std::string role_of(const std::string& path, const json& message) {
+  const std::string_view role = string_at(message, "role");
+  if (role == "developer") return "system"; // the newer name of the same thing
+  for (const std::string_view known : {"system", "user", "assistant", "tool"})
+    if (role == known) return std::string(role);
+  throw bad_field(path + ".role",
+                  path + ".role must be system, developer, user, assistant or tool");
+}
+
+/// Everything beside role and content.
+void check_other_fields(const std::string& path, const json& message) {
+  for (const auto& [name, value] : message.items()) {
+    const std::string field = path + "." + name;
+    if (name == "role" || name == "content") continue;
+    if (name == "name" || name == "tool_call_id" || name == "id") {
+      if (!value.is_null()) text_of(field, value); // templates have no place for these
+    } else if (name == "refusal") {
+      if (!value.is_null()) text_of(field, value);
+    } else if (name == "annotations") {
+      if (!value.is_null() && !value.is_array()) throw bad_field(field, field + " must be a list");
+    } else if (name != "cache_control" && !is_nothing(value)) {
+      throw bad_field(field, field + " is not supported");
+    }
+  }
+}
+
+model::ChatMessage message_of(const std::string& path, const json& value) {
+  if (!value.is_object()) throw bad_field(path, path + " must be an object");
+  check_other_fields(path, value);
+  model::ChatMessage message;
+  message.role = role_of(path, value);
+  const bool by_assistant = message.role == "assistant";
+  const auto content = value.find("content");
+  const bool absent = content == value.end() || content->is_null();
+  if (absent && !by_assistant) throw bad_field(path + ".content", path + ".content is missing");
+  message.content = absent ? std::string(string_at(value, "refusal"))
+                           : content_of(path + ".content", *content, by_assistant);
+  return message;
+}
+
+} // namespace
+
+std::vector<model::ChatMessage> chat_messages(const std::string& field, const json& value) {
+  if (!value.is_array() || value.empty())
+    throw bad_field(field, field + " must be a list of at least one message");
+  std::vector<model::ChatMessage> messages;
+  messages.reserve(value.size());
+  for (std::size_t i = 0; i < value.size(); ++i)
+    messages.push_back(message_of(fmt::format("{}[{}]", field, i), value[i]));
+  return messages;
+}
+
+} // namespace talaria::gateway
