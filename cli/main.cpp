@@ -67,6 +67,7 @@ int talaria_main(int argc, char** argv) {
   add_status_command(app, chosen);
   add_stop_command(app, chosen);
   add_certs_command(app, chosen);
+  add_keys_command(app, chosen);
   add_prepare_command(app, chosen);
   add_trace_command(app, chosen);
   add_bench_command(app, chosen);

@@ -100,6 +100,19 @@ struct ServeLimits {
   Duration idle{120'000};                      ///< between two requests, 1s to 24h
 };
 
+/// `serve.per_client:` what one key may have that says nothing itself; without keys, one address.
+/// 0: as much as there is.
+struct ServePerClient {
+  u32 requests = 0;          ///< under way at once, up to 1000000
+  u32 tokens_per_minute = 0; ///< of prompts and answers, up to 2^31 - 1
+};
+
+/// `serve.stream:` what somebody can see who counts bytes of an answer.
+struct ServeStream {
+  bool obfuscation = true;           ///< events and bodies are filled up, unless a request says no
+  std::chrono::milliseconds pace{0}; ///< between events, 10ms to 10s; 0: as tokens come
+};
+
 /// `serve:`
 struct Serve {
   std::optional<std::string> listen; ///< HOST:PORT; nothing: the file has no `serve`
@@ -107,6 +120,10 @@ struct Serve {
   bool insecure = false;            ///< plain HTTP is wanted where other machines reach it
   std::vector<std::string> hosts;   ///< further names of this server, as clients write them
   std::vector<std::string> origins; ///< of web pages that may use the API
+  std::optional<std::filesystem::path> keys; ///< a file of keys; needed where others reach it
+  std::optional<std::string> model_name;     ///< what clients call the model; nothing: its folder
+  ServePerClient per_client;
+  ServeStream stream;
   ServeLimits limits;
 };
 

@@ -92,6 +92,54 @@ ReadValue limits_in(ServeLimits& out) {
   };
 }
 
+ReadValue keys_in(std::optional<std::filesystem::path>& out, const std::filesystem::path& folder) {
+  return [&out, &folder](const Value& value) { path_in(out.emplace(), folder)(value); };
+}
+
+bool is_model_name(std::string_view text) {
+  constexpr std::size_t kLongest = 256;
+  return !text.empty() && text.size() <= kLongest &&
+         std::all_of(text.begin(), text.end(), [](char c) { return c > ' ' && c < '\x7f'; });
+}
+
+ReadValue model_name_in(std::optional<std::string>& out) {
+  return [&out](const Value& value) {
+    text_in(out.emplace(), is_model_name,
+            "1 to 256 printable ASCII characters without blanks")(value);
+  };
+}
+
+ReadValue per_client_in(ServePerClient& out) {
+  constexpr u64 kMostTokens = (u64{1} << 31) - 1;
+  return [&out](const Value& value) {
+    read_mapping(value, {{"requests", whole_in(out.requests, 0, kMostConnections)},
+                         {"tokens_per_minute", whole_in(out.tokens_per_minute, 0, kMostTokens)}});
+  };
+}
+
+ReadValue stream_in(ServeStream& out) {
+  return [&out](const Value& value) {
+    read_mapping(value,
+                 {{"obfuscation", flag_in(out.obfuscation)},
+                  {"pace", duration_in(out.pace, std::chrono::milliseconds(10), seconds(10))}});
+  };
+}
+
+/// Whoever else reaches the address must say who he is, and nobody must hear him say it.
+void check_open_address(const Serve& serve, const Value& value) {
+  const auto address = serve.listen ? parse_address(*serve.listen) : std::nullopt;
+  if (!address || is_loopback(address->host)) return;
+  if (!serve.tls && !serve.insecure)
+    return value.refuse(fmt::format("listens on {}, which other machines can reach, without TLS; "
+                                    "expected tls: {{ cert, key }}, or insecure: true if something "
+                                    "in front of it ends TLS",
+                                    *serve.listen));
+  if (!serve.keys)
+    value.refuse(fmt::format("listens on {}, which other machines can reach, and asks nobody who "
+                             "he is; expected keys: FILE (talaria keys add makes one)",
+                             *serve.listen));
+}
+
 } // namespace
 
 ReadValue serve_in(Serve& out, const std::filesystem::path& folder) {
@@ -104,13 +152,12 @@ ReadValue serve_in(Serve& out, const std::filesystem::path& folder) {
                                     "a name or an address without port, like api.example.org")},
                   {"origins",
                    list_in(out.origins, is_web_origin, "an origin like https://chat.example.org")},
+                  {"keys", keys_in(out.keys, folder)},
+                  {"model_name", model_name_in(out.model_name)},
+                  {"per_client", per_client_in(out.per_client)},
+                  {"stream", stream_in(out.stream)},
                   {"limits", limits_in(out.limits)}});
-    const auto address = out.listen ? parse_address(*out.listen) : std::nullopt;
-    if (address && !is_loopback(address->host) && !out.tls && !out.insecure)
-      value.refuse(fmt::format("listens on {}, which other machines can reach, without TLS; "
-                               "expected tls: {{ cert, key }}, or insecure: true if something in "
-                               "front of it ends TLS",
-                               *out.listen));
+    check_open_address(out, value);
   };
 }
 

@@ -25,6 +25,22 @@ const Mistake kMistakes[] = {
     {"serve: { listen: \"[::]:8000\", insecure: false }",
      "F:2:1: serve: listens on [::]:8000, which other machines can reach, without TLS; expected "
      "tls: { cert, key }, or insecure: true if something in front of it ends TLS"},
+    {"serve: { listen: 0.0.0.0:8000, insecure: true }",
+     "F:2:1: serve: listens on 0.0.0.0:8000, which other machines can reach, and asks nobody who "
+     "he "
+     "is; expected keys: FILE (talaria keys add makes one)"},
+    {"serve: { listen: 0.0.0.0:8000, tls: { cert: certs/enclave.pem, key: certs/enclave.key } }",
+     "F:2:1: serve: listens on 0.0.0.0:8000, which other machines can reach, and asks nobody who "
+     "he "
+     "is; expected keys: FILE (talaria keys add makes one)"},
+    {"serve: { listen: 127.0.0.1:8000, model_name: \"a b\" }",
+     "F:2:46: serve.model_name: is 'a b'; expected 1 to 256 printable ASCII characters without "
+     "blanks"},
+    {"serve: { listen: 127.0.0.1:8000, per_client: { requests: -1 } }",
+     "F:2:58: serve.per_client.requests: is '-1'; expected a whole number from 0 to 1000000"},
+    {"serve: { listen: 127.0.0.1:8000, stream: { pace: 5ms } }",
+     "F:2:50: serve.stream.pace: is '5ms'; expected a duration from 10ms to 10s, like 100ms, 2s, "
+     "5min or 1h"},
     {"serve: { listen: 127.0.0.1:8000, insecure: yes }",
      "F:2:44: serve.insecure: is 'yes'; expected true or false"},
     {"serve: { listen: 127.0.0.1:8000, insecure: \"true\" }",
@@ -84,6 +100,10 @@ BOOST_AUTO_TEST_CASE(everything_that_can_be_said_arrives) {
                            "  tls: { cert: certs/enclave.pem, key: certs/enclave.key }\n"
                            "  hosts: [api.example.org, 10.0.0.5, \"[fd00::6]\"]\n"
                            "  origins: [https://chat.example.org, http://localhost:3000]\n"
+                           "  keys: keys.txt\n"
+                           "  model_name: house/model-1\n"
+                           "  per_client: { requests: 8, tokens_per_minute: 20000 }\n"
+                           "  stream: { obfuscation: false, pace: 50ms }\n"
                            "  limits: { connections: 100, per_address: 7, head: 8KiB, body: 1MiB,\n"
                            "            buffered: 9MiB, parsing: 10MiB, head_within: 3s,\n"
                            "            body_within: 4s, idle: 5s }\n")
@@ -95,6 +115,12 @@ BOOST_AUTO_TEST_CASE(everything_that_can_be_said_arrives) {
   BOOST_TEST((serve.hosts == std::vector<std::string>{"api.example.org", "10.0.0.5", "[fd00::6]"}));
   BOOST_TEST((serve.origins ==
               std::vector<std::string>{"https://chat.example.org", "http://localhost:3000"}));
+  BOOST_TEST(serve.keys.value() == root() / "keys.txt");
+  BOOST_TEST(serve.model_name.value() == "house/model-1");
+  BOOST_TEST(serve.per_client.requests == 8u);
+  BOOST_TEST(serve.per_client.tokens_per_minute == 20'000u);
+  BOOST_TEST(!serve.stream.obfuscation);
+  BOOST_TEST((serve.stream.pace == 50ms));
   BOOST_TEST(serve.limits.connections == 100u);
   BOOST_TEST(serve.limits.per_address == 7u);
   BOOST_TEST(serve.limits.head == 8192u);
@@ -107,8 +133,8 @@ BOOST_AUTO_TEST_CASE(everything_that_can_be_said_arrives) {
 }
 
 BOOST_AUTO_TEST_CASE(plain_http_beyond_loopback_must_be_asked_for) {
-  BOOST_TEST(
-      parse("model: model\nserve: { listen: 10.0.0.5:80, insecure: true }\n").serve.insecure);
+  BOOST_TEST(parse("model: model\nserve: { listen: 10.0.0.5:80, insecure: true, keys: k }\n")
+                 .serve.insecure);
   for (const char* local : {"127.0.0.1:1", "127.8.8.8:1", "localhost:1", "'[::1]:1'"})
     BOOST_TEST(!parse(std::string("model: model\nserve: { listen: ") + local + " }\n")
                     .serve.tls.has_value());
