@@ -13,6 +13,8 @@
 #include "cli/run_report.hpp"
 #include "core/console.hpp"
 #include "gateway/http_server.hpp"
+#include "gateway/keys.hpp"
+#include "model/tokenizer.hpp"
 #include "model/weights/prepared.hpp"
 #include "pipeline/cluster_plan.hpp"
 
@@ -26,10 +28,32 @@ void print_line(const std::string& line) {
   print_log("{}", line);
 }
 
-/// The last part of the model's path: what clients call it.
-std::string model_name(const std::filesystem::path& model) {
-  const auto path = std::filesystem::weakly_canonical(model);
-  return path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
+/// What clients call the model: as the file says, or the last part of the model's path.
+/// @throws Error{usage} for a folder whose name cannot stand in JSON
+std::string model_name(const config::PipelineConfig& settings) {
+  if (settings.serve.model_name) return *settings.serve.model_name;
+  const auto path = std::filesystem::weakly_canonical(settings.model);
+  const std::string name =
+      path.has_filename() ? path.filename().string() : path.parent_path().filename().string();
+  if (model::find_invalid_utf8(name))
+    throw Error(Errc::usage, "the model's folder has a name that is not UTF-8, which answers "
+                             "cannot hold; say serve.model_name, or rename the folder");
+  return name;
+}
+
+/// What would make every request fail is told now.
+void check_template(const std::optional<model::ChatTemplate>& chat_template) {
+  if (!chat_template) return;
+  try {
+    chat_template->render({{"user", "Hello"}}, /*add_generation_prompt=*/true);
+  } catch (const Error& error) {
+    if (error.code() != Errc::usage) throw; // it may want other messages
+  }
+}
+
+gateway::AccessOptions access_options(const config::PipelineConfig& settings) {
+  const auto& limits = settings.serve.per_client;
+  return {settings.serve.keys, false, {limits.requests, limits.tokens_per_minute}};
 }
 
 gateway::ServerOptions server_options(const config::PipelineConfig& settings,
@@ -41,9 +65,12 @@ gateway::ServerOptions server_options(const config::PipelineConfig& settings,
   options.most_parsing_bytes = settings.serve.limits.parsing;
   if (settings.telemetry.metrics)
     options.metrics = transport::parse_address(*settings.telemetry.metrics);
-  options.model_name = model_name(settings.model);
+  options.model_name = model_name(settings);
   options.chat_template =
       model::ChatTemplate::load(model::enclave_folder(engine_options.model_dir));
+  check_template(options.chat_template);
+  options.access = access_options(settings);
+  options.stream = {settings.serve.stream.obfuscation, settings.serve.stream.pace};
   options.most_running = engine_options.batch.max_rows; // a row of each fits into a micro-batch
   if (engine_options.cluster)
     options.placement =
@@ -125,6 +152,8 @@ void announce_on_output(const std::string& line) {
 int serve(GatewayContext& context, Announce announce) {
   const config::PipelineConfig& settings = context.config;
   require_protection(settings, context.allowed);
+  model_name(settings); // what is wrong with these shall not be told after minutes of loading
+  if (settings.serve.keys) gateway::read_keys(*settings.serve.keys);
   if (settings.masking.integrity == "none") print_log("talaria: warning: {}", kUnverifiedWarning);
   EngineFlags flags;
   flags.allow_clear(context.allowed.clear);

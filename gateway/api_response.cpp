@@ -2,11 +2,13 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <array>
 #include <chrono>
 #include <nlohmann/json.hpp>
 
 #include "core/random.hpp"
+#include "gateway/event_text.hpp"
 
 namespace talaria::gateway {
 
@@ -37,10 +39,6 @@ json usage_json(Usage usage) {
           {"total_tokens", usage.prompt_tokens + usage.completion_tokens}};
 }
 
-std::string event(const json& object) {
-  return "data: " + object.dump() + "\n\n";
-}
-
 json chat_choice(std::size_t index, json delta, json finish_reason) {
   return {{"index", index},
           {"delta", std::move(delta)},
@@ -63,19 +61,45 @@ json model_json(const std::string& model, u32 context, i64 created) {
           {"max_model_len", context}};
 }
 
+json choice_of(bool chat, std::size_t index, json delta, std::string_view text, json reason) {
+  return chat ? chat_choice(index, std::move(delta), std::move(reason))
+              : completion_choice(index, text, std::move(reason));
+}
+
+constexpr std::size_t kEventStep = 128; // sizes of events are multiples of this
+constexpr std::string_view kEventStart = "data: ";
+constexpr std::string_view kEventEnd = "\n\n";
+constexpr std::string_view kFillerStart = R"(,"obfuscation":")";
+constexpr std::string_view kFillerEnd = R"("})";
+
+std::size_t up_to_multiple(std::size_t size, std::size_t step) {
+  return (size + step - 1) / step * step;
+}
+
+/// Bytes of the event around `object`, with a filler of no characters.
+std::size_t least_size(const std::string& object) {
+  return kEventStart.size() + object.size() - 1 + kFillerStart.size() + kFillerEnd.size() +
+         kEventEnd.size();
+}
+
 } // namespace
 
-ResponseFormat::ResponseFormat(bool chat, std::string model, bool include_usage)
-    : chat_(chat), id_(random_id(chat ? "chatcmpl-" : "cmpl-")), model_(std::move(model)),
-      created_(seconds_since_1970()), include_usage_(include_usage) {}
+ResponseFormat::ResponseFormat(ResponseShape shape)
+    : shape_(std::move(shape)), id_(random_id(shape_.chat ? "chatcmpl-" : "cmpl-")),
+      created_(seconds_since_1970()) {
+  if (shape_.room == 0) return;
+  rng_ = ChaChaRng::from_system();
+  event_size_ = common_size();
+}
 
 std::string ResponseFormat::whole(std::span<const pipeline::Completion> answers,
                                   Usage usage) const {
-  json body = head(id_, chat_ ? "chat.completion" : "text_completion", created_, model_);
+  json body =
+      head(id_, shape_.chat ? "chat.completion" : "text_completion", created_, shape_.model);
   json& choices = body["choices"] = json::array();
   for (std::size_t i = 0; i < answers.size(); ++i) {
     const char* reason = to_string(answers[i].reason);
-    if (chat_)
+    if (shape_.chat)
       choices.push_back({{"index", i},
                          {"message", {{"role", "assistant"}, {"content", answers[i].text}}},
                          {"logprobs", nullptr},
@@ -84,54 +108,101 @@ std::string ResponseFormat::whole(std::span<const pipeline::Completion> answers,
       choices.push_back(completion_choice(i, answers[i].text, reason));
   }
   body["usage"] = usage_json(usage);
+  std::string out = body.dump();
+  if (shape_.room > 0) out.resize(body_class(out.size()), ' '); // which JSON allows at its end
+  return out;
+}
+
+/// An event of the common size around `object`, a JSON object that is not empty.
+std::string ResponseFormat::event(const std::string& object) {
+  std::string out(kEventStart);
+  out += object;
+  if (event_size_ > 0) {
+    out.pop_back(); // its closing brace
+    out += kFillerStart;
+    const std::size_t least = least_size(object);
+    out += filler(up_to_multiple(std::max(least, event_size_), event_size_) - least);
+    out += kFillerEnd;
+  }
+  out += kEventEnd;
+  return out;
+}
+
+/// Random, so that nothing on the way can compress it better than it does text.
+std::string ResponseFormat::filler(std::size_t size) {
+  constexpr std::string_view kCharacters =
+      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  std::string out(size, '\0');
+  rng_->fill({reinterpret_cast<u8*>(out.data()), out.size()});
+  for (char& each : out) each = kCharacters[static_cast<u8>(each) % kCharacters.size()];
+  return out;
+}
+
+std::string ResponseFormat::chunk(const nlohmann::ordered_json& choice) const {
+  json body =
+      head(id_, shape_.chat ? "chat.completion.chunk" : "text_completion", created_, shape_.model);
+  body["choices"] = json::array();
+  if (!choice.is_null()) body["choices"].push_back(choice);
+  if (shape_.include_usage) body["usage"] = nullptr;
   return body.dump();
 }
 
-namespace {
-
-std::string chunk(json body, json choice, bool include_usage) {
-  body["choices"] = json::array({std::move(choice)});
-  if (include_usage) body["usage"] = nullptr;
-  return event(body);
+std::string ResponseFormat::opening_chunk(std::size_t index) const {
+  return chunk(chat_choice(index, {{"role", "assistant"}, {"content", ""}}, nullptr));
 }
 
-constexpr const char* chunk_object(bool chat) {
-  return chat ? "chat.completion.chunk" : "text_completion";
+std::string ResponseFormat::text_chunk(std::size_t index, std::string_view piece) const {
+  return chunk(choice_of(shape_.chat, index, {{"content", piece}}, piece, nullptr));
 }
 
-} // namespace
-
-std::string ResponseFormat::opening(std::size_t index) const {
-  if (!chat_) return {};
-  return chunk(head(id_, chunk_object(chat_), created_, model_),
-               chat_choice(index, {{"role", "assistant"}, {"content", ""}}, nullptr),
-               include_usage_);
+std::string ResponseFormat::ending_chunk(std::size_t index, const char* reason) const {
+  return chunk(choice_of(shape_.chat, index, json::object(), "", reason));
 }
 
-std::string ResponseFormat::text(std::size_t index, std::string_view piece) const {
-  return chunk(head(id_, chunk_object(chat_), created_, model_),
-               chat_ ? chat_choice(index, {{"content", piece}}, nullptr)
-                     : completion_choice(index, piece, nullptr),
-               include_usage_);
-}
-
-std::string ResponseFormat::ending(std::size_t index, pipeline::FinishReason reason) const {
-  return chunk(head(id_, chunk_object(chat_), created_, model_),
-               chat_ ? chat_choice(index, json::object(), to_string(reason))
-                     : completion_choice(index, "", to_string(reason)),
-               include_usage_);
-}
-
-std::string ResponseFormat::usage(Usage usage) const {
-  if (!include_usage_) return {};
-  json body = head(id_, chunk_object(chat_), created_, model_);
-  body["choices"] = json::array();
+std::string ResponseFormat::usage_chunk(Usage usage) const {
+  json body = json::parse(chunk({}));
   body["usage"] = usage_json(usage);
-  return event(body);
+  return body.dump();
+}
+
+/// What the largest of all events needs.
+std::size_t ResponseFormat::common_size() const {
+  const std::size_t last = shape_.answers - 1;
+  std::size_t size = least_size(text_chunk(last, "")) + shape_.room;
+  if (shape_.chat) size = std::max(size, least_size(opening_chunk(last)));
+  size = std::max(size, least_size(ending_chunk(last, "length")));
+  constexpr u64 kMany = 999'999'999;
+  if (shape_.include_usage) size = std::max(size, least_size(usage_chunk({kMany, kMany})));
+  return up_to_multiple(size, kEventStep);
+}
+
+std::string ResponseFormat::opening(std::size_t index) {
+  if (!shape_.chat) return {};
+  return event(opening_chunk(index));
+}
+
+std::string ResponseFormat::text(std::size_t index, std::string_view piece) {
+  if (shape_.room == 0) return event(text_chunk(index, piece));
+  std::string events;
+  do {
+    const std::string_view part = first_that_fits(piece, shape_.room);
+    events += event(text_chunk(index, part));
+    piece.remove_prefix(part.size());
+  } while (!piece.empty());
+  return events;
+}
+
+std::string ResponseFormat::ending(std::size_t index, pipeline::FinishReason reason) {
+  return event(ending_chunk(index, to_string(reason)));
+}
+
+std::string ResponseFormat::usage(Usage usage) {
+  if (!shape_.include_usage) return {};
+  return event(usage_chunk(usage));
 }
 
 std::string ResponseFormat::failure(const ApiError& error) {
-  return "data: " + error.body() + "\n\n";
+  return event(error.body());
 }
 
 std::string model_body(const std::string& model, u32 context, i64 created) {

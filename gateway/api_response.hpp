@@ -1,10 +1,13 @@
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 
 #include "core/integers.hpp"
+#include "core/random.hpp"
 #include "gateway/api_error.hpp"
 #include "pipeline/request.hpp"
 
@@ -16,32 +19,60 @@ struct Usage {
   u64 completion_tokens = 0;
 };
 
+/// What a response looks like beside its text.
+struct ResponseShape {
+  bool chat = false; ///< /v1/chat/completions, else /v1/completions
+  std::string model;
+  std::size_t answers = 1;
+  bool include_usage = false; ///< chunks carry "usage", as stream_options.include_usage asks
+  /// Escaped bytes of text that an event has room for. Every event is then filled up to one size by
+  /// a field "obfuscation" of random characters, and a whole body by blanks up to its class:
+  /// records of TLS have the size of what is in them, and would tell how long every token is. 0: no
+  /// filling.
+  std::size_t room = 0;
+};
+
 /// The bodies of one answered request, as OpenAI's API has them. Chunks come as whole server-sent
 /// events ("data: {...}" and an empty line).
 class ResponseFormat {
 public:
   /// Takes a random id and the present time.
-  /// @param include_usage  chunks carry "usage", as stream_options.include_usage asks
-  ResponseFormat(bool chat, std::string model, bool include_usage);
+  explicit ResponseFormat(ResponseShape shape);
 
   std::string whole(std::span<const pipeline::Completion> answers, Usage usage) const;
 
   /// Before the first text of answer `index`; empty for /v1/completions.
-  std::string opening(std::size_t index) const;
-  std::string text(std::size_t index, std::string_view piece) const;
-  std::string ending(std::size_t index, pipeline::FinishReason reason) const;
+  std::string opening(std::size_t index);
+  /// One event, or several if `piece` is too long for one of the common size.
+  std::string text(std::size_t index, std::string_view piece);
+  std::string ending(std::size_t index, pipeline::FinishReason reason);
   /// After the last answer; empty unless usage was asked for.
-  std::string usage(Usage usage) const;
+  std::string usage(Usage usage);
+  std::string failure(const ApiError& error);
 
-  static std::string failure(const ApiError& error);
+  const ResponseShape& shape() const noexcept { return shape_; }
+  /// Bytes of every event, failures that say more excepted; 0: as long as it happens to be.
+  std::size_t event_size() const noexcept { return event_size_; }
+
   static constexpr std::string_view kDone = "data: [DONE]\n\n";
+  /// Keeps proxies from closing a connection that has nothing to say; clients skip it.
+  static constexpr std::string_view kWaiting = ": waiting\n\n";
 
 private:
-  bool chat_;
+  std::string chunk(const nlohmann::ordered_json& choice) const;
+  std::string opening_chunk(std::size_t index) const;
+  std::string text_chunk(std::size_t index, std::string_view piece) const;
+  std::string ending_chunk(std::size_t index, const char* reason) const;
+  std::string usage_chunk(Usage usage) const;
+  std::size_t common_size() const;
+  std::string event(const std::string& object);
+  std::string filler(std::size_t size);
+
+  ResponseShape shape_;
   std::string id_;
-  std::string model_;
   i64 created_; ///< seconds since 1970
-  bool include_usage_;
+  std::optional<ChaChaRng> rng_;
+  std::size_t event_size_ = 0;
 };
 
 /// The body of /v1/models.

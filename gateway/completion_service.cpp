@@ -2,9 +2,12 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <chrono>
 #include <utility>
 
+#include "gateway/event_stream.hpp"
+#include "gateway/event_text.hpp"
 #include "gateway/readiness.hpp"
 #include "telemetry/trace_id.hpp"
 
@@ -18,35 +21,62 @@ constexpr std::chrono::milliseconds kSlice{100}; // between two looks at client 
 // How long an error can still become the status of a streamed response. Later it comes as an event:
 // clients and proxies do not wait for headers for ever.
 constexpr std::chrono::seconds kHeadersAtLast{2};
+constexpr std::chrono::seconds kLongestSilence{10}; // proxies cut connections that say nothing
 
 /// Thrown through a handler whose client is no longer there; the response reaches nobody.
 ApiError client_left() {
   return {499, "the client left"};
 }
 
-double seconds_since(Clock::time_point start) {
-  return std::chrono::duration<double>(Clock::now() - start).count();
+double seconds_between(Clock::time_point start, Clock::time_point end) {
+  return std::chrono::duration<double>(end - start).count();
 }
 
-void throw_if_failed(const pipeline::Completion& completion) {
-  if (completion.error) throw to_api_error(*completion.error);
-  if (completion.reason == pipeline::FinishReason::cancelled) throw shutting_down();
+double seconds_since(Clock::time_point start) {
+  return seconds_between(start, Clock::now());
+}
+
+ApiError queue_full(std::size_t waiting) {
+  return ApiError(429, fmt::format("{} requests wait already; try again later", waiting), {},
+                  "queue_full");
+}
+
+/// "1.2s", "6m0s", as OpenAI writes durations in headers.
+std::string duration_text(double seconds) {
+  if (seconds < 60) return fmt::format("{:.1f}s", seconds);
+  const auto whole = static_cast<u64>(seconds);
+  return fmt::format("{}m{}s", whole / 60, whole % 60);
+}
+
+/// OpenAI's headers, for the limits that there are.
+void set_limit_headers(const Limits::Visit& visit, httplib::Response& response) {
+  const ClientLimits& limits = visit.client().limits;
+  const auto left = visit.left();
+  if (limits.requests != 0) {
+    response.set_header("x-ratelimit-limit-requests", std::to_string(limits.requests));
+    response.set_header("x-ratelimit-remaining-requests", std::to_string(left.requests));
+  }
+  if (limits.tokens_per_minute == 0) return;
+  response.set_header("x-ratelimit-limit-tokens", std::to_string(limits.tokens_per_minute));
+  response.set_header("x-ratelimit-remaining-tokens", std::to_string(left.tokens));
+  response.set_header("x-ratelimit-reset-tokens", duration_text(left.reset_s));
 }
 
 } // namespace
 
-/// One admitted request until its response is complete. Lives on the thread that serves the
-/// connection, inside the exchange.
+/// One request until its response is complete: first it waits for a place, then its answers are
+/// made. Lives on the thread that serves the connection, inside the exchange.
 class CompletionService::Answering {
 public:
-  Answering(CompletionService& service, bool chat, const ApiRequest& request,
-            Admission::Place place, std::vector<pipeline::Request> requests)
-      : service_(service), exchange_(Httpd::exchange()),
-        format_(chat, service.options_.defaults.model, request.include_usage),
-        queued_s_(seconds_since(exchange_.began)) {
-    for (const auto& each : requests) prompt_tokens_.push_back(each.prompt.size());
-    generation_.emplace(service.engine_, std::move(place), std::move(requests), request.stream);
-    for (const std::size_t tokens : prompt_tokens_) usage_.prompt_tokens += tokens;
+  /// @throws Admission::Full
+  Answering(CompletionService& service, bool chat, Prepared prepared)
+      : service_(service), exchange_(Httpd::exchange()), streams_(prepared.request.stream),
+        stream_(ResponseFormat(shape_of(chat, prepared.request, prepared.prompts.size())),
+                service.options_.stream.pace, Clock::now()) {
+    for (const auto& each : prepared.prompts) prompt_tokens_.push_back(each.size());
+    usage_.prompt_tokens = prepared.prompt_tokens();
+    generation_.emplace(service.engine_, service.admission_, exchange_.visit->client().name,
+                        engine_requests(std::move(prepared)), streams_);
   }
   ~Answering() { account(); }
   Answering(const Answering&) = delete;
@@ -56,40 +86,39 @@ public:
   std::string whole() {
     while (!generation_->over()) {
       step(kSlice);
-      if (interrupted()) generation_->end();
+      if (interrupted() || failure()) generation_->end();
     }
     account();
-    if (exchange_.client_left) throw client_left();
-    for (const auto& completion : generation_->completions()) throw_if_failed(completion);
-    return format_.whole(generation_->completions(), usage_);
+    throw_if_failed();
+    return stream_.format().whole(generation_->completions(), usage_);
   }
 
-  /// Waits for the first event, for a while. @throws ApiError if that is a failure.
+  /// Waits for the first event, for a while, in which an error can still become the status of the
+  /// response. Not while the request waits for a place: its client shall see that somebody is
+  /// there; and not with a pace, which the headers would undo.
+  /// @throws ApiError if the answer fails before
   void begin_stream() {
     const auto start = Clock::now();
-    while (pending_.empty() && Clock::now() - start < kHeadersAtLast) {
+    while (!stream_.paced() && generation_->begun() && !stream_.pending() &&
+           Clock::now() - start < kHeadersAtLast) {
       step(kSlice);
       if (interrupted()) generation_->end();
-      if (exchange_.client_left) throw client_left();
-      if (generation_->over()) throw_if_failed(generation_->completions().front());
+      if (generation_->over()) throw_if_failed();
     }
-    std::string openings;
-    for (std::size_t i = 0; i < prompt_tokens_.size(); ++i) openings += format_.opening(i);
-    pending_.insert(0, openings);
   }
 
   /// Sends what there is, waiting a moment for it. False ends the connection.
   bool continue_stream(httplib::DataSink& sink) {
-    if (pending_.empty() && !generation_->over()) step(kSlice);
+    step(patience());
     if (interrupted()) generation_->end();
     if (exchange_.client_left) return false;
-    const bool last = generation_->over();
-    std::string out = std::exchange(pending_, {});
-    if (last) {
-      account();
-      out += ending();
-    }
-    if (!out.empty() && !sink.write(out.data(), out.size())) {
+    std::string out = stream_.due(Clock::now());
+    const bool last = generation_->over() && (failure() || !stream_.pending());
+    if (last) out += ending();
+    if (out.empty()) out = comment();
+    if (out.empty()) return true;
+    last_sent_ = Clock::now();
+    if (!sink.write(out.data(), out.size())) {
       exchange_.client_left = true;
       return false;
     }
@@ -98,101 +127,164 @@ public:
   }
 
 private:
-  void step(std::chrono::milliseconds patience) {
-    for (const AnswerEvent& event : generation_->wait(patience)) {
-      if (!event.over) {
-        pending_ += format_.text(event.answer, event.text);
-        continue;
-      }
-      const auto& completion = generation_->completions()[event.answer];
-      if (!completion.error && completion.reason != pipeline::FinishReason::cancelled)
-        pending_ += format_.ending(event.answer, completion.reason);
+  ResponseShape shape_of(bool chat, const ApiRequest& request, std::size_t answers) const {
+    ResponseShape shape{chat, service_.options_.defaults.model, answers, request.include_usage, 0};
+    if (request.obfuscation.value_or(service_.options_.stream.obfuscation))
+      shape.room = service_.longest_token_;
+    return shape;
+  }
+
+  std::vector<pipeline::Request> engine_requests(Prepared prepared) const {
+    std::vector<pipeline::Request> requests;
+    for (auto& prompt : prepared.prompts) {
+      pipeline::Request each;
+      each.prompt = std::move(prompt);
+      each.max_tokens = prepared.request.max_tokens;
+      each.ignore_eos = prepared.request.ignore_eos;
+      each.sampling = prepared.request.sampling;
+      each.stops = prepared.request.stops;
+      each.trace = exchange_.trace;
+      requests.push_back(std::move(each));
     }
+    return requests;
+  }
+
+  /// Waits for something to happen.
+  void step(std::chrono::milliseconds patience) {
+    try {
+      for (const AnswerEvent& event : generation_->wait(patience)) take(event);
+    } catch (const Admission::Full&) {
+      refused_ = queue_full(service_.options_.limits.waiting);
+      generation_->end();
+    }
+  }
+
+  std::chrono::milliseconds patience() const {
+    using std::chrono::milliseconds;
+    if (!stream_.paced())
+      return stream_.pending() || generation_->over() ? milliseconds(0) : kSlice;
+    const auto until_tick = std::chrono::ceil<milliseconds>(stream_.next_tick() - Clock::now());
+    return std::clamp(until_tick, milliseconds(0), kSlice);
+  }
+
+  void take(const AnswerEvent& event) {
+    if (!streams_) return;
+    if (!event.over) return stream_.text(event.answer, event.text);
+    const auto& completion = generation_->completions()[event.answer];
+    if (!completion.error && completion.reason != pipeline::FinishReason::cancelled)
+      stream_.ended(event.answer, completion.reason);
   }
 
   /// True if the answer should end early; notes a client that left.
   bool interrupted() {
     if (generation_->over()) return false;
     exchange_.client_left = exchange_.connection->peer_left();
-    return exchange_.client_left || service_.shutdown_.over;
+    return exchange_.client_left || service_.shutdown_.over ||
+           (service_.shutdown_.draining && !generation_->begun());
   }
 
-  std::string ending() const {
-    try {
-      for (const auto& completion : generation_->completions()) throw_if_failed(completion);
-    } catch (const ApiError& error) {
-      return ResponseFormat::failure(error) + std::string(ResponseFormat::kDone);
+  /// What went wrong so far, as the client hears it.
+  std::optional<ApiError> failure() const {
+    if (refused_) return refused_;
+    for (const auto& completion : generation_->completions()) {
+      if (completion.error) return to_api_error(*completion.error, {}, exchange_.trace);
+      if (completion.reason == pipeline::FinishReason::cancelled) return shutting_down();
     }
-    return format_.usage(usage_) + std::string(ResponseFormat::kDone);
+    return std::nullopt;
+  }
+
+  void throw_if_failed() const {
+    if (exchange_.client_left) throw client_left();
+    if (const auto error = failure()) throw *error;
+  }
+
+  /// The last events.
+  std::string ending() {
+    account();
+    const std::string done(ResponseFormat::kDone);
+    if (const auto error = failure()) {
+      exchange_.failed_status = error->status();
+      return stream_.format().failure(*error) + done;
+    }
+    return stream_.format().usage(usage_) + done;
+  }
+
+  /// What is said if there has been nothing to say for long, at first at once.
+  std::string comment() const {
+    if (stream_.paced() || Clock::now() - last_sent_ < kLongestSilence) return {};
+    return std::string(ResponseFormat::kWaiting);
   }
 
   /// Once, when everything has ended.
   void account() {
-    if (std::exchange(accounted_, true)) return;
+    if (std::exchange(accounted_, true) || !generation_) return;
     generation_->end();
     const double latency = seconds_since(exchange_.began);
     const auto& completions = generation_->completions();
-    for (std::size_t i = 0; i < completions.size(); ++i) {
+    for (std::size_t i = 0; i < generation_->submitted(); ++i) {
       usage_.completion_tokens += completions[i].tokens.size();
-      service_.metrics_.answered(completions[i], prompt_tokens_[i], queued_s_, latency);
+      const double queued = seconds_between(exchange_.began, generation_->submitted_at(i));
+      service_.metrics_.answered(completions[i], prompt_tokens_[i], queued, latency);
+      if (completions[i].error) service_.log_failure(*completions[i].error, exchange_.trace);
     }
     exchange_.prompt_tokens = usage_.prompt_tokens;
     exchange_.completion_tokens = usage_.completion_tokens;
+    exchange_.visit->spend(usage_.prompt_tokens + usage_.completion_tokens);
   }
 
   CompletionService& service_;
   Exchange& exchange_;
-  ResponseFormat format_;
-  const double queued_s_;
+  const bool streams_;
+  EventStream stream_;
   std::vector<std::size_t> prompt_tokens_;
   std::optional<Generation> generation_;
+  std::optional<ApiError> refused_; ///< left the queue to another client
   Usage usage_;
-  std::string pending_; ///< events to be sent
+  Clock::time_point last_sent_; ///< long ago at first
   bool accounted_ = false;
 };
 
 CompletionService::CompletionService(pipeline::Engine& engine, Options options,
                                      const Shutdown& shutdown)
     : engine_(engine), options_(std::move(options)), shutdown_(shutdown),
-      admission_(options_.limits), metrics_(engine, admission_, options_.defaults.model) {}
+      prompts_(engine, options_.defaults, options_.chat_template), admission_(options_.limits),
+      longest_token_(longest_token(engine.tokenizer())),
+      metrics_(engine, admission_, options_.defaults.model) {}
 
-void CompletionService::chat(const std::string& body, httplib::Response& response) {
+void CompletionService::chat(std::string body, httplib::Response& response) {
   if (!options_.chat_template)
     throw ApiError(400, "the model has no chat template; use /v1/completions");
-  answer(true, parse_chat_request(body, options_.defaults), response);
+  answer(true, std::move(body), response);
 }
 
-void CompletionService::completion(const std::string& body, httplib::Response& response) {
-  answer(false, parse_completion_request(body, options_.defaults), response);
+void CompletionService::completion(std::string body, httplib::Response& response) {
+  answer(false, std::move(body), response);
 }
 
-void CompletionService::answer(bool chat, const ApiRequest& request, httplib::Response& response) {
-  Admission::Place place = admit(request);
-  const std::string prompt_field = chat ? "messages" : "prompt";
+void CompletionService::answer(bool chat, std::string body, httplib::Response& response) {
   u64& trace = Httpd::exchange().trace;
   if (trace == 0) trace = telemetry::new_trace_id();
-  std::shared_ptr<Answering> answering;
+  check_client();
   try {
-    std::vector<pipeline::Request> requests;
-    for (auto& prompt : encode(request)) {
-      pipeline::Request each;
-      each.prompt = std::move(prompt);
-      each.max_tokens = request.max_tokens;
-      each.ignore_eos = request.ignore_eos;
-      each.sampling = request.sampling;
-      each.stops = request.stops;
-      each.trace = trace;
-      requests.push_back(std::move(each));
-    }
-    answering =
-        std::make_shared<Answering>(*this, chat, request, std::move(place), std::move(requests));
+    Prepared prepared = prompts_.read(chat, std::move(body), Httpd::exchange().visit->client().name,
+                                      [this] { check_client(); });
+    reserve_tokens(prepared, response);
+    const bool stream = prepared.request.stream;
+    auto answering = std::make_shared<Answering>(*this, chat, std::move(prepared));
+    if (!stream)
+      response.set_content(answering->whole(), "application/json");
+    else
+      begin_stream(std::move(answering), response);
+  } catch (const Admission::Full&) {
+    throw queue_full(options_.limits.waiting);
   } catch (const Error& error) {
-    throw to_api_error(error, prompt_field);
+    log_failure(error, trace);
+    throw to_api_error(error, chat ? "messages" : "prompt", trace);
   }
-  if (!request.stream) {
-    response.set_content(answering->whole(), "application/json");
-    return;
-  }
+}
+
+void CompletionService::begin_stream(std::shared_ptr<Answering> answering,
+                                     httplib::Response& response) {
   answering->begin_stream();
   response.set_header("Cache-Control", "no-cache");
   response.set_header("X-Accel-Buffering", "no"); // nginx would hold the events back
@@ -202,38 +294,34 @@ void CompletionService::answer(bool chat, const ApiRequest& request, httplib::Re
                                         });
 }
 
-Admission::Place CompletionService::admit(const ApiRequest& request) {
+/// Ends what a client is waiting for that left, or that the server has no time for any more.
+void CompletionService::check_client() const {
   Exchange& exchange = Httpd::exchange();
-  const auto check = [&] {
-    require_live(engine_);
-    if (shutdown_.draining) throw shutting_down();
-    exchange.client_left = exchange.connection->peer_left();
-    if (exchange.client_left) throw client_left();
-  };
-  check();
-  try {
-    return admission_.enter(request.answers(), check);
-  } catch (const Admission::Full&) {
-    throw ApiError(
-        429, fmt::format("{} answers wait already; try again later", admission_.limits().waiting),
-        {}, "queue_full");
-  }
+  require_live(engine_);
+  if (shutdown_.draining) throw shutting_down();
+  exchange.client_left = exchange.connection->peer_left();
+  if (exchange.client_left) throw client_left();
 }
 
-std::vector<std::vector<u32>> CompletionService::encode(const ApiRequest& request) const {
-  const model::Tokenizer& tokenizer = engine_.tokenizer();
-  if (!request.messages.empty())
-    return {tokenizer.encode(
-        options_.chat_template->render(request.messages, /*add_generation_prompt=*/true),
-        /*add_special_tokens=*/false)};
-  std::vector<std::vector<u32>> prompts;
-  for (const Prompt& prompt : request.prompts) {
-    if (const auto* text = std::get_if<std::string>(&prompt))
-      prompts.push_back(tokenizer.encode(*text, /*add_special_tokens=*/true));
-    else
-      prompts.push_back(std::get<std::vector<u32>>(prompt));
+void CompletionService::reserve_tokens(const Prepared& prepared,
+                                       httplib::Response& response) const {
+  Limits::Visit& visit = *Httpd::exchange().visit;
+  const auto say = [&] { set_limit_headers(visit, response); };
+  try {
+    visit.reserve(prepared.prompt_tokens() + prepared.tokens_asked());
+  } catch (const ApiError&) {
+    say();
+    throw;
   }
-  return prompts;
+  say();
+}
+
+/// The engine's own words: they name workers, layers and files, and nothing that a client sent.
+/// What is wrong with a request is for its client alone.
+void CompletionService::log_failure(const Error& error, u64 trace) const {
+  if (error.code() == Errc::usage || error.code() == Errc::cancelled || !options_.log) return;
+  options_.log(fmt::format("error trace={} {}: {}", telemetry::to_hex(trace),
+                           to_string(error.code()), error.what()));
 }
 
 } // namespace talaria::gateway

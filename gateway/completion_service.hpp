@@ -3,15 +3,20 @@
 #include <httplib.h>
 
 #include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
 #include <optional>
 #include <string>
 
 #include "gateway/admission.hpp"
 #include "gateway/api_request.hpp"
 #include "gateway/api_response.hpp"
+#include "gateway/event_stream.hpp"
 #include "gateway/generation.hpp"
 #include "gateway/httpd.hpp"
 #include "gateway/metrics.hpp"
+#include "gateway/prompt_reader.hpp"
 #include "model/chat_template.hpp"
 
 namespace talaria::gateway {
@@ -26,17 +31,21 @@ struct Shutdown {
 /// for as long as its answer takes.
 class CompletionService {
 public:
+  using Log = std::function<void(const std::string& line)>;
   struct Options {
     ApiDefaults defaults;
     std::optional<model::ChatTemplate> chat_template;
     Admission::Limits limits;
+    StreamOptions stream;
+    Log log; ///< told what failed inside, with the request's id; never what a client sent
   };
   /// `engine` and `shutdown` must outlive this object.
+  /// @throws Error{model} for a chat template that cannot render a message
   CompletionService(pipeline::Engine& engine, Options options, const Shutdown& shutdown);
 
   /// @throws ApiError, Error
-  void chat(const std::string& body, httplib::Response& response);
-  void completion(const std::string& body, httplib::Response& response);
+  void chat(std::string body, httplib::Response& response);
+  void completion(std::string body, httplib::Response& response);
 
   const Metrics& metrics() const noexcept { return metrics_; }
   Metrics& metrics() noexcept { return metrics_; }
@@ -44,14 +53,18 @@ public:
 private:
   class Answering;
 
-  void answer(bool chat, const ApiRequest& request, httplib::Response& response);
-  Admission::Place admit(const ApiRequest& request);
-  std::vector<std::vector<u32>> encode(const ApiRequest& request) const;
+  void answer(bool chat, std::string body, httplib::Response& response);
+  void begin_stream(std::shared_ptr<Answering> answering, httplib::Response& response);
+  void check_client() const;
+  void reserve_tokens(const Prepared& prepared, httplib::Response& response) const;
+  void log_failure(const Error& error, u64 trace) const;
 
   pipeline::Engine& engine_;
   const Options options_;
   const Shutdown& shutdown_;
+  PromptReader prompts_;
   Admission admission_;
+  const std::size_t longest_token_; ///< in escaped bytes
   Metrics metrics_;
 };
 

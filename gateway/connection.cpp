@@ -124,6 +124,13 @@ ssize_t Connection::write(const char* data, std::size_t size) {
   return ::send(socket_, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
+std::string Connection::remote_address() const {
+  std::string ip;
+  int port = 0;
+  get_remote_ip_and_port(ip, port);
+  return ip;
+}
+
 void Connection::get_remote_ip_and_port(std::string& ip, int& port) const {
   name_of(::getpeername, socket_, ip, port);
 }

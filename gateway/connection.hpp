@@ -25,6 +25,8 @@ public:
   void end_of_head() noexcept { in_head_ = false; }
   /// The other end closed its side.
   bool peer_left() const;
+  /// The other end's IP address; empty if it has none.
+  std::string remote_address() const;
   /// To be closed although the client may still be sending: it gets a moment to read the answer.
   void linger() noexcept { linger_ = true; }
 

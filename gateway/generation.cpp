@@ -9,13 +9,6 @@ namespace talaria::gateway {
 namespace {
 /// The engine answers a cancellation in milliseconds. One that takes so long never will.
 constexpr std::chrono::seconds kToEnd{10};
-
-/// What is said of an answer until there is one.
-pipeline::Completion cancelled() {
-  pipeline::Completion completion;
-  completion.reason = pipeline::FinishReason::cancelled;
-  return completion;
-}
 } // namespace
 
 /// What the engine's threads leave for the serving thread.
@@ -31,9 +24,16 @@ public:
     items_.push_back(std::move(item));
     changed_.notify_one();
   }
+  /// Ends a wait: there is something to do.
+  void wake() {
+    const std::lock_guard lock(mutex_);
+    woken_ = true;
+    changed_.notify_one();
+  }
   std::vector<Item> take(std::chrono::milliseconds patience) {
     std::unique_lock lock(mutex_);
-    changed_.wait_for(lock, patience, [this] { return !items_.empty(); });
+    changed_.wait_for(lock, patience, [this] { return !items_.empty() || woken_; });
+    woken_ = false;
     return std::exchange(items_, {});
   }
 
@@ -41,6 +41,7 @@ private:
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<Item> items_;
+  bool woken_ = false;
 };
 
 class Generation::Sink final : public pipeline::RequestSink {
@@ -60,16 +61,14 @@ private:
   bool with_text_;
 };
 
-Generation::Generation(pipeline::Engine& engine, Admission::Place place,
+Generation::Generation(pipeline::Engine& engine, Admission& admission, const std::string& client,
                        std::vector<pipeline::Request> requests, bool with_text)
-    : engine_(engine), place_(std::move(place)), feed_(std::make_shared<Feed>()),
-      completions_(requests.size(), cancelled()) {
+    : engine_(engine), with_text_(with_text), feed_(std::make_shared<Feed>()),
+      requests_(std::move(requests)), completions_(requests_.size()), over_(requests_.size()),
+      left_(requests_.size()),
+      ticket_(admission.enter(client, requests_.size(), [feed = feed_] { feed->wake(); })) {
   try {
-    for (auto& request : requests) {
-      auto sink = std::make_shared<Sink>(feed_, sequences_.size(), with_text);
-      sequences_.push_back(engine_.submit(std::move(request), std::move(sink)));
-      ++running_;
-    }
+    submit_granted();
   } catch (...) {
     end();
     throw;
@@ -80,12 +79,38 @@ Generation::~Generation() {
   end();
 }
 
+void Generation::submit_granted() {
+  for (std::size_t places = ticket_->take(); places > 0; --places) submit(sequences_.size());
+}
+
+void Generation::submit(std::size_t answer) {
+  auto sink = std::make_shared<Sink>(feed_, answer, with_text_);
+  submitted_at_.push_back(std::chrono::steady_clock::now());
+  try {
+    sequences_.push_back(engine_.submit(std::move(requests_[answer]), sink));
+  } catch (const Error& error) { // its end like any other
+    sequences_.push_back({});
+    pipeline::Completion failed;
+    failed.reason = pipeline::FinishReason::error;
+    failed.error = error;
+    sink->finished(std::move(failed));
+  }
+}
+
 std::vector<AnswerEvent> Generation::wait(std::chrono::milliseconds patience) {
+  submit_granted();
+  if (ticket_->displaced()) throw Admission::Full();
+  return collect(patience);
+}
+
+std::vector<AnswerEvent> Generation::collect(std::chrono::milliseconds patience) {
   std::vector<AnswerEvent> events;
   for (auto& item : feed_->take(patience)) {
     if (item.event.over) {
       completions_[item.event.answer] = std::move(item.completion);
-      --running_;
+      over_[item.event.answer] = true;
+      --left_;
+      ticket_->give_back();
     }
     events.push_back(std::move(item.event));
   }
@@ -94,10 +119,14 @@ std::vector<AnswerEvent> Generation::wait(std::chrono::milliseconds patience) {
 
 void Generation::end() {
   if (over()) return;
+  ticket_->want_no_more();
+  left_ -= completions_.size() - sequences_.size();
   for (const auto sequence : sequences_) engine_.cancel(sequence);
   const auto deadline = std::chrono::steady_clock::now() + kToEnd;
-  while (!over() && std::chrono::steady_clock::now() < deadline) wait(std::chrono::seconds(1));
-  running_ = 0; // of those that are left nobody hears any more
+  while (!over() && std::chrono::steady_clock::now() < deadline) collect(std::chrono::seconds(1));
+  for (std::size_t i = 0; i < completions_.size(); ++i)
+    if (!over_[i]) completions_[i].reason = pipeline::FinishReason::cancelled;
+  left_ = 0; // of those that are left nobody hears any more
 }
 
 } // namespace talaria::gateway

@@ -27,6 +27,12 @@ i64 unix_time() {
   return std::chrono::duration_cast<std::chrono::seconds>(now).count();
 }
 
+/// What counts as the response's status, wherever it failed.
+int status_of(const Exchange& exchange) {
+  if (exchange.client_left) return 499;
+  return exchange.failed_status != 0 ? exchange.failed_status : exchange.status;
+}
+
 /// "2026-02-03T04:05:06.789Z POST /v1/completions 200 prompt=5 completion=16 ms=123.4
 /// trace=0123456789abcdef", in one line. 499: the client left before the end.
 std::string access_line(const Exchange& exchange) {
@@ -39,16 +45,18 @@ std::string access_line(const Exchange& exchange) {
       exchange.trace == 0 ? std::string() : fmt::format(" trace={:016x}", exchange.trace);
   return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z {} {} {} prompt={} completion={} ms={:.1f}{}",
                      fmt::gmtime(static_cast<std::time_t>(ms / 1000)), ms % 1000, exchange.method,
-                     exchange.route, exchange.client_left ? 499 : exchange.status,
-                     exchange.prompt_tokens, exchange.completion_tokens, took.count(), trace);
+                     exchange.route, status_of(exchange), exchange.prompt_tokens,
+                     exchange.completion_tokens, took.count(), trace);
 }
 
 CompletionService::Options service_options(const pipeline::Engine& engine, ServerOptions& options,
-                                           ByteBudget& parsing) {
+                                           ByteBudget& parsing, const HttpServer::Log& log) {
   CompletionService::Options out;
   out.defaults = {options.model_name, engine.generation_config(), options.most_running, &parsing};
   out.chat_template = std::move(options.chat_template);
   out.limits = {options.most_running, options.most_waiting};
+  out.stream = options.stream;
+  out.log = log;
   return out;
 }
 
@@ -57,8 +65,8 @@ CompletionService::Options service_options(const pipeline::Engine& engine, Serve
 struct HttpServer::Impl {
   Impl(pipeline::Engine& served, ServerOptions given, Log log_line)
       : engine(served), options(std::move(given)), log(std::move(log_line)),
-        parsing(options.most_parsing_bytes),
-        service(engine, service_options(engine, options, parsing), shutdown),
+        parsing(options.most_parsing_bytes), access(options.access, log),
+        service(engine, service_options(engine, options, parsing, log), shutdown),
         api(options.most_running + options.most_waiting + kProbeThreads,
             [this](const Exchange& exchange) { answered(exchange); }),
         probes(kProbeThreads, [this](const Exchange& exchange) { answered(exchange); }),
@@ -80,6 +88,8 @@ struct HttpServer::Impl {
   Log log;
   Shutdown shutdown;
   ByteBudget parsing;
+  Access access;
+  Limits limits;
   CompletionService service;
   Httpd api;
   Httpd probes; ///< serves only if there is an address for it
@@ -107,11 +117,16 @@ void HttpServer::Impl::route() {
   api_router.get("/v1/models/" + options.model_name, [=, this](Response& response) {
     json(response, model_body(options.model_name, context, created));
   });
-  api_router.post("/v1/chat/completions", [this](const std::string& body, Response& response) {
-    service.chat(body, response);
+  api_router.post("/v1/chat/completions", [this](std::string body, Response& response) {
+    service.chat(std::move(body), response);
   });
-  api_router.post("/v1/completions", [this](const std::string& body, Response& response) {
-    service.completion(body, response);
+  api_router.post("/v1/completions", [this](std::string body, Response& response) {
+    service.completion(std::move(body), response);
+  });
+  api_router.guard([this](const httplib::Request& request) {
+    Exchange& exchange = Httpd::exchange();
+    exchange.visit = limits.enter(access.identify(request.get_header_value("Authorization"),
+                                                  exchange.connection->remote_address()));
   });
   api_router.install(api);
   add_probes(probe_router);
@@ -137,7 +152,7 @@ void HttpServer::Impl::add_probes(Router& router) {
 }
 
 void HttpServer::Impl::answered(const Exchange& exchange) {
-  service.metrics().responded(exchange.route, exchange.client_left ? 499 : exchange.status);
+  service.metrics().responded(exchange.route, status_of(exchange));
   log(access_line(exchange));
 }
 

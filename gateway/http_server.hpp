@@ -7,6 +7,8 @@
 #include <string>
 
 #include "actors/cluster/placement.hpp"
+#include "gateway/access.hpp"
+#include "gateway/event_stream.hpp"
 #include "model/chat_template.hpp"
 #include "pipeline/engine.hpp"
 #include "transport/address.hpp"
@@ -22,9 +24,12 @@ struct ServerOptions {
   std::optional<model::ChatTemplate> chat_template;
   cluster::PlacementPlan placement; ///< of the engine's cluster; empty: an embedded worker
   std::size_t most_running = 256;   ///< answers made at once, at least 1
-  std::size_t most_waiting = 256;   ///< further requests are refused with 429
+  std::size_t most_waiting =
+      256; ///< requests that wait for the first; further requests are refused with 429
   std::size_t most_body_bytes = std::size_t{4} << 20;
   std::size_t most_parsing_bytes = std::size_t{256} << 20; ///< of all JSON that is being read
+  AccessOptions access;                                    ///< who may ask, and for how much
+  StreamOptions stream;
   std::chrono::milliseconds grace{10000}; ///< for running requests when the server ends
 };
 

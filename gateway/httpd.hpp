@@ -5,11 +5,13 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <memory>
 #include <string>
 
 #include "core/integers.hpp"
 #include "gateway/connection.hpp"
 #include "gateway/connection_threads.hpp"
+#include "gateway/limits.hpp"
 
 namespace talaria::gateway {
 
@@ -22,6 +24,8 @@ struct Exchange {
   int status = -1;   ///< of the response; -1: there was none
   u64 prompt_tokens = 0;
   u64 completion_tokens = 0;
+  std::unique_ptr<Limits::Visit> visit; ///< who asks; only where it matters
+  int failed_status = 0; ///< of a stream that failed after its head had gone out; 0: none
   u64 trace = 0; ///< its name in traces and logs: its traceparent's, or our own; 0: none yet
   bool client_left = false; ///< before the response was complete
   bool close = false;       ///< the connection cannot be used for another request

@@ -17,7 +17,9 @@ constexpr const char* kJson = "application/json";
 void refuse(httplib::Response& response, const ApiError& error) {
   response.status = error.status();
   response.set_content(error.body(), kJson);
-  if (error.status() == 429 || error.status() == 503) response.set_header("Retry-After", "1");
+  if (error.status() == 401) response.set_header("WWW-Authenticate", "Bearer");
+  if (error.status() == 429 || error.status() == 503)
+    response.set_header("Retry-After", std::to_string(std::max(1U, error.retry_after_s())));
 }
 
 template <class Action>
@@ -103,6 +105,7 @@ void Router::check(const httplib::Request& request, httplib::Response& response)
     response.set_header("Allow", allowed);
     throw ApiError(405, fmt::format("use {} for this path", allowed), {}, "method_not_allowed");
   }
+  if (guard_ && route->path.starts_with("/v1/")) guard_(request);
   if (!route->is_post) {
     exchange.close = exchange.close || announces_body(request); // httplib leaves it unread
     return;

@@ -14,6 +14,7 @@ class Router {
 public:
   using Get = std::function<void(httplib::Response& response)>;
   using Post = std::function<void(std::string body, httplib::Response& response)>;
+  using Guard = std::function<void(const httplib::Request& request)>;
 
   /// @param most_body_bytes  longest body, after decompression
   explicit Router(std::size_t most_body_bytes) : most_body_bytes_(most_body_bytes) {}
@@ -21,6 +22,10 @@ public:
   /// Handlers may throw ApiError or Error; clients get the error object.
   void get(const std::string& path, Get handler);
   void post(const std::string& path, Post handler);
+
+  /// Called with the head of every request for a served path that is not a probe's, before its body
+  /// is read; may throw ApiError.
+  void guard(Guard guard) { guard_ = std::move(guard); }
 
   /// Makes `httpd` serve these paths. Both must outlive its serve().
   void install(Httpd& httpd);
@@ -37,6 +42,7 @@ private:
 
   std::size_t most_body_bytes_;
   std::vector<Route> routes_;
+  Guard guard_;
 };
 
 } // namespace talaria::gateway

@@ -1,20 +1,31 @@
 #include "gateway/admission.hpp"
 
 #include <boost/test/unit_test.hpp>
-#include <future>
+#include <memory>
 #include <optional>
-#include <thread>
+#include <string>
 #include <vector>
 
 namespace talaria::gateway {
 
 namespace {
 
+using Ticket = std::unique_ptr<Admission::Ticket>;
+
 void nothing() {}
 
-void await_waiting(const Admission& admission, std::size_t waiting) {
-  while (admission.load().waiting != waiting) std::this_thread::yield();
-}
+/// A request that counts its places.
+struct Asking {
+  Asking(Admission& admission, const std::string& client, std::size_t answers)
+      : ticket(admission.enter(client, answers)) {}
+  std::size_t places() { return has += ticket->take(); }
+  void end_one() {
+    ticket->give_back();
+    --has;
+  }
+  Ticket ticket;
+  std::size_t has = 0;
+};
 
 } // namespace
 
@@ -23,57 +34,132 @@ BOOST_AUTO_TEST_SUITE(admission)
 BOOST_AUTO_TEST_CASE(a_place_is_given_back_once) {
   Admission admission({.running = 3, .waiting = 0});
   {
-    Admission::Place first = admission.enter(2, nothing);
-    const Admission::Place moved = std::move(first);
-    BOOST_TEST(admission.load().running == 2);
-    BOOST_CHECK_THROW(admission.enter(2, nothing), Admission::Full);
-    const Admission::Place second = admission.enter(1, nothing);
-    BOOST_TEST(admission.load().running == 3);
+    Asking first(admission, "a", 2);
+    BOOST_TEST(first.places() == 2U);
+    BOOST_TEST(admission.load().running == 2U);
+    Asking second(admission, "a", 1);
+    BOOST_TEST(admission.load().running == 3U);
+    BOOST_CHECK_THROW(admission.enter("a", 1), Admission::Full);
+    second.end_one();
+    BOOST_TEST(admission.load().running == 2U);
   }
-  BOOST_TEST(admission.load().running == 0);
+  BOOST_TEST(admission.load().running == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(those_who_wait_enter_in_their_order) {
-  Admission admission({.running = 2, .waiting = 8});
-  std::vector<int> order;
-  std::vector<std::future<void>> done;
-  {
-    const Admission::Place all = admission.enter(2, nothing);
-    // The first needs both places; the one behind it could have had the first free one.
-    for (const int answers : {2, 1}) {
-      const auto before = admission.load().waiting;
-      done.push_back(std::async(std::launch::async, [&, answers] {
-        const Admission::Place place = admission.enter(static_cast<std::size_t>(answers), nothing);
-        order.push_back(answers); // the first holds everything while it writes
-      }));
-      await_waiting(admission, before + static_cast<std::size_t>(answers));
-    }
-  }
-  for (auto& each : done) each.get();
-  BOOST_TEST(order == std::vector<int>({2, 1}), boost::test_tools::per_element());
-  BOOST_TEST(admission.load().waiting == 0);
+  Admission admission({.running = 1, .waiting = 8});
+  std::optional<Asking> all(std::in_place, admission, "a", 1);
+  Asking first(admission, "a", 1);
+  Asking second(admission, "a", 1);
+  BOOST_TEST(admission.load().waiting == 2U);
+  all.reset();
+  BOOST_TEST(first.places() == 1U);
+  BOOST_TEST(second.places() == 0U);
+  first.end_one();
+  BOOST_TEST(second.places() == 1U);
+  BOOST_TEST(admission.load().waiting == 0U);
 }
 
-BOOST_AUTO_TEST_CASE(the_queue_is_bounded_in_answers) {
+BOOST_AUTO_TEST_CASE(a_batch_enters_by_parts) {
+  Admission admission({.running = 4, .waiting = 4});
+  Asking other(admission, "a", 3);
+  Asking batch(admission, "a", 6);
+  BOOST_TEST(batch.places() == 1U);
+  BOOST_TEST(admission.load().waiting == 0U); // it has begun
+  batch.end_one();
+  BOOST_TEST(batch.places() == 1U);
+  other.ticket.reset();
+  BOOST_TEST(batch.places() == 4U);
+}
+
+// One request for 256 answers waited for all its places, and everybody behind it (F4).
+BOOST_AUTO_TEST_CASE(a_batch_that_waits_keeps_nobody_from_free_places) {
+  Admission admission({.running = 256, .waiting = 256});
+  Asking eight(admission, "a", 8);
+  BOOST_TEST(eight.places() == 8U);
+  Asking batch(admission, "a", 256);
+  BOOST_TEST(batch.places() == 216U); // an eighth is left to other requests
+  Asking small(admission, "a", 1);
+  BOOST_TEST(small.places() == 1U);
+  Asking stranger(admission, "b", 1);
+  BOOST_TEST(stranger.places() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(the_last_places_are_for_clients_that_have_none) {
+  Admission admission({.running = 32, .waiting = 64});
+  std::vector<Asking> greedy;
+  for (int i = 0; i < 40; ++i) greedy.emplace_back(admission, "greedy", 1);
+  BOOST_TEST(admission.load().running == 30U);
+  Asking modest(admission, "modest", 1);
+  BOOST_TEST(modest.places() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(clients_take_turns_and_so_do_the_requests_of_one) {
+  Admission admission({.running = 2, .waiting = 64});
+  std::optional<Asking> all(std::in_place, admission, "z", 2);
+  Asking batch(admission, "a", 10);
+  Asking small(admission, "a", 1);
+  Asking other(admission, "b", 10);
+  all.reset();
+  BOOST_TEST(batch.places() == 1U);
+  BOOST_TEST(other.places() == 1U);
+  batch.end_one();
+  BOOST_TEST(small.places() == 1U);
+  small.ticket.reset();
+  other.end_one();
+  BOOST_TEST(other.places() == 1U);
+  BOOST_TEST(batch.places() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(the_queue_is_bounded_in_requests) {
   Admission admission({.running = 1, .waiting = 1});
-  std::optional<Admission::Place> running(admission.enter(1, nothing));
-  auto waiting = std::async(std::launch::async, [&] { admission.enter(1, nothing); });
-  await_waiting(admission, 1);
-  BOOST_CHECK_THROW(admission.enter(1, nothing), Admission::Full);
-  running.reset();
-  waiting.get();
-  BOOST_TEST(admission.load().running == 0);
+  Asking running(admission, "a", 1);
+  Asking batch(admission, "a", 500); // one request, however many answers
+  BOOST_TEST(admission.load().waiting == 1U);
+  BOOST_CHECK_THROW(admission.enter("a", 1), Admission::Full);
+  running.ticket.reset();
+  BOOST_TEST(batch.places() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(a_full_queue_makes_room_for_a_client_who_has_less_of_it) {
+  Admission admission({.running = 1, .waiting = 3});
+  Asking running(admission, "greedy", 1);
+  std::vector<Asking> greedy;
+  for (int i = 0; i < 3; ++i) greedy.emplace_back(admission, "greedy", 1);
+  Asking modest(admission, "modest", 1);
+  BOOST_TEST(greedy[2].ticket->displaced()); // the newest
+  BOOST_TEST(!greedy[1].ticket->displaced());
+  BOOST_TEST(admission.load().waiting == 3U);
+  BOOST_CHECK_THROW(greedy[2].ticket->await(nothing), Admission::Full);
+  // Equal shares are no reason to send anybody away.
+  Asking third(admission, "third", 1);
+  BOOST_TEST(greedy[1].ticket->displaced());
+  BOOST_CHECK_THROW(admission.enter("fourth", 1), Admission::Full);
 }
 
 BOOST_AUTO_TEST_CASE(who_gives_up_waiting_leaves_the_queue) {
   struct Tired {};
   Admission admission({.running = 1, .waiting = 4});
-  std::optional<Admission::Place> running(admission.enter(1, nothing));
-  BOOST_CHECK_THROW(admission.enter(1, [] { throw Tired(); }), Tired);
-  BOOST_TEST(admission.load().waiting == 0);
+  Asking running(admission, "a", 1);
+  {
+    Asking waiting(admission, "a", 1);
+    BOOST_CHECK_THROW(waiting.ticket->await([] { throw Tired(); }), Tired);
+  }
+  BOOST_TEST(admission.load().waiting == 0U);
+  running.ticket.reset();
+  Asking next(admission, "a", 1);
+  next.ticket->await(nothing);
+  BOOST_TEST(admission.load().running == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(news_are_told) {
+  Admission admission({.running = 1, .waiting = 4});
+  std::optional<Asking> running(std::in_place, admission, "a", 1);
+  int news = 0;
+  const Ticket waiting = admission.enter("a", 1, [&news] { ++news; });
+  BOOST_TEST(news == 0);
   running.reset();
-  const Admission::Place next = admission.enter(1, nothing);
-  BOOST_TEST(admission.load().running == 1);
+  BOOST_TEST(news == 1);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

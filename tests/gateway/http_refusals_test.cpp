@@ -1,8 +1,11 @@
 // Each kind of wrong request, and what the client is told.
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <future>
 #include <ostream>
 
 #include "tests/gateway/served_engine.hpp"
+#include "tests/support/eventually.hpp"
 
 namespace talaria::tests {
 
@@ -85,7 +88,27 @@ const Refusal kRefusals[] = {
     {kChat, R"({"messages":[{"role":"user","content":[]}]})", 400, "messages[0].content"},
     {kChat, R"({"messages":[{"role":"user","content":[{"type":"image_url","image_url":{}}]}]})",
      400, "messages[0].content[0]"},
-    {kChat, R"({"messages":[{"role":"user","content":"a","name":"b"}]})", 400, "messages[0].name"},
+    {kChat, R"({"messages":[{"role":"user","content":"a","name":7}]})", 400, "messages[0].name"},
+    {kChat, R"({"messages":[{"role":"user","content":null}]})", 400, "messages[0].content"},
+    {kChat, R"({"messages":[{"role":"user","content":"a","audio":{"id":"b"}}]})", 400,
+     "messages[0].audio"},
+    {kChat, R"({"messages":[{"role":"assistant","tool_calls":[{"id":"b"}]}]})", 400,
+     "messages[0].tool_calls"},
+    {kChat,
+     R"({"messages":[{"role":"user","content":[{"type":"text","text":"a","image_url":"b"}]}]})",
+     400, "messages[0].content[0].image_url"},
+    {kChat, R"({"messages":[{"role":"user","content":"a"}],"store":true})", 400, "store"},
+    {kChat, R"({"messages":[{"role":"user","content":"a"}],"service_tier":"priority"})", 400,
+     "service_tier"},
+    {kChat, R"({"messages":[{"role":"user","content":"a"}],"modalities":["text","audio"]})", 400,
+     "modalities"},
+    {kChat, R"({"messages":[{"role":"user","content":"a"}],"reasoning_effort":"high"})", 400,
+     "reasoning_effort"},
+    {kChat, R"({"messages":[{"role":"user","content":"a"}],"metadata":7})", 400, "metadata"},
+    {kText, R"({"prompt":"a","min_p":0.1})", 400, "min_p"},
+    {kText, R"({"prompt":"a","max_completion_tokens":0})", 400, "max_completion_tokens"},
+    {kText, R"({"prompt":"a","stream":true,"stream_options":{"include_obfuscation":1}})", 400,
+     "stream_options.include_obfuscation"},
     {kChat, R"({"messages":[{"role":"user","content":"a"}],"tools":[{"type":"function"}]})", 400,
      "tools"},
     {kChat, R"({"messages":[{"role":"user","content":"a"}],"logprobs":true})", 400, "logprobs"},
@@ -133,12 +156,152 @@ BOOST_AUTO_TEST_CASE(fields_that_change_nothing_are_taken) {
              chatted("Hello", 2).text);
 }
 
-BOOST_AUTO_TEST_CASE(a_prompt_longer_than_the_context_is_refused) {
+// Every field of OpenAI's API, null: it asks for nothing (B27).
+BOOST_AUTO_TEST_CASE(null_asks_for_nothing_whatever_the_field) {
   const RunningServer server;
-  const std::vector<u32> ids(engine().config().max_position + 1, 5);
-  const auto result = server.post("/v1/completions", completion_of(ids, 1));
-  BOOST_TEST_REQUIRE(result->status == 400);
-  BOOST_TEST(json::parse(result->body)["error"]["param"] == "prompt");
+  constexpr const char* kFields[] = {"audio",
+                                     "best_of",
+                                     "echo",
+                                     "frequency_penalty",
+                                     "function_call",
+                                     "functions",
+                                     "logit_bias",
+                                     "logprobs",
+                                     "max_completion_tokens",
+                                     "max_tokens",
+                                     "metadata",
+                                     "modalities",
+                                     "model",
+                                     "n",
+                                     "parallel_tool_calls",
+                                     "prediction",
+                                     "presence_penalty",
+                                     "prompt_cache_key",
+                                     "prompt_cache_retention",
+                                     "reasoning_effort",
+                                     "response_format",
+                                     "safety_identifier",
+                                     "seed",
+                                     "service_tier",
+                                     "stop",
+                                     "store",
+                                     "stream",
+                                     "stream_options",
+                                     "suffix",
+                                     "temperature",
+                                     "tool_choice",
+                                     "tools",
+                                     "top_logprobs",
+                                     "top_p",
+                                     "user",
+                                     "verbosity",
+                                     "web_search_options",
+                                     "min_p",
+                                     "guided_json",
+                                     "stop_token_ids"};
+  json chat = chat_of("Hello", 2);
+  json text = completion_of("Hello", 2);
+  for (const char* field : kFields) {
+    if (!chat.contains(field)) chat[field] = nullptr;
+    if (!text.contains(field)) text[field] = nullptr;
+  }
+  BOOST_TEST(server.answer("/v1/chat/completions", chat)["choices"][0]["message"]["content"] ==
+             chatted("Hello", 2).text);
+  BOOST_TEST(server.answer("/v1/completions", text)["choices"][0]["text"] ==
+             completed("Hello", 2).text);
+}
+
+BOOST_AUTO_TEST_CASE(fields_of_newer_clients_that_change_nothing_are_taken) {
+  const RunningServer server;
+  json body = chat_of("Hello", 2);
+  body.update({{"store", false},
+               {"metadata", {{"team", "a"}, {"run", "7"}}},
+               {"parallel_tool_calls", false},
+               {"service_tier", "auto"},
+               {"modalities", json::array({"text"})},
+               {"functions", json::array()},
+               {"tool_choice", "auto"},
+               {"prompt_cache_key", "k"},
+               {"safety_identifier", "s"},
+               {"verbosity", "medium"},
+               {"min_p", 0},
+               {"stop_token_ids", json::array()},
+               {"skip_special_tokens", true},
+               {"chat_template_kwargs", json::object()}});
+  BOOST_TEST(server.answer("/v1/chat/completions", body)["choices"][0]["message"]["content"] ==
+             chatted("Hello", 2).text);
+  json text = completion_of("Hello", 9);
+  text["max_completion_tokens"] = 2;
+  BOOST_TEST(server.answer("/v1/completions", text)["choices"][0]["text"] ==
+             completed("Hello", 2).text);
+}
+
+// What SDKs send back of an answer, and what frameworks add (B28).
+BOOST_AUTO_TEST_CASE(messages_that_say_the_same_are_answered_the_same) {
+  const RunningServer server;
+  const auto answer_to = [&](const json& messages) {
+    json body = chat_of("", 4);
+    body["messages"] = messages;
+    return server.answer("/v1/chat/completions", body)["choices"][0]["message"]["content"];
+  };
+  const json plain = json::array({{{"role", "system"}, {"content", "Be brief"}},
+                                  {{"role", "user"}, {"content", "Hello"}},
+                                  {{"role", "assistant"}, {"content", "Hi"}},
+                                  {{"role", "assistant"}, {"content", ""}},
+                                  {{"role", "user"}, {"content", "Who are you?"}}});
+  json rich = plain;
+  rich[0]["role"] = "developer";
+  rich[1]["name"] = "somebody";
+  rich[1]["content"] = json::array(
+      {{{"type", "text"}, {"text", "Hello"}, {"cache_control", {{"type", "ephemeral"}}}}});
+  rich[2].update({{"refusal", nullptr},
+                  {"annotations", json::array()},
+                  {"audio", nullptr},
+                  {"function_call", nullptr},
+                  {"tool_calls", json::array()}});
+  rich[3]["content"] = nullptr;
+  BOOST_TEST(answer_to(rich) == answer_to(plain));
+}
+
+BOOST_AUTO_TEST_CASE(a_prompt_longer_than_the_context_is_refused_in_the_words_clients_look_for) {
+  const RunningServer server;
+  const u32 context = engine().config().max_position;
+  const auto refused = [&](const std::string& path, const json& body, const char* param) {
+    const auto result = server.post(path, body);
+    BOOST_TEST_REQUIRE(result->status == 400);
+    const json error = json::parse(result->body)["error"];
+    BOOST_TEST(error["param"] == param);
+    BOOST_TEST(error["code"] == "context_length_exceeded");
+    const auto message = error["message"].get<std::string>();
+    BOOST_TEST(message.find("maximum context length is " + std::to_string(context)) !=
+               std::string::npos);
+  };
+  refused("/v1/completions", completion_of(std::vector<u32>(context + 1, 5), 1), "prompt");
+  refused("/v1/completions", completion_of(std::vector<u32>(context, 5), 1), "prompt");
+  refused("/v1/completions", completion_of(std::string(200'000, 'x'), 1), "prompt");
+  json streamed = chat_of(std::string(200'000, 'x'), 1);
+  streamed["stream"] = true;
+  refused("/v1/chat/completions", streamed, "messages");
+  json many = chat_of("a", 1);
+  many["messages"] = json(context, many["messages"][0]);
+  refused("/v1/chat/completions", many, "messages");
+}
+
+// Its text would take seconds to turn into tokens (F2): what cannot fit is not tried.
+BOOST_AUTO_TEST_CASE(long_bodies_do_not_keep_short_ones_waiting) {
+  const RunningServer server;
+  const std::string body = completion_of(std::string(4'000'000, ' '), 1).dump();
+  std::vector<std::future<int>> long_ones;
+  for (int i = 0; i < 24; ++i)
+    long_ones.push_back(std::async(std::launch::async, [&] {
+      const auto result = server.client().Post("/v1/completions", body, "application/json");
+      return result ? result->status : -1;
+    }));
+  for (int i = 0; i < 4; ++i) {
+    BOOST_TEST(server.get("/health")->status == 200);
+    BOOST_TEST(server.answer("/v1/completions", completion_of("Once", 2))["choices"].size() == 1U);
+  }
+  for (auto& each : long_ones) BOOST_TEST(each.get() == 400);
 }
 
 BOOST_AUTO_TEST_CASE(one_prompt_that_is_refused_ends_the_others_of_its_request) {
@@ -170,6 +333,32 @@ BOOST_AUTO_TEST_CASE(paths_methods_and_types_that_are_not_served_are_refused) {
              415);
   for (const char* path : {"/nowhere", "/v1/completions"})
     BOOST_TEST(json::parse(server.get(path)->body)["error"]["type"] == "invalid_request_error");
+}
+
+BOOST_AUTO_TEST_CASE(a_client_is_told_what_happened_and_the_log_where) {
+  for (const Mode mode : {Mode::lying, Mode::gone}) {
+    RunningServer server;
+    const WorkerThat worker(mode);
+    for (const bool stream : {false, true}) {
+      json body = completion_of("Once", 4);
+      body["stream"] = stream;
+      const auto result = server.post("/v1/completions", body);
+      BOOST_TEST_REQUIRE(bool(result));
+      const auto id = result->get_header_value("X-Request-Id");
+      BOOST_TEST(id.size() == 16U);
+      for (const char* inside : {"layers.", "qkv", "worker '", "127.0.0.1", "embedded", "/"})
+        BOOST_TEST(json::parse(result->body)["error"]["message"].get<std::string>().find(inside) ==
+                       std::string::npos,
+                   result->body);
+      BOOST_TEST(result->body.find(id) != std::string::npos);
+      BOOST_TEST(eventually([&] {
+        const auto lines = server.log();
+        return std::any_of(lines.begin(), lines.end(), [&](const std::string& line) {
+          return line.starts_with("error trace=" + id) && line.find("layers.0") != line.npos;
+        });
+      }));
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_lying_worker_is_an_error_and_not_an_answer) {

@@ -118,6 +118,8 @@ BOOST_AUTO_TEST_CASE(a_failure_later_is_an_event) {
   BOOST_TEST(events[events.size() - 2]["error"]["type"] == "server_error");
   BOOST_TEST(events[events.size() - 2]["error"]["code"] == "verification");
   BOOST_TEST(events.back() == "[DONE]");
+  BOOST_TEST(
+      server.becomes(R"(talaria_http_responses_total{path="/v1/completions",status="500"})", 1));
 }
 
 BOOST_AUTO_TEST_CASE(a_client_that_leaves_a_stream_frees_its_place) {

@@ -1,5 +1,6 @@
 // `talaria serve` as a process.
 #include <httplib.h>
+#include <sys/stat.h>
 
 #include <boost/test/unit_test.hpp>
 #include <fstream>
@@ -52,6 +53,26 @@ private:
   std::filesystem::path path_;
 };
 
+/// talaria-tiny under another name, by links.
+class ModelCopy {
+public:
+  explicit ModelCopy(const std::string& name) : path_(folder_.path() / name) {
+    std::filesystem::create_directory(path_);
+    for (const auto& entry : std::filesystem::directory_iterator(model_folder("talaria-tiny")))
+      std::filesystem::create_symlink(std::filesystem::absolute(entry.path()),
+                                      path_ / entry.path().filename());
+  }
+  void replace(const std::string& file, const std::string& text) const {
+    std::filesystem::remove(path_ / file);
+    std::ofstream(path_ / file) << text;
+  }
+  const std::filesystem::path& path() const { return path_; }
+
+private:
+  TemporaryFolder folder_;
+  std::filesystem::path path_;
+};
+
 } // namespace
 
 BOOST_AUTO_TEST_SUITE(serve_command)
@@ -92,6 +113,63 @@ BOOST_AUTO_TEST_CASE(an_address_that_is_taken_is_one_line_and_status_2) {
   BOOST_TEST(finished.status == 2);
   BOOST_TEST(finished.err.find(std::to_string(port)) != std::string::npos, finished.err);
   BOOST_TEST(std::count(finished.err.begin(), finished.err.end(), '\n') == 1, finished.err);
+}
+
+BOOST_AUTO_TEST_CASE(beyond_loopback_nobody_is_served_without_keys) {
+  const Finished finished = ConfigFile("serve: { listen: '0.0.0.0:0', insecure: true }\n").serve();
+  BOOST_TEST(finished.status == 2);
+  BOOST_TEST(finished.err.find("talaria keys add") != std::string::npos, finished.err);
+}
+
+BOOST_AUTO_TEST_CASE(keys_that_others_can_read_are_refused_before_anything_is_loaded) {
+  const TemporaryFolder folder;
+  const std::string keys = (folder.path() / "keys").string();
+  std::ofstream(keys) << "";
+  ::chmod(keys.c_str(), 0644);
+  const Finished finished =
+      ConfigFile("serve: { listen: '127.0.0.1:0', keys: '" + keys + "' }\n").serve();
+  BOOST_TEST(finished.status == 2);
+  BOOST_TEST(finished.err.find("chmod 600") != std::string::npos, finished.err);
+}
+
+BOOST_AUTO_TEST_CASE(keys_are_added_listed_and_taken_back) {
+  const TemporaryFolder folder;
+  const std::string file = (folder.path() / "keys").string();
+  const auto keys = [&](std::vector<std::string> words) {
+    std::vector<std::string> command{TALARIA_BIN "/talaria", "keys"};
+    command.insert(command.end(), words.begin(), words.end());
+    command.insert(command.end(), {"--file", file});
+    return run_program(command);
+  };
+  const Finished added = keys({"add", "alice", "--requests", "3"});
+  BOOST_TEST(added.status == 0, added.err);
+  BOOST_TEST(added.out.starts_with("sk-talaria-"));
+  BOOST_TEST(keys({"add", "alice"}).status == 2);
+  BOOST_TEST(keys({"add", "no such name"}).status == 2);
+  const Finished listed = keys({"list", "--json"});
+  BOOST_TEST(listed.out == "[{\"name\":\"alice\",\"requests\":3,\"tokens_per_minute\":0}]\n");
+  BOOST_TEST(keys({"remove", "bob"}).status == 2);
+  BOOST_TEST(keys({"remove", "alice"}).status == 0);
+  BOOST_TEST(keys({"list", "--json"}).out == "[]\n");
+  BOOST_TEST(run_program({TALARIA_BIN "/talaria", "keys", "list", "--file", file + "x"}).status ==
+             2);
+}
+
+// B33: the server was ready, and every answer an internal error.
+BOOST_AUTO_TEST_CASE(a_folder_whose_name_cannot_stand_in_answers_is_refused) {
+  const ModelCopy copy("\xff\xfe");
+  const Finished finished = run_program({TALARIA_BIN "/talaria", "serve", copy.path().string()});
+  BOOST_TEST(finished.status == 2);
+  BOOST_TEST(finished.err.find("serve.model_name") != std::string::npos, finished.err);
+}
+
+// B18: the server was ready, and every chat an internal error.
+BOOST_AUTO_TEST_CASE(a_template_that_cannot_render_a_message_is_refused) {
+  const ModelCopy copy("model");
+  copy.replace("chat_template.jinja", "{{ strftime_now('%Y') }}{{ messages[0].content }}");
+  const Finished finished = run_program({TALARIA_BIN "/talaria", "serve", copy.path().string()});
+  BOOST_TEST(finished.status == 3);
+  BOOST_TEST(finished.err.find("strftime_now") != std::string::npos, finished.err);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

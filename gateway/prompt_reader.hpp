@@ -1,0 +1,58 @@
+#pragma once
+
+#include <functional>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "gateway/admission.hpp"
+#include "gateway/api_request.hpp"
+#include "model/chat_template.hpp"
+#include "pipeline/engine.hpp"
+
+namespace talaria::gateway {
+
+/// A request whose prompts are known to be possible: at least one token each, in the vocabulary,
+/// with room for an answer behind them.
+struct Prepared {
+  ApiRequest request; ///< without messages and prompts
+  std::vector<std::vector<u32>> prompts;
+
+  u64 prompt_tokens() const;
+  /// Tokens that the answers may have at most, as the request says; 0 if it does not.
+  u64 tokens_asked() const;
+};
+
+/// Makes token ids of the bodies of requests. Parsing takes some 26 times the bytes of a body, and
+/// a long text seconds, so that few bodies are read at once: of long ones one at a time (a quarter
+/// of the cores), the clients in turn, and short ones beside them. What cannot fit into the context
+/// is refused before it is turned into tokens. Thread-safe.
+class PromptReader {
+public:
+  /// Both must outlive this object; `chat_template` may hold nothing.
+  PromptReader(const pipeline::Engine& engine, const ApiDefaults& defaults,
+               const std::optional<model::ChatTemplate>& chat_template);
+
+  /// @param client  whose turn it takes
+  /// @param check   called about every 100 ms while waiting; what it throws ends the wait
+  /// @throws ApiError 400, 404, 429; Error for a template that fails
+  Prepared read(bool chat, std::string body, const std::string& client,
+                const std::function<void()>& check);
+
+private:
+  ApiRequest parse(bool chat, const std::string& body) const;
+  std::vector<u32> chat_prompt(const ApiRequest& request) const;
+  std::vector<u32> prompt(const Prompt& prompt) const;
+  std::vector<u32> encode(const std::string& text, bool add_special_tokens,
+                          const char* field) const;
+  void require_fit(std::size_t tokens, const char* field) const;
+
+  const pipeline::Engine& engine_;
+  const ApiDefaults& defaults_;
+  const std::optional<model::ChatTemplate>& chat_template_;
+  const std::size_t longest_token_; ///< bytes
+  Admission short_;
+  Admission long_;
+};
+
+} // namespace talaria::gateway
