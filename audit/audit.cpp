@@ -59,7 +59,7 @@ std::vector<Attack> chosen_attacks(const std::vector<std::string>& names) {
   if (names.empty()) return all_attacks();
   std::vector<Attack> out;
   for (const std::string& name : names) {
-    if (name == traffic_info().name) continue; // runs engines of its own
+    if (name == traffic_info().name || name == stream_info().name) continue; // engines of their own
     const auto it = std::find_if(all_attacks().begin(), all_attacks().end(),
                                  [&](const Attack& each) { return each.info.name == name; });
     if (it == all_attacks().end())
@@ -70,8 +70,8 @@ std::vector<Attack> chosen_attacks(const std::vector<std::string>& names) {
   return out;
 }
 
-bool takes_traffic(const std::vector<std::string>& names) {
-  return names.empty() || std::find(names.begin(), names.end(), traffic_info().name) != names.end();
+bool takes(const std::vector<std::string>& names, const AttackInfo& attack) {
+  return names.empty() || std::find(names.begin(), names.end(), attack.name) != names.end();
 }
 
 /// Everything one run of run_audit() shares.
@@ -79,7 +79,7 @@ class Audit {
 public:
   Audit(const AuditOptions& options, Progress& progress)
       : options_(options), progress_(progress), attacks_(chosen_attacks(options.attacks)),
-        traffic_(takes_traffic(options.attacks)),
+        traffic_(takes(options.attacks, traffic_info())),
         threads_(options.engine.threads != 0
                      ? options.engine.threads
                      : std::max<std::size_t>(1, std::thread::hardware_concurrency())) {}
@@ -91,6 +91,7 @@ public:
     describe();
     attack_all();
     attack_traffic();
+    attack_stream();
     judge();
     report_.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -114,6 +115,7 @@ private:
   void describe();
   void attack_all();
   void attack_traffic();
+  void attack_stream();
   void judge();
   Recording record_scheme(remo::SchemeKind kind, const std::string& name, double rank, bool judged);
   void add(std::string note, Recording recording, bool configured) {
@@ -258,6 +260,19 @@ void Audit::attack_traffic() {
   }
 }
 
+void Audit::attack_stream() {
+  if (!options_.stream || !takes(options_.attacks, stream_info())) return;
+  say("reading token lengths off streamed answers");
+  StreamOptions options;
+  options.seed = options_.seed;
+  if (options_.quick) options.answers = 8;
+  report_.attacks.push_back(stream_info());
+  for (AttackResult& result : stream_sizes(engine_, options_.stream, options, progress_)) {
+    result.scheme = report_.configured;
+    report_.cells.push_back(std::move(result));
+  }
+}
+
 void Audit::judge() {
   std::vector<AttackResult> judged;
   for (const AttackResult& cell : report_.cells)
@@ -272,6 +287,7 @@ std::vector<std::string> attack_names() {
   std::vector<std::string> out;
   for (const Attack& attack : all_attacks()) out.push_back(attack.info.name);
   out.push_back(traffic_info().name);
+  out.push_back(stream_info().name);
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "audit/report.hpp"
+#include "audit/stream_sizes.hpp"
 #include "core/progress.hpp"
 #include "pipeline/engine.hpp"
 
@@ -18,6 +19,7 @@ struct AuditOptions {
   bool quick = false;                          ///< fewer rows and schemes: for every push
   bool others = true;                          ///< the schemes beside the configured one, too
   u64 seed = 1;                                ///< of prompt lengths, chosen prompts and baselines
+  StreamWriter stream; ///< how the server writes streamed answers; nothing: they are not attacked
   std::function<void(const std::string&)> log; ///< told what is done next; may be empty
 };
 

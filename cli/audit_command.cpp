@@ -4,7 +4,9 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <span>
 #include <string>
+#include <vector>
 
 #include "audit/audit.hpp"
 #include "audit/report.hpp"
@@ -13,6 +15,9 @@
 #include "cli/engine_flags.hpp"
 #include "core/console.hpp"
 #include "core/error.hpp"
+#include "gateway/api_response.hpp"
+#include "gateway/event_text.hpp"
+#include "model/weights/prepared.hpp"
 
 namespace talaria::cli {
 
@@ -57,6 +62,17 @@ void list_attacks() {
   for (const std::string& name : audit::attack_names()) print_out("{}\n", name);
 }
 
+/// Sizes of events as `talaria serve` sends them.
+audit::StreamWriter stream_writer(const model::Tokenizer& tokenizer) {
+  return
+      [room = gateway::longest_token(tokenizer)](std::span<const std::string> pieces, bool hidden) {
+        gateway::ResponseFormat format({true, "model", 1, false, hidden ? room : 0});
+        std::vector<std::size_t> sizes;
+        for (const std::string& piece : pieces) sizes.push_back(format.text(0, piece).size());
+        return sizes;
+      };
+}
+
 int run_audit(const AuditFlags& flags) {
   if (flags.attacks == "list") {
     list_attacks();
@@ -67,6 +83,8 @@ int run_audit(const AuditFlags& flags) {
   options.text = read_text(flags.prompts);
   options.attacks = attack_list(flags.attacks);
   options.quick = flags.quick;
+  options.stream =
+      stream_writer(model::Tokenizer::load(model::enclave_folder(options.engine.model_dir)));
   options.log = [](const std::string& line) { print_log("talaria: {}", line); };
   SilentProgress progress;
   const audit::AuditReport report = audit::run_audit(options, progress);
