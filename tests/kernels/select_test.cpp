@@ -15,12 +15,13 @@ namespace {
 struct Shape {
   std::size_t rows, row_bytes, count;
 };
-// Around the limits of blocks (8 rows), groups (8 and 4 ids) and tiles (128, 64 and 32 bytes).
-constexpr Shape kShapes[] = {{1, 1, 1},      {1, 2, 3},     {2, 31, 1},    {3, 32, 2},
-                             {7, 33, 4},     {8, 63, 5},    {9, 64, 8},    {15, 65, 9},
-                             {16, 127, 3},   {17, 128, 16}, {23, 129, 17}, {24, 191, 7},
-                             {25, 192, 6},   {40, 193, 33}, {64, 256, 2},  {65, 258, 31},
-                             {100, 1000, 1}, {33, 4096, 8}, {9, 8193, 13}};
+// Around the limits of blocks (8, 16 and 64 rows), groups (4, 8, 16 and 128 ids) and tiles (32, 64
+// and 128 bytes).
+constexpr Shape kShapes[] = {
+    {1, 1, 1},      {1, 2, 3},     {2, 31, 1},      {3, 32, 2},      {7, 33, 4},     {8, 63, 5},
+    {9, 64, 8},     {15, 65, 9},   {16, 127, 3},    {17, 128, 16},   {23, 129, 17},  {24, 191, 7},
+    {25, 192, 6},   {40, 193, 33}, {64, 256, 2},    {65, 258, 31},   {100, 1000, 1}, {33, 4096, 8},
+    {130, 545, 17}, {63, 64, 128}, {64, 1000, 129}, {200, 2050, 40}, {17, 5, 300},   {9, 8193, 13}};
 
 void fill(Guarded<u8>& bytes, Stream& stream) {
   for (u8& b : bytes) b = static_cast<u8>(stream.next());
