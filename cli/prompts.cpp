@@ -6,9 +6,9 @@
 #include <fstream>
 #include <iostream>
 #include <iterator>
+#include <utility>
 
 #include "core/random.hpp"
-#include "model/chat_template.hpp"
 
 namespace talaria::cli {
 
@@ -18,12 +18,15 @@ std::string read_stream(std::istream& in) {
   return std::string(std::istreambuf_iterator<char>(in), std::istreambuf_iterator<char>());
 }
 
-/// One prompt per line; lines without text are skipped, Windows line ends accepted.
+/// One prompt per line; lines without text are skipped, Windows line ends and a byte order mark
+/// accepted.
 std::vector<std::string> read_lines(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
   if (!in) throw Error(Errc::io, path + ": cannot read the prompt file");
   std::vector<std::string> lines;
+  bool first = true;
   for (std::string line; std::getline(in, line);) {
+    if (std::exchange(first, false) && line.starts_with("\uFEFF")) line.erase(0, 3); // a BOM
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (!line.empty()) lines.push_back(std::move(line));
   }
@@ -40,7 +43,34 @@ void PromptFlags::add_to(CLI::App& command) {
   command.add_option("--prompt-tokens", tokens_, "the prompt as token ids: 1,2,3");
   command.add_option("STDIN", dash_, "a single -: read the prompt from standard input");
   command.add_flag("--chat", chat_, "put the prompt into the model's chat template");
+  chat_flags_.add_to(command);
+}
+
+void ChatFlags::add_to(CLI::App& command) {
   command.add_option("--system", system_, "system message for --chat");
+  command.add_flag("--allow-special", allow_special_,
+                   "with --chat: special tokens written in a message count as such");
+  command.add_option("--chat-date", date_,
+                     "with --chat: what the template is told as the date: 2026-11-30, or today");
+}
+
+model::ChatEncoder ChatFlags::encoder(const std::filesystem::path& model_dir,
+                                      const model::Tokenizer& tokenizer,
+                                      const std::string& date) const {
+  auto chat = model::ChatTemplate::load(model_dir);
+  if (!chat)
+    throw Error(Errc::model,
+                model_dir.string() + ": the model has no chat template; leave out --chat");
+  chat->set_clock(date_ ? model::ChatClock::parse(*date_, "--chat-date")
+                        : model::ChatClock::parse(date, "chat.date"));
+  return {std::move(*chat), tokenizer, allow_special_};
+}
+
+std::vector<model::ChatMessage> ChatFlags::messages(const std::string& text) const {
+  std::vector<model::ChatMessage> out;
+  if (system_) out.push_back({"system", *system_});
+  out.push_back({"user", text});
+  return out;
 }
 
 PromptTexts PromptFlags::read() const {
@@ -68,26 +98,21 @@ PromptTexts PromptFlags::read() const {
 
 std::vector<std::vector<u32>> PromptFlags::encode(const PromptTexts& prompts,
                                                   const pipeline::Engine& engine,
-                                                  const std::filesystem::path& model_dir) const {
+                                                  const std::filesystem::path& model_dir,
+                                                  const std::string& date) const {
   if (prompts.tokens) return {*prompts.tokens};
+  const model::Tokenizer& tokenizer = engine.tokenizer();
   std::vector<std::vector<u32>> out;
   if (!chat_) {
     for (const std::string& text : prompts.texts)
-      out.push_back(engine.tokenizer().encode(text, /*add_special_tokens=*/true));
+      out.push_back(tokenizer.encode(text, /*add_special_tokens=*/true));
     return out;
   }
-  const auto chat = model::ChatTemplate::load(model_dir);
-  if (!chat)
-    throw Error(Errc::model,
-                model_dir.string() + ": the model has no chat template; leave out --chat");
+  const model::ChatEncoder encoder = chat_flags_.encoder(model_dir, tokenizer, date);
   for (const std::string& text : prompts.texts) {
     if (const auto bad = model::find_invalid_utf8(text))
       throw Error(Errc::usage, fmt::format("the prompt is not valid UTF-8 at byte {}", *bad));
-    std::vector<model::ChatMessage> messages;
-    if (system_) messages.push_back({"system", *system_});
-    messages.push_back({"user", text});
-    out.push_back(engine.tokenizer().encode(chat->render(messages, /*add_generation_prompt=*/true),
-                                            /*add_special_tokens=*/false));
+    out.push_back(encoder.encode(chat_flags_.messages(text)));
   }
   return out;
 }

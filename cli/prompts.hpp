@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "cli/engine_flags.hpp"
+#include "model/chat_encoder.hpp"
 #include "pipeline/engine.hpp"
 
 namespace talaria::cli {
@@ -14,6 +15,24 @@ namespace talaria::cli {
 struct PromptTexts {
   std::vector<std::string> texts;
   std::optional<std::vector<u32>> tokens;
+};
+
+/// How a prompt becomes a chat: --system, --allow-special, --chat-date.
+class ChatFlags {
+public:
+  void add_to(CLI::App& command);
+  /// The template of `model_dir` with `tokenizer`, which must outlive the result.
+  /// @throws Error{model} if there is none, or it cannot be rendered; Error{usage} for a bad date.
+  model::ChatEncoder encoder(const std::filesystem::path& model_dir,
+                             const model::Tokenizer& tokenizer, const std::string& date) const;
+  /// The system message, if there is one, and `text`.
+  std::vector<model::ChatMessage> messages(const std::string& text) const;
+  bool given() const { return system_ || date_ || allow_special_; }
+
+private:
+  std::optional<std::string> system_;
+  std::optional<std::string> date_;
+  bool allow_special_ = false;
 };
 
 /// Where prompts come from: --prompt, --prompt-file (one per line), --prompt-tokens or - (standard
@@ -25,17 +44,20 @@ public:
   /// a file that cannot be read.
   PromptTexts read() const;
   /// With --chat each text becomes a user message in the model's chat template (after --system).
+  /// Its text makes no special tokens, unless --allow-special says so; other prompts are raw.
+  /// `date`: of the configuration file, for strftime_now; --chat-date wins.
   /// @throws Error{model} if the model has no template or it cannot be rendered.
   std::vector<std::vector<u32>> encode(const PromptTexts& prompts, const pipeline::Engine& engine,
-                                       const std::filesystem::path& model_dir) const;
+                                       const std::filesystem::path& model_dir,
+                                       const std::string& date) const;
 
 private:
   std::optional<std::string> prompt_;
   std::optional<std::string> file_;
   std::optional<std::string> tokens_;
   std::optional<std::string> dash_;
-  std::optional<std::string> system_;
   bool chat_ = false;
+  ChatFlags chat_flags_;
 };
 
 /// How tokens are picked: flags over the model's generation_config.json over greedy.

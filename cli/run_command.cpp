@@ -57,8 +57,9 @@ private:
   std::promise<pipeline::Completion> done_;
 };
 
-int answer(const RunFlags& flags, const PromptTexts& texts, const pipeline::EngineOptions& options,
-           InterruptWatch& interrupts) {
+/// @param date  what a chat template is told, unless a flag says otherwise
+int answer(const RunFlags& flags, const PromptTexts& texts, const std::string& date,
+           const pipeline::EngineOptions& options, InterruptWatch& interrupts) {
   TerminalProgress progress;
   pipeline::Engine engine(options, progress);
   if (!engine.warning().empty()) print_log("talaria: warning: {}", engine.warning());
@@ -66,7 +67,7 @@ int answer(const RunFlags& flags, const PromptTexts& texts, const pipeline::Engi
   interrupts.on_interrupt([&engine] { engine.cancel_all(); });
 
   const std::vector<std::vector<u32>> prompts =
-      flags.prompts.encode(texts, engine, model::enclave_folder(options.model_dir));
+      flags.prompts.encode(texts, engine, model::enclave_folder(options.model_dir), date);
   const bool single = prompts.size() == 1;
   std::vector<std::future<pipeline::Completion>> pending;
   for (std::size_t i = 0; i < prompts.size(); ++i) {
@@ -112,7 +113,7 @@ int run(const RunFlags& flags, InterruptWatch& interrupts) {
   const pipeline::EngineOptions options = flags.engine.engine_options(settings);
   const ClusterTrace trace(options.trace, settings);
   const auto nodes = start_local_nodes(settings, interrupts);
-  const int status = answer(flags, texts, options, interrupts);
+  const int status = answer(flags, texts, settings.chat_date, options, interrupts);
   if (nodes) nodes->stop();
   trace.merge();
   return status;

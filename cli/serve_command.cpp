@@ -41,19 +41,23 @@ std::string model_name(const config::PipelineConfig& settings) {
   return name;
 }
 
-/// What would make every request fail is told now.
-void check_template(const std::optional<model::ChatTemplate>& chat_template) {
-  if (!chat_template) return;
-  try {
-    chat_template->render({{"user", "Hello"}}, /*add_generation_prompt=*/true);
-  } catch (const Error& error) {
-    if (error.code() != Errc::usage) throw; // it may want other messages
-  }
-}
-
 gateway::AccessOptions access_options(const config::PipelineConfig& settings) {
   const auto& limits = settings.serve.per_client;
   return {settings.serve.keys, false, {limits.requests, limits.tokens_per_minute}};
+}
+
+/// @throws Error{model} naming file and line for a template that cannot render a conversation: now,
+/// and not to each client.
+std::optional<model::ChatTemplate>
+load_chat_template(const config::PipelineConfig& settings,
+                   const pipeline::EngineOptions& engine_options) {
+  auto chat = model::ChatTemplate::load(model::enclave_folder(engine_options.model_dir));
+  if (!chat) return chat;
+  chat->set_clock(model::ChatClock::parse(
+      settings.chat_date,
+      settings.file.empty() ? "chat.date" : settings.file.string() + ": chat.date"));
+  chat->check();
+  return chat;
 }
 
 gateway::ServerOptions server_options(const config::PipelineConfig& settings,
@@ -66,9 +70,8 @@ gateway::ServerOptions server_options(const config::PipelineConfig& settings,
   if (settings.telemetry.metrics)
     options.metrics = transport::parse_address(*settings.telemetry.metrics);
   options.model_name = model_name(settings);
-  options.chat_template =
-      model::ChatTemplate::load(model::enclave_folder(engine_options.model_dir));
-  check_template(options.chat_template);
+  options.chat_template = load_chat_template(settings, engine_options);
+  options.allow_special = settings.serve.allow_special;
   options.access = access_options(settings);
   options.stream = {settings.serve.stream.obfuscation, settings.serve.stream.pace};
   options.most_running = engine_options.batch.max_rows; // a row of each fits into a micro-batch
@@ -159,6 +162,7 @@ int serve(GatewayContext& context, Announce announce) {
   flags.allow_clear(context.allowed.clear);
   auto engine_options = flags.engine_options(settings);
   engine_options.trace = context.trace.empty() ? trace_file(settings) : context.trace;
+  load_chat_template(settings, engine_options); // what is wrong with it shows before hours of hints
   TerminalProgress progress;
   pipeline::Engine engine(engine_options, progress);
   if (!engine.warning().empty()) print_log("talaria: warning: {}", engine.warning());

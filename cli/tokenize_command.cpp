@@ -8,6 +8,7 @@
 
 #include "cli/commands.hpp"
 #include "cli/engine_flags.hpp"
+#include "cli/prompts.hpp"
 #include "core/console.hpp"
 #include "model/tokenizer.hpp"
 #include "model/weights/model_config.hpp"
@@ -23,6 +24,8 @@ struct TokenizeFlags {
   bool add_special = false;
   bool skip_special = false;
   bool json = false;
+  bool chat = false;
+  ChatFlags chat_flags;
 };
 
 std::string input_text(const std::string& argument) {
@@ -75,7 +78,11 @@ int tokenize(const TokenizeFlags& flags) {
     print_out("{}\n", flags.json ? nlohmann::json{{"text", text}}.dump() : text);
     return 0;
   }
-  const std::vector<u32> ids = tokenizer.encode(input, flags.add_special);
+  if (flags.chat_flags.given() && !flags.chat)
+    throw Error(Errc::usage, "--system, --allow-special and --chat-date need --chat");
+  const std::vector<u32> ids = flags.chat ? flags.chat_flags.encoder(model, tokenizer, "today")
+                                                .encode(flags.chat_flags.messages(input))
+                                          : tokenizer.encode(input, flags.add_special);
   if (!flags.json) {
     print_out("{}\n", fmt::join(ids, ","));
     return 0;
@@ -100,6 +107,8 @@ void add_tokenize_command(CLI::App& app, Action& chosen) {
                     "with --decode: leave special tokens out");
   command->add_flag("--json", flags->json,
                     "print {\"ids\":[...],\"tokens\":[...]} or {\"text\":...}");
+  command->add_flag("--chat", flags->chat, "TEXT is a user's message in the chat template");
+  flags->chat_flags.add_to(*command);
   command->add_option("TEXT", flags->text, "the text, or - for standard input")->required();
   command->callback(
       [flags, &chosen] { chosen = [flags](InterruptWatch&) { return tokenize(*flags); }; });

@@ -137,6 +137,22 @@ ReadValue model_in(fs::path& out, const fs::path& folder, bool must_exist) {
   };
 }
 
+bool is_chat_date(std::string_view text) {
+  if (text == "today") return true;
+  static constexpr std::string_view shape = "0000-00-00";
+  return text.size() == shape.size() &&
+         std::equal(text.begin(), text.end(), shape.begin(), [](char c, char like) {
+           return like == '-' ? c == '-' : c >= '0' && c <= '9';
+         });
+}
+
+ReadValue chat_in(std::string& date) {
+  return [&date](const Value& value) {
+    read_mapping(value,
+                 {{"date", text_in(date, is_chat_date, "a date like 2026-11-30, or today")}});
+  };
+}
+
 void read_file(Reading& reading, const YamlNode& root) {
   PipelineConfig& config = reading.config;
   const fs::path& folder = reading.folder;
@@ -155,6 +171,7 @@ void read_file(Reading& reading, const YamlNode& root) {
                        {"workers", workers},
                        {"tls", tls_in(config.tls, folder)},
                        {"serve", serve_in(config.serve, folder)},
+                       {"chat", chat_in(config.chat_date)},
                        {"telemetry", telemetry_in(config.telemetry, folder, metrics_at)},
                        {"faults", faults_in(config.faults)},
                        {"hints", hints_in(config.hints, folder)},

@@ -23,15 +23,15 @@ struct Padding {
 
 /// `masking:`
 struct Masking {
-  std::string scheme = "lattice";            ///< lattice, hybrid or clear
-  std::string parameters = "S48";            ///< a name of remo::kAcceptedParameters
-  std::string weights = "int8";              ///< int8 or int16
-  std::string reply = "full";                ///< full or switched
-  std::string integrity = "freivalds";       ///< freivalds or none
-  std::size_t rows_ahead = 2048;             ///< pool.rows_ahead, 0 to 2^20
-  std::optional<std::size_t> memory; ///< pool.memory in bytes ("2GiB", "1000000"); nothing: auto
-  std::size_t pool_threads = 1;      ///< pool.threads, 0 to 64
-  double hybrid_rank = 0.5;                  ///< hybrid.rank_ratio in (0, 1]
+  std::string scheme = "lattice";      ///< lattice, hybrid or clear
+  std::string parameters = "S48";      ///< a name of remo::kAcceptedParameters
+  std::string weights = "int8";        ///< int8 or int16
+  std::string reply = "full";          ///< full or switched
+  std::string integrity = "freivalds"; ///< freivalds or none
+  std::size_t rows_ahead = 2048;       ///< pool.rows_ahead, 0 to 2^20
+  std::optional<std::size_t> memory;   ///< pool.memory in bytes ("2GiB", "1000000"); nothing: auto
+  std::size_t pool_threads = 1;        ///< pool.threads, 0 to 64
+  double hybrid_rank = 0.5;            ///< hybrid.rank_ratio in (0, 1]
   Padding padding;
 
   /// `memory`, or for auto a quarter of what this machine (or its control group) has; 2 GiB if that
@@ -89,15 +89,15 @@ struct ServeTls {
 /// `serve.limits:` what clients can make the gateway hold, and for how long.
 struct ServeLimits {
   using Duration = std::chrono::milliseconds;
-  u32 connections = 4096;                      ///< at once, 16 to 1000000
-  u32 per_address = 1024;                      ///< of one client, 1 to 1000000
-  std::size_t head = std::size_t{64} << 10;    ///< bytes of a request's head, 4 KiB to 1 MiB
-  std::size_t body = std::size_t{4} << 20;     ///< bytes of a body, 1 KiB to 1 GiB
+  u32 connections = 4096;                        ///< at once, 16 to 1000000
+  u32 per_address = 1024;                        ///< of one client, 1 to 1000000
+  std::size_t head = std::size_t{64} << 10;      ///< bytes of a request's head, 4 KiB to 1 MiB
+  std::size_t body = std::size_t{4} << 20;       ///< bytes of a body, 1 KiB to 1 GiB
   std::size_t buffered = std::size_t{256} << 20; ///< bytes of all bodies held, body to 1 TiB
   std::size_t parsing = std::size_t{256} << 20;  ///< bytes of all JSON being read, 1 MiB to 1 TiB
-  Duration head_within{20'000};                ///< a head has arrived, 1s to 10min
-  Duration body_within{60'000};                ///< a body has arrived, 1s to 1h
-  Duration idle{120'000};                      ///< between two requests, 1s to 24h
+  Duration head_within{20'000};                  ///< a head has arrived, 1s to 10min
+  Duration body_within{60'000};                  ///< a body has arrived, 1s to 1h
+  Duration idle{120'000};                        ///< between two requests, 1s to 24h
 };
 
 /// `serve.per_client:` what one key may have that says nothing itself; without keys, one address.
@@ -124,6 +124,7 @@ struct Serve {
   std::optional<std::string> model_name;     ///< what clients call the model; nothing: its folder
   ServePerClient per_client;
   ServeStream stream;
+  bool allow_special = false; ///< messages may hold special tokens, as in Hugging Face
   ServeLimits limits;
 };
 
@@ -181,6 +182,7 @@ struct PipelineConfig {
   std::vector<WorkerNode> workers; ///< empty: one embedded worker
   std::optional<Tls> tls;
   Serve serve;
+  std::string chat_date = "today"; ///< chat.date: what templates are told, or YYYY-MM-DD
   Telemetry telemetry;
   Faults faults;
   Hints hints;

@@ -148,6 +148,7 @@ ReadValue serve_in(Serve& out, const std::filesystem::path& folder) {
                  {{"listen", listen_address_in(out.listen), Presence::required},
                   {"tls", tls_in(out.tls, folder)},
                   {"insecure", flag_in(out.insecure)},
+                  {"allow_special", flag_in(out.allow_special)},
                   {"hosts", list_in(out.hosts, is_served_host,
                                     "a name or an address without port, like api.example.org")},
                   {"origins",

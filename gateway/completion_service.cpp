@@ -247,13 +247,12 @@ private:
 CompletionService::CompletionService(pipeline::Engine& engine, Options options,
                                      const Shutdown& shutdown)
     : engine_(engine), options_(std::move(options)), shutdown_(shutdown),
-      prompts_(engine, options_.defaults, options_.chat_template), admission_(options_.limits),
+      prompts_(engine, options_.defaults, options_.chat), admission_(options_.limits),
       longest_token_(longest_token(engine.tokenizer())),
       metrics_(engine, admission_, options_.defaults.model) {}
 
 void CompletionService::chat(std::string body, httplib::Response& response) {
-  if (!options_.chat_template)
-    throw ApiError(400, "the model has no chat template; use /v1/completions");
+  if (!options_.chat) throw ApiError(400, "the model has no chat template; use /v1/completions");
   answer(true, std::move(body), response);
 }
 

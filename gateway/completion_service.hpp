@@ -17,7 +17,7 @@
 #include "gateway/httpd.hpp"
 #include "gateway/metrics.hpp"
 #include "gateway/prompt_reader.hpp"
-#include "model/chat_template.hpp"
+#include "model/chat_encoder.hpp"
 
 namespace talaria::gateway {
 
@@ -34,7 +34,7 @@ public:
   using Log = std::function<void(const std::string& line)>;
   struct Options {
     ApiDefaults defaults;
-    std::optional<model::ChatTemplate> chat_template;
+    std::optional<model::ChatEncoder> chat; ///< nothing: the model has no chat template
     Admission::Limits limits;
     StreamOptions stream;
     Log log; ///< told what failed inside, with the request's id; never what a client sent

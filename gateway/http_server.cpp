@@ -53,7 +53,8 @@ CompletionService::Options service_options(const pipeline::Engine& engine, Serve
                                            ByteBudget& parsing, const HttpServer::Log& log) {
   CompletionService::Options out;
   out.defaults = {options.model_name, engine.generation_config(), options.most_running, &parsing};
-  out.chat_template = std::move(options.chat_template);
+  if (options.chat_template)
+    out.chat.emplace(std::move(*options.chat_template), engine.tokenizer(), options.allow_special);
   out.limits = {options.most_running, options.most_waiting};
   out.stream = options.stream;
   out.log = log;

@@ -22,6 +22,7 @@ struct ServerOptions {
   std::string model_name; ///< what clients call the model; not empty
   /// Nothing: /v1/chat/completions is refused.
   std::optional<model::ChatTemplate> chat_template;
+  bool allow_special = false;       ///< text of messages may become special tokens
   cluster::PlacementPlan placement; ///< of the engine's cluster; empty: an embedded worker
   std::size_t most_running = 256;   ///< answers made at once, at least 1
   std::size_t most_waiting =

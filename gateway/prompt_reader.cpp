@@ -3,7 +3,6 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
 #include <limits>
 #include <thread>
 #include <utility>
@@ -21,15 +20,6 @@ std::size_t long_bodies() {
   return std::max<std::size_t>(1, std::thread::hardware_concurrency() / kCoresPerLongBody);
 }
 
-std::size_t longest_token_bytes(const model::Tokenizer& tokenizer) {
-  std::size_t longest = 1;
-  for (u32 id = 0; id < tokenizer.vocab_size(); ++id) {
-    const std::array<u32, 1> ids{id};
-    longest = std::max(longest, tokenizer.decode_bytes(ids, /*skip_special=*/false).size());
-  }
-  return longest;
-}
-
 } // namespace
 
 u64 Prepared::prompt_tokens() const {
@@ -44,9 +34,8 @@ u64 Prepared::tokens_asked() const {
 }
 
 PromptReader::PromptReader(const pipeline::Engine& engine, const ApiDefaults& defaults,
-                           const std::optional<model::ChatTemplate>& chat_template)
-    : engine_(engine), defaults_(defaults), chat_template_(chat_template),
-      longest_token_(longest_token_bytes(engine.tokenizer())),
+                           const std::optional<model::ChatEncoder>& chat)
+    : engine_(engine), defaults_(defaults), chat_(chat),
       short_({.running = kShortBodies, .waiting = kAnyNumber}),
       long_({.running = long_bodies(), .waiting = kAnyNumber}) {}
 
@@ -71,13 +60,17 @@ ApiRequest PromptReader::parse(bool chat, const std::string& body) const {
 /// Every message takes a token at least.
 std::vector<u32> PromptReader::chat_prompt(const ApiRequest& request) const {
   require_fit(request.messages.size(), "messages");
-  return encode(chat_template_->render(request.messages, /*add_generation_prompt=*/true),
-                /*add_special_tokens=*/false, "messages");
+  return fitting([&](std::size_t most) { return chat_->encode(request.messages, most); },
+                 "messages");
 }
 
 std::vector<u32> PromptReader::prompt(const Prompt& prompt) const {
   if (const auto* text = std::get_if<std::string>(&prompt))
-    return encode(*text, /*add_special_tokens=*/true, "prompt");
+    return fitting(
+        [&](std::size_t most) {
+          return engine_.tokenizer().encode(*text, /*add_special_tokens=*/true, most);
+        },
+        "prompt");
   const auto& ids = std::get<std::vector<u32>>(prompt);
   require_fit(ids.size(), "prompt");
   const u32 vocab = engine_.config().vocab;
@@ -86,14 +79,18 @@ std::vector<u32> PromptReader::prompt(const Prompt& prompt) const {
   return ids;
 }
 
-std::vector<u32> PromptReader::encode(const std::string& text, bool add_special_tokens,
-                                      const char* field) const {
-  require_fit(text.size() / longest_token_, field);
+std::vector<u32>
+PromptReader::fitting(const std::function<std::vector<u32>(std::size_t most)>& encode,
+                      const char* field) const {
+  const std::size_t context = engine_.config().max_position;
   try {
-    auto ids = engine_.tokenizer().encode(text, add_special_tokens);
+    auto ids = encode(context);
     if (ids.empty()) throw bad_field(field, std::string(field) + " has no tokens");
     require_fit(ids.size(), field);
     return ids;
+  } catch (const model::TextTooLong&) {
+    require_fit(context + 1, field);
+    throw;
   } catch (const Error& error) {
     if (error.code() == Errc::usage) throw bad_field(field, error.what());
     throw;

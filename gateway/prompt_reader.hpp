@@ -7,7 +7,7 @@
 
 #include "gateway/admission.hpp"
 #include "gateway/api_request.hpp"
-#include "model/chat_template.hpp"
+#include "model/chat_encoder.hpp"
 #include "pipeline/engine.hpp"
 
 namespace talaria::gateway {
@@ -29,9 +29,9 @@ struct Prepared {
 /// is refused before it is turned into tokens. Thread-safe.
 class PromptReader {
 public:
-  /// Both must outlive this object; `chat_template` may hold nothing.
+  /// All must outlive this object; `chat` may hold nothing.
   PromptReader(const pipeline::Engine& engine, const ApiDefaults& defaults,
-               const std::optional<model::ChatTemplate>& chat_template);
+               const std::optional<model::ChatEncoder>& chat);
 
   /// @param client  whose turn it takes
   /// @param check   called about every 100 ms while waiting; what it throws ends the wait
@@ -43,14 +43,14 @@ private:
   ApiRequest parse(bool chat, const std::string& body) const;
   std::vector<u32> chat_prompt(const ApiRequest& request) const;
   std::vector<u32> prompt(const Prompt& prompt) const;
-  std::vector<u32> encode(const std::string& text, bool add_special_tokens,
-                          const char* field) const;
+  /// What `encode` makes of a text, given how many ids are of use.
+  std::vector<u32> fitting(const std::function<std::vector<u32>(std::size_t most)>& encode,
+                           const char* field) const;
   void require_fit(std::size_t tokens, const char* field) const;
 
   const pipeline::Engine& engine_;
   const ApiDefaults& defaults_;
-  const std::optional<model::ChatTemplate>& chat_template_;
-  const std::size_t longest_token_; ///< bytes
+  const std::optional<model::ChatEncoder>& chat_;
   Admission short_;
   Admission long_;
 };
