@@ -13,6 +13,11 @@ using namespace talaria;
 
 void use(const model::Tokenizer& tokenizer, const std::string& text) {
   const std::vector<u32> ids = tokenizer.encode(text, true);
+  // Marks alone change nothing.
+  const model::OriginLimits limits = tokenizer.limits(text);
+  if (tokenizer.encode(model::MarkedText(text), limits) != tokenizer.encode(text, false))
+    std::abort();
+  tokenizer.encode(model::MarkedText(text, model::Origin::input), limits);
   for (const bool skip_special : {false, true}) {
     model::StreamDecoder decoder(tokenizer, skip_special);
     std::string streamed;
