@@ -81,7 +81,7 @@ ConnectedLink connect_link(const TlsContext& tls, const Address& address,
     link.up = handshake.join(Role::up);
     link.down = handshake.join(Role::down);
   } catch (const Error& error) {
-    // What the worker refuses with is its word, not ours: only "config" keeps its meaning here.
+    // A refusal of the worker is no_worker, whatever it says: these codes are of this side.
     const bool ours = error.code() == Errc::config || error.code() == Errc::verification ||
                       error.code() == Errc::internal;
     throw Error(ours ? error.code() : Errc::no_worker,

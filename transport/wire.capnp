@@ -49,7 +49,7 @@ struct Hello {
 }
 
 struct Failure {
-  code @0 :Text;                  # name of an Errc; empty: no failure
+  code @0 :Text;                  # name of an Errc, for people; empty: no failure
   message @1 :Text;               # one line for a log
 }
 

@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(many_requests_of_several_links_find_their_way_back) {
   BOOST_TEST(right == 4 * kEach);
 }
 
-BOOST_AUTO_TEST_CASE(errors_of_the_worker_keep_their_code_and_text) {
+BOOST_AUTO_TEST_CASE(errors_of_the_worker_are_one_code_and_a_line) {
   WorkerServer server(worker_tls(), {"127.0.0.1", 0}, identity_of("unwilling"), patient_server(),
                       {[](std::shared_ptr<WorkerServer::Session>, u64 id, const Request&) {
                          if (id == 2) throw std::runtime_error("out of luck");
@@ -137,11 +137,11 @@ BOOST_AUTO_TEST_CASE(errors_of_the_worker_keep_their_code_and_text) {
   BOOST_TEST_REQUIRE(link->send(1, remo::HintRequest{9, 0, 1}));
   BOOST_TEST_REQUIRE(link->send(2, remo::HintRequest{9, 0, 1}));
   const Reply first = inbox.take(1);
-  BOOST_TEST((std::get<Error>(first).code() == Errc::usage));
-  BOOST_TEST(std::string(std::get<Error>(first).what()) == "matrix 9 is not here??[31m");
+  BOOST_TEST((std::get<Error>(first).code() == Errc::no_worker));
+  BOOST_TEST(std::string(std::get<Error>(first).what()) == "usage: matrix 9 is not here??[31m");
   const Reply second = inbox.take(2);
-  BOOST_TEST((std::get<Error>(second).code() == Errc::internal));
-  BOOST_TEST(std::string(std::get<Error>(second).what()) == "out of luck");
+  BOOST_TEST((std::get<Error>(second).code() == Errc::no_worker));
+  BOOST_TEST(std::string(std::get<Error>(second).what()) == "internal: out of luck");
 }
 
 BOOST_AUTO_TEST_CASE(the_peer_and_the_figures_are_told) {
