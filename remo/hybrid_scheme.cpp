@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <set>
 #include <utility>
 
 #include <fmt/format.h>
@@ -51,12 +52,19 @@ Matrix<float> fetch_hint(const LinearRecord& record, const Matrix<float>& rows,
         source.product({record.matrix, ProductKind::float32, static_cast<u32>(count),
                         static_cast<u32>(record.d_in), std::move(bytes)});
     if (auto wrong = record.wrong_format(product, ProductKind::float32, count, sizeof(float)))
-      throw *wrong;
+      throw WrongHint(*wrong, {});
     std::memcpy(hint.row(first), product.bytes->data(), product.bytes->size());
-    for (std::size_t r = first; r < first + count; ++r)
-      if (!check.accepts(hint.row(r), check.expect(rows.row(r))))
-        throw record.verification_error(
-            "for the hint is not M_pub W: it holds other weights, or lies");
+    std::set<std::size_t> shards;
+    bool right = true;
+    for (std::size_t r = first; r < first + count; ++r) {
+      if (check.accepts(hint.row(r), check.expect(rows.row(r)))) continue;
+      right = false;
+      check.find_wrong_shards(rows.row(r), hint.row(r), shards);
+    }
+    if (!right)
+      throw WrongHint(
+          record.verification_error("for the hint is not M_pub W: it holds other weights, or lies"),
+          std::move(shards));
     progress.advance(product.bytes->size());
   }
   return hint;
@@ -171,6 +179,18 @@ Result<Matrix<float>> HybridLinear::unmask(std::unique_ptr<Opening>& opening,
   return out;
 }
 
+std::set<std::size_t> HybridLinear::wrong_shards(const MaskedTensor& sent,
+                                                 const WorkerProduct& product) const {
+  std::set<std::size_t> wrong;
+  if (!verify_ || record_.wrong_format(product, ProductKind::float32, sent.rows, sizeof(float)))
+    return wrong;
+  const auto* c = reinterpret_cast<const float*>(sent.bytes->data());
+  const auto* y = reinterpret_cast<const float*>(product.bytes->data());
+  for (std::size_t r = 0; r < sent.rows; ++r)
+    check_.find_wrong_shards(c + r * record_.d_in, y + r * record_.columns, wrong);
+  return wrong;
+}
+
 HybridScheme::HybridScheme(const SchemeOptions& options) : options_(options) {
   if (!(options.hybrid_rank > 0 && options.hybrid_rank <= 1))
     throw Error(Errc::usage, fmt::format("the hybrid scheme's rank ratio is {}; it must be above 0 "
@@ -210,7 +230,7 @@ std::shared_ptr<const Matrix<float>> HybridScheme::public_rows(std::size_t d_in)
 std::unique_ptr<MaskedLinear> HybridScheme::prepare(const LinearSpec& spec, HintSource& source,
                                                     Rng& rng, Progress& progress) {
   LinearRecord record(spec);
-  FloatCheck check(*spec.columns, rng);
+  FloatCheck check(*spec.columns, rng, spec.cuts);
   auto rows = public_rows(spec.d_in);
   Matrix<float> hint = fetch_hint(record, *rows, check, source, progress);
   return std::make_unique<HybridLinear>(options_, std::move(record), std::move(check),

@@ -38,6 +38,8 @@ public:
   Masked mask(MatrixView<const float> x, std::vector<MaskRow> masks) const override;
   Result<Matrix<float>> unmask(std::unique_ptr<Opening>& opening, const WorkerProduct& product,
                                MatrixView<const float> residual) const override;
+  std::set<std::size_t> wrong_shards(const MaskedTensor& sent,
+                                     const WorkerProduct& product) const override;
 
 private:
   class HybridOpening;

@@ -166,6 +166,16 @@ Result<Matrix<float>> IntegerLinear::unmask(std::unique_ptr<Opening>& opening,
   return result;
 }
 
+std::set<std::size_t> IntegerLinear::wrong_shards(const MaskedTensor& sent,
+                                                  const WorkerProduct& product) const {
+  std::set<std::size_t> wrong;
+  if (reply_ != ReplyFormat::full || !verify_ || wrong_reply(product, sent.rows)) return wrong;
+  for (std::size_t r = 0; r < sent.rows; ++r)
+    check_.find_wrong_shards(sent.bytes->data() + r * record_.d_in * word_bytes(),
+                             product.bytes->data() + r * record_.columns * word_bytes(), wrong);
+  return wrong;
+}
+
 /// The int16 columns [hi | lo] of the product become 256 hi + lo.
 void IntegerLinear::combine_column_sets(i64* r) const {
   for (std::size_t j = 0; j < record_.d_out; ++j) r[j] = 256 * r[j] + r[record_.d_out + j];

@@ -37,6 +37,8 @@ public:
   Masked mask(MatrixView<const float> x, std::vector<MaskRow> masks) const final;
   Result<Matrix<float>> unmask(std::unique_ptr<Opening>& opening, const WorkerProduct& product,
                                MatrixView<const float> residual) const final;
+  std::set<std::size_t> wrong_shards(const MaskedTensor& sent,
+                                     const WorkerProduct& product) const final;
 
   const LinearBounds& bounds() const noexcept { return bounds_; }
 

@@ -2,17 +2,45 @@
 
 #include <cstring>
 
+#include "core/error.hpp"
 #include "remo/samplers.hpp"
 
 namespace talaria::remo {
 
 ProductCheck::ProductCheck(const kernels::PackedWeights& weights, const kernels::Modulus& q,
-                           Rng& rng)
+                           Rng& rng, std::span<const std::size_t> cuts)
     : q_(q) {
+  constexpr std::size_t kPanel = kernels::PackedWeights::kPanel;
+  for (std::size_t s = 0; cuts.size() > 1 && s < cuts.size(); ++s) {
+    const std::size_t end = s + 1 < cuts.size() ? cuts[s + 1] : weights.d_out();
+    if (cuts[s] % kPanel != 0 || cuts[s] >= end || end > weights.d_out() || cuts[0] != 0)
+      throw Error(Errc::internal, "shards that are no runs of whole panels");
+    parts_.push_back({cuts[s], end - cuts[s], {}});
+  }
   for (std::size_t i = 0; i < kVectors; ++i) {
     z_[i] = draw_residues(q, weights.d_out(), rng);
     t_[i] = SecretBuffer<u64>(weights.d_in());
-    kernels::weight_dot(weights, z_[i].data(), t_[i].data(), q);
+    if (parts_.empty()) kernels::weight_dot(weights, z_[i].data(), t_[i].data(), q);
+    for (Part& part : parts_) {
+      part.t[i] = SecretBuffer<u64>(weights.d_in());
+      kernels::weight_dot(weights, z_[i].data(), part.t[i].data(), q, part.first / kPanel,
+                          (part.first + part.count + kPanel - 1) / kPanel);
+      for (std::size_t j = 0; j < weights.d_in(); ++j) t_[i][j] = q.add(t_[i][j], part.t[i][j]);
+    }
+  }
+}
+
+void ProductCheck::find_wrong_shards(const u8* sent, const u8* received,
+                                     std::set<std::size_t>& wrong) const {
+  const kernels::KernelSet& kernels = kernels::active_kernels();
+  for (std::size_t s = 0; s < parts_.size(); ++s) {
+    const Part& part = parts_[s];
+    const auto expected =
+        kernels.row_dots32(sent, nullptr, part.t[0].data(), part.t[1].data(), d_in(), q_);
+    const auto dots =
+        kernels.row_dots(received + part.first * static_cast<std::size_t>(q_.word_bytes), nullptr,
+                         z_[0].data() + part.first, z_[1].data() + part.first, part.count, q_);
+    if (!dots.below || dots.words != expected.words) wrong.insert(s);
   }
 }
 

@@ -1,6 +1,8 @@
 #include "remo/lattice_scheme.hpp"
 
 #include <algorithm>
+#include <optional>
+#include <set>
 #include <utility>
 
 #include "kernels/kernel_set.hpp"
@@ -14,21 +16,27 @@ namespace {
 
 constexpr std::size_t kChunkBytes = std::size_t{4} << 20; // of hint rows asked for at a time
 
-/// Error unless rows [first, ...) of the product are rows of A times W: R z = A t.
-std::optional<Error> wrong_hint(const LinearRecord& record, const WorkerProduct& product,
-                                std::size_t count, const u8* a_rows, const kernels::Modulus& q,
-                                const ProductCheck& check) {
+/// WrongHint unless rows [first, ...) of the product are rows of A times W: R z = A t.
+void check_hint(const LinearRecord& record, const WorkerProduct& product, std::size_t count,
+                const u8* a_rows, const kernels::Modulus& q, const ProductCheck& check) {
   const std::size_t word = static_cast<std::size_t>(q.word_bytes);
-  if (auto wrong = record.wrong_format(product, ProductKind::residues, count, word)) return wrong;
+  if (auto wrong = record.wrong_format(product, ProductKind::residues, count, word))
+    throw WrongHint(*wrong, {});
   const u8* rows = product.bytes->data();
+  std::set<std::size_t> shards;
+  std::optional<Error> wrong;
   for (std::size_t r = 0; r < count; ++r) {
-    const auto received = check.received(rows + r * record.columns * word, nullptr);
-    if (!received.below)
-      return record.verification_error("for the hint holds a word beyond the modulus");
-    if (received.words != check.sent(a_rows + r * record.d_in * word, nullptr).words)
-      return record.verification_error("for the hint is not A W: it holds other weights, or lies");
+    const u8* row = rows + r * record.columns * word;
+    const u8* a_row = a_rows + r * record.d_in * word;
+    const auto received = check.received(row, nullptr);
+    if (received.below && received.words == check.sent(a_row, nullptr).words) continue;
+    check.find_wrong_shards(a_row, row, shards);
+    if (!wrong)
+      wrong = record.verification_error(
+          received.below ? "for the hint is not A W: it holds other weights, or lies"
+                         : "for the hint holds a word beyond the modulus");
   }
-  return std::nullopt;
+  if (wrong) throw WrongHint(*wrong, std::move(shards));
 }
 
 /// The whole hint, checked row by row before it is stored.
@@ -46,7 +54,7 @@ HintTiles fetch_hint(const LatticeParameters& parameters, const LinearRecord& re
     const WorkerProduct product =
         source.hint_rows(record.matrix, static_cast<u32>(first), static_cast<u32>(count));
     a.copy_rows(first, count, a_rows.data());
-    if (auto wrong = wrong_hint(record, product, count, a_rows.data(), q, check)) throw *wrong;
+    check_hint(record, product, count, a_rows.data(), q, check);
     hint.put_rows(first, count, product.bytes->data());
     progress.advance(count * row_bytes);
   }
@@ -111,7 +119,7 @@ std::unique_ptr<MaskedLinear> LatticeScheme::prepare(const LinearSpec& spec, Hin
   const LatticeParameters& parameters = *options_.parameters;
   const LinearBounds bounds =
       linear_bounds(parameters, spec.name, spec.d_in, kernels::max_column_norm(*spec.columns));
-  ProductCheck check(*spec.columns, parameters.modulus(), rng);
+  ProductCheck check(*spec.columns, parameters.modulus(), rng, spec.cuts);
   auto a = public_matrix(spec.d_in);
   HintTiles hint = fetch_hint(parameters, record, *a, check, source, progress);
   return std::make_unique<LatticeLinear>(options_, abort_, std::move(record), bounds,

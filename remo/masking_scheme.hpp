@@ -2,9 +2,11 @@
 
 #include <cstddef>
 #include <memory>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "core/error.hpp"
@@ -55,6 +57,17 @@ struct LinearSpec {
   const kernels::PackedWeights* columns = nullptr;
   std::span<const float> scale; ///< [d_out]
   std::span<const float> bias;  ///< [d_out] or empty
+  /// First columns of the shards that several workers hold, from 0 up, at multiples of
+  /// kernels::PackedWeights::kPanel. Empty: one shard.
+  std::vector<std::size_t> cuts;
+};
+
+/// A worker's hint is not what it has to be. `shards` names those of LinearSpec::cuts that are
+/// wrong; it is empty if there is one shard, or if that cannot be told.
+class WrongHint : public Error {
+public:
+  WrongHint(const Error& why, std::set<std::size_t> wrong) : Error(why), shards(std::move(wrong)) {}
+  std::set<std::size_t> shards;
 };
 
 /// Where hints come from: the worker, which is not trusted to compute them rightly.
@@ -154,6 +167,14 @@ public:
   virtual Result<Matrix<float>> unmask(std::unique_ptr<Opening>& opening,
                                        const WorkerProduct& product,
                                        MatrixView<const float> residual) const = 0;
+
+  /// Which shards (LinearSpec::cuts) of a full reply to `sent` that unmask() refused are not the
+  /// product: whoever sent those is to blame, and nobody else. Empty if there is one shard, or if
+  /// it cannot be told: switched replies, another shape, a reply that fails after decoding only.
+  virtual std::set<std::size_t> wrong_shards(const MaskedTensor& /*sent*/,
+                                             const WorkerProduct& /*product*/) const {
+    return {};
+  }
 };
 
 /// The schemes behind one interface: prepare / mask / unmask.
@@ -168,7 +189,7 @@ public:
   /// Advances `progress` by the bytes of the hint (lattice: k N columns words); begin() and end()
   /// are the caller's.
   /// @throws Error{bounds} with the numbers if the matrix cannot meet noise or range bounds;
-  ///         Error{verification} naming the matrix if the hint is not A W.
+  ///         WrongHint{verification} naming the matrix if the hint is not A W.
   virtual std::unique_ptr<MaskedLinear> prepare(const LinearSpec& spec, HintSource& source,
                                                 Rng& rng, Progress& progress) = 0;
 };
