@@ -1,39 +1,37 @@
 #pragma once
 
 #include <caf/all.hpp>
+#include <chrono>
+#include <cstddef>
+#include <set>
 
 #include "remo/public/wire_tensors.hpp"
 
 namespace talaria::worker {
 
-/// `wrong` was given for `tensor` and failed its check: whoever gave it must not be asked again.
-/// Only for full replies, where sending the same bytes once more is harmless (REMO.md section 9).
+/// `wrong` was given for `tensor` and failed its check: whoever gave the wrong part of it must not
+/// be asked again, and the rest of it is right. Only for full replies, where sending the same bytes
+/// once more is harmless (REMO.md section 9).
 struct Dispute {
   remo::MaskedTensor tensor;
   remo::WorkerProduct wrong;
-};
-
-/// `right` was given for `tensor` after a dispute and passed its check: whoever gave another answer
-/// lied.
-struct Settled {
-  remo::MaskedTensor tensor;
-  remo::WorkerProduct right;
+  std::set<std::size_t> wrong_shards; ///< of wrong.answered_by; empty: it cannot be told which
+  std::set<u32> distrusted;           ///< whose answers to this tensor were wrong before
+  std::chrono::steady_clock::time_point asked; ///< when it was sent for the first time
 };
 
 /// Whoever multiplies: the embedded worker, a link that stands for a remote one, or a dispatcher in
 /// front of several. Nobody upstream can tell which.
 ///
 ///   MaskedTensor c ──► worker ──► WorkerProduct c·W
-///   Dispute        ──► worker ──► WorkerProduct from somebody else
-///   Settled        ──► worker
+///   Dispute        ──► worker ──► WorkerProduct, its wrong shards from somebody else
 ///   HintRequest    ──► worker ──► WorkerProduct (rows of A·W)
 ///   WeightRequest  ──► worker ──► WeightPanels
 ///                         └── caf::error with the code of an Errc and one line of text
-using Worker =
-    caf::typed_actor<caf::replies_to<remo::MaskedTensor>::with<remo::WorkerProduct>,
-                     caf::replies_to<Dispute>::with<remo::WorkerProduct>, caf::reacts_to<Settled>,
-                     caf::replies_to<remo::HintRequest>::with<remo::WorkerProduct>,
-                     caf::replies_to<remo::WeightRequest>::with<remo::WeightPanels>>;
+using Worker = caf::typed_actor<caf::replies_to<remo::MaskedTensor>::with<remo::WorkerProduct>,
+                                caf::replies_to<Dispute>::with<remo::WorkerProduct>,
+                                caf::replies_to<remo::HintRequest>::with<remo::WorkerProduct>,
+                                caf::replies_to<remo::WeightRequest>::with<remo::WeightPanels>>;
 
 } // namespace talaria::worker
 
@@ -45,4 +43,3 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::remo::HintRequest)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::remo::WeightRequest)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::remo::WeightPanels)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::worker::Dispute)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::worker::Settled)

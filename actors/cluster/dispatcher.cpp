@@ -6,7 +6,9 @@
 #include <list>
 #include <map>
 #include <set>
+#include <type_traits>
 #include <utility>
+#include <variant>
 
 #include "actors/cluster/job.hpp"
 #include "actors/errors.hpp"
@@ -38,12 +40,18 @@ using DispatcherInside = Dispatcher::extend<caf::reacts_to<Tick>>;
 constexpr double kBytesPerMs = 10e3;
 constexpr double kMultiplicationsPerMs = 1e6;
 
+/// A link that waits for its connecting thread, or for a name's address, does not say how it is.
+constexpr Milliseconds kHealthTime{2000};
+
 Milliseconds allowance(const MatrixPlan& plan, const Question& question) {
+  const auto in = static_cast<double>(plan.d_in);
+  const auto out = static_cast<double>(plan.columns);
+  if (const auto* weights = std::get_if<WeightRequest>(&question))
+    return Milliseconds(
+        static_cast<i64>(weights->count * kernels::PackedWeights::kPanel * in / kBytesPerMs));
   const bool hint = std::holds_alternative<HintRequest>(question);
   const auto rows = static_cast<double>(hint ? std::get<HintRequest>(question).count
                                              : std::get<MaskedTensor>(question).rows);
-  const auto in = static_cast<double>(plan.d_in);
-  const auto out = static_cast<double>(plan.columns);
   return Milliseconds(static_cast<i64>(rows * (in + out) * 8 / kBytesPerMs +
                                        rows * in * out * 7 / kMultiplicationsPerMs));
 }
@@ -52,7 +60,7 @@ class DispatcherActor final : public DispatcherInside::base {
 public:
   DispatcherActor(caf::actor_config& config, DispatcherOptions options)
       : DispatcherInside::base(config), options_(std::move(options)),
-        nodes_(options_.nodes.size()) {
+        nodes_(options_.nodes.size(), Node(options_.policy)) {
     if (options_.tracer != nullptr) track_ = options_.tracer->track("enclave", "dispatcher");
   }
 
@@ -65,30 +73,28 @@ public:
                                      : spawn_link(system(), n, options_.nodes[n], options_.policy,
                                                   options_.tls, watcher, options_.tracer);
     tick();
-    return {[this](const MaskedTensor& tensor) {
-              last_seen_ = tensor;
-              return take(tensor.matrix, tensor, {});
-            },
-            [this](const worker::Dispute& dispute) { return disputed(dispute); },
-            [this](const worker::Settled& settled) { settle(settled); },
-            [this](const HintRequest& request) { return take(request.matrix, request, {}); },
-            [this](const WeightRequest& request) { return weights(request); },
-            [this](const NodeEvent& event) { node_changed(event); },
-            [this](const Expected& expected) {
-              for (const auto& part : expected.parts)
-                for (const auto& node : nodes_) send(node.link, Expect{part});
-            },
-            [this](const Discredit& liar) {
-              quarantine(liar.node, liar.matrix, "its hint fails the check");
-            },
-            [this](const AwaitReady& wait) { return await_ready(wait); },
-            [this](const AskHealth&) { return health(); },
-            [this](const Tick&) { tick(); }};
+    return {
+        [this](const MaskedTensor& tensor) {
+          last_seen_ = tensor;
+          return take<WorkerProduct>(tensor.matrix, tensor);
+        },
+        [this](const worker::Dispute& dispute) { return disputed(dispute); },
+        [this](const HintRequest& request) { return take<WorkerProduct>(request.matrix, request); },
+        [this](const WeightRequest& request) { return weights<WeightPanels>(request, {}); },
+        [this](const FetchPanels& asked) { return weights<SentPanels>(asked.request, asked.from); },
+        [this](const NodeEvent& event) { node_changed(event); },
+        [this](const Expected& expected) {
+          for (const auto& part : expected.parts)
+            for (const auto& node : nodes_) send(node.link, Expect{part});
+        },
+        [this](const Discredit& liar) { quarantine(liar.node, liar.matrix, liar.why); },
+        [this](const AwaitReady& wait) { return await_ready(wait); },
+        [this](const AskHealth&) { return health(); },
+        [this](const Tick&) { tick(); }};
   }
 
   void on_exit() override {
-    for (auto& [id, work] : work_)
-      work.promise.deliver(to_caf(Error(Errc::cancelled, "the cluster was shut down")));
+    for (auto& [id, work] : work_) fail(work, Error(Errc::cancelled, "the cluster was shut down"));
     work_.clear();
     for (auto& waiting : waiting_)
       waiting.promise.deliver(to_caf(Error(Errc::cancelled, "the cluster was shut down")));
@@ -97,19 +103,21 @@ public:
   }
 
 private:
-  using Promise = caf::typed_response_promise<WorkerProduct>;
+  template <class Answer>
+  using Promise = caf::typed_response_promise<Answer>;
 
   struct Node {
+    explicit Node(const FaultPolicy& policy) : standing(policy) {}
     Link link;
-    bool ready = false;
+    Standing standing;
+    LineBudget lines;
     bool hopeless = false; ///< cannot work with this enclave
-    u32 strikes = 0;
-    std::size_t busy = 0; ///< questions under way
-    std::string trouble;  ///< empty: it is being connected to for the first time
+    std::size_t busy = 0;  ///< questions under way
+    std::string trouble;   ///< empty: it is being connected to for the first time
   };
   struct Work {
     Job job;
-    Promise promise;
+    std::variant<Promise<WorkerProduct>, Promise<WeightPanels>, Promise<SentPanels>> promise;
     bool lied_to = false; ///< a worker gave a wrong answer, now or before a dispute
   };
   struct WaitingForReady {
@@ -117,20 +125,23 @@ private:
     Clock::time_point limit;
   };
 
-  // --- products ---------------------------------------------------------------------------------
+  // --- questions --------------------------------------------------------------------------------
 
-  Promise take(u32 matrix, Question question, const std::vector<u32>& excluded) {
-    auto promise = make_response_promise<WorkerProduct>();
-    if (matrix >= options_.plan.size()) {
-      promise.deliver(to_caf(Error(Errc::internal, "a matrix that is in no plan")));
-      return promise;
-    }
+  template <class Answer>
+  Promise<Answer> take(u32 matrix, Question question) {
+    if (matrix < options_.plan.size())
+      return begin<Answer>(Job(options_.plan[matrix], std::move(question),
+                               Clock::now() + options_.policy.request_deadline));
+    auto promise = make_response_promise<Answer>();
+    promise.deliver(to_caf(Error(Errc::internal, "a matrix that is in no plan")));
+    return promise;
+  }
+
+  template <class Answer>
+  Promise<Answer> begin(Job job, bool lied_to = false) {
+    auto promise = make_response_promise<Answer>();
     const u64 id = ++last_work_;
-    Work work{Job(options_.plan[matrix], std::move(question),
-                  Clock::now() + options_.policy.request_deadline),
-              promise, !excluded.empty()};
-    for (const u32 node : excluded) work.job.exclude(node);
-    work_.emplace(id, std::move(work));
+    work_.emplace(id, Work{std::move(job), promise, lied_to});
     advance(id);
     return promise;
   }
@@ -141,52 +152,59 @@ private:
     if (it == work_.end()) return;
     Work& work = it->second;
     Job& job = work.job;
+    const auto now = Clock::now();
+    const auto failures = [this, now](u32 n) { return nodes_[n].standing.failures(now); };
     for (const std::size_t shard : job.open_shards()) {
-      const auto candidates = job.candidates(shard);
+      const auto candidates = job.candidates(shard, failures);
       if (candidates.empty())
         return give_up(id, work.lied_to ? Errc::verification : Errc::no_worker);
       if (std::all_of(candidates.begin(), candidates.end(),
                       [this](const Holder& holder) { return nodes_[holder.node].hopeless; }))
         return give_up(id, Errc::config);
       const auto ready =
-          std::find_if(candidates.begin(), candidates.end(), [this](const Holder& holder) {
+          std::find_if(candidates.begin(), candidates.end(), [&](const Holder& holder) {
             const Node& node = nodes_[holder.node];
-            return node.ready && node.busy < options_.policy.in_flight;
+            return node.standing.usable(now) && node.busy < options_.policy.in_flight;
           });
       if (ready == candidates.end()) { // until one comes back, or has less to do
         parked_.insert(id);
         continue;
       }
-      const auto deadline =
-          Clock::now() + options_.policy.deadline + allowance(job.plan(), job.question());
+      const auto deadline = now + options_.policy.deadline + allowance(job.plan(), job.question());
       if (job.assign(shard, ready->node, deadline)) ask(id, ready->node);
     }
     if (job.complete()) finish(id);
   }
 
+  /// Without a limit of its own: a link answers, or fails what it owes when the connection ends,
+  /// and the job has its own deadlines. What a worker keeps for itself counts as busy until then.
   void ask(u64 id, u32 node) {
     ++nodes_[node].busy;
-    const auto answered = [this, id, node](const WorkerProduct& product) {
-      less_busy(node);
-      nodes_[node].strikes = 0;
-      const auto it = work_.find(id);
-      if (it == work_.end()) return;
-      if (const auto wrong = wrong_width(it->second.job.plan(), node, product)) {
-        failed(id, node, *wrong);
-        return;
-      }
-      it->second.job.answer(node, product);
-      if (it->second.job.complete()) finish(id);
-    };
-    const auto refused = [this, id, node](const caf::error& error) {
-      less_busy(node);
-      failed(id, node, from_caf(error));
-    };
     std::visit(
         [&](const auto& question) {
-          request(nodes_[node].link, caf::infinite, question).then(answered, refused);
+          constexpr bool kWeights = std::is_same_v<std::decay_t<decltype(question)>, WeightRequest>;
+          using Answer = std::conditional_t<kWeights, WeightPanels, WorkerProduct>;
+          request(nodes_[node].link, caf::infinite, question)
+              .then([this, id, node](const Answer& answer) { answered(id, node, answer); },
+                    [this, id, node](const caf::error& error) {
+                      less_busy(node);
+                      failed(id, node, link_failure(error));
+                    });
         },
         work_.at(id).job.question());
+  }
+
+  template <class Answer>
+  void answered(u64 id, u32 node, const Answer& answer) {
+    less_busy(node);
+    nodes_[node].standing.answered();
+    const auto it = work_.find(id);
+    if (it == work_.end()) return;
+    if constexpr (std::is_same_v<Answer, WorkerProduct>)
+      if (const auto wrong = wrong_width(it->second.job.plan(), node, answer))
+        return failed(id, node, {Unanswered::wrong, describe(node) + " " + *wrong, {}});
+    it->second.job.answer(node, answer);
+    if (it->second.job.complete()) finish(id);
   }
 
   void less_busy(u32 node) {
@@ -198,31 +216,55 @@ private:
     for (const u64 id : std::exchange(parked_, {})) advance(id);
   }
 
-  static std::optional<Error> wrong_width(const MatrixPlan& plan, u32 node,
-                                          const WorkerProduct& product) {
+  static std::optional<std::string> wrong_width(const MatrixPlan& plan, u32 node,
+                                                const WorkerProduct& product) {
     for (const Shard& shard : plan.shards)
       for (const Holder& holder : shard.holders)
         if (holder.node == node && product.cols == holder.columns && product.rows > 0 &&
             product.bytes != nullptr && product.bytes->size() % product.rows == 0)
           return std::nullopt;
-    return Error(Errc::verification, fmt::format("returned {} columns", product.cols));
+    return fmt::format("returned {} columns", product.cols);
   }
 
-  void failed(u64 id, u32 node, const Error& why) {
+  void failed(u64 id, u32 node, const LinkFailure& failure) {
+    if (failure.kind == Unanswered::wrong) quarantine(node, matrix_of(id), failure.why);
+    if (failure.kind == Unanswered::refused) refused(node, matrix_of(id), failure.said);
     const auto it = work_.find(id);
-    if (why.code() == Errc::verification) quarantine(node, matrix_of(id), why.what());
     if (it == work_.end()) return;
     Job& job = it->second.job;
-    job.release(node, why.what());
-    if (why.code() != Errc::no_worker) job.exclude(node); // it is there, and will not do it
-    it->second.lied_to = it->second.lied_to || why.code() == Errc::verification;
+    it->second.lied_to = it->second.lied_to || failure.kind == Unanswered::wrong;
+    if (failure.kind == Unanswered::lost)
+      job.release(node, failure.why);
+    else
+      job.expel(node, failure.why); // it is there, and will not do it
     if (job.failures() > options_.policy.retries) return give_up(id, Errc::no_worker);
     advance(id);
   }
 
+  /// Refusing is a worker's right and no lie; it costs the worker its turn, and a strike.
+  void refused(u32 node, std::optional<u32> matrix, const std::string& said) {
+    log_about(node, fmt::format("{} refused {}, saying: {}", describe(node),
+                                matrix ? options_.plan[*matrix].name : "what nobody waits for",
+                                said.empty() ? "nothing" : said));
+    if (nodes_[node].standing.failed(Clock::now()))
+      leave_alone(node, options_.policy.reconnect_most, "it refused too often");
+  }
+
   void finish(u64 id) {
     auto node = work_.extract(id);
-    node.mapped().promise.deliver(joined(node.mapped().job));
+    const Job& job = node.mapped().job;
+    auto& promise = node.mapped().promise;
+    if (auto* product = std::get_if<Promise<WorkerProduct>>(&promise))
+      product->deliver(joined(job));
+    else if (auto* panels = std::get_if<Promise<WeightPanels>>(&promise))
+      panels->deliver(job.panels().second);
+    else
+      std::get<Promise<SentPanels>>(promise).deliver(
+          SentPanels{job.panels().second, job.panels().first});
+  }
+
+  static void fail(Work& work, const Error& error) {
+    std::visit([&error](auto& promise) { promise.deliver(to_caf(error)); }, work.promise);
   }
 
   WorkerProduct joined(const Job& job) const {
@@ -237,127 +279,109 @@ private:
   void give_up(u64 id, Errc code) {
     auto node = work_.extract(id);
     const Work& work = node.mapped();
-    if (const auto* tensor = std::get_if<MaskedTensor>(&work.job.question()))
-      disputes_.erase(tensor->bytes.get());
-    std::string text = "no worker is left for it";
-    if (!work.job.last_failure().empty()) {
-      text = work.job.last_failure() + "; " + text;
-    } else if (code == Errc::verification) {
-      text = "it came from";
-      for (const u32 n : work.job.excluded()) text += " " + describe(n);
-      text += ", and no other worker holds it";
-    } else {
-      text += ": " + troubles(work.job.plan());
-    }
-    node.mapped().promise.deliver(to_caf(Error(code, work.job.plan().name + ": " + text)));
+    fail(node.mapped(), Error(code, work.job.plan().name + ": " + why_given_up(work.job, code)));
+  }
+
+  std::string why_given_up(const Job& job, Errc code) const {
+    if (!job.last_failure().empty()) return job.last_failure() + "; no worker is left for it";
+    if (code != Errc::verification) return "no worker is left for it: " + troubles(job.plan());
+    std::string text = "it came from";
+    for (const u32 n : job.excluded()) text += " " + describe(n);
+    return text + ", and no other worker holds it";
   }
 
   /// "worker 'a' (10.0.0.5:7600): connection refused; ..." for everybody who holds the matrix.
   std::string troubles(const MatrixPlan& plan) const {
+    const auto now = Clock::now();
     std::string text;
     std::set<u32> named;
     for (const Shard& shard : plan.shards)
       for (const Holder& holder : shard.holders)
-        if (!nodes_[holder.node].ready && named.insert(holder.node).second)
+        if (!nodes_[holder.node].standing.usable(now) && named.insert(holder.node).second)
           text += (text.empty() ? "" : "; ") + describe(holder.node) + ": " +
                   (nodes_[holder.node].trouble.empty() ? "not connected yet"
                                                        : nodes_[holder.node].trouble);
-    return text;
+    return text.empty() ? "whoever holds it is busy" : text;
   }
 
   // --- wrong answers ----------------------------------------------------------------------------
 
-  Promise disputed(const worker::Dispute& dispute) {
-    const auto& suspects = dispute.wrong.answered_by;
-    if (suspects.empty()) {
+  /// Only the shards that are wrong are asked for again, of others; what their neighbours answered
+  /// is kept.
+  Promise<WorkerProduct> disputed(const worker::Dispute& dispute) {
+    const u32 matrix = dispute.tensor.matrix;
+    const auto& by = dispute.wrong.answered_by;
+    if (matrix >= options_.plan.size() || by.size() != options_.plan[matrix].shards.size()) {
       auto promise = make_response_promise<WorkerProduct>();
       promise.deliver(to_caf(Error(Errc::verification, "nobody knows who answered")));
       return promise;
     }
-    const u32 matrix = dispute.tensor.matrix;
-    const std::set<u32> distinct(suspects.begin(), suspects.end());
-    std::vector<u32> excluded(distinct.begin(), distinct.end());
-    auto& earlier = disputes_[dispute.tensor.bytes.get()];
-    for (const WorkerProduct& wrong : earlier)
-      excluded.insert(excluded.end(), wrong.answered_by.begin(), wrong.answered_by.end());
-    if (distinct.size() == 1)
-      quarantine(suspects[0], matrix, "its product fails the check");
-    else
-      earlier.push_back(dispute.wrong); // one of them lied; the right answer will say which
-    if (earlier.empty()) disputes_.erase(dispute.tensor.bytes.get());
-    return take(matrix, dispute.tensor, excluded);
-  }
-
-  void settle(const worker::Settled& settled) {
-    auto node = disputes_.extract(settled.tensor.bytes.get());
-    if (node.empty()) return;
-    const MatrixPlan& plan = options_.plan[settled.tensor.matrix];
-    for (const WorkerProduct& wrong : node.mapped())
-      for (std::size_t s = 0; s < plan.shards.size(); ++s) {
-        const auto mine = columns_of(wrong, 0, plan.shards[s].first_column, plan.shards[s].columns);
-        const auto right =
-            columns_of(settled.right, 0, plan.shards[s].first_column, plan.shards[s].columns);
-        if (!std::equal(mine->begin(), mine->end(), right->begin(), right->end()))
-          quarantine(wrong.answered_by[s], plan.matrix, "its product fails the check");
-      }
+    std::set<std::size_t> wrong = dispute.wrong_shards;
+    if (wrong.empty())
+      for (std::size_t s = 0; s < by.size(); ++s) wrong.insert(s);
+    std::set<u32> suspects;
+    for (const std::size_t s : wrong) suspects.insert(by.at(s));
+    if (!dispute.wrong_shards.empty() || suspects.size() == 1)
+      for (const u32 node : suspects) quarantine(node, matrix, "its product fails the check");
+    suspects.insert(dispute.distrusted.begin(), dispute.distrusted.end());
+    Job job(options_.plan[matrix], dispute.tensor,
+            dispute.asked + options_.policy.request_deadline);
+    job.keep(dispute.wrong, wrong);
+    for (const u32 node : suspects) job.exclude(node);
+    return begin<WorkerProduct>(std::move(job), true);
   }
 
   void quarantine(u32 node, std::optional<u32> matrix, const std::string& why) {
-    if (!liars_.insert(node).second) return; // the last of several products that were under way
     const std::string where =
         matrix ? fmt::format("{}: ", options_.plan[*matrix].name) : std::string();
-    log(fmt::format("{} is quarantined: {}{}", describe(node), where, why));
-    leave_alone(node, options_.policy.quarantine, where + why);
+    // Once: others of its products may have been under way.
+    if (nodes_[node].standing.quarantine(Clock::now()))
+      log(fmt::format("{} is quarantined: {}{}", describe(node), where, why));
+    nodes_[node].trouble = where + why;
+    send(nodes_[node].link, SetAside{options_.policy.quarantine, where + why});
   }
 
   void leave_alone(u32 node, Milliseconds time, const std::string& why) {
-    nodes_[node].ready = false;
-    nodes_[node].strikes = 0;
+    if (!nodes_[node].standing.set_aside(Clock::now(), time)) return;
     nodes_[node].trouble = why;
     send(nodes_[node].link, SetAside{time, why});
   }
 
   // --- weights ----------------------------------------------------------------------------------
 
-  caf::typed_response_promise<WeightPanels> weights(const WeightRequest& asked) {
-    constexpr u64 kPanel = kernels::PackedWeights::kPanel;
-    auto promise = make_response_promise<WeightPanels>();
-    const u64 first = u64{asked.first} * kPanel;
-    if (asked.matrix >= options_.plan.size()) {
-      promise.deliver(to_caf(Error(Errc::internal, "a matrix that is in no plan")));
+  /// Of one node: then within the deadline of a single question, as no other can take over.
+  template <class Answer>
+  Promise<Answer> weights(const WeightRequest& asked, std::optional<u32> from) {
+    const auto clipped = asked.matrix < options_.plan.size()
+                             ? within_one_shard(options_.plan[asked.matrix], asked)
+                             : std::nullopt;
+    if (!clipped) {
+      auto promise = make_response_promise<Answer>();
+      promise.deliver(to_caf(Error(Errc::internal, "panels that are in no plan")));
       return promise;
     }
-    for (const Shard& shard : options_.plan[asked.matrix].shards) {
-      if (first < shard.first_column || first >= shard.first_column + shard.columns) continue;
-      for (const Holder& holder : shard.holders) {
-        if (!nodes_[holder.node].ready) continue;
-        WeightRequest clipped = asked;
-        const u64 end = (shard.first_column + shard.columns + kPanel - 1) / kPanel;
-        clipped.count = static_cast<u32>(std::min<u64>(asked.count, end - asked.first));
-        request(nodes_[holder.node].link, caf::infinite, clipped)
-            .then([promise](WeightPanels& panels) mutable { promise.deliver(std::move(panels)); },
-                  [promise](caf::error& error) mutable { promise.deliver(std::move(error)); });
-        return promise;
-      }
-    }
-    promise.deliver(to_caf(Error(Errc::no_worker, options_.plan[asked.matrix].name +
-                                                      ": no worker that holds it is ready")));
-    return promise;
+    if (!from) return take<Answer>(asked.matrix, *clipped);
+    const MatrixPlan& plan = options_.plan[asked.matrix];
+    Job job(plan, *clipped,
+            Clock::now() + options_.policy.deadline + allowance(plan, Question(*clipped)));
+    for (u32 n = 0; n < nodes_.size(); ++n)
+      if (n != *from) job.exclude(n);
+    return begin<Answer>(std::move(job));
   }
 
   // --- nodes ------------------------------------------------------------------------------------
 
   void node_changed(const NodeEvent& event) {
     Node& node = nodes_[event.node];
-    const bool news = node.ready != event.ready || (!event.ready && node.trouble != event.why);
-    node.ready = event.ready;
+    const bool was_there = node.standing.connected();
+    if (event.ready && !node.standing.came(Clock::now())) return; // older than its quarantine
+    if (!event.ready) node.standing.went();
+    const bool news = was_there != event.ready || (!event.ready && node.trouble != event.why);
     node.hopeless = !event.ready && event.code == Errc::config;
     if (event.ready) {
-      if (news && !node.trouble.empty()) log(describe(event.node) + " is ready");
-      node.strikes = 0;
-      liars_.erase(event.node);
+      if (news && !node.trouble.empty()) log_about(event.node, describe(event.node) + " is ready");
     } else {
-      if (news) log(describe(event.node) + " is not ready: " + event.why);
+      if (news) log_about(event.node, describe(event.node) + " is not ready: " + event.why);
       node.trouble = event.why;
       if (event.code == Errc::verification) quarantine(event.node, std::nullopt, event.why);
     }
@@ -382,7 +406,7 @@ private:
         bool ready = false;
         bool none_will = true;
         for (const Holder& holder : shard.holders) {
-          ready = ready || nodes_[holder.node].ready;
+          ready = ready || nodes_[holder.node].standing.usable(now);
           none_will = none_will && nodes_[holder.node].hopeless;
         }
         if (ready) continue;
@@ -416,16 +440,26 @@ private:
       auto answer = promise;
       if (--gathering->missing == 0) answer.deliver(std::move(gathering->health));
     };
+    const auto take = [this, gathering, one_less](u32 n, NodeHealth health) {
+      health.strikes = nodes_[n].standing.strikes();
+      gathering->health.nodes[n] = std::move(health);
+      one_less();
+    };
     for (u32 n = 0; n < nodes_.size(); ++n)
-      request(nodes_[n].link, caf::infinite, AskHealth{})
-          .then(
-              [this, n, gathering, one_less](const NodeHealth& node) {
-                gathering->health.nodes[n] = node;
-                gathering->health.nodes[n].strikes = nodes_[n].strikes;
-                one_less();
-              },
-              [one_less](const caf::error&) { one_less(); });
+      request(nodes_[n].link, kHealthTime, AskHealth{})
+          .then([take, n](const NodeHealth& node) { take(n, node); },
+                [this, take, n](const caf::error&) { take(n, known_health(n)); });
     return promise;
+  }
+
+  /// What is known here of a node whose link does not say.
+  NodeHealth known_health(u32 n) const {
+    NodeHealth health;
+    health.name = options_.nodes[n].name;
+    health.address = transport::to_string(options_.nodes[n].address);
+    health.trouble = nodes_[n].trouble;
+    if (nodes_[n].standing.usable(Clock::now())) health.state = NodeHealth::State::ready;
+    return health;
   }
 
   // --- time -------------------------------------------------------------------------------------
@@ -446,10 +480,12 @@ private:
     if (now >= job.give_up()) return give_up(id, Errc::no_worker);
     const auto late = job.overdue(now);
     for (const u32 node : late) {
-      ++nodes_[node].strikes;
-      log(fmt::format("{} missed the deadline of {} ({} of {} strikes)", describe(node),
-                      job.plan().name, nodes_[node].strikes, options_.policy.strikes));
-      if (nodes_[node].strikes >= options_.policy.strikes)
+      Standing& standing = nodes_[node].standing;
+      const bool too_often = standing.failed(now);
+      job.note(describe(node) + " missed the deadline");
+      log_about(node, fmt::format("{} missed the deadline of {} ({} of {} strikes)", describe(node),
+                                  job.plan().name, standing.strikes(), options_.policy.strikes));
+      if (too_often)
         leave_alone(node, options_.policy.reconnect_most, "it missed too many deadlines");
     }
     if (!late.empty()) advance(id);
@@ -464,6 +500,10 @@ private:
     if (it == work_.end()) return std::nullopt;
     return it->second.job.plan().matrix;
   }
+  /// A line that a worker can cause as often as it likes.
+  void log_about(u32 node, const std::string& line) {
+    if (const auto allowed = nodes_[node].lines.take(line, Clock::now())) log(*allowed);
+  }
   void log(const std::string& line) const {
     if (options_.log) options_.log(line);
   }
@@ -475,9 +515,6 @@ private:
   u64 last_work_ = 0;
   std::set<u64> parked_; ///< work with shards that nobody could take
   std::list<WaitingForReady> waiting_;
-  /// Wrong products that several workers had a part in, by the masked bytes they answered.
-  std::map<const void*, std::vector<WorkerProduct>> disputes_;
-  std::set<u32> liars_;
   MaskedTensor last_seen_;
 };
 

@@ -3,6 +3,7 @@
 #include <caf/all.hpp>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,9 +25,19 @@ struct Ready {};
 struct Expected {
   std::vector<transport::HeldMatrix> parts;
 };
-/// The hint of a matrix that this node sent failed its check.
+/// What this node sent of a matrix while it was loaded is provably wrong.
 struct Discredit {
   u32 matrix = 0;
+  u32 node = 0;
+  std::string why; ///< "its hint fails the check"
+};
+/// A WeightRequest whose answer says who gave it, of a certain node if `from` is set.
+struct FetchPanels {
+  remo::WeightRequest request;
+  std::optional<u32> from;
+};
+struct SentPanels {
+  remo::WeightPanels panels;
   u32 node = 0;
 };
 struct ClusterHealth {
@@ -40,15 +51,20 @@ struct ClusterHealth {
 ///
 ///   MaskedTensor ──► dispatcher ──► link of each shard ──► product ──► joined ──► sender
 ///                        ├── lost, late: the next holder; none ready: wait for one
+///                        ├── refused: another holder; whoever refuses often is asked last
 ///                        ├── Dispute: somebody else; who was wrong is quarantined
 ///                        └── given up: caf::error (Errc::no_worker, Errc::verification)
 ///
+/// Hints and weights go the same way, with the same deadlines. Every question is answered, or given
+/// up, within FaultPolicy::request_deadline, whatever workers do. A worker's own words are logged,
+/// some lines of them, and decide nothing.
+///
 /// A WeightRequest may be answered with fewer panels than asked for: up to the end of the shard its
 /// first panel lies in.
-using Dispatcher =
-    worker::Worker::extend<caf::reacts_to<NodeEvent>, caf::reacts_to<Expected>,
-                           caf::reacts_to<Discredit>, caf::replies_to<AwaitReady>::with<Ready>,
-                           caf::replies_to<AskHealth>::with<ClusterHealth>>;
+using Dispatcher = worker::Worker::extend<
+    caf::reacts_to<NodeEvent>, caf::reacts_to<Expected>, caf::reacts_to<Discredit>,
+    caf::replies_to<FetchPanels>::with<SentPanels>, caf::replies_to<AwaitReady>::with<Ready>,
+    caf::replies_to<AskHealth>::with<ClusterHealth>>;
 
 struct DispatcherOptions {
   std::vector<NodeSettings> nodes;
@@ -70,3 +86,5 @@ CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::Ready)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::Expected)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::ClusterHealth)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::Discredit)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::FetchPanels)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::SentPanels)

@@ -4,28 +4,64 @@
 #include <cstring>
 #include <utility>
 
+#include "kernels/packed_weights.hpp"
+
 namespace talaria::cluster {
 
+using remo::WeightPanels;
+using remo::WeightRequest;
 using remo::WorkerProduct;
+
+namespace {
+
+constexpr u64 kPanel = kernels::PackedWeights::kPanel;
+
+bool holds_panel(const Shard& shard, u64 panel) {
+  const u64 column = panel * kPanel;
+  return shard.first_column <= column && column - shard.first_column < shard.columns;
+}
+
+} // namespace
+
+std::optional<WeightRequest> within_one_shard(const MatrixPlan& plan,
+                                              const WeightRequest& request) {
+  for (const Shard& shard : plan.shards) {
+    if (!holds_panel(shard, request.first)) continue;
+    const u64 end = (shard.first_column + shard.columns + kPanel - 1) / kPanel;
+    WeightRequest clipped = request;
+    clipped.count = static_cast<u32>(std::min<u64>(request.count, end - request.first));
+    return clipped;
+  }
+  return std::nullopt;
+}
 
 Job::Job(const MatrixPlan& plan, Question question, Clock::time_point give_up)
     : plan_(&plan), question_(std::move(question)), give_up_(give_up), shards_(plan.shards.size()) {
+  const auto* weights = std::get_if<WeightRequest>(&question_);
+  for (std::size_t s = 0; s < shards_.size(); ++s) {
+    shards_[s].wanted = weights == nullptr || holds_panel(plan.shards[s], weights->first);
+    if (shards_[s].wanted) ++wanted_;
+  }
 }
 
 std::vector<std::size_t> Job::open_shards() const {
   std::vector<std::size_t> open;
   for (std::size_t s = 0; s < shards_.size(); ++s)
-    if (!shards_[s].node && !shards_[s].answered) open.push_back(s);
+    if (shards_[s].wanted && !shards_[s].node && !shards_[s].answered) open.push_back(s);
   return open;
 }
 
-std::vector<Holder> Job::candidates(std::size_t shard) const {
+std::vector<Holder> Job::candidates(std::size_t shard,
+                                    const std::function<u32(u32)>& failures) const {
   std::vector<Holder> holders;
   for (const Holder& holder : plan_->shards[shard].holders)
     if (!excluded_.contains(holder.node)) holders.push_back(holder);
-  // One that is late may be asked last only: the question is with it already.
-  std::stable_partition(holders.begin(), holders.end(),
-                        [this](const Holder& holder) { return !late_.contains(holder.node); });
+  if (holders.size() < 2) return holders;
+  const auto rank = [&](const Holder& holder) {
+    return std::pair(in_vain_.contains(holder.node), failures ? failures(holder.node) : 0U);
+  };
+  std::stable_sort(holders.begin(), holders.end(),
+                   [&](const Holder& a, const Holder& b) { return rank(a) < rank(b); });
   return holders;
 }
 
@@ -38,10 +74,20 @@ bool Job::assign(std::size_t shard, u32 node, Clock::time_point deadline) {
   return asked_.emplace(node, deadline).second;
 }
 
-void Job::answer(u32 node, WorkerProduct product) {
+void Job::keep(const WorkerProduct& product, const std::set<std::size_t>& wrong) {
+  kept_ = product;
+  for (std::size_t s = 0; s < shards_.size(); ++s) {
+    if (wrong.contains(s)) continue;
+    shards_[s].answered = product.answered_by[s];
+    shards_[s].kept = true;
+    ++answered_;
+  }
+}
+
+void Job::answer(u32 node, Reply reply) {
   asked_.erase(node);
   late_.erase(node);
-  answers_.insert_or_assign(node, std::move(product));
+  answers_.insert_or_assign(node, std::move(reply));
   use_answer(node);
 }
 
@@ -52,18 +98,31 @@ void Job::use_answer(u32 node) {
     const auto& holders = plan_->shards[s].holders;
     const bool holds = std::any_of(holders.begin(), holders.end(),
                                    [node](const Holder& holder) { return holder.node == node; });
-    if (shards_[s].answered || !holds) continue;
+    if (!shards_[s].wanted || shards_[s].answered || !holds) continue;
     shards_[s].answered = node;
     ++answered_;
   }
 }
 
+void Job::open_again(u32 node) {
+  for (Held& shard : shards_)
+    if (shard.node == node) shard.node.reset();
+}
+
 void Job::release(u32 node, const std::string& why) {
   if (asked_.erase(node) == 0) return;
   late_.erase(node);
-  for (Held& shard : shards_)
-    if (shard.node == node) shard.node.reset();
+  in_vain_.insert(node);
+  open_again(node);
   ++failures_;
+  last_failure_ = why;
+}
+
+void Job::expel(u32 node, const std::string& why) {
+  excluded_.insert(node);
+  asked_.erase(node);
+  late_.erase(node);
+  open_again(node);
   last_failure_ = why;
 }
 
@@ -71,9 +130,10 @@ std::vector<u32> Job::overdue(Clock::time_point now) {
   std::vector<u32> nodes;
   for (const auto& [node, deadline] : asked_)
     if (deadline <= now && late_.insert(node).second) nodes.push_back(node);
-  for (const u32 node : nodes)
-    for (Held& shard : shards_)
-      if (shard.node == node) shard.node.reset();
+  for (const u32 node : nodes) {
+    in_vain_.insert(node);
+    open_again(node);
+  }
   return nodes;
 }
 
@@ -96,15 +156,19 @@ WorkerProduct Job::joined() const {
     return *std::find_if(holders.begin(), holders.end(),
                          [node](const Holder& holder) { return holder.node == node; });
   };
-  WorkerProduct whole = answers_.at(*shards_[0].answered);
+  const auto product_of = [this](u32 node) -> const WorkerProduct& {
+    return std::get<WorkerProduct>(answers_.at(node));
+  };
+  WorkerProduct whole = shards_[0].kept ? kept_ : product_of(*shards_[0].answered);
   whole.cols = static_cast<u32>(plan_->columns);
   whole.answered_by.clear();
   std::vector<remo::SharedBytes> parts;
   for (std::size_t s = 0; s < shards_.size(); ++s) {
     const u32 node = *shards_[s].answered;
     const Shard& shard = plan_->shards[s];
-    parts.push_back(columns_of(answers_.at(node), held_by(s, node).first_column, shard.first_column,
-                               shard.columns));
+    parts.push_back(shards_[s].kept ? columns_of(kept_, 0, shard.first_column, shard.columns)
+                                    : columns_of(product_of(node), held_by(s, node).first_column,
+                                                 shard.first_column, shard.columns));
     whole.answered_by.push_back(node);
   }
   if (parts.size() == 1) {
@@ -123,6 +187,13 @@ WorkerProduct Job::joined() const {
     }
   whole.bytes = std::make_shared<const AlignedBuffer<u8>>(std::move(bytes));
   return whole;
+}
+
+std::pair<u32, WeightPanels> Job::panels() const {
+  const auto shard = std::find_if(shards_.begin(), shards_.end(),
+                                  [](const Held& held) { return held.answered.has_value(); });
+  const u32 node = shard->answered.value();
+  return {node, std::get<WeightPanels>(answers_.at(node))};
 }
 
 } // namespace talaria::cluster

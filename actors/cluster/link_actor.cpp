@@ -6,8 +6,9 @@
 #include <utility>
 
 #include "actors/cluster/link_trace.hpp"
-#include "actors/errors.hpp"
+#include "actors/cluster/standing.hpp"
 #include "actors/lent_thread.hpp"
+#include "kernels/packed_weights.hpp"
 
 namespace talaria::cluster {
 
@@ -21,6 +22,25 @@ const char* to_string(NodeHealth::State state) noexcept {
     return "quarantined";
   }
   return "connecting";
+}
+
+namespace {
+
+constexpr caf::atom_value kLinkFailure = caf::atom("link");
+
+} // namespace
+
+caf::error to_caf(const LinkFailure& failure) {
+  return {static_cast<u8>(failure.kind), kLinkFailure,
+          caf::make_message(failure.why, failure.said)};
+}
+
+LinkFailure link_failure(const caf::error& error) {
+  if (error.category() != kLinkFailure ||
+      !error.context().match_elements<std::string, std::string>())
+    return {Unanswered::lost, "its link ended", {}};
+  return {static_cast<Unanswered>(error.code()), error.context().get_as<std::string>(0),
+          error.context().get_as<std::string>(1)};
 }
 
 /// What the link's threads and timers tell the link. `attempt` numbers the connections: words about
@@ -65,6 +85,9 @@ using remo::WorkerProduct;
 /// longer than waking another thread. Behind larger products the next is read meanwhile.
 constexpr u32 kFewRows = 16;
 
+/// Characters of a worker's own words that are kept.
+constexpr std::size_t kMostSaid = 160;
+
 using LinkInside = Link::extend<caf::reacts_to<Connected>, caf::reacts_to<NotConnected>,
                                 caf::reacts_to<Arrived>, caf::reacts_to<Connect>>;
 
@@ -102,7 +125,7 @@ public:
 
   void on_exit() override {
     ++attempt_;
-    fail_all(Error(Errc::no_worker, describe() + " was let go"));
+    fail_all(describe() + " was let go");
     let_go();
     if (connecting_.joinable()) connecting_.join();
   }
@@ -125,8 +148,8 @@ private:
   caf::typed_response_promise<Answer> ask(transport::Request request) {
     auto promise = make_response_promise<Answer>();
     if (!link_) {
-      promise.deliver(
-          to_caf(Error(Errc::no_worker, describe() + " is not connected: " + health_.trouble)));
+      promise.deliver(to_caf(
+          LinkFailure{Unanswered::lost, describe() + " is not connected: " + health_.trouble, {}}));
       return promise;
     }
     const u64 id = ++last_id_;
@@ -135,7 +158,8 @@ private:
       const auto loss = link_->loss();
       lost(loss ? loss->code() : Errc::no_worker,
            loss ? loss->what() : "it takes no more requests");
-      promise.deliver(to_caf(Error(Errc::no_worker, describe() + " is lost: " + health_.trouble)));
+      promise.deliver(
+          to_caf(LinkFailure{Unanswered::lost, describe() + " is lost: " + health_.trouble, {}}));
       return promise;
     }
     Open open{std::move(request), {}, {}, taken, trace_.now()};
@@ -204,7 +228,7 @@ private:
       return;
     }
     link_ = news.link;
-    pause_ = policy_.reconnect_first;
+    connected_at_ = Clock::now();
     health_.state = NodeHealth::State::ready;
     health_.device = link_->peer().device;
     health_.weight_bytes = link_->peer().weight_bytes;
@@ -226,20 +250,17 @@ private:
     auto node = open_.extract(news.id);
     if (node.empty()) return;
     Open& open = node.mapped();
-    const auto refuse = [&open](const Error& error) {
-      if (std::holds_alternative<WeightRequest>(open.request))
-        open.panels.deliver(to_caf(error));
-      else
-        open.product.deliver(to_caf(error));
-    };
     if (const auto* error = std::get_if<Error>(news.reply.get())) {
-      refuse(Error(error->code(), describe() + " says: " + error->what()));
+      // Its code is what the worker cared to write: nothing here looks at it.
+      fail(open, {Unanswered::refused, describe() + " refused",
+                  std::string(error->what()).substr(0, kMostSaid)});
       return;
     }
     if (const auto wrong = wrong_answer(open.request, *news.reply)) {
-      refuse(Error(Errc::verification, describe() + " " + *wrong));
+      fail(open, {Unanswered::wrong, describe() + " " + *wrong, {}});
       return;
     }
+    pause_ = policy_.reconnect_first; // it is worth connecting to
     if (auto* panels = std::get_if<WeightPanels>(news.reply.get())) {
       open.panels.deliver(std::move(*panels));
       return;
@@ -264,7 +285,8 @@ private:
     if (const auto* weights = std::get_if<WeightRequest>(&request)) {
       const auto* panels = std::get_if<WeightPanels>(&reply);
       if (panels == nullptr || panels->matrix != weights->matrix ||
-          panels->first != weights->first || panels->count != weights->count)
+          panels->first != weights->first || panels->count != weights->count ||
+          panels->bytes == nullptr || panels->bytes->size() != bytes_of(*weights))
         return "answered something else than the weights it was asked for";
       return std::nullopt;
     }
@@ -291,8 +313,18 @@ private:
     return fmt::format("returned {} columns, which is not what it holds", product->cols);
   }
 
+  std::size_t bytes_of(const WeightRequest& request) const {
+    for (const auto& part : settings_.wanted.matrices)
+      if (part.matrix == request.matrix)
+        return std::size_t{request.count} * kernels::PackedWeights::kPanel *
+               ((part.d_in + 3) / 4 * 4);
+    return 0;
+  }
+
   void set_aside(const SetAside& order) {
-    if (health_.state == NodeHealth::State::quarantined) return;
+    const auto until = Clock::now() + order.time;
+    if (until <= aside_until_) return;
+    aside_until_ = until;
     ++attempt_;
     health_.state = NodeHealth::State::quarantined;
     drop(Errc::no_worker, order.why);
@@ -305,6 +337,8 @@ private:
     if (code == Errc::verification && !link_) code = Errc::no_worker;
     health_.state = NodeHealth::State::connecting;
     ++health_.reconnects;
+    if (link_ && Clock::now() - connected_at_ > policy_.reconnect_most)
+      pause_ = policy_.reconnect_first;
     drop(code, why);
     delayed_send(this, pause_, Connect{attempt_});
     pause_ = std::min(pause_ * 2, policy_.reconnect_most);
@@ -314,7 +348,7 @@ private:
     health_.trouble = why;
     let_go();
     tell_watcher({node_, false, why, code}); // before the failures, so that nobody asks again here
-    fail_all(Error(Errc::no_worker, describe() + " is lost: " + why));
+    fail_all(describe() + " is lost: " + why);
   }
 
   /// A link ends by joining its threads, and this may run on one of them (LentThread).
@@ -324,13 +358,16 @@ private:
     link_.reset();
   }
 
-  void fail_all(const Error& why) {
+  void fail_all(const std::string& why) {
     auto open = std::exchange(open_, {});
-    for (auto& [id, question] : open)
-      if (std::holds_alternative<WeightRequest>(question.request))
-        question.panels.deliver(to_caf(why));
-      else
-        question.product.deliver(to_caf(why));
+    for (auto& [id, question] : open) fail(question, {Unanswered::lost, why, {}});
+  }
+
+  static void fail(Open& question, const LinkFailure& failure) {
+    if (std::holds_alternative<WeightRequest>(question.request))
+      question.panels.deliver(to_caf(failure));
+    else
+      question.product.deliver(to_caf(failure));
   }
 
   void tell_watcher(NodeEvent event) {
@@ -353,6 +390,8 @@ private:
   LinkTrace trace_;
   NodeHealth health_;
   Milliseconds pause_;
+  Clock::time_point connected_at_{};
+  Clock::time_point aside_until_{};
   u64 attempt_ = 0;
   u64 last_id_ = 0;
   std::shared_ptr<transport::WorkerLink> link_;

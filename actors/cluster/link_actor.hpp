@@ -27,7 +27,24 @@ struct NodeEvent {
 /// Whoever wants to know: the dispatcher.
 using NodeWatcher = caf::typed_actor<caf::reacts_to<NodeEvent>>;
 
-/// Leave the worker alone for a while: it lied, or is too slow.
+/// Why a link has no answer. This side decides which; what the worker wrote never does.
+enum class Unanswered : u8 {
+  lost = 1, ///< the connection is gone, or there was none
+  refused,  ///< the worker says that it will not
+  wrong,    ///< it answered what no honest worker answers
+};
+/// What a link answers instead of a product, inside a caf::error.
+struct LinkFailure {
+  Unanswered kind = Unanswered::lost;
+  std::string why;  ///< in this side's words; names the worker
+  std::string said; ///< the worker's words, for the log only: one short printable line
+};
+caf::error to_caf(const LinkFailure& failure);
+/// CAF's own errors mean that the link is gone.
+LinkFailure link_failure(const caf::error& error);
+
+/// Leave the worker alone for a while: it lied, or is too slow. While one order runs, only one that
+/// lasts longer changes anything.
 struct SetAside {
   Milliseconds time{0};
   std::string why;
@@ -42,8 +59,7 @@ struct AskHealth {};
 /// once; connecting, and connecting again with growing pauses, happens in the background.
 ///
 ///   MaskedTensor, HintRequest, WeightRequest ──► link ══ TLS ══► worker
-///        ▲ product, or caf::error of Errc::no_worker (lost), verification (answer to
-///        │ something else), or what the worker said            │
+///        ▲ product or panels, or a LinkFailure                 │
 ///        └─────────────────────────────────────────────────────┘
 ///   SetAside, Expect ──► link ──► NodeEvent ──► watcher
 using Link = caf::typed_actor<caf::replies_to<remo::MaskedTensor>::with<remo::WorkerProduct>,
@@ -53,6 +69,7 @@ using Link = caf::typed_actor<caf::replies_to<remo::MaskedTensor>::with<remo::Wo
                               caf::replies_to<AskHealth>::with<NodeHealth>>;
 
 /// `watcher` is held weakly. The link lives until it is told to exit; a tracer must live longer.
+/// Connections that end before they have brought an answer are made again after growing pauses.
 Link spawn_link(caf::actor_system& system, u32 node, NodeSettings settings,
                 const FaultPolicy& policy, std::shared_ptr<const transport::TlsContext> tls,
                 const NodeWatcher& watcher, telemetry::Tracer* tracer = nullptr);

@@ -1,6 +1,8 @@
 #include "actors/enclave/unmask_stage.hpp"
 
+#include <chrono>
 #include <memory>
+#include <set>
 #include <unordered_map>
 
 #include "actors/errors.hpp"
@@ -13,7 +15,9 @@ struct Waiting {
   Flow flow;
   std::unique_ptr<remo::Opening> opening;
   remo::MaskedTensor tensor;
-  std::string dispute; ///< what was wrong with the last answer; empty if there was none
+  std::chrono::steady_clock::time_point asked;
+  std::string dispute;      ///< what was wrong with the last answer; empty if there was none
+  std::set<u32> distrusted; ///< who gave the wrong parts of answers
 };
 
 class Desk {
@@ -24,8 +28,12 @@ public:
         worker_(std::move(worker)), next_(std::move(next)) {}
 
   void expect(const Pending& pending) {
-    waiting_.insert_or_assign(
-        pending.ticket, Waiting{pending.flow, std::move(*pending.opening), pending.tensor, {}});
+    waiting_.insert_or_assign(pending.ticket, Waiting{pending.flow,
+                                                      std::move(*pending.opening),
+                                                      pending.tensor,
+                                                      std::chrono::steady_clock::now(),
+                                                      {},
+                                                      {}});
   }
 
   void hear(const Answer& answer) {
@@ -37,7 +45,7 @@ public:
       auto product = open(waiting, answer);
       if (!product && waiting.opening && product.error().code() == Errc::verification) {
         waiting.dispute = product.error().what();
-        dispute(answer, waiting.tensor);
+        dispute(answer, waiting);
         waiting_.insert(std::move(node));
         return;
       }
@@ -45,8 +53,6 @@ public:
       flow.x = share_clear(std::move(product).value());
       if (mode_ == Unmasked::into_residual) flow.residual = flow.x;
       flow.sent = context_.now();
-      if (!waiting.dispute.empty())
-        self_->send(worker_, worker::Settled{waiting.tensor, answer.product});
       self_->send(next_, std::move(flow));
     });
   }
@@ -70,9 +76,17 @@ private:
     return target_.linear->unmask(waiting.opening, answer.product, residual);
   }
 
-  void dispute(const Answer& answer, const remo::MaskedTensor& tensor) {
+  /// Without a limit of its own: whoever stands for several workers gives up in time, counted from
+  /// the first question.
+  void dispute(const Answer& answer, Waiting& waiting) {
     const u64 ticket = answer.ticket;
-    self_->request(worker_, caf::infinite, worker::Dispute{tensor, answer.product})
+    const auto& by = answer.product.answered_by;
+    auto shards = target_.linear->wrong_shards(waiting.tensor, answer.product);
+    worker::Dispute dispute{waiting.tensor, answer.product, shards, waiting.distrusted,
+                            waiting.asked};
+    for (std::size_t s = 0; s < by.size(); ++s)
+      if (shards.empty() || shards.contains(s)) waiting.distrusted.insert(by[s]);
+    self_->request(worker_, caf::infinite, std::move(dispute))
         .then(
             [this, ticket](const remo::WorkerProduct& product) {
               hear({ticket, product, {}, context_.now()});

@@ -12,14 +12,13 @@ enum class Unmasked {
 };
 
 /// Checks and opens the worker's answers. A full reply that is not the product is disputed: the
-/// same masked bytes go to somebody else, and whoever was wrong is found out by the answer that
-/// passes.
+/// same masked bytes go to somebody else for the column shards that fail their own check.
 ///
 ///   Pending{opening} ──►┐
 ///                       ├─ unmask ──► Flow ──► next
 ///   Answer{product} ───►┘   ▲  ├── not the product ──► Dispute ──► worker ──► Answer
 ///                           │  └── nobody left, or none came ──► Failure ──► overseer
-///                           └──────── a second answer that passes ──► Settled ──► worker
+///                           └──────── another answer, checked like the first ──────┘
 UnmaskStage::behavior_type unmask_stage(UnmaskStage::pointer self, StageContext context,
                                         OutsourcedLinear target, Unmasked mode,
                                         worker::Worker worker, Stage next);

@@ -56,7 +56,6 @@ WorkerActor::behavior_type WorkerActor::make_behavior() {
       [](const Dispute&) -> caf::result<WorkerProduct> {
         return to_caf(Error(Errc::verification, "there is no other worker to ask"));
       },
-      [](const Settled&) {},
       [this](const remo::HintRequest& request) -> caf::result<WorkerProduct> {
         try {
           return engine_->hint_rows(request);

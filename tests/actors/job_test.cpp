@@ -120,6 +120,84 @@ BOOST_AUTO_TEST_CASE(an_excluded_node_is_neither_asked_nor_believed) {
   BOOST_TEST(!job.complete());
 }
 
+BOOST_AUTO_TEST_CASE(whoever_failed_before_is_asked_after_the_others) {
+  const MatrixPlan plan = two_shards();
+  const auto now = Clock::now();
+  Job job = job_for(plan, now);
+  const auto order = [&](const std::function<u32(u32)>& failures) {
+    std::vector<u32> nodes;
+    for (const Holder& holder : job.candidates(0, failures)) nodes.push_back(holder.node);
+    return nodes;
+  };
+  const auto nobody = [](u32) { return 0U; };
+  const auto first = [](u32 node) { return node == 0 ? 5U : 0U; };
+  BOOST_TEST(order(nobody) == (std::vector<u32>{0, 3, 2}), boost::test_tools::per_element());
+  BOOST_TEST(order(first) == (std::vector<u32>{3, 2, 0}), boost::test_tools::per_element());
+  job.assign(0, 3, now + kLater);
+  job.release(3, "gone"); // of this very question: last of all
+  BOOST_TEST(order(first) == (std::vector<u32>{2, 0, 3}), boost::test_tools::per_element());
+  BOOST_TEST(job.assign(0, 3, now + kLater)); // it may be back
+}
+
+BOOST_AUTO_TEST_CASE(whoever_will_not_answer_costs_no_retry_and_is_not_asked_again) {
+  const MatrixPlan plan = two_shards();
+  const auto now = Clock::now();
+  Job job = job_for(plan, now);
+  job.assign(0, 0, now + kLater);
+  job.assign(1, 1, now + kLater);
+  job.expel(0, "worker 'a' refused");
+  BOOST_TEST(job.failures() == 0U);
+  BOOST_TEST(job.last_failure() == "worker 'a' refused");
+  BOOST_TEST(job.open_shards() == std::vector<std::size_t>{0}, boost::test_tools::per_element());
+  BOOST_TEST(job.candidates(0).front().node == 3U);
+  BOOST_TEST(job.candidates(0).size() == 2U);
+  job.assign(0, 3, now + kLater);
+  job.answer(0, product(3, 0, 2)); // what it says now does not count
+  BOOST_TEST(job.open_shards().empty());
+  job.answer(3, product(3, 0, 2));
+  job.answer(1, product(3, 2, 2));
+  check_whole(job, {3, 1});
+}
+
+BOOST_AUTO_TEST_CASE(right_shards_of_a_wrong_product_are_kept) {
+  const MatrixPlan plan = two_shards();
+  const auto now = Clock::now();
+  WorkerProduct wrong = product(3, 0, 4);
+  wrong.answered_by = {0, 1};
+  AlignedBuffer<u8> bytes(wrong.bytes->size());
+  std::copy(wrong.bytes->begin(), wrong.bytes->end(), bytes.begin());
+  bytes[4] ^= 1; // row 1, column 0
+  wrong.bytes = std::make_shared<const AlignedBuffer<u8>>(std::move(bytes));
+  Job job = job_for(plan, now);
+  job.keep(wrong, {0});
+  job.exclude(0);
+  BOOST_TEST(job.open_shards() == std::vector<std::size_t>{0}, boost::test_tools::per_element());
+  BOOST_TEST(job.assign(0, 3, now + kLater));
+  job.answer(3, product(3, 0, 2));
+  check_whole(job, {3, 1});
+}
+
+BOOST_AUTO_TEST_CASE(weights_are_asked_for_of_one_shard) {
+  MatrixPlan plan{5,
+                  "layers.1.o",
+                  4,
+                  256,
+                  {{0, 128, {{0, 0, 128}, {2, 0, 256}}}, {128, 128, {{1, 128, 128}, {2, 0, 256}}}}};
+  const auto request = within_one_shard(plan, {5, 3, 9});
+  BOOST_TEST_REQUIRE(request.has_value());
+  BOOST_TEST(request->first == 3U);
+  BOOST_TEST(request->count == 1U);
+  BOOST_TEST(within_one_shard(plan, {5, 0, 9})->count == 2U);
+  BOOST_TEST(!within_one_shard(plan, {5, 4, 1}).has_value());
+  Job job(plan, *request, Clock::now() + kLater);
+  BOOST_TEST(job.open_shards() == std::vector<std::size_t>{1}, boost::test_tools::per_element());
+  job.assign(1, 2, Clock::now() + kLater);
+  job.answer(2, remo::WeightPanels{5, 3, 1, nullptr});
+  BOOST_TEST_REQUIRE(job.complete());
+  BOOST_TEST(job.panels().first == 2U);
+  BOOST_TEST(job.panels().second.first == 3U);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 } // namespace talaria::cluster

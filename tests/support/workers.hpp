@@ -13,7 +13,7 @@ worker::Worker::behavior_type in_front_of(worker::Worker::pointer self, worker::
                                           OnTensor on_tensor, OnHint on_hint) {
   return {std::move(on_tensor),
           [=](const worker::Dispute& dispute) { return self->delegate(honest, dispute); },
-          [=](const worker::Settled& settled) { self->send(honest, settled); }, std::move(on_hint),
+          std::move(on_hint),
           [=](const remo::WeightRequest& request) { return self->delegate(honest, request); }};
 }
 
