@@ -1,9 +1,10 @@
 #include "pipeline/cluster_session.hpp"
 
 #include <algorithm>
-#include <set>
+#include <utility>
 
-#include "actors/errors.hpp"
+#include "actors/actor_end.hpp"
+#include "pipeline/weight_stream.hpp"
 
 namespace talaria::pipeline {
 
@@ -36,8 +37,7 @@ ClusterSession::ClusterSession(caf::actor_system& system, const ClusterOptions& 
 }
 
 void ClusterSession::await_ready() {
-  self_->request(dispatcher_, caf::infinite, cluster::AwaitReady{ready_})
-      .receive([](const cluster::Ready&) {}, [](caf::error& error) { throw from_caf(error); });
+  ask_until_it_ends<cluster::Ready>(self_->system(), dispatcher_, cluster::AwaitReady{ready_});
 }
 
 model::QuantizedLinear ClusterSession::load(model::LinearId id) {
@@ -64,45 +64,65 @@ void ClusterSession::expect(const model::QuantizedLinear& linear) {
 }
 
 model::QuantizedLinear ClusterSession::stream(model::LinearId id) {
-  constexpr std::size_t kChunkBytes = std::size_t{4} << 20;
   const model::ModelConfig& config = loader_.config();
   const auto kind = model::linear_kind(config, id);
   model::WeightAssembler assembler(model::linear_name(config, id), id, loader_.format(),
                                    model::linear_inputs(config, kind),
                                    model::linear_outputs(config, kind));
-  const auto chunk = std::max<std::size_t>(1, kChunkBytes / assembler.panel_bytes());
-  while (assembler.next_panel() < assembler.panels()) {
-    const auto left = assembler.panels() - assembler.next_panel();
-    const auto part = panels({id.value, static_cast<u32>(assembler.next_panel()),
-                              static_cast<u32>(std::min(chunk, left))});
-    assembler.add(part.first, part.count, part.bytes->span());
-  }
-  model::QuantizedLinear linear = assembler.finish(*loader_.known_digest(id));
-  linear.scale = loader_.scale(id);
-  return linear;
+  auto streamed = stream_weights(
+      std::move(assembler), plan_.placement[id.value], *loader_.known_digest(id),
+      [this](const remo::WeightRequest& request, std::optional<u32> from) {
+        return panels(request, from);
+      },
+      [this](u32 node) { return describe(node); });
+  distrust(id.value, streamed.liars, "its weights are not those of the manifest");
+  streamed.linear.scale = loader_.scale(id);
+  return std::move(streamed.linear);
 }
 
-remo::WeightPanels ClusterSession::panels(const remo::WeightRequest& request) {
-  remo::WeightPanels panels;
-  self_->request(dispatcher_, caf::infinite, request)
-      .receive([&](remo::WeightPanels& answer) { panels = std::move(answer); },
-               [](caf::error& error) { throw from_caf(error); });
-  return panels;
+/// Waits as long as the dispatcher lives, which gives up by its own deadlines.
+cluster::SentPanels ClusterSession::panels(const remo::WeightRequest& request,
+                                           std::optional<u32> from) {
+  return ask_until_it_ends<cluster::SentPanels>(self_->system(), dispatcher_,
+                                                cluster::FetchPanels{request, from});
 }
 
-bool ClusterSession::discredit(u32 matrix, const std::vector<u32>& nodes) {
-  const std::set<u32> distinct(nodes.begin(), nodes.end());
-  if (distinct.size() != 1) return false;
-  self_->send(dispatcher_, cluster::Discredit{matrix, *distinct.begin()});
-  return true;
+std::string ClusterSession::describe(u32 node) const {
+  const auto& settings = plan_.nodes[node];
+  return "worker '" + settings.name + "' (" + transport::to_string(settings.address) + ")";
+}
+
+void ClusterSession::distrust(u32 matrix, const std::set<u32>& nodes, const std::string& why) {
+  for (const u32 node : nodes) self_->send(dispatcher_, cluster::Discredit{matrix, node, why});
+  liars_.insert(nodes.begin(), nodes.end());
+}
+
+std::vector<std::size_t> ClusterSession::cuts(u32 matrix) const {
+  std::vector<std::size_t> cuts;
+  for (const cluster::Shard& shard : plan_.placement[matrix].shards)
+    cuts.push_back(shard.first_column);
+  return cuts;
+}
+
+void ClusterSession::discredit(u32 matrix, const std::vector<u32>& answered_by,
+                               const remo::WrongHint& wrong) {
+  std::set<u32> suspects;
+  for (std::size_t s = 0; s < answered_by.size(); ++s)
+    if (wrong.shards.empty() || wrong.shards.contains(s)) suspects.insert(answered_by[s]);
+  std::string text = std::string(wrong.what()) + "; it came from";
+  for (const u32 node : suspects) text += " " + describe(node);
+  if (suspects.empty() || (wrong.shards.empty() && suspects.size() > 1))
+    throw Error(Errc::verification, suspects.empty() ? wrong.what() : text);
+  distrust(matrix, suspects, "its hint fails the check");
+  for (const cluster::Shard& shard : plan_.placement[matrix].shards)
+    if (std::all_of(shard.holders.begin(), shard.holders.end(),
+                    [this](const auto& holder) { return liars_.contains(holder.node); }))
+      throw Error(Errc::verification, text + ", and no other worker holds it");
 }
 
 cluster::ClusterHealth ClusterSession::health() {
-  cluster::ClusterHealth health;
-  self_->request(dispatcher_, caf::infinite, cluster::AskHealth{})
-      .receive([&](cluster::ClusterHealth& answer) { health = std::move(answer); },
-               [](caf::error& error) { throw from_caf(error); });
-  return health;
+  return ask_until_it_ends<cluster::ClusterHealth>(self_->system(), dispatcher_,
+                                                   cluster::AskHealth{});
 }
 
 } // namespace talaria::pipeline

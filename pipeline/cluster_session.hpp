@@ -2,12 +2,16 @@
 
 #include <caf/all.hpp>
 #include <memory>
+#include <optional>
+#include <set>
+#include <string>
 #include <vector>
 
 #include "actors/cluster/dispatcher.hpp"
 #include "core/progress.hpp"
 #include "pipeline/cluster_plan.hpp"
 #include "pipeline/model_loader.hpp"
+#include "remo/masking_scheme.hpp"
 
 namespace talaria::pipeline {
 
@@ -29,21 +33,30 @@ public:
   void await_ready();
   /// Matrix `id` for its integrity vectors: quantised here, or streamed from the workers if the
   /// folder has no weights. Tells the workers what digests they must hold. Nothing of it is kept.
-  /// @throws Error{verification} if streamed weights are not those of the manifest.
+  /// A worker that streams others than the manifest's is quarantined and replaced by another
+  /// holder. @throws Error{verification} naming workers if none sends them, Error{no_worker} if
+  /// nobody does before the deadline.
   model::QuantizedLinear load(model::LinearId id);
-  /// A hint failed its check. True if the one worker it came from is known and now quarantined, so
-  /// that asking again makes sense.
-  bool discredit(u32 matrix, const std::vector<u32>& nodes);
+  /// The hint of `matrix` failed its check: `wrong` of what `answered_by` sent, by shard. Whoever
+  /// sent it is quarantined, so that asking again makes sense.
+  /// @throws Error{verification} with `wrong`'s text and the names, if no other worker holds a
+  /// shard, or if nobody knows who it was.
+  void discredit(u32 matrix, const std::vector<u32>& answered_by, const remo::WrongHint& wrong);
+  /// First columns of the shards of a matrix, as LinearSpec::cuts has them.
+  std::vector<std::size_t> cuts(u32 matrix) const;
   cluster::ClusterHealth health();
 
 private:
   model::QuantizedLinear stream(model::LinearId id);
-  remo::WeightPanels panels(const remo::WeightRequest& request);
+  cluster::SentPanels panels(const remo::WeightRequest& request, std::optional<u32> from);
+  void distrust(u32 matrix, const std::set<u32>& nodes, const std::string& why);
+  std::string describe(u32 node) const;
   void expect(const model::QuantizedLinear& linear);
 
   const ModelLoader& loader_;
   cluster::Milliseconds ready_;
   ClusterPlan plan_;
+  std::set<u32> liars_; ///< found while loading
   cluster::Dispatcher dispatcher_;
   caf::scoped_actor self_;
 };

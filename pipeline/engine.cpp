@@ -195,26 +195,25 @@ void Engine::Impl::prepare_linears(const EngineOptions& options, Progress& progr
     spec.columns = &held.columns;
     spec.scale = held.scale;
     spec.bias = tensors.bias[i];
+    if (session) spec.cuts = session->cuts(i);
     linears.push_back(prepare(*scheme, spec, hints, source, rng, progress));
     hint_bytes += linears.back()->hint_bytes();
   }
   progress.end();
 }
 
-/// A hint that fails its check is fetched again: first without the cache, then from another worker
-/// for as long as there is one.
+/// A hint that fails its check is fetched again: first without the cache, then from others than
+/// those who sent the wrong shards, for as long as there are some. Each time with new z and t.
 std::shared_ptr<const remo::MaskedLinear>
 Engine::Impl::prepare(remo::MaskingScheme& scheme, const remo::LinearSpec& spec, HintCache& hints,
                       const WorkerHints& source, Rng& rng, Progress& progress) {
   for (std::size_t tries = 0;; ++tries) {
     try {
       return scheme.prepare(spec, hints, rng, progress);
-    } catch (const Error& error) {
-      if (error.code() != Errc::verification || !session || tries > 2 * session->nodes()) throw;
+    } catch (const remo::WrongHint& wrong) {
+      if (!session || tries > 2 * session->nodes()) throw;
       const bool from_disk = hints.discard(spec.matrix);
-      if (from_disk) continue;
-      const auto& suspects = source.answered_by();
-      if (!session->discredit(spec.matrix, suspects)) throw;
+      if (!from_disk) session->discredit(spec.matrix, source.answered_by(), wrong);
     }
   }
 }

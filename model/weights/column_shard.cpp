@@ -125,6 +125,21 @@ void WeightAssembler::add(u64 first, u64 count, std::span<const u8> bytes) {
   next_ += count;
 }
 
+std::span<const u8> WeightAssembler::at(u64 first, u64 count) const {
+  return {reinterpret_cast<const u8*>(linear_.columns.panel(first)), count * panel_bytes_};
+}
+
+void WeightAssembler::replace(u64 first, std::span<const u8> bytes) {
+  if (first > next_ || bytes.size() % panel_bytes_ != 0 ||
+      bytes.size() / panel_bytes_ > next_ - first)
+    throw Error(Errc::internal, fmt::format("matrix {}: panels that were not added", name_));
+  if (!bytes.empty()) std::memcpy(linear_.columns.panel(first), bytes.data(), bytes.size());
+}
+
+bool WeightAssembler::matches(const Sha256Digest& expected) const {
+  return next_ == panels() && digest(linear_) == expected;
+}
+
 QuantizedLinear WeightAssembler::finish(const Sha256Digest& expected) {
   if (next_ != panels())
     throw Error(Errc::verification,

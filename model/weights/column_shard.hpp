@@ -61,6 +61,13 @@ public:
   /// size.
   void add(u64 first, u64 count, std::span<const u8> bytes);
 
+  /// What panels [first, first + count) hold, as they lie in memory.
+  std::span<const u8> at(u64 first, u64 count) const;
+  /// Other bytes for panels that were added, from panel `first` on; whole ones.
+  void replace(u64 first, std::span<const u8> bytes);
+  /// Whether all panels are there and are those of the matrix with this digest().
+  bool matches(const Sha256Digest& expected) const;
+
   /// The matrix, `scale` empty. Call once.
   /// @throws Error{verification} naming the matrix if panels are missing or its digest() is not
   /// `expected`.
