@@ -77,7 +77,8 @@ public:
       share.weights = weights;
       tests::Lie lie;
       if (members[i].lie)
-        lie = [this, told = members[i].lie](const transport::Request& request, auto reply) {
+        lie = [this, told = members[i].lie](const transport::Request& request,
+                                            transport::Reply reply) {
           let_in_late_ones();
           return told(request, std::move(reply));
         };
@@ -167,6 +168,40 @@ remo::SharedBytes changed(const remo::SharedBytes& bytes,
   std::copy(bytes->begin(), bytes->end(), copy.begin());
   change(copy);
   return std::make_shared<const AlignedBuffer<u8>>(std::move(copy));
+}
+
+/// Instead of answers to one kind of question.
+template <class Question>
+tests::Lie instead_of(std::function<std::optional<transport::Reply>(transport::Reply)> change) {
+  return [change](const transport::Request& request,
+                  transport::Reply reply) -> std::optional<transport::Reply> {
+    if (!std::holds_alternative<Question>(request)) return reply;
+    return change(std::move(reply));
+  };
+}
+
+/// One bit of every answer to one kind of question.
+template <class Question>
+tests::Lie flip_a_bit() {
+  return instead_of<Question>([](transport::Reply reply) {
+    const auto flip = [](auto& answer) {
+      if constexpr (!std::is_same_v<std::decay_t<decltype(answer)>, Error>)
+        answer.bytes = changed(answer.bytes, [](auto& bytes) { bytes[bytes.size() / 2] ^= 1; });
+    };
+    std::visit(flip, reply);
+    return reply;
+  });
+}
+
+template <class Question>
+tests::Lie refuse(Errc code = Errc::no_worker, const std::string& text = "busy") {
+  return instead_of<Question>(
+      [=](const transport::Reply&) { return transport::Reply(Error(code, text)); });
+}
+
+template <class Question>
+tests::Lie withhold() {
+  return instead_of<Question>([](const transport::Reply&) { return std::nullopt; });
 }
 
 /// Lies about products only, so that the load succeeds.
@@ -322,6 +357,172 @@ BOOST_AUTO_TEST_CASE(a_wrong_hint_is_fetched_from_the_replica) {
   check_same(embedded_answers(folder), answers(cluster.options()));
   BOOST_CHECK(cluster.lines().quarantined() == std::set<std::string>{"node-0"});
   BOOST_TEST(cluster.lines().mention("layers.0.gate_up"), cluster.lines().text());
+}
+
+BOOST_AUTO_TEST_CASE(whatever_code_a_worker_refuses_with_the_replica_answers) {
+  const std::string folder = tests::model_folder("qwen2");
+  const auto expected = embedded_answers(folder);
+  for (const Errc code : {Errc::usage, Errc::config, Errc::io, Errc::model, Errc::no_worker,
+                          Errc::bounds, Errc::cancelled, Errc::internal, Errc::verification})
+    BOOST_TEST_CONTEXT("code " << to_string(code)) {
+      Cluster cluster(folder,
+                      {{layers("all"), false,
+                        refuse<remo::MaskedTensor>(code, "\x1b[31m\n" + std::string(900, '\xff'))},
+                       kLateReplica});
+      check_same(expected, answers(cluster.options()));
+      BOOST_CHECK(cluster.lines().quarantined().empty()); // a refusal is no lie
+      // What it says is printable, short, and not said again for every product.
+      BOOST_TEST(cluster.lines().text().size() < 20'000U);
+      BOOST_TEST(!cluster.lines().mention("\x1b"));
+      BOOST_TEST(!cluster.lines().mention(std::string(200, '?')));
+    }
+}
+
+BOOST_AUTO_TEST_CASE(a_lying_shard_is_replaced_by_a_spare_of_that_shard_alone) {
+  const std::string folder = tests::model_folder("llama3");
+  const auto expected = embedded_answers(folder);
+  const auto flip = flip_a_bit<remo::MaskedTensor>();
+  const Member left{layers("all", "1/2")};
+  const Member right{layers("all", "2/2")};
+  const Member lying_left{layers("all", "1/2"), false, flip};
+  const Member lying_right{layers("all", "2/2"), false, flip};
+  const Member spare_left{layers("all", "1/2"), true, nullptr, true};
+  const Member spare_right{layers("all", "2/2"), true, nullptr, true};
+  struct Case {
+    std::vector<Member> members;
+    std::set<std::string> liars;
+  };
+  const std::vector<Case> cases{
+      {{lying_left, right, spare_left}, {"node-0"}},
+      {{left, lying_right, spare_right}, {"node-1"}},
+      {{lying_left, lying_right, spare_left, spare_right}, {"node-0", "node-1"}},
+      {{lying_left, lying_right, kLateReplica}, {"node-0", "node-1"}},
+      // The spare lies as well, and another one does not.
+      {{lying_left, right, {layers("all", "1/2"), true, flip, true}, spare_left},
+       {"node-0", "node-2"}}};
+  for (const auto& [members, liars] : cases) {
+    Cluster cluster(folder, members);
+    check_same(expected, answers(cluster.options()));
+    BOOST_TEST(cluster.lines().quarantined() == liars, cluster.lines().text());
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_lying_shard_of_other_formats_is_named) {
+  const std::string folder = tests::model_folder("qwen2");
+  const std::vector<Member> members{{layers("all", "1/2"), false, flip_a_bit<remo::MaskedTensor>()},
+                                    {layers("all", "2/2")},
+                                    {layers("all", "1/2"), true, nullptr, true}};
+  {
+    Cluster cluster(folder, members, "int16");
+    check_same(embedded_answers(folder, "int16"), answers(cluster.options()));
+    BOOST_CHECK(cluster.lines().quarantined() == std::set<std::string>{"node-0"});
+  }
+  Cluster cluster(folder, members);
+  cluster.options().scheme.kind = remo::SchemeKind::clear;
+  check_same(embedded_answers(folder), answers(cluster.options()));
+  BOOST_CHECK(cluster.lines().quarantined() == std::set<std::string>{"node-0"});
+}
+
+BOOST_AUTO_TEST_CASE(a_lying_shard_without_a_spare_is_named_and_its_neighbour_is_not) {
+  const std::string folder = tests::model_folder("qwen2");
+  Cluster cluster(folder, {{layers("all", "1/2"), false, flip_a_bit<remo::MaskedTensor>()},
+                           {layers("all", "2/2")},
+                           {layers("all", "2/2"), true}});
+  BOOST_CHECK_EXCEPTION(answers(cluster.options()), Error, [](const Error& error) {
+    BOOST_TEST_MESSAGE(error.what());
+    const std::string text = error.what();
+    return error.code() == Errc::verification && text.find("'node-0'") != std::string::npos &&
+           text.find("node-1") == std::string::npos && text.find("node-2") == std::string::npos;
+  });
+  BOOST_CHECK(cluster.lines().quarantined() == std::set<std::string>{"node-0"});
+}
+
+BOOST_AUTO_TEST_CASE(hints_of_a_shard_that_are_wrong_withheld_or_refused_come_from_its_spare) {
+  const std::string folder = tests::model_folder("llama3");
+  const auto expected = embedded_answers(folder);
+  using Hint = remo::HintRequest;
+  for (const auto& [lie, is_lie] :
+       {std::pair(flip_a_bit<Hint>(), true), std::pair(withhold<Hint>(), false),
+        std::pair(refuse<Hint>(), false)}) {
+    Cluster cluster(folder, {{layers("all", "1/2"), false, lie},
+                             {layers("all", "2/2")},
+                             {layers("all", "1/2"), true, nullptr, true}});
+    cluster.options().cluster->policy.deadline = cluster::Milliseconds(300);
+    check_same(expected, answers(cluster.options()));
+    BOOST_TEST(cluster.lines().mention("worker 'node-0'"), cluster.lines().text());
+    BOOST_CHECK(cluster.lines().quarantined() ==
+                (is_lie ? std::set<std::string>{"node-0"} : std::set<std::string>{}));
+  }
+}
+
+/// Ends the start with this code, naming the worker, and not later than the deadline allows.
+void check_ends(Cluster& cluster, Errc code, const std::string& name) {
+  BOOST_CHECK_EXCEPTION(answers(cluster.options()), Error, [&](const Error& error) {
+    BOOST_TEST_MESSAGE(error.what());
+    return error.code() == code && std::string(error.what()).find(name) != std::string::npos;
+  });
+}
+
+BOOST_AUTO_TEST_CASE(hints_without_another_holder_end_the_start_by_name) {
+  const std::string folder = tests::model_folder("qwen2");
+  using Hint = remo::HintRequest;
+  for (const auto& [lie, code] :
+       {std::pair(flip_a_bit<Hint>(), Errc::verification),
+        std::pair(withhold<Hint>(), Errc::no_worker), std::pair(refuse<Hint>(), Errc::no_worker)}) {
+    Cluster cluster(
+        folder,
+        {{layers("all", "1/2")}, {layers("all", "2/2"), false, lie}, {layers("all", "1/2"), true}});
+    cluster.options().cluster->policy.deadline = cluster::Milliseconds(300);
+    cluster.options().cluster->policy.request_deadline = cluster::Milliseconds(3000);
+    check_ends(cluster, code, "worker 'node-1'");
+  }
+}
+
+/// An enclave without weights, and workers that stream theirs.
+class Halves {
+public:
+  Halves() {
+    SilentProgress progress;
+    model::prepare_model(tests::model_folder("qwen2"), out_.path() / "prepared", {}, progress);
+  }
+  Cluster cluster(const std::vector<Member>& members) const {
+    return {(out_.path() / "prepared" / "enclave").string(), members, "int8",
+            (out_.path() / "prepared" / "worker").string()};
+  }
+
+private:
+  tests::TemporaryFolder out_;
+};
+
+BOOST_AUTO_TEST_CASE(panels_that_are_wrong_withheld_or_refused_come_from_another_holder) {
+  const Halves halves;
+  const auto expected = embedded_answers(tests::model_folder("qwen2"));
+  using Weights = remo::WeightRequest;
+  for (const auto& [lie, is_lie] :
+       {std::pair(flip_a_bit<Weights>(), true), std::pair(withhold<Weights>(), false),
+        std::pair(refuse<Weights>(), false)}) {
+    auto cluster = halves.cluster({{layers("all", "1/2"), false, lie},
+                                   {layers("all", "2/2")},
+                                   {layers("all", "1/2"), true, nullptr, true}});
+    cluster.options().cluster->policy.deadline = cluster::Milliseconds(300);
+    check_same(expected, answers(cluster.options()));
+    BOOST_TEST(cluster.lines().mention("worker 'node-0'"), cluster.lines().text());
+    BOOST_CHECK(cluster.lines().quarantined() ==
+                (is_lie ? std::set<std::string>{"node-0"} : std::set<std::string>{}));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(panels_without_another_holder_end_the_start_by_name) {
+  const Halves halves;
+  using Weights = remo::WeightRequest;
+  for (const auto& [lie, code] : {std::pair(flip_a_bit<Weights>(), Errc::verification),
+                                  std::pair(withhold<Weights>(), Errc::no_worker),
+                                  std::pair(refuse<Weights>(), Errc::no_worker)}) {
+    auto cluster = halves.cluster({{layers("all"), false, lie}});
+    cluster.options().cluster->policy.deadline = cluster::Milliseconds(300);
+    cluster.options().cluster->policy.request_deadline = cluster::Milliseconds(3000);
+    check_ends(cluster, code, "worker 'node-0'");
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_liar_without_a_replica_ends_the_request_with_its_name_and_layer) {

@@ -2,6 +2,7 @@
 
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -39,8 +40,10 @@ struct LoopbackShare {
   std::string columns = "1/1";
 };
 
-/// May turn an honest reply into another one.
-using Lie = std::function<transport::Reply(const transport::Request&, transport::Reply)>;
+/// May turn an honest reply into another one, or into none: then the worker keeps beating and never
+/// answers.
+using Lie =
+    std::function<std::optional<transport::Reply>(const transport::Request&, transport::Reply)>;
 
 /// A worker behind real TLS on a port of 127.0.0.1, inside the test's process, that may lie.
 class LoopbackWorker {
@@ -61,8 +64,9 @@ public:
     events.request = [engine = share.engine,
                       lie](const std::shared_ptr<transport::WorkerServer::Session>& session, u64 id,
                            const transport::Request& request) {
-      transport::Reply reply = answer(*engine, request);
-      session->reply(id, lie ? lie(request, std::move(reply)) : std::move(reply));
+      std::optional<transport::Reply> reply = answer(*engine, request);
+      if (lie) reply = lie(request, std::move(*reply));
+      if (reply) session->reply(id, std::move(*reply));
     };
     events.log = [](const std::string&) {};
     server_ = std::make_unique<transport::WorkerServer>(tls_, transport::Address{"127.0.0.1", 0},
