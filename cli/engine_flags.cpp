@@ -9,6 +9,7 @@
 #include "config/scalars.hpp"
 #include "core/console.hpp"
 #include "core/cores.hpp"
+#include "core/process_hardening.hpp"
 #include "kernels/kernel_set.hpp"
 #include "model/weights/quantized.hpp"
 
@@ -173,6 +174,8 @@ pipeline::EngineOptions EngineFlags::engine_options() const {
 pipeline::EngineOptions EngineFlags::engine_options(const config::PipelineConfig& settings) const {
   // Before anything is loaded, so that memory lies next to these processors.
   if (!settings.pipeline.cores.empty()) run_on_cores(parse_cores(settings.pipeline.cores));
+  if (const MemoryLock lock = lock_process_memory(); !lock.warning.empty())
+    print_log("talaria: warning: {}", lock.warning);
   pipeline::EngineOptions options;
   options.model_dir = settings.model;
   options.scheme.kind = remo::parse_scheme(settings.masking.scheme);

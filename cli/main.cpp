@@ -6,6 +6,7 @@
 #include "cli/commands.hpp"
 #include "core/console.hpp"
 #include "core/error.hpp"
+#include "core/openssl_memory.hpp"
 #include "core/process_hardening.hpp"
 
 namespace talaria::cli {
@@ -51,6 +52,7 @@ int parse_and_run(CLI::App& app, std::vector<std::string> arguments, const Actio
 int talaria_main(int argc, char** argv) {
   guard_standard_descriptors();
   harden_process();
+  wipe_what_openssl_frees();
   std::vector<std::string> arguments = take_arguments(argc, argv);
   InterruptWatch interrupts;
   CLI::App app("Talaria: a language model in somebody else's cloud, without showing it the prompt",

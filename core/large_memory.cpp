@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstdint>
 #include <cstdlib>
 #include <new>
 
@@ -28,6 +29,41 @@ std::size_t size_of_block(std::size_t bytes) {
   return round_up(bytes, step);
 }
 
+/// `size` bytes, a multiple of `alignment`. Not from malloc: flags of a mapping must not stay on
+/// memory that malloc gives to somebody else later. The address sanitizer watches only malloc's.
+#ifdef __SANITIZE_ADDRESS__
+void* map_block(std::size_t size, std::size_t alignment) {
+  void* const block = std::aligned_alloc(alignment, size);
+  if (block == nullptr) throw std::bad_alloc();
+  return block;
+}
+
+void unmap_block(void* block, std::size_t) noexcept {
+  std::free(block);
+}
+#else
+void* map_block(std::size_t size, std::size_t alignment) {
+  const std::size_t spare = alignment - kPage; // cut off again before and behind the aligned part
+  void* const mapping = ::mmap(nullptr, size + spare, PROT_READ | PROT_WRITE,
+                               MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE, -1, 0);
+  if (mapping == MAP_FAILED) throw std::bad_alloc();
+  auto* const begin = static_cast<u8*>(mapping);
+  const std::size_t past = reinterpret_cast<std::uintptr_t>(begin) % alignment;
+  const std::size_t before = past == 0 ? 0 : alignment - past;
+  if (before > 0) ::munmap(begin, before);
+  u8* const block = begin + before;
+  if (spare > before) ::munmap(block + size, spare - before);
+  if (alignment == kHugePage) ::madvise(block, size, MADV_HUGEPAGE);
+  ::madvise(block, size, MADV_DONTDUMP);
+  ::madvise(block, size, MADV_DONTFORK);
+  return block;
+}
+
+void unmap_block(void* block, std::size_t size) noexcept {
+  ::munmap(block, size);
+}
+#endif
+
 } // namespace
 
 LargeMemory::~LargeMemory() {
@@ -43,11 +79,7 @@ LargeMemory& LargeMemory::process() {
 void* LargeMemory::take(std::size_t bytes) {
   const std::size_t size = size_of_block(bytes);
   if (void* block = reuse(size)) return block;
-  const std::size_t alignment = alignment_of(size); // not of `bytes`: others take it for more
-  void* const block = std::aligned_alloc(alignment, size);
-  if (block == nullptr) throw std::bad_alloc();
-  if (alignment == kHugePage) madvise(block, size, MADV_HUGEPAGE);
-  return block;
+  return map_block(size, alignment_of(size)); // not of `bytes`: others take it for more
 }
 
 void* LargeMemory::reuse(std::size_t size) {
@@ -62,7 +94,7 @@ void* LargeMemory::reuse(std::size_t size) {
 }
 
 void LargeMemory::give(void* block, std::size_t bytes) noexcept {
-  if (!keep(block, size_of_block(bytes))) std::free(block);
+  if (!keep(block, size_of_block(bytes))) unmap_block(block, size_of_block(bytes));
   free_what_is_too_much();
 }
 
@@ -78,9 +110,9 @@ bool LargeMemory::keep(void* block, std::size_t size) noexcept try {
   return false;
 }
 
-void* LargeMemory::oldest_beyond_limit() noexcept {
+LargeMemory::Sized LargeMemory::oldest_beyond_limit() noexcept {
   const std::lock_guard lock(mutex_);
-  if (bytes_ <= most_bytes_) return nullptr;
+  if (bytes_ <= most_bytes_) return {nullptr, 0};
   auto oldest = kept_.end();
   for (auto it = kept_.begin(); it != kept_.end(); ++it)
     if (!it->second.empty() &&
@@ -91,11 +123,13 @@ void* LargeMemory::oldest_beyond_limit() noexcept {
   blocks.erase(blocks.begin());
   bytes_ -= size;
   ASAN_UNPOISON_MEMORY_REGION(block, size);
-  return block;
+  return {block, size};
 }
 
 void LargeMemory::free_what_is_too_much() noexcept {
-  while (void* block = oldest_beyond_limit()) std::free(block); // takes long: behind the lock
+  // Takes long: outside the lock.
+  for (Sized old = oldest_beyond_limit(); old.memory != nullptr; old = oldest_beyond_limit())
+    unmap_block(old.memory, old.size);
 }
 
 std::size_t LargeMemory::kept_bytes() const {

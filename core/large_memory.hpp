@@ -13,7 +13,9 @@ namespace talaria {
 /// megabytes for every matrix, and pages that the system gives out anew cost more than filling
 /// them: they are zeroed, and on a virtual machine found by the host as well. So blocks that are
 /// done with wait here for the next of their size, whoever frees them and whoever asks. What they
-/// held is still there: secrets are wiped by their owners (core/secret.hpp). Thread-safe.
+/// held is still there: secrets are wiped by their owners (core/secret.hpp). A block is a mapping
+/// of its own, which is in no core dump (MADV_DONTDUMP) and does not exist in a child of this
+/// process (MADV_DONTFORK). Thread-safe.
 class LargeMemory {
 public:
   /// Smaller blocks are left to malloc, which keeps them well.
@@ -55,10 +57,14 @@ private:
     void* memory;
     u64 given; ///< counts upwards: when
   };
+  struct Sized {
+    void* memory;
+    std::size_t size;
+  };
 
   void* reuse(std::size_t size);
   bool keep(void* block, std::size_t size) noexcept;
-  void* oldest_beyond_limit() noexcept;
+  Sized oldest_beyond_limit() noexcept;
   void free_what_is_too_much() noexcept;
 
   mutable std::mutex mutex_; ///< of everything below

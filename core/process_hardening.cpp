@@ -13,6 +13,7 @@
 #include <cstring>
 #include <fstream>
 
+#include "core/machine_memory.hpp"
 #include "core/secret.hpp"
 
 namespace talaria {
@@ -31,13 +32,6 @@ unsigned long long effective_capabilities() {
 
 bool may_lock_without_limit(const rlimit& limit) {
   return limit.rlim_cur == RLIM_INFINITY || (effective_capabilities() >> kCapIpcLock & 1) != 0;
-}
-
-/// The first line of the list is a heading.
-bool machine_swaps(const char* swaps) {
-  std::ifstream list(swaps);
-  std::string line;
-  return std::getline(list, line) && std::getline(list, line) && !line.empty();
 }
 
 std::string limit_text(const rlimit& limit) {
@@ -63,12 +57,12 @@ void harden_process() noexcept {
   std::signal(SIGPIPE, SIG_IGN);
 }
 
-MemoryLock lock_process_memory(const char* swaps) {
+MemoryLock lock_process_memory(const std::filesystem::path& root) {
   rlimit limit{};
   ::getrlimit(RLIMIT_MEMLOCK, &limit);
   if (may_lock_without_limit(limit) && ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0)
     return {true, {}};
-  if (!machine_swaps(swaps)) return {};
+  if (swap_of_machine(root) == 0) return {};
   return {false, "memory cannot be locked (limit of locked memory: " + limit_text(limit) +
                      ") and this machine swaps, so what the enclave holds may reach a disk; turn "
                      "swap off (swapoff -a), or raise the limit (LimitMEMLOCK=infinity, ulimit -l "

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <filesystem>
 #include <span>
 #include <string>
 #include <string_view>
@@ -25,8 +26,8 @@ struct MemoryLock {
 /// Locks all memory, present and future, as pages are first touched (mlockall). Without the right
 /// to (an unlimited RLIMIT_MEMLOCK or CAP_IPC_LOCK) nothing is locked: a limit that is reached
 /// later would make allocations fail. Then there is a warning if the machine swaps.
-/// @param swaps  the kernel's list of swap areas
-MemoryLock lock_process_memory(const char* swaps = "/proc/swaps");
+/// @param root  where the kernel's /proc is found; another one for tests
+MemoryLock lock_process_memory(const std::filesystem::path& root = "/");
 
 /// Overwrites the values of `flags` ("--prompt") in the process's argument vector, both as
 /// "--prompt TEXT" and "--prompt=TEXT", so that they no longer stand in /proc/PID/cmdline. The

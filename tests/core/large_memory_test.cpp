@@ -2,8 +2,11 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include <cstdio>
 #include <cstdlib>
 #include <cstring>
+#include <fstream>
+#include <string>
 #include <thread>
 #include <vector>
 
@@ -161,6 +164,31 @@ BOOST_AUTO_TEST_CASE(large_buffers_lie_in_the_store_of_the_process_and_small_one
   for (std::size_t i = 0; i < again.size() + 64; ++i) zero = zero && again.data()[i] == 0;
   BOOST_TEST(zero);
 }
+
+#ifndef __SANITIZE_ADDRESS__
+BOOST_AUTO_TEST_CASE(blocks_are_in_no_core_dump_and_in_no_child) {
+  LargeMemory store(kMegabyte);
+  for (const std::size_t bytes : {100 * kKilobyte, 3 * kMegabyte}) {
+    void* const block = store.take(bytes);
+    std::memset(block, 1, bytes);
+    std::ifstream maps("/proc/self/smaps");
+    std::string flags;
+    bool inside = false;
+    for (std::string line; std::getline(maps, line);) {
+      std::size_t begin = 0;
+      std::size_t end = 0;
+      char permissions[5];
+      if (std::sscanf(line.c_str(), "%zx-%zx %4s", &begin, &end, permissions) == 3)
+        inside = reinterpret_cast<std::uintptr_t>(block) >= begin &&
+                 reinterpret_cast<std::uintptr_t>(block) < end;
+      if (inside && line.starts_with("VmFlags:")) flags = line;
+    }
+    BOOST_TEST(flags.find(" dd") != std::string::npos, flags); // do not dump
+    BOOST_TEST(flags.find(" dc") != std::string::npos, flags); // do not copy
+    store.give(block, bytes);
+  }
+}
+#endif
 
 BOOST_AUTO_TEST_CASE(a_secret_leaves_nothing_in_the_store) {
   constexpr std::size_t kCount = 3 * kMegabyte / sizeof(unsigned);

@@ -111,24 +111,27 @@ BOOST_AUTO_TEST_CASE(a_hardened_process_survives_a_reader_that_is_gone) {
 BOOST_AUTO_TEST_CASE(memory_that_cannot_be_locked_is_told_where_the_machine_swaps) {
   const tests::TemporaryFolder folder;
   std::filesystem::permissions(folder.path(), std::filesystem::perms(0755)); // for another user
-  const auto swapping = folder.path() / "swapping";
-  const auto without = folder.path() / "without";
-  const std::string heading = "Filename\tType\tSize\tUsed\tPriority\n";
-  std::ofstream(swapping) << heading << "/dev/vdb partition 8388604 0 -2\n";
-  std::ofstream(without) << heading;
-  const auto lock_as_nobody = [](const std::string& swaps) {
+  const auto machine_with_swap = [&](const std::string& name, const std::string& kib) {
+    const auto root = folder.path() / name;
+    std::filesystem::create_directories(root / "proc");
+    std::ofstream(root / "proc/meminfo") << "MemTotal: 1000 kB\nSwapTotal: " << kib << " kB\n";
+    return root;
+  };
+  const auto swapping = machine_with_swap("swapping", "8388604");
+  const auto without = machine_with_swap("without", "0");
+  const auto lock_as_nobody = [](const std::filesystem::path& root) {
     const rlimit few{rlim_t{64} << 10, rlim_t{64} << 10};
     ::setrlimit(RLIMIT_MEMLOCK, &few);
     if (::geteuid() == 0 && ::setuid(65534) != 0) std::abort(); // gives up CAP_IPC_LOCK
-    return lock_process_memory(swaps.c_str());
+    return lock_process_memory(root);
   };
   BOOST_TEST(holds_in_child([&] {
-    const MemoryLock lock = lock_as_nobody(swapping.string());
+    const MemoryLock lock = lock_as_nobody(swapping);
     return !lock.locked && lock.warning.find("64 KiB") != std::string::npos &&
            lock.warning.find("swapoff") != std::string::npos;
   }));
   BOOST_TEST(holds_in_child([&] {
-    const MemoryLock lock = lock_as_nobody(without.string());
+    const MemoryLock lock = lock_as_nobody(without);
     return !lock.locked && lock.warning.empty();
   }));
 }
