@@ -29,7 +29,10 @@ inline double exp_fixed(double x) {
   constexpr double kLn2High = 0x1.62e42fee00000p-1; // n * kLn2High is exact
   constexpr double kLn2Low = 0x1.a39ef35793c76p-33;
   constexpr double kRounder = 0x1.8p52; // the last bit of what is added to it counts ones
-  x = x > -700 ? x : -700;
+  // Compilers make a branch of a comparison of doubles; for x <= 0 their bits compare as well.
+  const u64 bits = std::bit_cast<u64>(x);
+  const u64 inside = constant_time::less(bits & ~(u64{1} << 63), std::bit_cast<u64>(700.0));
+  x = std::bit_cast<double>(constant_time::choose(inside, bits, std::bit_cast<u64>(-700.0)));
   const double shifted = x * kLog2e + kRounder;
   const double n = shifted - kRounder;
   const double r = (x - n * kLn2High) - n * kLn2Low; // |r| <= ln 2 / 2

@@ -1,7 +1,10 @@
 #include "remo/integer_linear.hpp"
 
+#include <array>
 #include <utility>
 
+#include "core/constant_time.hpp"
+#include "core/declassify.hpp"
 #include "core/secret.hpp"
 #include "core/step_clock.hpp"
 #include "kernels/kernel_set.hpp"
@@ -10,6 +13,15 @@
 #include "remo/public/reply_switch.hpp"
 
 namespace talaria::remo {
+
+namespace {
+
+/// Whether a check failed may be seen, by how much it did may not.
+bool differ(const std::array<u64, 2>& a, const std::array<u64, 2>& b) {
+  return declassified(~constant_time::equal((a[0] ^ b[0]) | (a[1] ^ b[1]), u64{0})) != 0;
+}
+
+} // namespace
 
 class IntegerLinear::IntegerOpening final : public Opening {
 public:
@@ -105,9 +117,9 @@ std::optional<Error> IntegerLinear::wrong_row(const kernels::RowDots& sent, cons
   const bool full = reply_ == ReplyFormat::full;
   const kernels::RowDots received = check_.received(full ? words : nullptr, decoded);
   if (!received.below) return beyond_modulus();
-  if (full && received.words != sent.words)
+  if (full && differ(received.words, sent.words))
     return record_.verification_error("is not the product (check before decoding)");
-  if (received.integers != sent.integers)
+  if (differ(received.integers, sent.integers))
     return record_.verification_error("is not the product (check after decoding)");
   return std::nullopt;
 }

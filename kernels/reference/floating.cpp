@@ -2,12 +2,25 @@
 #include <bit>
 #include <cmath>
 
+#include "core/constant_time.hpp"
 #include "kernels/reference/exp_constants.hpp"
 #include "kernels/reference/reference.hpp"
 
 namespace talaria::kernels {
 
 namespace {
+
+/// a if a > b, else b, and the other way round: without the branches that compilers make of it.
+float larger(float a, float b) {
+  const u32 mask = u32{0} - static_cast<u32>(a > b);
+  return std::bit_cast<float>(
+      constant_time::choose(mask, std::bit_cast<u32>(a), std::bit_cast<u32>(b)));
+}
+float smaller(float a, float b) {
+  const u32 mask = u32{0} - static_cast<u32>(a < b);
+  return std::bit_cast<float>(
+      constant_time::choose(mask, std::bit_cast<u32>(a), std::bit_cast<u32>(b)));
+}
 
 float power_of_two(int n) {
   return std::bit_cast<float>(static_cast<u32>(n + 127) << 23);
@@ -17,8 +30,7 @@ float power_of_two(int n) {
 
 float canonical_exp(float x) noexcept {
   using namespace exp_constants;
-  x = x > kLowest ? x : kLowest;
-  x = x < kHighest ? x : kHighest;
+  x = smaller(larger(x, kLowest), kHighest);
   const float n = std::nearbyint(x * kLog2E);
   float r = std::fma(-n, kLn2High, x);
   r = std::fma(-n, kLn2Low, r);
@@ -79,7 +91,8 @@ void silu_mul(const float* gate, const float* up, float* out, std::size_t n) {
 void attend(const float* q, const float* k, const float* v, std::size_t count, std::size_t head_dim,
             float scale, float* scratch, float* out) {
   for (std::size_t p = 0; p < count; ++p) scratch[p] = dot(q, k + p * head_dim, head_dim) * scale;
-  const float most = *std::max_element(scratch, scratch + count);
+  float most = scratch[0];
+  for (std::size_t p = 1; p < count; ++p) most = larger(scratch[p], most);
   for (std::size_t p = 0; p < count; ++p) scratch[p] = canonical_exp(scratch[p] - most);
   const float total = sum(scratch, count);
   std::fill_n(out, head_dim, 0.0f);
