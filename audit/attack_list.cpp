@@ -55,6 +55,10 @@ std::vector<Attack> make_attacks() {
         "The same with a penalty on large coefficients, chosen on held-out rows of the chosen "
         "prompts. It learns less from noise when there are few rows."},
        ridge_inversion},
+      {{"pages", "Pages of the embedding table", "controlled channel, Xu et al. 2015",
+        "A hypervisor sees which pages of a guest are touched. Those of the embedding table name "
+        "the tokens, unless look-ups read all of it; only tests can play the hypervisor."},
+       page_visits},
       {{"uniformity", "Uniform residues", "Pearson's chi-squared",
         "Residues of every matrix, and differences of neighbouring rows, are counted in 64 bins of "
         "[0, q). Masks that are not uniform show as a count that chance does not give."},

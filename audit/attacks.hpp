@@ -73,6 +73,10 @@ std::vector<Finding> linear_inversion(const CloudView& view, const Effort& effor
 /// The same with a ridge chosen on held-out rows of the chosen prompts.
 std::vector<Finding> ridge_inversion(const CloudView& view, const Effort& effort);
 
+/// The pages of the embedding table that the enclave's host saw it touch: a row of 2 KiB or more
+/// has a page to itself (controlled channel, Xu, Cui and Peinado 2015).
+std::vector<Finding> page_visits(const CloudView& view, const Effort& effort);
+
 // --- ciphertexts -----------------------------------------------------------------------------
 
 /// 64 equal bins of [0, q), chi-squared, for every matrix; and the same for the differences of

@@ -21,12 +21,14 @@ std::size_t between(Rng& rng, std::size_t low, std::size_t high) {
 /// Everything that arrives at a worker, in order. Thread-safe: the worker's actor fills it.
 class Tap {
 public:
-  explicit Tap(KeepLimits keep) : keep_(keep) {}
+  Tap(KeepLimits keep, PageWatch* watch) : keep_(keep), watch_(watch) {}
 
   void take(const remo::MaskedTensor& tensor) {
     const std::lock_guard lock(mutex_);
     std::size_t& rows = rows_[tensor.matrix];
     arrivals_.push_back({wall_ns(), tensor.matrix, tensor.rows, rows});
+    if (watch_ != nullptr && tensor.matrix == 0)
+      visits_.push_back({rows, tensor.rows, watch_->drain()});
     rows += tensor.rows;
     const std::size_t limit = tensor.matrix == 0 ? keep_.first : keep_.others;
     if (rows <= limit) tensors_[tensor.matrix].push_back(tensor);
@@ -52,14 +54,22 @@ public:
     arrivals_.clear();
     tensors_.clear();
     rows_.clear();
+    visits_.clear();
+    if (watch_ != nullptr) watch_->drain();
+  }
+  std::vector<CloudView::PageVisits> visits() const {
+    const std::lock_guard lock(mutex_);
+    return visits_;
   }
 
 private:
   KeepLimits keep_;
+  PageWatch* watch_; ///< null: nobody sees pages
   mutable std::mutex mutex_;
   std::vector<Arrival> arrivals_;
   std::map<u32, std::vector<remo::MaskedTensor>> tensors_;
   std::map<u32, std::size_t> rows_;
+  std::vector<CloudView::PageVisits> visits_;
 };
 
 /// In front of `worker`: sees every masked tensor it is sent.
@@ -198,15 +208,16 @@ std::vector<PlannedRequest> plan_requests(const model::Tokenizer& tokenizer, u32
 Recording record(pipeline::EngineOptions options, const std::string& scheme,
                  std::shared_ptr<const PublicModel> model, const model::Tokenizer& tokenizer,
                  const std::vector<PlannedRequest>& requests, const KeepLimits& keep,
-                 Progress& progress) {
+                 Progress& progress, PageWatch* watch) {
   Recording out;
   out.view.scheme = scheme;
-  auto tap = std::make_shared<Tap>(keep);
+  auto tap = std::make_shared<Tap>(keep, watch);
   options.decorate_worker = [tap](caf::actor_system& system, worker::Worker worker) {
     return spawn_tap(system, std::move(worker), tap);
   };
   pipeline::Engine engine(options, progress);
   engine.wait_for_masks();
+  if (watch != nullptr) watch->attach(*engine.embeddings());
   tap->clear();
   for (const PlannedRequest& planned : requests) {
     pipeline::Request request;
@@ -219,6 +230,8 @@ Recording record(pipeline::EngineOptions options, const std::string& scheme,
     note_truth({planned.prompt, completion.tokens, planned.chosen}, tap->rows_of(0) - before,
                tokenizer, out);
   }
+  if (watch != nullptr)
+    out.view.pages = {engine.embeddings()->row_bytes(), engine.embeddings()->rows(), tap->visits()};
   describe(*tap, options.scheme, std::move(model), out.view);
   return out;
 }

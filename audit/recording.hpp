@@ -41,13 +41,25 @@ struct KeepLimits {
   std::size_t others = 2'048; ///< of every other matrix
 };
 
+/// Sees which pages of an embedding table are touched, as the host of an enclave can. No program
+/// but tests has one.
+class PageWatch {
+public:
+  virtual ~PageWatch() = default;
+  /// Watches this table from now on.
+  virtual void attach(const model::EmbeddingTable& table) = 0;
+  /// Pages touched since the last call, in order.
+  virtual std::vector<u32> drain() = 0;
+};
+
 /// Runs the requests one after the other through an engine made of `options`, and keeps what its
 /// embedded worker was handed. `tokenizer` tells which tokens are special and not to be scored.
 /// @param scheme  name of the table row.
+/// @param watch   what sees pages, if somebody does; prompts must then fit one micro-batch.
 /// @throws Error as the engine does.
 Recording record(pipeline::EngineOptions options, const std::string& scheme,
                  std::shared_ptr<const PublicModel> model, const model::Tokenizer& tokenizer,
                  const std::vector<PlannedRequest>& requests, const KeepLimits& keep,
-                 Progress& progress);
+                 Progress& progress, PageWatch* watch = nullptr);
 
 } // namespace talaria::audit

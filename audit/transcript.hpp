@@ -50,7 +50,8 @@ struct ChosenRequest {
 };
 
 /// Everything the cloud knows, and all that an attack is given. Nothing in here comes from the
-/// enclave but what it sent and what is public (weights, parameters, the seed of A and M_pub).
+/// enclave but what it sent, the pages its host saw it touch, and what is public (weights,
+/// parameters, the seed of A and M_pub).
 struct CloudView {
   std::string scheme;                                  ///< row of the table
   const remo::LatticeParameters* parameters = nullptr; ///< null if the scheme sends floats
@@ -60,6 +61,22 @@ struct CloudView {
   std::vector<Arrival> arrivals; ///< of all matrices, in order
   std::vector<MatrixRows> matrices;
   std::vector<ChosenRequest> chosen; ///< the attacker's own; the others are to be recovered
+
+  static constexpr std::size_t kPageBytes = 4096;
+  /// What the enclave's host, which is the cloud too, saw of the embedding table while one tensor
+  /// of layers.0.qkv was on its way: numbers of pages, counted from its beginning, in order; one
+  /// that follows itself only shows once.
+  struct PageVisits {
+    std::size_t first_row = 0; ///< among the rows of layers.0.qkv
+    std::size_t rows = 0;
+    std::vector<u32> pages;
+  };
+  struct PageView {
+    std::size_t row_bytes = 0; ///< of the table, from one token to the next
+    std::size_t rows = 0;
+    std::vector<PageVisits> visits;
+  };
+  std::optional<PageView> pages; ///< nothing: nobody watched
 
   /// Null if no row of it was kept.
   const MatrixRows* find(const std::string& name) const;
