@@ -41,6 +41,8 @@ void EngineFlags::add_to_bench(CLI::App& command) {
   command.add_option("--pad-rounds", pad_rounds_,
                      "fill the rounds of an answer up to a multiple of this");
   command.add_option("--pace", pace_, "start micro-batches at multiples of this time, like 50ms");
+  command.add_flag("--oblivious", oblivious_,
+                   "hide from the enclave's host which tokens are looked up and sampled");
   command.add_option("--threads", threads_,
                      "threads of enclave and embedded worker (0: all cores)");
   command.add_option(
@@ -92,6 +94,7 @@ config::PipelineConfig EngineFlags::resolve() const {
   if (!padding_.empty()) settings.masking.padding.buckets = padding_;
   settings.masking.padding.rounds = pad_rounds_.value_or(settings.masking.padding.rounds);
   if (!pace_.empty()) settings.masking.padding.pace = parse_pace(pace_);
+  if (oblivious_) settings.enclave.oblivious = "on";
   flag(cores_, settings.pipeline.cores);
   settings.pipeline.threads = threads_.value_or(settings.pipeline.threads);
   settings.pipeline.micro_batches = micro_batches_.value_or(settings.pipeline.micro_batches);
@@ -199,6 +202,7 @@ pipeline::EngineOptions EngineFlags::engine_options(const config::PipelineConfig
       in_range(settings.masking.padding.rounds, 1U, config::kMaxRounds, "--pad-rounds");
   options.padding.pace = settings.masking.padding.pace;
   pipeline::validate(options.padding, options.batch.max_rows);
+  options.oblivious = settings.enclave.oblivious == "on";
   options.pool.rows_ahead = settings.masking.rows_ahead;
   options.pool.memory_bytes = settings.masking.pool_memory();
   options.pool.threads = settings.masking.pool_threads;

@@ -52,6 +52,7 @@ private:
   std::optional<u32> max_rows_;
   std::optional<u32> prefill_chunk_;
   bool allow_clear_ = false;
+  bool oblivious_ = false;
   bool model_needed_ = true;
 };
 

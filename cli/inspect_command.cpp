@@ -98,6 +98,7 @@ json to_json(const Inspection& x) {
         {"vocab", x.model.vocab},
         {"context", x.model.max_position}}},
       {"masking", {{"scheme", x.settings.masking.scheme}, {"weights", x.settings.masking.weights}}},
+      {"enclave", {{"oblivious", x.settings.enclave.oblivious}}},
       {"security",
        {{"parameters", std::string(x.parameters->name)},
         {"q", x.parameters->q},
@@ -159,6 +160,10 @@ void print(const Inspection& x) {
   print_out("\n{}\n", to_text(placement_table(x.settings, x.model)));
   print_out("enclave   hints {}, masks {} ahead at most ({} bytes per token)\n",
             mib(x.total([](const Row& r) { return r.hint_bytes; })), mib(stock), mask_bytes);
+  print_out("oblivious {}: {}\n", x.settings.enclave.oblivious,
+            x.settings.enclave.oblivious == "on"
+                ? "look-ups and sampling hide tokens from the enclave's host"
+                : "the enclave's host can see which pages of the embedding table are read");
   print_out("per token {} bytes up, {} bytes down, {} round trips\n",
             x.total([&](const Row& r) { return r.figures.d_in * x.word_bytes(); }),
             x.total([&](const Row& r) { return r.figures.columns * x.word_bytes(); }),

@@ -105,6 +105,7 @@ json to_json(const RunReport& report) {
                 {"dummy_rows", report.padding.dummy_rows},
                 {"dummy_rounds", report.padding.dummy_rounds},
                 {"late_rounds", report.padding.late_rounds}}},
+              {"oblivious", report.options.oblivious ? "on" : "off"},
               {"workers", std::move(workers)}};
   json out;
   if (report.completions.size() == 1) {
@@ -141,6 +142,8 @@ void print_account(const RunReport& report) {
             human_bytes(totals.bytes_out), totals.requests, totals.rows);
   print_log("  masks     {} rows made ahead, {} inline", report.masks.rows_made_ahead,
             report.masks.rows_made_inline);
+  if (report.options.oblivious)
+    print_log("  oblivious look-ups and sampling hide tokens from the enclave's host");
   if (report.options.padding.is_on())
     print_log("  padding   {} of {} rows are dummies, {} of them rounds after an answer; "
               "{} rounds late",

@@ -68,6 +68,12 @@ ReadValue masking_in(Masking& out, std::optional<Position>& buckets_at) {
   };
 }
 
+ReadValue enclave_in(Enclave& out) {
+  return [&out](const Value& value) {
+    read_mapping(value, {{"oblivious", one_of(out.oblivious, {"off", "on"})}});
+  };
+}
+
 ReadValue pipeline_in(Pipeline& out) {
   return [&out](const Value& value) {
     read_mapping(value, {{"micro_batches", whole_in(out.micro_batches, 1, 64)},
@@ -167,6 +173,7 @@ void read_file(Reading& reading, const YamlNode& root) {
   read_mapping(value, {{"model", model_in(config.model, folder, !reading.model_is_overridden),
                         reading.model_is_overridden ? Presence::optional : Presence::required},
                        {"masking", masking_in(config.masking, buckets_at)},
+                       {"enclave", enclave_in(config.enclave)},
                        {"pipeline", pipeline_in(config.pipeline)},
                        {"workers", workers},
                        {"tls", tls_in(config.tls, folder)},

@@ -39,6 +39,11 @@ struct Masking {
   std::size_t pool_memory() const;
 };
 
+/// `enclave:`
+struct Enclave {
+  std::string oblivious = "off"; ///< off or on: hide from the enclave's host which rows are read
+};
+
 /// `pipeline:`
 struct Pipeline {
   u32 micro_batches = 2;   ///< 1 to 64
@@ -178,6 +183,7 @@ struct PipelineConfig {
   std::filesystem::path file;
   std::filesystem::path model;
   Masking masking;
+  Enclave enclave;
   Pipeline pipeline;
   std::vector<WorkerNode> workers; ///< empty: one embedded worker
   std::optional<Tls> tls;

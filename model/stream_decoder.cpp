@@ -1,3 +1,4 @@
+#include "model/token_table.hpp"
 #include "model/tokenizer.hpp"
 #include "model/utf8.hpp"
 
@@ -17,11 +18,15 @@ std::size_t settled(std::string_view bytes) {
 
 } // namespace
 
-StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special)
-    : tokenizer_(&tokenizer), skip_special_(skip_special) {}
+StreamDecoder::StreamDecoder(const Tokenizer& tokenizer, bool skip_special,
+                             std::shared_ptr<const TokenTable> table)
+    : tokenizer_(&tokenizer), skip_special_(skip_special), table_(std::move(table)) {}
 
 std::string StreamDecoder::push(u32 id) {
-  tokenizer_->append_bytes(id, skip_special_, state_, pending_);
+  if (table_ == nullptr)
+    tokenizer_->append_bytes(id, skip_special_, state_, pending_);
+  else if (const auto bytes = table_->find(id, state_.first))
+    tokenizer_->join(*bytes, state_, pending_);
   const std::size_t ready = settled(pending_);
   std::string out = replace_invalid_utf8(std::string_view(pending_).substr(0, ready));
   pending_.erase(0, ready);

@@ -312,11 +312,18 @@ OriginLimits Tokenizer::limits(std::string_view template_text) const {
   return out;
 }
 
+std::optional<std::string> Tokenizer::bytes_of(u32 id, bool skip_special, bool first) const {
+  const std::string_view name = token(id);
+  if (name.empty() || (skip_special && is_special(id))) return std::nullopt;
+  return impl_->decoder.bytes(name, impl_->added_by_id[id] != nullptr, first);
+}
+
 void Tokenizer::append_bytes(u32 id, bool skip_special, DecodeState& state,
                              std::string& out) const {
-  const std::string_view name = token(id);
-  if (name.empty() || (skip_special && is_special(id))) return;
-  std::string bytes = impl_->decoder.bytes(name, impl_->added_by_id[id] != nullptr, state.first);
+  if (const auto bytes = bytes_of(id, skip_special, state.first)) join(*bytes, state, out);
+}
+
+void Tokenizer::join(std::string_view bytes, DecodeState& state, std::string& out) const {
   state.first = false;
   std::size_t dropped = 0;
   while (state.at_start && dropped < bytes.size()) {

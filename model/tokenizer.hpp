@@ -14,6 +14,8 @@
 
 namespace talaria::model {
 
+class TokenTable;
+
 /// What the decoding of one token needs to know about those before it.
 struct DecodeState {
   bool first = true;    ///< no token has been decoded yet
@@ -76,10 +78,15 @@ public:
 
 private:
   friend class StreamDecoder;
+  friend class TokenTable;
   struct Impl;
   explicit Tokenizer(std::unique_ptr<Impl> impl);
   /// Appends the bytes of one token that follows what led to `state`.
   void append_bytes(u32 id, bool skip_special, DecodeState& state, std::string& out) const;
+  /// The bytes of one token; nothing if it stands for nothing.
+  std::optional<std::string> bytes_of(u32 id, bool skip_special, bool first) const;
+  /// Appends them behind what led to `state`.
+  void join(std::string_view bytes, DecodeState& state, std::string& out) const;
   std::unique_ptr<Impl> impl_;
 };
 
@@ -88,7 +95,10 @@ private:
 /// equal Tokenizer::decode of all ids.
 class StreamDecoder {
 public:
-  StreamDecoder(const Tokenizer& tokenizer, bool skip_special);
+  /// `table`, if not null, is where tokens are looked up, by a pass over it; made of the same
+  /// tokenizer and `skip_special`.
+  StreamDecoder(const Tokenizer& tokenizer, bool skip_special,
+                std::shared_ptr<const TokenTable> table = nullptr);
   std::string push(u32 id);
   /// What is still held back, ill-formed parts replaced by U+FFFD.
   std::string finish();
@@ -96,6 +106,7 @@ public:
 private:
   const Tokenizer* tokenizer_;
   bool skip_special_;
+  std::shared_ptr<const TokenTable> table_;
   DecodeState state_;
   std::string pending_;
 };

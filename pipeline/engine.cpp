@@ -11,6 +11,9 @@
 #include "actors/actor_end.hpp"
 #include "actors/stage_scheduler.hpp"
 #include "core/aes_rng.hpp"
+#include "core/constant_time.hpp"
+#include "core/declassify.hpp"
+#include "model/token_table.hpp"
 #include "pipeline/answered_once.hpp"
 #include "pipeline/cluster_session.hpp"
 #include "pipeline/graph.hpp"
@@ -72,6 +75,13 @@ std::shared_ptr<const model::Tokenizer> load_tokenizer(const ModelLoader& loader
   return std::make_shared<const model::Tokenizer>(model::Tokenizer::load(loader.folder()));
 }
 
+/// Looks at all of them: that there is one may be seen, which it is may not.
+bool any_outside(std::span<const u32> tokens, u32 vocab) {
+  u32 outside = 0;
+  for (const u32 token : tokens) outside |= ~constant_time::less(token, vocab);
+  return declassified(outside) != 0;
+}
+
 std::size_t thread_count(std::size_t asked) {
   return asked != 0 ? asked : std::max(1U, std::thread::hardware_concurrency());
 }
@@ -103,6 +113,7 @@ struct Engine::Impl {
   std::shared_ptr<worker::ProductEngine> products; ///< null with remote workers
   std::shared_ptr<worker::WorkerLedger> ledger = std::make_shared<worker::WorkerLedger>();
   std::vector<std::shared_ptr<const remo::MaskedLinear>> linears;
+  std::shared_ptr<const model::EmbeddingTable> embeddings;
   std::shared_ptr<remo::MaskPool> pool;
   std::shared_ptr<PaddingLedger> padding_ledger = std::make_shared<PaddingLedger>();
 
@@ -232,6 +243,9 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   scheduler_options.padding = options.padding;
   scheduler_options.ledger = padding_ledger;
   scheduler_options.tokenizer = tokenizer;
+  if (options.oblivious && tokenizer)
+    scheduler_options.token_table =
+        std::make_shared<const model::TokenTable>(*tokenizer, /*skip_special=*/true);
   scheduler_options.eos = generation.eos.empty() ? loader.config().eos : generation.eos;
   scheduler_options.rope_frequencies = loader.config().rope_frequencies();
   scheduler_options.tracer = tracer.get();
@@ -244,7 +258,7 @@ void Engine::Impl::spawn(const EngineOptions& options) {
 
   GraphParts parts;
   parts.config = loader.config();
-  parts.embeddings =
+  parts.embeddings = embeddings =
       std::make_shared<const model::EmbeddingTable>(loader.tensors(), loader.config());
   parts.tensors = model::load_enclave_tensors(loader.tensors(), loader.config());
   parts.linears = linears;
@@ -252,6 +266,7 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   parts.worker = worker;
   parts.tracer = tracer.get();
   parts.team = std::make_shared<enclave::AttentionTeam>(thread_count(options.threads));
+  parts.oblivious = options.oblivious;
   Graph graph = build_graph(system, parts, scheduler);
   stages = std::move(graph.stages);
   for (const Graph::Stage& stage : stages) vitals->watch(stage.actor, stage.name);
@@ -315,8 +330,7 @@ enclave::SequenceId Engine::submit(Request request, std::shared_ptr<RequestSink>
     throw Error(Errc::usage, fmt::format("the prompt fills the context of {} tokens; nothing can "
                                          "be generated behind it",
                                          length));
-  if (std::any_of(request.prompt.begin(), request.prompt.end(),
-                  [&](u32 token) { return token >= model.vocab; }))
+  if (any_outside(request.prompt, model.vocab))
     throw Error(Errc::usage,
                 fmt::format("a prompt token is outside the vocabulary of {}", model.vocab));
   if (request.max_tokens == 0 && request.logits == LogitsWanted::none)
@@ -345,6 +359,10 @@ void Engine::cancel_all() {
 
 std::shared_ptr<worker::ProductEngine> Engine::products() const {
   return impl_->products;
+}
+
+std::shared_ptr<const model::EmbeddingTable> Engine::embeddings() const {
+  return impl_->embeddings;
 }
 
 std::vector<std::shared_ptr<const remo::MaskedLinear>> Engine::linears() const {

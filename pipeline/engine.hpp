@@ -14,6 +14,7 @@
 #include "model/generation_config.hpp"
 #include "model/tokenizer.hpp"
 #include "model/weights/model_config.hpp"
+#include "model/weights/quantized.hpp"
 #include "pipeline/batch_planner.hpp"
 #include "pipeline/cluster_plan.hpp"
 #include "pipeline/hint_cache.hpp"
@@ -32,6 +33,9 @@ struct EngineOptions {
   std::size_t threads = 0; ///< of the stages, and of the worker's products; 0: all cores
   BatchLimits batch;
   Padding padding; ///< of what workers can count; off unless set
+  /// Embeddings, sampling and the bytes of tokens are looked up in time and at addresses that tell
+  /// nothing of tokens and logits (docs/threat_model.md, "Which row is read"). The same answers.
+  bool oblivious = false;
   remo::MaskPool::Options pool;
   std::filesystem::path trace; ///< empty: no trace
   /// Workers on other machines; nothing: one worker inside this process.
@@ -107,6 +111,9 @@ public:
 
   /// The embedded worker's weights, for another engine to share; null with remote workers.
   std::shared_ptr<worker::ProductEngine> products() const;
+
+  /// The table that tokens are looked up in: for audits that watch its pages.
+  std::shared_ptr<const model::EmbeddingTable> embeddings() const;
 
   /// The hints and checks of every matrix, for another engine to share.
   std::vector<std::shared_ptr<const remo::MaskedLinear>> linears() const;

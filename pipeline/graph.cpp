@@ -24,14 +24,15 @@ public:
 
   Graph build() {
     const model::ModelConfig& config = parts_.config;
-    sampler_ = keep("sampler", enclave::spawn_sampler(system_, context("sampler")));
+    sampler_ =
+        keep("sampler", enclave::spawn_sampler(system_, context("sampler"), parts_.oblivious));
     Stage next = caf::actor_cast<Stage>(sampler_);
     next = outsourced(0, LinearKind::lm_head, enclave::Unmasked::as_input, next);
     next = norm("final_norm", next);
     for (u32 layer = config.layers; layer-- > 0;) next = decoder_layer(layer, next);
-    graph_.wiring.entrance =
-        keep("embed", enclave::spawn_embed(system_, context("embed"), parts_.embeddings,
-                                           config.hidden, next));
+    graph_.wiring.entrance = keep(
+        "embed", enclave::spawn_embed(system_, context("embed"), parts_.embeddings, config.hidden,
+                                      next, parts_.oblivious ? parts_.team : nullptr));
     graph_.wiring.sampler = sampler_;
     return std::move(graph_);
   }

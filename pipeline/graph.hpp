@@ -24,6 +24,7 @@ struct GraphParts {
   worker::Worker worker;
   telemetry::Tracer* tracer = nullptr;
   std::shared_ptr<enclave::AttentionTeam> team;
+  bool oblivious = false; ///< EngineOptions::oblivious
 };
 
 /// The stages of a model, wired front to back (docs/architecture.md draws them).

@@ -7,6 +7,8 @@
 #include <utility>
 
 #include "actors/actor_end.hpp"
+#include "core/constant_time.hpp"
+#include "core/declassify.hpp"
 #include "kernels/kernel_set.hpp"
 #include "pipeline/text_stream.hpp"
 
@@ -44,6 +46,13 @@ struct Active {
 
 double seconds(Clock::time_point a, Clock::time_point b) {
   return std::chrono::duration<double>(b - a).count();
+}
+
+/// Looks at all of them. That an answer ends here is seen by everyone.
+bool is_one_of(const std::vector<u32>& ends, u32 token) {
+  u32 found = 0;
+  for (const u32 end : ends) found |= constant_time::equal(end, token);
+  return declassified(found) != 0;
 }
 
 Timings timings_of(const Active& active) {
@@ -134,7 +143,8 @@ private:
                          .emplace(submit.sequence, Active{submit.request, submit.sink, TextStream(),
                                                           Completion{}, now, now, now})
                          .first->second;
-    if (options_.tokenizer) active.stream = TextStream(*options_.tokenizer, request.stops);
+    if (options_.tokenizer)
+      active.stream = TextStream(*options_.tokenizer, request.stops, options_.token_table);
     const bool sample = request.max_tokens > 0;
     planner_.add(submit.sequence, request.prompt, sample, request.logits);
     if (sample) {
@@ -251,9 +261,8 @@ private:
     if (active.completion.tokens.empty()) active.first_token = active.last_token;
     active.completion.tokens.push_back(token);
     active.sink->token();
-    const bool is_eos =
-        std::find(options_.eos.begin(), options_.eos.end(), token) != options_.eos.end();
-    if (is_eos && !active.request->ignore_eos) return finish(id, FinishReason::stop, std::nullopt);
+    if (!active.request->ignore_eos && is_one_of(options_.eos, token))
+      return finish(id, FinishReason::stop, std::nullopt);
     emit(active, active.stream.push(token));
     if (active.stream.stopped()) return finish(id, FinishReason::stop, std::nullopt);
     if (active.completion.tokens.size() >= active.request->max_tokens)

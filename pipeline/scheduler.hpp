@@ -46,7 +46,8 @@ struct SchedulerOptions {
   BatchLimits limits;
   Padding padding;
   std::shared_ptr<PaddingLedger> ledger = std::make_shared<PaddingLedger>();
-  std::shared_ptr<const model::Tokenizer> tokenizer; ///< null: answers have no text
+  std::shared_ptr<const model::Tokenizer> tokenizer;    ///< null: answers have no text
+  std::shared_ptr<const model::TokenTable> token_table; ///< null: tokens are read at their places
   std::vector<u32> eos;
   std::vector<float> rope_frequencies; ///< [head_dim / 2]
   telemetry::Tracer* tracer = nullptr;

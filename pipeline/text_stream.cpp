@@ -5,8 +5,10 @@
 
 namespace talaria::pipeline {
 
-TextStream::TextStream(const model::Tokenizer& tokenizer, std::vector<std::string> stops)
-    : decoder_(std::in_place, tokenizer, /*skip_special=*/true), stops_(std::move(stops)) {
+TextStream::TextStream(const model::Tokenizer& tokenizer, std::vector<std::string> stops,
+                       std::shared_ptr<const model::TokenTable> table)
+    : decoder_(std::in_place, tokenizer, /*skip_special=*/true, std::move(table)),
+      stops_(std::move(stops)) {
   std::erase_if(stops_, [](const std::string& stop) { return stop.empty(); });
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -14,7 +15,9 @@ namespace talaria::pipeline {
 class TextStream {
 public:
   TextStream() = default; ///< of a model without a tokenizer: no text ever
-  TextStream(const model::Tokenizer& tokenizer, std::vector<std::string> stops);
+  /// `table`: see model::StreamDecoder.
+  TextStream(const model::Tokenizer& tokenizer, std::vector<std::string> stops,
+             std::shared_ptr<const model::TokenTable> table = nullptr);
 
   /// The text that became certain with this token; empty while nothing did.
   std::string push(u32 token);

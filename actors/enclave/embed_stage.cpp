@@ -1,5 +1,9 @@
 #include "actors/enclave/embed_stage.hpp"
 
+#include <algorithm>
+
+#include "model/weights/oblivious_lookup.hpp"
+
 namespace talaria::enclave {
 
 namespace {
@@ -17,21 +21,41 @@ void look_up_in_vain(const model::EmbeddingTable& table, const MicroBatch& batch
   for (u32 i = 0; i < batch.padding; ++i) table.lookup(batch.tokens.back(), row.span());
 }
 
+/// Rows read where they lie.
+void look_up_each(const model::EmbeddingTable& table, const MicroBatch& batch,
+                  Matrix<float>& rows) {
+  for (std::size_t r = 0; r < batch.tokens.size(); ++r)
+    table.lookup(batch.tokens[r], rows.row_span(r));
+  if (batch.even) look_up_in_vain(table, batch, rows.cols());
+}
+
+/// All rows by one pass; padding takes part in it where it is to cost what other rows do.
+void look_up_all(const model::EmbeddingTable& table, const MicroBatch& batch, Matrix<float>& rows,
+                 ThreadTeam& team) {
+  const std::size_t real = batch.tokens.size();
+  SecretBuffer<u32> ids(batch.even ? rows.rows() : real);
+  std::copy(batch.tokens.begin(), batch.tokens.end(), ids.data());
+  model::lookup_obliviously(table, ids.span(), rows.view(), team);
+  std::fill(rows.row(0) + real * rows.cols(), rows.row(0) + rows.rows() * rows.cols(), 0.0F);
+}
+
 } // namespace
 
 EmbedStage::behavior_type embed_stage(EmbedStage::pointer self, StageContext context,
                                       std::shared_ptr<const model::EmbeddingTable> table,
-                                      std::size_t hidden, Stage next) {
+                                      std::size_t hidden, Stage next,
+                                      std::shared_ptr<AttentionTeam> oblivious) {
   name_exceptions_by_kind(self);
-  return {[self, context, table, hidden, next](const Admit& admit) {
+  return {[self, context, table, hidden, next, oblivious](const Admit& admit) {
     const MicroBatch& batch = *admit.batch;
     guarded(self, context, batch.id, [&] {
       const auto span = context.span(telemetry::SpanKind::embed, batch, batch.rows, admit.sent);
       if (context.tracing() && batch.segments.size() > 1) tell_requests(context, batch);
       Matrix<float> rows(batch.rows, hidden);
-      for (std::size_t r = 0; r < batch.tokens.size(); ++r)
-        table->lookup(batch.tokens[r], rows.row_span(r));
-      if (batch.even) look_up_in_vain(*table, batch, hidden);
+      if (oblivious != nullptr)
+        look_up_all(*table, batch, rows, oblivious->helpers);
+      else
+        look_up_each(*table, batch, rows);
       Flow flow;
       flow.batch = admit.batch;
       flow.residual = flow.x = share_clear(std::move(rows));
@@ -43,8 +67,9 @@ EmbedStage::behavior_type embed_stage(EmbedStage::pointer self, StageContext con
 
 EmbedStage spawn_embed(caf::actor_system& system, StageContext context,
                        std::shared_ptr<const model::EmbeddingTable> table, std::size_t hidden,
-                       Stage next) {
-  return system.spawn(embed_stage, std::move(context), std::move(table), hidden, std::move(next));
+                       Stage next, std::shared_ptr<AttentionTeam> oblivious) {
+  return system.spawn(embed_stage, std::move(context), std::move(table), hidden, std::move(next),
+                      std::move(oblivious));
 }
 
 } // namespace talaria::enclave

@@ -15,6 +15,7 @@ struct SequenceState {
   model::Sampler sampler;
   std::vector<u32> seen; ///< prompt and answer so far
   model::SamplingParameters parameters;
+  bool oblivious;
 };
 using Sequences = std::unordered_map<SequenceId, SequenceState>;
 
@@ -50,7 +51,7 @@ void draw_in_vain(const Sequences& sequences, const Flow& flow, const std::vecto
     const auto it = sequences.find(from.sequence);
     if (it == sequences.end()) continue; // a prompt that is not to be continued
     try {
-      model::Sampler sampler(it->second.parameters);
+      model::Sampler sampler(it->second.parameters, it->second.oblivious);
       (void)sampler.sample(flow.x->row_span(from.row), it->second.seen);
     } catch (const std::exception&) { // the row it stands for has found the same
     }
@@ -86,7 +87,8 @@ Sampled choose(Sequences& sequences, const Flow& flow) {
 
 } // namespace
 
-SamplerStage::behavior_type sampler_stage(SamplerStage::pointer self, StageContext context) {
+SamplerStage::behavior_type sampler_stage(SamplerStage::pointer self, StageContext context,
+                                          bool oblivious) {
   name_exceptions_by_kind(self);
   auto sequences = std::make_shared<Sequences>();
   return {[self, context, sequences](const Flow& flow) {
@@ -96,11 +98,11 @@ SamplerStage::behavior_type sampler_stage(SamplerStage::pointer self, StageConte
               self->send(context.overseer, choose(*sequences, flow));
             });
           },
-          [sequences](const Enrol& enrol) {
+          [sequences, oblivious](const Enrol& enrol) {
             try {
-              sequences->insert_or_assign(
-                  enrol.sequence,
-                  SequenceState{model::Sampler(enrol.sampling), enrol.prompt, enrol.sampling});
+              sequences->insert_or_assign(enrol.sequence,
+                                          SequenceState{model::Sampler(enrol.sampling, oblivious),
+                                                        enrol.prompt, enrol.sampling, oblivious});
             } catch (const std::exception&) { // its first row finds no sampler and ends it
             }
           },
@@ -112,8 +114,8 @@ SamplerStage::behavior_type sampler_stage(SamplerStage::pointer self, StageConte
           }};
 }
 
-SamplerStage spawn_sampler(caf::actor_system& system, StageContext context) {
-  return system.spawn(sampler_stage, std::move(context));
+SamplerStage spawn_sampler(caf::actor_system& system, StageContext context, bool oblivious) {
+  return system.spawn(sampler_stage, std::move(context), oblivious);
 }
 
 } // namespace talaria::enclave

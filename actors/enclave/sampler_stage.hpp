@@ -9,8 +9,11 @@ namespace talaria::enclave {
 ///   Enrol{sequence, parameters, prompt} ──►┐
 ///   Flow{x = logits of the wanted rows} ──►├─ sampler ──► Sampled{tokens, logits} ──► overseer
 ///   Forget{sequence} ──────────────────────►┘
-SamplerStage::behavior_type sampler_stage(SamplerStage::pointer self, StageContext context);
+SamplerStage::behavior_type sampler_stage(SamplerStage::pointer self, StageContext context,
+                                          bool oblivious);
 
-SamplerStage spawn_sampler(caf::actor_system& system, StageContext context);
+/// `oblivious`: in time and at addresses that tell nothing of logits and tokens.
+SamplerStage spawn_sampler(caf::actor_system& system, StageContext context,
+                           bool oblivious = false);
 
 } // namespace talaria::enclave

@@ -211,6 +211,26 @@ BOOST_AUTO_TEST_CASE(padding_changes_what_is_counted_and_nothing_that_is_said) {
   refused("--pace", "fast", "--pace");
 }
 
+BOOST_AUTO_TEST_CASE(oblivious_answers_are_the_ordinary_ones) {
+  std::vector<std::string> arguments{
+      "run",    "--model",       kTiny, "--chat",  "--prompt", "Who are you?", "--seed", "7",
+      "--json", "--temperature", "0.9", "--top-p", "0.9",      "--max-tokens", "6"};
+  const auto plain = talaria(arguments);
+  arguments.emplace_back("--oblivious");
+  const auto oblivious = talaria(arguments);
+  BOOST_TEST_REQUIRE(plain.status == 0, plain.err);
+  BOOST_TEST_REQUIRE(oblivious.status == 0, oblivious.err);
+  const json a = json::parse(plain.out);
+  const json b = json::parse(oblivious.out);
+  BOOST_TEST(a.at("token_ids") == b.at("token_ids"));
+  BOOST_TEST(a.at("text") == b.at("text"));
+  BOOST_TEST(a.at("oblivious") == "off");
+  BOOST_TEST(b.at("oblivious") == "on");
+  const auto inspected = talaria({"inspect", kTiny, "--oblivious", "--json"});
+  BOOST_TEST_REQUIRE(inspected.status == 0, inspected.err);
+  BOOST_TEST(json::parse(inspected.out).at("enclave").at("oblivious") == "on");
+}
+
 BOOST_AUTO_TEST_CASE(tokenize_and_decode_are_inverse) {
   const std::string text = "naïve 🙂  tokens\n";
   const auto ids = talaria({"tokenize", "--model", kTiny, "-", "--json"}, text);

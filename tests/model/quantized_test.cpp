@@ -6,6 +6,7 @@
 #include <limits>
 
 #include "model/weights/model_config.hpp"
+#include "model/weights/oblivious_lookup.hpp"
 #include "tests/model/model_folder.hpp"
 
 using namespace talaria;
@@ -482,6 +483,39 @@ BOOST_AUTO_TEST_CASE(an_embedding_table_is_a_private_copy) {
   std::vector<float> row(13);
   table.lookup(130, row);
   BOOST_TEST((row != std::vector<float>(13, 7)));
+}
+
+BOOST_DATA_TEST_CASE(oblivious_lookups_give_the_rows_of_ordinary_ones,
+                     bdata::make({"BF16", "F16", "F32"}) * bdata::make({1u, 2u, 5u}), dtype,
+                     threads) {
+  Model model;
+  model.dtype = dtype;
+  const auto store = model.open();
+  const EmbeddingTable table(store, model.config);
+  ThreadTeam team(threads);
+  for (const std::size_t count : {0u, 1u, 2u, 7u, 8u, 9u, 40u, 131u}) {
+    std::vector<u32> tokens(count);
+    for (std::size_t i = 0; i < count; ++i) tokens[i] = static_cast<u32>((i * 67 + count) % 131);
+    Matrix<float> rows(count + 1, 13);
+    lookup_obliviously(table, tokens, rows.view(), team);
+    std::vector<float> row(13);
+    for (std::size_t i = 0; i < count; ++i) {
+      table.lookup(tokens[i], row);
+      BOOST_TEST(std::equal(row.begin(), row.end(), rows.row(i)), "token " << tokens[i]);
+    }
+    BOOST_TEST(std::count(rows.row(count), rows.row(count) + 13, 0.0f) == 13);
+  }
+  Matrix<float> rows(2, 13);
+  check_error(
+      [&] {
+        lookup_obliviously(table, std::vector<u32>{130, 131}, rows.view(), team);
+      },
+      Errc::internal, {"embedding"});
+  check_error(
+      [&] {
+        lookup_obliviously(table, std::vector<u32>{1, 2, 3}, rows.view(), team);
+      },
+      Errc::internal, {"embedding"});
 }
 
 BOOST_AUTO_TEST_CASE(an_embedding_table_with_nan_is_refused_at_load) {
