@@ -156,7 +156,7 @@ void Audit::load() {
   });
   model_ = std::make_shared<const PublicModel>(engine_.model, engine_.products,
                                                *engine_.scheme.parameters);
-  tokenizer_ = model::Tokenizer::load(engine_.model->folder());
+  tokenizer_ = model::Tokenizer::load(engine_.model->files()->texts());
   scale_ = scale_of(options_, model_->config());
 }
 
@@ -212,8 +212,9 @@ void Audit::record_all() {
 
 void Audit::describe() {
   const remo::LatticeParameters& parameters = *options_.engine.scheme.parameters;
-  report_.model = engine_.model->folder().filename().string();
-  if (report_.model.empty()) report_.model = engine_.model->folder().parent_path().filename();
+  const std::filesystem::path& folder = engine_.model->files()->folder();
+  report_.model = folder.filename().string();
+  if (report_.model.empty()) report_.model = folder.parent_path().filename();
   report_.parameters = parameters.name;
   const estimator::SecurityLevel level = estimator::security_level(parameters);
   report_.core_svp_bits = level.core;

@@ -159,10 +159,10 @@ void BlockRunner::attend_row(Layer& layer, const float* qkv, const Rotation& rot
 Rows BlockRunner::run(std::span<const u32> tokens, bool keep) {
   const model::ModelConfig& config = model_->config();
   const auto count = static_cast<Eigen::Index>(tokens.size());
-  const model::EmbeddingTable table(model_->loader().tensors(), config);
+  const auto table = model_->loader().embeddings();
   Rows h(count, config.hidden);
   for (std::size_t r = 0; r < tokens.size(); ++r)
-    table.lookup(tokens[r], {h.data() + r * config.hidden, config.hidden});
+    table->lookup(tokens[r], {h.data() + r * config.hidden, config.hidden});
   Rows x;
   for (Layer& layer : layers_) {
     x = h;

@@ -21,9 +21,9 @@ PublicModel::PublicModel(std::shared_ptr<const pipeline::ModelLoader> loader,
                          const remo::LatticeParameters& parameters)
     : loader_(std::move(loader)), weights_(std::move(weights)), parameters_(parameters),
       inputs_(config().vocab, config().hidden), figures_(model::linear_count(config())) {
-  const model::EmbeddingTable table(loader_->tensors(), config());
+  const auto table = loader_->embeddings();
   for (u32 token = 0; token < config().vocab; ++token) {
-    table.lookup(token, inputs_.row_span(token));
+    table->lookup(token, inputs_.row_span(token));
     kernels::active_kernels().rms_norm(inputs_.row(token), nullptr, inputs_.row(token), hidden(),
                                        config().rms_eps);
   }

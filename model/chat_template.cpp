@@ -1,7 +1,6 @@
 #include "model/chat_template.hpp"
 
 #include <algorithm>
-#include <fstream>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -12,20 +11,13 @@
 #include "model/one_line.hpp"
 #include "model/tokenizer.hpp"
 #include "model/tokenizer_config.hpp"
+#include "model/weights/model_files.hpp"
 
 namespace talaria::model {
 
 namespace {
 
 using Json = nlohmann::json;
-
-std::optional<std::string> read_if_there(const std::filesystem::path& path) {
-  if (!std::filesystem::exists(path)) return std::nullopt;
-  std::ifstream file(path, std::ios::binary);
-  std::string text((std::istreambuf_iterator<char>(file)), std::istreambuf_iterator<char>());
-  if (file.fail() && !file.eof()) throw Error(Errc::model, path.string() + " cannot be read");
-  return text;
-}
 
 Json parse_config(const std::string& text, const std::string& file) {
   try {
@@ -69,17 +61,24 @@ ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 ChatTemplate::~ChatTemplate() = default;
 
 std::optional<ChatTemplate> ChatTemplate::load(const std::filesystem::path& model_dir) {
-  const std::string config_file = (model_dir / "tokenizer_config.json").string();
-  const std::filesystem::path jinja_file = model_dir / "chat_template.jinja";
-  std::optional<std::string> text = read_if_there(jinja_file);
-  std::string file = jinja_file.string();
-  if (!text) {
-    const std::optional<std::string> config = read_if_there(config_file);
-    text = config ? template_in(parse_config(*config, config_file), config_file) : std::nullopt;
+  return load(TextFiles(model_dir, kTextFiles));
+}
+
+std::optional<ChatTemplate> ChatTemplate::load(const TextFiles& files) {
+  const PrivateFile* const jinja = files.find("chat_template.jinja");
+  const PrivateFile* const config = files.find("tokenizer_config.json");
+  std::optional<std::string> text;
+  std::string file;
+  if (jinja != nullptr) {
+    text = jinja->text;
+    file = jinja->path.string();
+  } else if (config != nullptr) {
+    const std::string config_file = config->path.string();
+    text = template_in(parse_config(config->text, config_file), config_file);
     file = config_file + ": chat_template";
   }
   if (!text) return std::nullopt;
-  const TokenizerConfig tokens = TokenizerConfig::load(model_dir);
+  const TokenizerConfig tokens = TokenizerConfig::load(files);
   ChatTemplate out = parse(*text, file, tokens.named);
   out.impl_->additional = tokens.additional;
   return out;

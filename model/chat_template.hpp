@@ -12,6 +12,8 @@
 
 namespace talaria::model {
 
+class TextFiles;
+
 struct ChatMessage {
   std::string role;
   std::string content;
@@ -28,6 +30,8 @@ public:
   /// eos_token and the other special tokens that TokenizerConfig finds become variables.
   /// @throws Error{model} naming file, line and construct for a template it cannot render exactly.
   static std::optional<ChatTemplate> load(const std::filesystem::path& model_dir);
+  /// The same from files that were read already.
+  static std::optional<ChatTemplate> load(const TextFiles& files);
   /// Parses template text; `special_tokens` are (name, text) variables. Exposed for tests and
   /// fuzzing.
   static ChatTemplate parse(std::string_view text, const std::string& file,

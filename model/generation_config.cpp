@@ -5,22 +5,29 @@
 
 #include "core/error.hpp"
 #include "model/weights/json_fields.hpp"
+#include "model/weights/private_file.hpp"
 
 namespace talaria::model {
 
 namespace {
 
+constexpr std::string_view kFile = "generation_config.json";
 constexpr u32 kMaxId = (1u << 24) - 1; // the largest vocabulary a config.json may name
 
 } // namespace
 
 GenerationConfig load_generation_config(const std::filesystem::path& model_dir) {
-  const auto path = model_dir / "generation_config.json";
+  static constexpr std::string_view kNames[] = {kFile};
+  return load_generation_config(TextFiles(model_dir, kNames));
+}
+
+GenerationConfig load_generation_config(const TextFiles& files) {
   GenerationConfig out;
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return out;
-  const nlohmann::json object = read_json_object(path);
-  const JsonFields fields(object, path.string());
+  const PrivateFile* const file = files.find(kFile);
+  if (file == nullptr) return out;
+  const std::string path = file->path.string();
+  const nlohmann::json object = parse_json_object(file->text, path);
+  const JsonFields fields(object, path);
   out.do_sample = fields.boolean("do_sample");
   out.temperature = fields.number(
       "temperature", [](float x) { return x >= 0 && x <= 100; }, "a number from 0 to 100");

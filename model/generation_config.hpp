@@ -8,6 +8,8 @@
 
 namespace talaria::model {
 
+class TextFiles;
+
 /// Sampling defaults a model's author ships in generation_config.json. The file may be absent; a
 /// field may be.
 struct GenerationConfig {
@@ -22,5 +24,7 @@ struct GenerationConfig {
 
 /// @throws Error{model} for a damaged file or a field of the wrong type or range.
 GenerationConfig load_generation_config(const std::filesystem::path& model_dir);
+/// The same from files that were read already.
+GenerationConfig load_generation_config(const TextFiles& files);
 
 } // namespace talaria::model

@@ -1,8 +1,6 @@
 #include "model/tokenizer.hpp"
 
 #include <algorithm>
-#include <fstream>
-#include <sstream>
 #include <unordered_map>
 
 #include <fmt/format.h>
@@ -16,6 +14,7 @@
 #include "model/tokenization/pre_tokenizer.hpp"
 #include "model/tokenization/token_decoder.hpp"
 #include "model/tokenizer_config.hpp"
+#include "model/weights/model_files.hpp"
 
 namespace talaria::model {
 
@@ -233,8 +232,9 @@ nlohmann::json parse_document(std::string_view json, const std::string& file) {
   }
 }
 
-[[noreturn]] void refuse_missing(const std::filesystem::path& path) {
-  for (const auto& entry : std::filesystem::directory_iterator(path.parent_path())) {
+[[noreturn]] void refuse_without_tokenizer(const std::filesystem::path& path) {
+  std::error_code ignored; // the folder may be none
+  for (const auto& entry : std::filesystem::directory_iterator(path.parent_path(), ignored)) {
     const std::string name = entry.path().filename().string();
     if (name.ends_with(".model") || name.ends_with(".tiktoken") || name == "vocab.json")
       throw Error(Errc::model,
@@ -257,16 +257,15 @@ void set_prefix_space(nlohmann::json& document, const TokenizerConfig& config) {
 } // namespace
 
 Tokenizer Tokenizer::load(const std::filesystem::path& model_dir) {
-  const std::filesystem::path path = model_dir / "tokenizer.json";
-  std::ifstream file(path, std::ios::binary);
-  std::ostringstream text;
-  if (!file && std::filesystem::is_directory(model_dir) && !std::filesystem::exists(path))
-    refuse_missing(path);
-  if (!file || !(text << file.rdbuf()))
-    throw Error(Errc::model, path.string() + " cannot be read; a model folder needs it");
-  const std::string name = path.string();
-  nlohmann::json document = parse_document(text.view(), name);
-  const TokenizerConfig config = TokenizerConfig::load(model_dir);
+  return load(TextFiles(model_dir, kTextFiles));
+}
+
+Tokenizer Tokenizer::load(const TextFiles& files) {
+  const PrivateFile* const file = files.find("tokenizer.json");
+  if (file == nullptr) refuse_without_tokenizer(files.folder() / "tokenizer.json");
+  const std::string name = file->path.string();
+  nlohmann::json document = parse_document(file->text, name);
+  const TokenizerConfig config = TokenizerConfig::load(files);
   set_prefix_space(document, config);
   return Tokenizer(std::make_unique<Impl>(JsonNode(document, name), &config));
 }

@@ -14,6 +14,7 @@
 
 namespace talaria::model {
 
+class TextFiles;
 class TokenTable;
 
 /// What the decoding of one token needs to know about those before it.
@@ -41,6 +42,8 @@ public:
   /// @throws Error{model} naming file and field; a component it does not implement is an error that
   /// names it, never a silently different tokenisation.
   static Tokenizer load(const std::filesystem::path& model_dir);
+  /// The same from files that were read already.
+  static Tokenizer load(const TextFiles& files);
   /// Parses the text of a tokenizer.json; `file` appears in messages. Exposed for fuzzing.
   static Tokenizer parse(std::string_view json, const std::string& file);
   Tokenizer(Tokenizer&&) noexcept;

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
-#include <fstream>
 #include <map>
 
 #include <fmt/format.h>
@@ -12,6 +11,7 @@
 #include "model/one_line.hpp"
 #include "model/tokenization/bpe.hpp"
 #include "model/tokenization/json_node.hpp"
+#include "model/weights/model_files.hpp"
 
 namespace talaria::model {
 
@@ -63,19 +63,16 @@ const TokenizerClass* class_named(std::string name) {
 }
 
 /// The object in a JSON file; null if there is no such file.
-Json read(const std::filesystem::path& path) {
-  if (!std::filesystem::exists(path)) return nullptr;
-  std::ifstream file(path, std::ios::binary);
-  const std::string text((std::istreambuf_iterator<char>(file)), {});
-  if (!file) throw Error(Errc::model, path.string() + " cannot be read");
+Json parse(const PrivateFile* file) {
+  if (file == nullptr) return nullptr;
+  const std::string path = file->path.string();
   Json document;
   try {
-    document = Json::parse(text);
+    document = Json::parse(file->text);
   } catch (const Json::exception& error) {
-    throw Error(Errc::model,
-                one_line(fmt::format("{} is not valid JSON: {}", path.string(), error.what())));
+    throw Error(Errc::model, one_line(fmt::format("{} is not valid JSON: {}", path, error.what())));
   }
-  if (!document.is_object()) throw Error(Errc::model, path.string() + " is not a JSON object");
+  if (!document.is_object()) throw Error(Errc::model, path + " is not a JSON object");
   return document;
 }
 
@@ -100,14 +97,14 @@ DeclaredToken token_in(const JsonNode& node, bool special) {
 
 class Reader {
 public:
-  explicit Reader(const std::filesystem::path& dir)
-      : config_file_((dir / "tokenizer_config.json").string()),
-        map_file_((dir / "special_tokens_map.json").string()),
-        added_file_((dir / "added_tokens.json").string()),
-        model_file_((dir / "config.json").string()), config_json_(read(config_file_)) {
+  explicit Reader(const TextFiles& files)
+      : files_(files), config_file_((files.folder() / "tokenizer_config.json").string()),
+        map_file_((files.folder() / "special_tokens_map.json").string()),
+        added_file_((files.folder() / "added_tokens.json").string()),
+        config_json_(read("tokenizer_config.json")) {
     has_config_ = !config_json_.is_null();
     if (!has_config_) config_json_ = Json::object();
-    if (root()["added_tokens_decoder"].is_null()) map_json_ = read(map_file_);
+    if (root()["added_tokens_decoder"].is_null()) map_json_ = read("special_tokens_map.json");
     if (map_json_.is_null()) map_json_ = Json::object();
   }
 
@@ -127,6 +124,7 @@ public:
   }
 
 private:
+  Json read(std::string_view name) const { return parse(files_.find(name)); }
   JsonNode root() const { return {config_json_, config_file_}; }
   JsonNode map() const { return {map_json_, map_file_}; }
 
@@ -134,7 +132,7 @@ private:
   const TokenizerClass* find_class() const {
     const JsonNode name = root()["tokenizer_class"];
     if (!name.is_null()) return class_named(name.string());
-    const Json model = has_config_ ? read(model_file_) : Json();
+    const Json model = has_config_ ? read("config.json") : Json();
     const Json type = model.is_object() ? model.value("model_type", Json()) : Json();
     if (type == "llama" || type == "mistral") return class_named("LlamaTokenizer");
     return type == "qwen2" || type == "qwen3" ? class_named("Qwen2Tokenizer") : nullptr;
@@ -217,7 +215,7 @@ private:
         token.id = id_in(entry.key(), node);
         out.tokens.push_back(std::move(token));
       }
-    } else if (const Json added = read(added_file_); !added.is_null()) {
+    } else if (const Json added = read("added_tokens.json"); !added.is_null()) {
       const JsonNode node(added, added_file_);
       for (const auto& entry : added.items()) {
         DeclaredToken token;
@@ -251,7 +249,8 @@ private:
     }
   }
 
-  std::string config_file_, map_file_, added_file_, model_file_;
+  const TextFiles& files_;
+  std::string config_file_, map_file_, added_file_;
   Json config_json_, map_json_;
   bool has_config_ = false;
   std::vector<DeclaredToken> declared_; // the named and the additional ones
@@ -260,7 +259,11 @@ private:
 } // namespace
 
 TokenizerConfig TokenizerConfig::load(const std::filesystem::path& model_dir) {
-  return Reader(model_dir).run();
+  return load(TextFiles(model_dir, kTextFiles));
+}
+
+TokenizerConfig TokenizerConfig::load(const TextFiles& files) {
+  return Reader(files).run();
 }
 
 std::optional<std::string> TokenizerConfig::text_of(const std::string& name) const {

@@ -10,6 +10,8 @@
 
 namespace talaria::model {
 
+class TextFiles;
+
 /// A token that a file beside tokenizer.json declares.
 struct DeclaredToken {
   std::string content;
@@ -26,6 +28,8 @@ struct DeclaredToken {
 struct TokenizerConfig {
   /// Each file may be missing. @throws Error{model} naming file and field.
   static TokenizerConfig load(const std::filesystem::path& model_dir);
+  /// The same from files that were read already.
+  static TokenizerConfig load(const TextFiles& files);
 
   /// bos_token and the like, with their texts: variables of a chat template.
   std::vector<std::pair<std::string, std::string>> named;

@@ -67,12 +67,13 @@ std::size_t hint_total(const model::ModelConfig& config, const EngineOptions& op
 
 std::shared_ptr<const ModelLoader> open_model(const EngineOptions& options) {
   if (options.model) return options.model;
-  return std::make_shared<const ModelLoader>(options.model_dir, options.weights);
+  return std::make_shared<const ModelLoader>(options.model_dir, options.weights,
+                                             options.model_sha256);
 }
 
 std::shared_ptr<const model::Tokenizer> load_tokenizer(const ModelLoader& loader) {
-  if (loader.folder().empty()) return nullptr;
-  return std::make_shared<const model::Tokenizer>(model::Tokenizer::load(loader.folder()));
+  if (loader.files() == nullptr) return nullptr;
+  return std::make_shared<const model::Tokenizer>(model::Tokenizer::load(loader.files()->texts()));
 }
 
 /// Looks at all of them: that there is one may be seen, which it is may not.
@@ -92,7 +93,7 @@ struct Engine::Impl {
   explicit Impl(const EngineOptions& options)
       : spare_masks(LargeMemory::process(), 3 * options.pool.memory_bytes / 2),
         opened(open_model(options)), loader(*opened), tokenizer(load_tokenizer(loader)),
-        generation(tokenizer ? model::load_generation_config(loader.folder())
+        generation(tokenizer ? model::load_generation_config(loader.files()->texts())
                              : model::GenerationConfig{}),
         tracer(options.trace.empty() ? nullptr
                                      : std::make_unique<telemetry::Tracer>(options.trace)),
@@ -258,8 +259,7 @@ void Engine::Impl::spawn(const EngineOptions& options) {
 
   GraphParts parts;
   parts.config = loader.config();
-  parts.embeddings = embeddings =
-      std::make_shared<const model::EmbeddingTable>(loader.tensors(), loader.config());
+  parts.embeddings = embeddings = loader.embeddings();
   parts.tensors = model::load_enclave_tensors(loader.tensors(), loader.config());
   parts.linears = linears;
   parts.pool = pool;
@@ -303,6 +303,11 @@ const model::Tokenizer& Engine::tokenizer() const {
 }
 const model::GenerationConfig& Engine::generation_config() const {
   return impl_->generation;
+}
+const model::ModelFiles& Engine::model_files() const {
+  if (impl_->loader.files() == nullptr)
+    throw Error(Errc::internal, "a model in memory has no files");
+  return *impl_->loader.files();
 }
 const std::string& Engine::warning() const {
   return impl_->warning;

@@ -14,6 +14,7 @@
 #include "model/generation_config.hpp"
 #include "model/tokenizer.hpp"
 #include "model/weights/model_config.hpp"
+#include "model/weights/model_files.hpp"
 #include "model/weights/quantized.hpp"
 #include "pipeline/batch_planner.hpp"
 #include "pipeline/cluster_plan.hpp"
@@ -28,6 +29,7 @@ class ModelLoader;
 
 struct EngineOptions {
   std::filesystem::path model_dir;
+  std::optional<Sha256Digest> model_sha256; ///< what the model's root must be; nothing: anything
   remo::SchemeOptions scheme;
   model::WeightFormat weights = model::WeightFormat::int8;
   std::size_t threads = 0; ///< of the stages, and of the worker's products; 0: all cores
@@ -87,6 +89,9 @@ public:
   /// @throws Error{internal} for a model in memory, which has none.
   const model::Tokenizer& tokenizer() const;
   const model::GenerationConfig& generation_config() const;
+  /// What was read of the model's folder, chat template and all.
+  /// @throws Error{internal} for a model in memory.
+  const model::ModelFiles& model_files() const;
   /// Line to print about the scheme in use; empty for lattice.
   const std::string& warning() const;
   std::size_t hint_bytes() const;

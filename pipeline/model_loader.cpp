@@ -6,23 +6,47 @@
 
 namespace talaria::pipeline {
 
-ModelLoader::ModelLoader(const std::filesystem::path& model_dir, model::WeightFormat format)
-    : folder_(model_dir), format_(format) {
-  const model::FolderKind kind = model::folder_kind(model_dir);
-  if (kind == model::FolderKind::hugging_face) {
-    config_ = model::load_model_config(model_dir);
-    store_ = std::make_shared<const model::TensorStore>(model_dir);
-    return;
+namespace {
+
+/// Both halves of a prepared root must come from one run of prepare: what workers are compared with
+/// stands in the enclave's manifest.
+void check_halves(const model::Manifest& enclave, const model::Manifest& worker,
+                  const std::filesystem::path& folder) {
+  for (std::size_t i = 0; i < enclave.matrices.size(); ++i)
+    if (i >= worker.matrices.size() || worker.matrices[i].digest != enclave.matrices[i].digest)
+      throw Error(Errc::model, fmt::format("{}: matrix {} has another SHA-256 in enclave/{} than in "
+                                           "worker/; prepare the model again",
+                                           folder.string(), enclave.matrices[i].name,
+                                           model::kManifestFile));
+}
+
+} // namespace
+
+ModelLoader::ModelLoader(const std::filesystem::path& model_dir, model::WeightFormat format,
+                         const std::optional<Sha256Digest>& pinned)
+    : format_(format) {
+  const model::OpenedFolder opened = model::open_folder(model_dir);
+  files_ = std::make_unique<const model::ModelFiles>(opened, pinned);
+  if (opened.kind != model::FolderKind::hugging_face) {
+    open_prepared(opened);
+  } else {
+    config_ = model::parse_model_config(files_->texts().get("config.json"));
+    store_ = std::make_shared<const model::TensorStore>(*files_);
   }
-  folder_ = model::enclave_folder(model_dir);
-  enclave_ = std::make_unique<const model::PreparedEnclave>(folder_);
-  if (kind == model::FolderKind::prepared_root)
-    worker_ = std::make_unique<const model::PreparedWorker>(model_dir);
+}
+
+void ModelLoader::open_prepared(const model::OpenedFolder& opened) {
+  enclave_ = std::make_unique<const model::PreparedEnclave>(*files_);
+  if (opened.kind == model::FolderKind::prepared_root) {
+    worker_ = std::make_unique<const model::PreparedWorker>(opened);
+    check_halves(enclave_->manifest(), worker_->manifest(), opened.folder);
+  }
   config_ = enclave_->config();
   store_ = enclave_->tensors();
-  if (enclave_->format() != format)
+  if (enclave_->format() != format_)
     throw Error(Errc::usage, fmt::format("{} was prepared as {}; run with --weights {}",
-                                         model_dir.string(), model::to_string(enclave_->format()),
+                                         opened.folder.string(),
+                                         model::to_string(enclave_->format()),
                                          model::to_string(enclave_->format())));
 }
 
@@ -37,7 +61,7 @@ model::QuantizedLinear ModelLoader::load(model::LinearId id) const {
     throw Error(Errc::usage,
                 fmt::format("{} holds no weights: only the enclave's half of a prepared model; "
                             "name workers in --config, or give the folder that has both halves",
-                            folder_.string()));
+                            files_->folder().string()));
   model::QuantizedLinear linear = worker_->load(id);
   linear.scale = enclave_->scale(id);
   return linear;
@@ -46,6 +70,12 @@ model::QuantizedLinear ModelLoader::load(model::LinearId id) const {
 std::optional<Sha256Digest> ModelLoader::known_digest(model::LinearId id) const {
   if (enclave_ == nullptr) return std::nullopt;
   return enclave_->digest(id);
+}
+
+std::shared_ptr<const model::EmbeddingTable> ModelLoader::embeddings() const {
+  const std::lock_guard lock(embeddings_mutex_);
+  if (!embeddings_) embeddings_ = std::make_shared<const model::EmbeddingTable>(*store_, config_);
+  return embeddings_;
 }
 
 std::size_t linear_bytes(const model::ModelConfig& config, model::LinearId id) {

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <functional>
 #include <memory>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -10,6 +11,7 @@
 #include "actors/worker/product_engine.hpp"
 #include "core/progress.hpp"
 #include "core/random.hpp"
+#include "model/weights/model_files.hpp"
 #include "model/weights/prepared.hpp"
 #include "model/weights/quantized.hpp"
 #include "remo/masking_scheme.hpp"
@@ -30,17 +32,21 @@ struct LinearFigures {
 /// them. Reads a Hugging Face folder and the folders of `talaria prepare`.
 class ModelLoader {
 public:
+  /// Reads the folder (model::ModelFiles). `pinned`: what files()->root() has to be.
   /// @throws Error{model} as the readers do; Error{usage} if a prepared folder holds another
   /// format.
-  ModelLoader(const std::filesystem::path& model_dir, model::WeightFormat format);
+  ModelLoader(const std::filesystem::path& model_dir, model::WeightFormat format,
+              const std::optional<Sha256Digest>& pinned = std::nullopt);
   /// A model that lies in memory (model::synthetic_tensors): weights, and no text.
   ModelLoader(model::ModelConfig config, std::shared_ptr<const model::TensorStore> tensors,
               model::WeightFormat format);
 
-  /// Where tokenizer and generation_config.json lie; empty for a model in memory.
-  const std::filesystem::path& folder() const noexcept { return folder_; }
+  /// What was read: tokenizer, template and so on come from here. nullptr for a model in memory.
+  const model::ModelFiles* files() const noexcept { return files_.get(); }
   const model::ModelConfig& config() const noexcept { return config_; }
   const model::TensorStore& tensors() const noexcept { return *store_; }
+  /// Made when it is asked for the first time, and shared by all engines of this model.
+  std::shared_ptr<const model::EmbeddingTable> embeddings() const;
   model::WeightFormat format() const noexcept { return format_; }
 
   /// False for the enclave's half of a prepared model: only workers have the weights.
@@ -57,12 +63,16 @@ public:
                        const std::function<void(model::QuantizedLinear)>& take) const;
 
 private:
-  std::filesystem::path folder_;
+  void open_prepared(const model::OpenedFolder& opened);
+
+  std::unique_ptr<const model::ModelFiles> files_;
   model::ModelConfig config_;
   model::WeightFormat format_;
   std::shared_ptr<const model::TensorStore> store_;
   std::unique_ptr<const model::PreparedEnclave> enclave_; ///< null: a Hugging Face folder
   std::unique_ptr<const model::PreparedWorker> worker_;
+  mutable std::mutex embeddings_mutex_;
+  mutable std::shared_ptr<const model::EmbeddingTable> embeddings_;
 };
 
 /// int8 weights of matrix `id` in bytes, without padding: what progress is counted in.

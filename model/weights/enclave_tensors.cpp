@@ -2,6 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
+#include <tuple>
+#include <utility>
 
 #include "core/error.hpp"
 #include "model/weights/quantized.hpp"
@@ -42,6 +44,14 @@ std::vector<float> load_bias(const TensorStore& store, const ModelConfig& config
   return all;
 }
 
+/// The tensor in a LockedBuffer: the one it was read into, or a copy.
+std::pair<std::span<const u8>, std::shared_ptr<const void>> locked_bytes(const TensorView& tensor) {
+  if (tensor.memory != nullptr) return {tensor.bytes, tensor.memory};
+  const auto copy = std::make_shared<LockedBuffer>(tensor.size_bytes());
+  TensorReader(tensor).read_bytes(0, copy->span());
+  return {copy->span(), copy};
+}
+
 } // namespace
 
 void require_finite(std::span<const float> values, const TensorView& tensor, std::size_t first) {
@@ -76,10 +86,9 @@ EnclaveTensors load_enclave_tensors(const TensorStore& store, const ModelConfig&
 
 EmbeddingTable::EmbeddingTable(const TensorStore& store, const ModelConfig& config)
     : rows_(config.vocab), hidden_(config.hidden) {
-  const TensorView& tensor = store.get("model.embed_tokens.weight", {rows_, hidden_});
+  const TensorView& tensor = store.get(kEmbeddings, {rows_, hidden_});
   dtype_ = tensor.dtype;
-  table_ = LockedBuffer(tensor.bytes.size());
-  std::copy(tensor.bytes.begin(), tensor.bytes.end(), table_.data());
+  std::tie(table_, memory_) = locked_bytes(tensor);
   // Looked at here, all of it, so that no token can make a running sequence fail later.
   std::vector<float> row(hidden_);
   for (std::size_t token = 0; token < rows_; ++token) {

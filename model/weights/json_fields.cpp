@@ -4,7 +4,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <set>
 
@@ -18,7 +17,6 @@ namespace {
 
 constexpr std::size_t kMaxDepth = 64;
 constexpr std::size_t kMaxShown = 96;
-constexpr std::uintmax_t kMaxFile = 256u << 20;
 
 /// Rejects what the DOM would swallow: a repeated key (the last one would win) and deep nesting.
 class Guard {
@@ -56,21 +54,6 @@ private:
   std::vector<std::set<std::string>> keys_;
 };
 
-std::string read_text(const std::filesystem::path& path) {
-  std::error_code failure;
-  const auto size = std::filesystem::file_size(path, failure);
-  if (failure) throw Error(Errc::model, fmt::format("{}: {}", path.string(), failure.message()));
-  if (size > kMaxFile)
-    throw Error(Errc::model, fmt::format("{}: {} bytes, more than the {} read for a JSON file",
-                                         path.string(), size, kMaxFile));
-  std::string text(size, '\0');
-  std::ifstream in(path, std::ios::binary);
-  in.read(text.data(), static_cast<std::streamsize>(size));
-  if (!in || in.gcount() != static_cast<std::streamsize>(size))
-    throw Error(Errc::model, fmt::format("{}: cannot be read", path.string()));
-  return text;
-}
-
 std::string shown(const json& value) {
   return printable(value.dump(-1, ' ', false, json::error_handler_t::replace));
 }
@@ -100,10 +83,9 @@ json parse_json(std::string_view text, const std::string& file) {
   }
 }
 
-json read_json_object(const std::filesystem::path& path) {
-  json value = parse_json(read_text(path), path.string());
-  if (!value.is_object())
-    throw Error(Errc::model, fmt::format("{}: expected a JSON object", path.string()));
+json parse_json_object(std::string_view text, const std::string& file) {
+  json value = parse_json(text, file);
+  if (!value.is_object()) throw Error(Errc::model, fmt::format("{}: expected a JSON object", file));
   return value;
 }
 

@@ -1,6 +1,5 @@
 #pragma once
 
-#include <filesystem>
 #include <nlohmann/json_fwd.hpp>
 #include <optional>
 #include <string>
@@ -19,9 +18,9 @@ std::string printable(std::string_view text);
 /// @throws Error{model} naming `file` and the place.
 nlohmann::json parse_json(std::string_view text, const std::string& file);
 
-/// Reads and parses a file whose top level must be an object.
+/// The same for a text whose top level must be an object.
 /// @throws Error{model}
-nlohmann::json read_json_object(const std::filesystem::path& path);
+nlohmann::json parse_json_object(std::string_view text, const std::string& file);
 
 /// Typed, range-checked reading of one JSON object. A field that is null counts as absent, as it
 /// does in transformers. Borrows the object.

@@ -3,12 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <fstream>
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "core/chunk_digests.hpp"
 #include "core/error.hpp"
 #include "model/weights/json_fields.hpp"
+#include "model/weights/private_file.hpp"
 
 namespace talaria::model {
 
@@ -19,23 +20,12 @@ namespace {
 constexpr const char* kFormat = "talaria-prepared";
 constexpr u32 kVersion = 1;
 
-std::optional<u8> nibble(char c) {
-  if (c >= '0' && c <= '9') return static_cast<u8>(c - '0');
-  if (c >= 'a' && c <= 'f') return static_cast<u8>(c - 'a' + 10);
-  return std::nullopt;
-}
-
 Sha256Digest read_digest(const JsonFields& fields) {
   const std::string text = fields.text("sha256").value_or("");
-  Sha256Digest out{};
-  if (text.size() != 2 * out.size()) fields.refuse("sha256", "64 hexadecimal digits");
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    const auto high = nibble(text[2 * i]);
-    const auto low = nibble(text[2 * i + 1]);
-    if (!high || !low) fields.refuse("sha256", "64 lower-case hexadecimal digits");
-    out[i] = static_cast<u8>(*high << 4 | *low);
-  }
-  return out;
+  const auto digest = parse_sha256(text);
+  if (!digest) fields.refuse("sha256", "64 hexadecimal digits");
+  if (to_hex(*digest) != text) fields.refuse("sha256", "64 lower-case hexadecimal digits");
+  return *digest;
 }
 
 u64 read_count(const JsonFields& fields, const char* name) {
@@ -130,18 +120,24 @@ std::string to_text(const Manifest& manifest) {
   return whole.dump(1) + "\n";
 }
 
-bool has_manifest(const std::filesystem::path& folder) {
-  const auto path = folder / kManifestFile;
-  std::error_code ignored;
-  if (!std::filesystem::exists(path, ignored)) return false;
-  const json object = read_json_object(path);
+bool is_manifest(const PrivateFile& file) {
+  const json object = parse_json_object(file.text, file.path.string());
   const auto format = object.find("format");
   return format != object.end() && *format == kFormat;
 }
 
+bool has_manifest(const std::filesystem::path& folder) {
+  const auto file = read_private_file_if_there(folder / kManifestFile);
+  return file && is_manifest(*file);
+}
+
 Manifest read_manifest(const std::filesystem::path& folder) {
-  const std::string file = (folder / kManifestFile).string();
-  const json object = read_json_object(file);
+  return parse_manifest(read_private_file(folder / kManifestFile));
+}
+
+Manifest parse_manifest(const PrivateFile& from) {
+  const std::string file = from.path.string();
+  const json object = parse_json_object(from.text, file);
   const JsonFields fields(object, file);
   if (fields.text("format").value_or("") != kFormat)
     fields.refuse("format", fmt::format("\"{}\"", kFormat));
@@ -165,6 +161,13 @@ Manifest read_manifest(const std::filesystem::path& folder) {
   return manifest;
 }
 
+void require_side(const Manifest& manifest, PreparedSide side, const std::filesystem::path& file) {
+  if (manifest.side != side)
+    throw Error(Errc::model,
+                fmt::format("{}: side is {}; the {} needs the folder {}/ beside it", file.string(),
+                            to_string(manifest.side), to_string(side), to_string(side)));
+}
+
 void check_manifest(const Manifest& manifest, const ModelConfig& config,
                     const std::filesystem::path& folder) {
   const auto check = [&](const std::string& field, const auto& found, const auto& wanted) {
@@ -186,32 +189,30 @@ void check_manifest(const Manifest& manifest, const ModelConfig& config,
   }
 }
 
-void check_file(const std::filesystem::path& folder, const FileEntry& entry) {
-  const auto path = folder / entry.name;
-  std::error_code failure;
-  const auto size = std::filesystem::file_size(path, failure);
-  if (failure)
-    throw Error(Errc::model, fmt::format("{}: {}, though {} lists it; copy the folder again",
-                                         path.string(), failure.message(), kManifestFile));
-  if (size != entry.bytes)
+void refuse_missing(const std::filesystem::path& path) {
+  throw Error(Errc::model,
+              fmt::format("{}: No such file or directory, though {} lists it; copy the "
+                          "folder again",
+                          path.string(), kManifestFile));
+}
+
+void check_entry(const std::filesystem::path& path, const FileEntry& entry, u64 bytes,
+                 const Sha256Digest& digest) {
+  if (bytes != entry.bytes)
     throw Error(Errc::model, fmt::format("{}: {} bytes, {} says {}; copy the folder again",
-                                         path.string(), size, kManifestFile, entry.bytes));
-  std::ifstream in(path, std::ios::binary);
-  std::vector<char> buffer(std::size_t{1} << 20);
-  Sha256 hash;
-  u64 seen = 0;
-  while (in) {
-    in.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
-    const auto got = static_cast<std::size_t>(in.gcount());
-    hash.update({reinterpret_cast<const u8*>(buffer.data()), got});
-    seen += got;
-  }
-  if (seen != entry.bytes)
-    throw Error(Errc::model, fmt::format("{}: cannot be read", path.string()));
-  if (hash.finish() != entry.digest)
+                                         path.string(), bytes, kManifestFile, entry.bytes));
+  if (digest != entry.digest)
     throw Error(Errc::model, fmt::format("{}: its SHA-256 is not the one in {}: damaged, or "
                                          "changed by hand; prepare the model again",
                                          path.string(), kManifestFile));
+}
+
+void check_file(const std::filesystem::path& folder, const FileEntry& entry) {
+  const auto path = folder / entry.name;
+  std::error_code ignored;
+  if (!std::filesystem::exists(path, ignored)) refuse_missing(path);
+  LargeFile file(path);
+  check_entry(path, entry, file.size(), SealingPass(file).finish());
 }
 
 } // namespace talaria::model

@@ -10,6 +10,8 @@
 
 namespace talaria::model {
 
+struct PrivateFile;
+
 inline constexpr const char* kManifestFile = "manifest.json";
 
 /// Which half of a prepared model a folder holds.
@@ -49,20 +51,35 @@ struct Manifest {
 /// The text of manifest.json: JSON, format version 1, digests in hexadecimal.
 std::string to_text(const Manifest& manifest);
 
-/// True if FOLDER/manifest.json is there and is one of ours (whatever its version).
-/// @throws Error{model} if it is there and is no JSON object.
+/// True if a manifest.json is one of ours (whatever its version).
+/// @throws Error{model} if it is no JSON object.
+bool is_manifest(const PrivateFile& file);
+/// The same for FOLDER/manifest.json; false if it is not there.
 bool has_manifest(const std::filesystem::path& folder);
 
-/// Reads FOLDER/manifest.json.
+/// What a manifest.json says.
 /// @throws Error{model} naming the file and the field that is missing, malformed, or of a version
 /// this program does not read.
+Manifest parse_manifest(const PrivateFile& file);
+/// The same for FOLDER/manifest.json.
 Manifest read_manifest(const std::filesystem::path& folder);
+
+/// @throws Error{model} naming the manifest, `file`, if it is the other half's.
+void require_side(const Manifest& manifest, PreparedSide side, const std::filesystem::path& file);
 
 /// @throws Error{model} naming the field of FOLDER/manifest.json that does not fit its config.json.
 void check_manifest(const Manifest& manifest, const ModelConfig& config,
                     const std::filesystem::path& folder);
 
-/// Compares a file with its entry: size, then SHA-256.
+/// @throws Error{model}: the manifest lists `path`, and it is not there.
+[[noreturn]] void refuse_missing(const std::filesystem::path& path);
+
+/// Compares what was read of the file `path` with its entry: size, then SHA-256.
+/// @throws Error{model} naming the file and what is wrong with it.
+void check_entry(const std::filesystem::path& path, const FileEntry& entry, u64 bytes,
+                 const Sha256Digest& digest);
+
+/// Reads a file and compares it with its entry.
 /// @throws Error{model} naming the file and what is wrong with it.
 void check_file(const std::filesystem::path& folder, const FileEntry& entry);
 

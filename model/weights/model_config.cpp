@@ -9,6 +9,7 @@
 
 #include "core/error.hpp"
 #include "model/weights/json_fields.hpp"
+#include "model/weights/private_file.hpp"
 
 namespace talaria::model {
 
@@ -230,9 +231,13 @@ void check_layer_types(const JsonFields& fields, const ModelConfig& config) {
 } // namespace
 
 ModelConfig load_model_config(const std::filesystem::path& model_dir) {
-  const auto path = model_dir / "config.json";
-  const json object = read_json_object(path);
-  const JsonFields fields(object, path.string());
+  return parse_model_config(read_private_file(model_dir / "config.json"));
+}
+
+ModelConfig parse_model_config(const PrivateFile& file) {
+  const std::string path = file.path.string();
+  const json object = parse_json_object(file.text, path);
+  const JsonFields fields(object, path);
   const Family& family = family_of(fields);
   check_architecture(fields, family);
   refuse_what_is_not_computed(fields, family);
@@ -245,7 +250,7 @@ ModelConfig load_model_config(const std::filesystem::path& model_dir) {
           .number(
               "rms_norm_eps", [](float x) { return x > 0 && x < 1; }, "a number between 0 and 1")
           .value_or(1e-6f);
-  read_rope(fields, path.string(), config);
+  read_rope(fields, path, config);
   config.sliding_window = read_window(fields, config);
   check_layer_types(fields, config);
   config.tied_embeddings = fields.boolean("tie_word_embeddings").value_or(false);

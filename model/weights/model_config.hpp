@@ -51,10 +51,15 @@ struct ModelConfig {
   std::vector<float> rope_frequencies() const;
 };
 
-/// Reads MODEL_DIR/config.json.
+struct PrivateFile;
+
+/// What a config.json says.
 /// @throws Error{model} naming file and field for an unknown architecture, a missing or
 /// out-of-range field, or a feature this program does not compute (so that it can never compute
 /// something else).
+ModelConfig parse_model_config(const PrivateFile& file);
+
+/// The same for MODEL_DIR/config.json.
 ModelConfig load_model_config(const std::filesystem::path& model_dir);
 
 } // namespace talaria::model

@@ -10,81 +10,21 @@ namespace talaria::model {
 
 namespace fs = std::filesystem;
 
-namespace {
+PreparedWorker::PreparedWorker(const fs::path& folder) : PreparedWorker(open_folder(folder)) {}
 
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
+PreparedWorker::PreparedWorker(const OpenedFolder& opened) : folder_(opened.worker()) {
+  const PrivateFile manifest =
+      opened.worker_manifest ? *opened.worker_manifest : read_private_file(folder_ / kManifestFile);
+  root_ = manifest.digest;
+  manifest_ = parse_manifest(manifest);
+  require_side(manifest_, PreparedSide::worker, manifest.path);
+  const FileEntry& entry = manifest_.file("config.json");
+  const auto config = read_private_file_if_there(folder_ / entry.name);
+  if (!config) refuse_missing(folder_ / entry.name);
+  check_entry(config->path, entry, config->text.size(), config->digest);
+  config_ = parse_model_config(*config);
+  check_manifest(manifest_, config_, folder_);
 }
-
-Manifest read_side(const fs::path& folder, PreparedSide side) {
-  Manifest manifest = read_manifest(folder);
-  if (manifest.side != side)
-    throw Error(Errc::model,
-                fmt::format("{}: side is {}; the {} needs the folder {}/ beside it",
-                            (folder / kManifestFile).string(), to_string(manifest.side),
-                            to_string(side), to_string(side)));
-  return manifest;
-}
-
-ModelConfig read_config(const fs::path& folder, const Manifest& manifest) {
-  check_file(folder, manifest.file("config.json"));
-  ModelConfig config = load_model_config(folder);
-  check_manifest(manifest, config, folder);
-  return config;
-}
-
-[[noreturn]] void wrong_half(const fs::path& folder, const char* is, const char* lacks) {
-  throw Error(Errc::model, fmt::format("{}: the {}'s half of a prepared model; it holds no {}. "
-                                       "Give the other half or the folder above",
-                                       folder.string(), is, lacks));
-}
-
-} // namespace
-
-FolderKind folder_kind(const fs::path& folder) {
-  if (has_manifest(folder))
-    return read_manifest(folder).side == PreparedSide::enclave ? FolderKind::prepared_enclave
-                                                               : FolderKind::prepared_worker;
-  if (has_manifest(folder / "enclave") && has_manifest(folder / "worker"))
-    return FolderKind::prepared_root;
-  if (is_there(folder / "config.json")) return FolderKind::hugging_face;
-  throw Error(Errc::model,
-              fmt::format("{}: {}", folder.string(),
-                          is_there(folder) ? "neither a model folder (config.json is missing) nor "
-                                             "one that `talaria prepare` made"
-                                           : "no such folder"));
-}
-
-fs::path enclave_folder(const fs::path& folder) {
-  switch (folder_kind(folder)) {
-  case FolderKind::prepared_root:
-    return folder / "enclave";
-  case FolderKind::prepared_worker:
-    wrong_half(folder, "worker", "tokenizer and no embeddings");
-  case FolderKind::hugging_face:
-  case FolderKind::prepared_enclave:
-    break;
-  }
-  return folder;
-}
-
-fs::path worker_folder(const fs::path& folder) {
-  switch (folder_kind(folder)) {
-  case FolderKind::prepared_root:
-    return folder / "worker";
-  case FolderKind::prepared_enclave:
-    wrong_half(folder, "enclave", "weights");
-  case FolderKind::hugging_face:
-  case FolderKind::prepared_worker:
-    break;
-  }
-  return folder;
-}
-
-PreparedWorker::PreparedWorker(const fs::path& folder)
-    : folder_(worker_folder(folder)), manifest_(read_side(folder_, PreparedSide::worker)),
-      config_(read_config(folder_, manifest_)) {}
 
 QuantizedLinear PreparedWorker::load(LinearId id) const {
   const LinearKind kind = linear_kind(config_, id);
@@ -106,12 +46,18 @@ QuantizedLinear PreparedWorker::load(LinearId id) const {
   return linear;
 }
 
-PreparedEnclave::PreparedEnclave(const fs::path& folder) {
-  const fs::path place = enclave_folder(folder);
-  manifest_ = read_side(place, PreparedSide::enclave);
-  config_ = read_config(place, manifest_);
-  for (const FileEntry& entry : manifest_.files) check_file(place, entry);
-  store_ = std::make_shared<const TensorStore>(place);
+PreparedEnclave::PreparedEnclave(const fs::path& folder) : PreparedEnclave(ModelFiles(folder)) {}
+
+PreparedEnclave::PreparedEnclave(const ModelFiles& files) {
+  if (files.manifest() == nullptr)
+    throw Error(Errc::model, fmt::format("{}: no such file; this needs a folder that `talaria "
+                                         "prepare` made",
+                                         (files.folder() / kManifestFile).string()));
+  manifest_ = *files.manifest();
+  manifest_.file("config.json"); // listed, or an error that says so
+  config_ = parse_model_config(files.texts().get("config.json"));
+  check_manifest(manifest_, config_, files.folder());
+  store_ = std::make_shared<const TensorStore>(files);
 }
 
 std::vector<float> PreparedEnclave::scale(LinearId id) const {

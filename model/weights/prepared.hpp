@@ -7,31 +7,12 @@
 
 #include "model/weights/manifest.hpp"
 #include "model/weights/model_config.hpp"
+#include "model/weights/model_files.hpp"
+#include "model/weights/model_folder.hpp"
 #include "model/weights/quantized.hpp"
 #include "model/weights/safetensors.hpp"
 
 namespace talaria::model {
-
-/// What a folder given as a model is.
-enum class FolderKind : u8 {
-  hugging_face,     ///< config.json and safetensors weights as published
-  prepared_enclave, ///< OUT/enclave of `talaria prepare`
-  prepared_worker,  ///< OUT/worker of `talaria prepare`
-  prepared_root,    ///< OUT itself: holds enclave/ and worker/
-};
-
-/// @throws Error{model} if `folder` is none of them (missing folders included).
-FolderKind folder_kind(const std::filesystem::path& folder);
-
-/// Where the enclave finds config, tokenizer, embeddings and biases: `folder` itself, or enclave/
-/// of a prepared root. load_model_config, TensorStore, load_enclave_tensors, EmbeddingTable and the
-/// tokenizer read either kind.
-/// @throws Error{model} for a worker's folder, which holds none of these.
-std::filesystem::path enclave_folder(const std::filesystem::path& folder);
-
-/// Where a worker finds its weights: `folder` itself, or worker/ of a prepared root.
-/// @throws Error{model} for an enclave's folder, which holds no weights.
-std::filesystem::path worker_folder(const std::filesystem::path& folder);
 
 /// The worker's half of a prepared model: int8 matrices, one file per layer. Only the files of the
 /// layers that are loaded need to be there. Const methods may run on several threads at once.
@@ -41,10 +22,13 @@ public:
   /// @throws Error{model} naming file and field if manifest or config.json is damaged or they
   /// disagree.
   explicit PreparedWorker(const std::filesystem::path& folder);
+  explicit PreparedWorker(const OpenedFolder& opened);
 
   const ModelConfig& config() const noexcept { return config_; }
   const Manifest& manifest() const noexcept { return manifest_; }
   WeightFormat format() const noexcept { return manifest_.weights; }
+  /// SHA-256 of manifest.json.
+  const Sha256Digest& root() const noexcept { return root_; }
 
   /// Matrix `id`, packed, `scale` empty; the bits of load_linear().
   /// @throws Error{model} naming file and matrix if it is missing, truncated, or its digest is not
@@ -53,6 +37,7 @@ public:
 
 private:
   std::filesystem::path folder_;
+  Sha256Digest root_{};
   Manifest manifest_;
   ModelConfig config_;
 };
@@ -60,9 +45,11 @@ private:
 /// The enclave's half of a prepared model: everything but the weight matrices.
 class PreparedEnclave {
 public:
-  /// Opens OUT/enclave or OUT and checks every file against the manifest, which reads them all.
+  /// Reads OUT/enclave or OUT and compares every file with the manifest.
   /// @throws Error{model} naming the file (and field) that is missing, damaged or inconsistent.
   explicit PreparedEnclave(const std::filesystem::path& folder);
+  /// From files that were read already, of a prepared folder.
+  explicit PreparedEnclave(const ModelFiles& files);
 
   const ModelConfig& config() const noexcept { return config_; }
   const Manifest& manifest() const noexcept { return manifest_; }

@@ -18,7 +18,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-constexpr const char* kEmbeddings = "model.embed_tokens.weight";
 constexpr const char* kEnclaveTensors = "enclave.safetensors";
 
 const char* dtype_name(Dtype dtype) {
@@ -113,7 +112,7 @@ private:
 
   void plan(const std::string& name, std::vector<std::size_t> shape) {
     const TensorView& view = store_.get(name, shape);
-    planned_.push_back({name, dtype_name(view.dtype), std::move(shape), view.bytes.size()});
+    planned_.push_back({name, dtype_name(view.dtype), std::move(shape), view.size_bytes()});
   }
 
   /// The tensors that are copied as they are; the scales follow them.
@@ -147,7 +146,7 @@ private:
       first = end;
     }
     for (const FileEntry& entry : manifest.files) result_.worker_bytes += entry.bytes;
-    write_manifest(folder, manifest);
+    result_.worker_root = write_manifest(folder, manifest);
   }
 
   FileEntry write_matrices(const fs::path& folder, const std::string& name, u32 first, u32 end) {
@@ -185,16 +184,27 @@ private:
     manifest.files.push_back(write_enclave_tensors(folder));
     manifest.files.push_back(write_index(folder));
     for (const FileEntry& entry : manifest.files) result_.enclave_bytes += entry.bytes;
-    write_manifest(folder, manifest);
+    result_.enclave_root = write_manifest(folder, manifest);
   }
 
   FileEntry write_enclave_tensors(const fs::path& folder) {
     OutputFile file(folder, kEnclaveTensors);
     file.write(safetensors_head(planned_));
     for (std::size_t i = 0; i < copied_; ++i)
-      file.write(store_.get(planned_[i].name, planned_[i].shape).bytes);
+      copy_tensor(store_.get(planned_[i].name, planned_[i].shape), file);
     for (const std::vector<float>& scale : scales_) file.write(bytes_of(scale));
     return file.finish();
+  }
+
+  static void copy_tensor(const TensorView& tensor, OutputFile& file) {
+    TensorReader reader(tensor);
+    std::vector<u8> piece(std::size_t{1} << 20);
+    const std::size_t size = tensor.size_bytes();
+    for (std::size_t at = 0; at < size; at += piece.size()) {
+      const auto bytes = std::span(piece).first(std::min(piece.size(), size - at));
+      reader.read_bytes(at, bytes);
+      file.write(bytes);
+    }
   }
 
   /// The index of a sharded model, so that TensorStore opens the folder like any other.
@@ -211,10 +221,10 @@ private:
     return file.finish();
   }
 
-  void write_manifest(const fs::path& folder, const Manifest& manifest) {
+  Sha256Digest write_manifest(const fs::path& folder, const Manifest& manifest) {
     OutputFile file(folder, kManifestFile);
     file.write(to_text(manifest));
-    file.finish();
+    return file.finish().digest;
   }
 
   const fs::path& model_dir_;

@@ -21,6 +21,8 @@ struct Prepared {
   Manifest worker;
   u64 enclave_bytes = 0;
   u64 worker_bytes = 0;
+  Sha256Digest enclave_root{}; ///< SHA-256 of enclave/manifest.json
+  Sha256Digest worker_root{};  ///< SHA-256 of worker/manifest.json
 };
 
 /// Splits a Hugging Face folder into OUT/enclave (configuration, tokenizer, embeddings, biases,

@@ -26,7 +26,7 @@ constexpr int largest(WeightFormat format) {
 
 /// One weight tensor while its rows are quantised.
 struct Rows {
-  const TensorView& tensor;
+  TensorReader& tensor;
   std::span<const float> gain; ///< empty: 1
   std::string gain_name;
 };
@@ -41,13 +41,13 @@ float fold_gain(const Rows& rows, std::size_t row, std::span<float> w) {
 
   const std::size_t first = row * w.size();
   std::vector<float> raw(w.size());
+  const TensorView& tensor = rows.tensor.tensor();
   rows.tensor.read(first, raw);
-  require_finite(raw, rows.tensor, first);
+  require_finite(raw, tensor, first);
   const auto bad = std::find_if(w.begin(), w.end(), [](float x) { return !std::isfinite(x); });
   throw Error(Errc::model,
               fmt::format("{}: tensor {}: element {} overflows fp32 when {} is folded in",
-                          rows.tensor.file, rows.tensor.name, first + (bad - w.begin()),
-                          rows.gain_name));
+                          tensor.file, tensor.name, first + (bad - w.begin()), rows.gain_name));
 }
 
 /// rint(w / scale), ties to even, clamped to +-limit, in double: the quotient of two floats and the
@@ -78,7 +78,7 @@ public:
 
   /// Rows [0, tensor rows) become the columns from `column` on.
   void add(const Rows& rows, std::size_t column) {
-    const std::size_t count = rows.tensor.shape[0];
+    const std::size_t count = rows.tensor.tensor().shape[0];
     for (std::size_t at = 0; at < count; at += kBlock) {
       const std::size_t block = std::min(kBlock, count - at);
       for (std::size_t k = 0; k < block; ++k) quantise(rows, at + k, column + at + k, k);
@@ -152,7 +152,8 @@ QuantizedLinear load_linear(const TensorStore& store, const ModelConfig& config,
   Quantiser quantiser(linear);
   std::size_t column = 0;
   for (const TensorView* tensor : tensors) {
-    quantiser.add(Rows{*tensor, gain, gain_name}, column);
+    TensorReader reader(*tensor);
+    quantiser.add(Rows{reader, gain, gain_name}, column);
     column += tensor->shape[0];
   }
   return linear;

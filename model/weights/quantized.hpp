@@ -11,6 +11,7 @@
 #include "kernels/packed_weights.hpp"
 #include "model/weights/model_config.hpp"
 #include "model/weights/safetensors.hpp"
+#include "model/weights/tensor_store.hpp"
 
 namespace talaria::model {
 
@@ -88,10 +89,11 @@ public:
   Dtype dtype() const noexcept { return dtype_; }
   /// From one row to the next; row i begins at bytes()[i * row_bytes()].
   std::size_t row_bytes() const noexcept { return hidden_ * element_bytes(dtype_); }
-  std::span<const u8> bytes() const noexcept { return table_.span(); } ///< begins on a page
+  std::span<const u8> bytes() const noexcept { return table_; } ///< begins on a page
 
 private:
-  LockedBuffer table_;
+  std::span<const u8> table_;
+  std::shared_ptr<const void> memory_; ///< behind table_: a LockedBuffer
   Dtype dtype_ = Dtype::f32;
   std::size_t rows_;
   std::size_t hidden_;

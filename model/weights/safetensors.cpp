@@ -1,23 +1,20 @@
 #include "model/weights/safetensors.hpp"
 
-#include <fcntl.h>
 #include <fmt/format.h>
 #include <fmt/ranges.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <bit>
-#include <cerrno>
 #include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
-#include <system_error>
 #include <tuple>
 
 #include "core/error.hpp"
+#include "core/locked_memory.hpp"
 #include "model/weights/json_fields.hpp"
+#include "model/weights/private_file.hpp"
 
 namespace talaria::model {
 
@@ -27,6 +24,7 @@ namespace {
 
 constexpr u64 kMaxHeader = 100'000'000; // the limit of the safetensors library
 constexpr std::size_t kLengthBytes = 8;
+constexpr std::string_view kLfsPointer = "version https://git-lfs"; // how one begins
 
 /// Every dtype the format defines; only three of them are weights.
 struct DtypeInfo {
@@ -189,20 +187,54 @@ void widen(Dtype dtype, const u8* from, std::span<float> out) {
 }
 
 void TensorView::read(std::size_t begin, std::span<float> out) const {
-  const std::size_t width = element_bytes(dtype);
-  const std::size_t count = bytes.size() / width;
-  if (begin > count || out.size() > count - begin)
-    throw Error(Errc::internal, fmt::format("read past the end of tensor \"{}\"", printable(name)));
-  widen(dtype, bytes.data() + begin * width, out);
+  TensorReader(*this).read(begin, out);
 }
 
-std::map<std::string, TensorView>
-parse_safetensors_header(std::string_view header, std::span<const u8> data, const std::string& file,
-                         std::map<std::string, std::string>* other_dtypes) {
+void TensorReader::read(std::size_t begin, std::span<float> out) {
+  const std::size_t width = element_bytes(tensor_.dtype);
+  const std::size_t count = tensor_.elements();
+  if (begin > count || out.size() > count - begin)
+    throw Error(Errc::internal,
+                fmt::format("read past the end of tensor \"{}\"", printable(tensor_.name)));
+  if (tensor_.source == nullptr) {
+    widen(tensor_.dtype, tensor_.bytes.data() + begin * width, out);
+    return;
+  }
+  row_.resize(out.size() * width);
+  read_bytes(begin * width, row_);
+  widen(tensor_.dtype, row_.data(), out);
+}
+
+void TensorReader::read_bytes(std::size_t begin, std::span<u8> out) {
+  if (tensor_.source == nullptr) {
+    const auto from = tensor_.bytes.subspan(begin, out.size());
+    std::copy(from.begin(), from.end(), out.begin());
+    return;
+  }
+  u64 at = tensor_.offset + begin;
+  while (!out.empty()) {
+    const u64 index = at / LargeFile::kChunk;
+    if (index != chunk_index_) {
+      chunk_index_ = ~u64{0}; // until it is there
+      buffer_.resize(LargeFile::kChunk);
+      chunk_ = tensor_.source->read_chunk(index, buffer_);
+      chunk_index_ = index;
+    }
+    const auto here = chunk_.subspan(std::min<std::size_t>(at % LargeFile::kChunk, chunk_.size()));
+    const std::size_t count = std::min(here.size(), out.size());
+    if (count == 0) throw Error(Errc::internal, "read past the end of a file of weights");
+    std::memcpy(out.data(), here.data(), count);
+    out = out.subspan(count);
+    at += count;
+  }
+}
+
+SafetensorsHeader parse_safetensors_header(std::string_view header, u64 data_bytes,
+                                           const std::string& file) {
   if (!header.starts_with('{'))
     throw Error(Errc::model, fmt::format("{}: the safetensors header is no JSON object", file));
   const json entries = parse_json(header, file);
-  std::map<std::string, TensorView> tensors;
+  SafetensorsHeader out;
   std::vector<Extent> extents;
   for (const auto& [name, entry] : entries.items()) {
     if (name == "__metadata__") {
@@ -211,80 +243,159 @@ parse_safetensors_header(std::string_view header, std::span<const u8> data, cons
     }
     const DtypeInfo& info = read_dtype(entry, file, name);
     auto shape = read_shape(entry, file, name);
-    Extent extent = read_extent(entry, data.size(), file, name);
+    Extent extent = read_extent(entry, data_bytes, file, name);
     check_size(shape, info.bits, extent, file);
     if (info.dtype) {
-      const auto bytes = data.subspan(extent.begin, extent.end - extent.begin);
-      tensors.emplace(name, TensorView{name, *info.dtype, std::move(shape), bytes, file});
-    } else if (other_dtypes != nullptr) {
-      other_dtypes->emplace(name, info.name);
+      TensorView& tensor = out.tensors[name];
+      tensor.name = name;
+      tensor.dtype = *info.dtype;
+      tensor.shape = std::move(shape);
+      tensor.file = file;
+      tensor.offset = extent.begin;
+    } else {
+      out.other_dtypes.emplace(name, info.name);
     }
     extents.push_back(std::move(extent));
   }
-  check_tiling(std::move(extents), data.size(), file);
-  return tensors;
+  check_tiling(std::move(extents), data_bytes, file);
+  return out;
 }
 
-std::map<std::string, TensorView>
-parse_safetensors(std::span<const u8> bytes, const std::string& file,
-                  std::map<std::string, std::string>* other_dtypes) {
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (text.starts_with("version https://git-lfs"))
+namespace {
+
+/// The header's text. `read` fills a span with the next bytes of the file, which has `size` bytes.
+template <class Read>
+std::string read_header(u64 size, const std::string& file, Read read) {
+  if (size < kLengthBytes)
+    throw Error(Errc::model,
+                fmt::format("{}: {} bytes are too few for a safetensors file", file, size));
+  std::array<u8, kLengthBytes> prefix;
+  read(std::span<u8>(prefix));
+  u64 length = 0;
+  std::memcpy(&length, prefix.data(), kLengthBytes);
+  const u64 rest = size - kLengthBytes;
+  const bool fits = length <= std::min(rest, kMaxHeader);
+  std::string text(fits ? length : std::min(rest, u64{kLfsPointer.size() - kLengthBytes}), '\0');
+  read(std::span<u8>(reinterpret_cast<u8*>(text.data()), text.size()));
+  if (std::string(prefix.begin(), prefix.end()) + text == kLfsPointer)
     throw Error(Errc::model, fmt::format("{}: a Git LFS pointer, not the file itself; run "
                                          "`git lfs pull` in the model folder",
                                          file));
-  if (bytes.size() < kLengthBytes)
-    throw Error(Errc::model,
-                fmt::format("{}: {} bytes are too few for a safetensors file", file, bytes.size()));
-  u64 length = 0;
-  std::memcpy(&length, bytes.data(), kLengthBytes);
-  const u64 rest = bytes.size() - kLengthBytes;
-  if (length > kMaxHeader || length > rest)
+  if (!fits)
     throw Error(Errc::model,
                 fmt::format("{}: header length {} exceeds {} (is this a safetensors file, and "
                             "complete?)",
                             file, length,
                             length > kMaxHeader ? "the format's limit of 100 MB"
                                                 : fmt::format("the {} bytes behind it", rest)));
-  return parse_safetensors_header(text.substr(kLengthBytes, length),
-                                  bytes.subspan(kLengthBytes + length), file, other_dtypes);
+  return text;
 }
 
-struct SafetensorsFile::Mapping {
-  std::span<const u8> bytes;
+/// What the enclave keeps for as long as it runs, and small tensors.
+bool is_kept(const TensorView& tensor) {
+  return tensor.shape.size() < 2 || tensor.name == kEmbeddings;
+}
 
-  explicit Mapping(const std::filesystem::path& path) {
-    const int descriptor = ::open(path.c_str(), O_RDONLY | O_CLOEXEC);
-    if (descriptor < 0) fail(path, errno);
-    struct stat status {};
-    const int failed = ::fstat(descriptor, &status) != 0 ? errno : 0;
-    const auto size = static_cast<std::size_t>(status.st_size);
-    void* at = nullptr;
-    int error = failed != 0 ? failed : S_ISREG(status.st_mode) ? 0 : EINVAL;
-    if (error == 0 && size > 0) {
-      at = ::mmap(nullptr, size, PROT_READ, MAP_PRIVATE, descriptor, 0);
-      if (at == MAP_FAILED) error = errno;
-    }
-    ::close(descriptor);
-    if (error != 0) fail(path, error);
-    bytes = {static_cast<const u8*>(at), size};
+/// Private memory for a tensor that is kept: locked if tokens decide what is read there.
+std::span<u8> memory_for(TensorView& tensor) {
+  std::span<u8> bytes;
+  if (tensor.name == kEmbeddings) {
+    const auto memory = std::make_shared<LockedBuffer>(tensor.size_bytes());
+    bytes = memory->span();
+    tensor.memory = memory;
+  } else {
+    const auto memory = std::make_shared<std::vector<u8>>(tensor.size_bytes());
+    bytes = *memory;
+    tensor.memory = memory;
   }
-  Mapping(const Mapping&) = delete;
-  Mapping& operator=(const Mapping&) = delete;
-  ~Mapping() {
-    if (!bytes.empty()) ::munmap(const_cast<u8*>(bytes.data()), bytes.size());
-  }
+  tensor.bytes = bytes;
+  return bytes;
+}
 
-  [[noreturn]] static void fail(const std::filesystem::path& path, int error) {
-    throw Error(Errc::model, fmt::format("{}: cannot be mapped: {}", path.string(),
-                                         std::generic_category().message(error)));
+} // namespace
+
+std::map<std::string, TensorView>
+parse_safetensors(std::span<const u8> bytes, const std::string& file,
+                  std::map<std::string, std::string>* other_dtypes) {
+  std::span<const u8> left = bytes;
+  const auto read = [&left](std::span<u8> out) {
+    std::copy_n(left.begin(), out.size(), out.begin());
+    left = left.subspan(out.size());
+  };
+  const std::string text = read_header(bytes.size(), file, read);
+  SafetensorsHeader header = parse_safetensors_header(text, left.size(), file);
+  for (auto& [name, tensor] : header.tensors) {
+    tensor.bytes = left.subspan(tensor.offset, tensor.size_bytes());
+    tensor.offset = 0;
   }
-};
+  if (other_dtypes != nullptr) other_dtypes->merge(header.other_dtypes);
+  return std::move(header.tensors);
+}
+
+SafetensorsFile::SafetensorsFile() = default;
+SafetensorsFile::SafetensorsFile(SafetensorsFile&&) noexcept = default;
+SafetensorsFile& SafetensorsFile::operator=(SafetensorsFile&&) noexcept = default;
+SafetensorsFile::~SafetensorsFile() = default;
 
 SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
-    : mapping_(std::make_unique<Mapping>(path)),
-      tensors_(parse_safetensors(mapping_->bytes, path.string(), &other_dtypes_)) {}
-SafetensorsFile::SafetensorsFile(SafetensorsFile&&) noexcept = default;
-SafetensorsFile::~SafetensorsFile() = default;
+    : file_(std::make_shared<LargeFile>(path)) {
+  u64 at = 0;
+  const std::string text = read_header(size(), path.string(), [&](std::span<u8> out) {
+    file_->read_unchecked(at, out);
+    at += out.size();
+  });
+  header_ = parse_safetensors_header(text, size() - at, path.string());
+  for (auto& [name, tensor] : header_.tensors) {
+    tensor.source = file_;
+    tensor.offset += at;
+  }
+}
+
+SafetensorsFile SafetensorsFile::sealed(const std::filesystem::path& path) {
+  SafetensorsFile out;
+  out.file_ = std::make_shared<LargeFile>(path);
+  SealingPass pass(*out.file_);
+  try {
+    const std::string text =
+        read_header(pass.left(), path.string(), [&pass](std::span<u8> bytes) { pass.read(bytes); });
+    out.header_ = parse_safetensors_header(text, pass.left(), path.string());
+    out.keep(pass);
+  } catch (const Error&) {
+    out.damage_ = std::current_exception();
+  }
+  out.digest_ = pass.finish();
+  const auto& tensors = out.header_.tensors;
+  if (std::all_of(tensors.begin(), tensors.end(),
+                  [](const auto& entry) { return is_kept(entry.second); }))
+    out.file_->close();
+  return out;
+}
+
+/// Goes over the data, which begin where `pass` stands.
+void SafetensorsFile::keep(SealingPass& pass) {
+  std::vector<TensorView*> in_order;
+  for (auto& [name, tensor] : header_.tensors) in_order.push_back(&tensor);
+  std::sort(in_order.begin(), in_order.end(),
+            [](const TensorView* a, const TensorView* b) { return a->offset < b->offset; });
+  const u64 data = size() - pass.left();
+  for (TensorView* tensor : in_order) {
+    tensor->offset += data;
+    if (!is_kept(*tensor)) {
+      tensor->source = file_;
+      continue;
+    }
+    pass.skip(tensor->offset - (size() - pass.left()));
+    pass.read(memory_for(*tensor));
+  }
+}
+
+u64 SafetensorsFile::size() const noexcept {
+  return file_->size();
+}
+
+const std::map<std::string, TensorView>& SafetensorsFile::tensors() const {
+  if (damage_) std::rethrow_exception(damage_);
+  return header_.tensors;
+}
 
 } // namespace talaria::model

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <exception>
 #include <filesystem>
 #include <map>
 #include <memory>
@@ -9,9 +10,12 @@
 #include <string_view>
 #include <vector>
 
+#include "core/digest.hpp"
 #include "core/integers.hpp"
 
 namespace talaria::model {
+
+class LargeFile;
 
 enum class Dtype { bf16, f16, f32 };
 
@@ -24,82 +28,103 @@ constexpr std::size_t element_bytes(Dtype dtype) {
 /// three.
 void widen(Dtype dtype, const u8* from, std::span<float> out);
 
-/// A tensor inside a memory-mapped file; valid as long as the file's object lives.
+/// A tensor in memory, or at its place in a file that is read when somebody asks.
 struct TensorView {
   std::string name;
   Dtype dtype = Dtype::f32;
   std::vector<std::size_t> shape;
-  std::span<const u8> bytes;
-  std::string file; ///< for messages
+  std::span<const u8> bytes;          ///< empty if it is in `source`
+  std::string file;                   ///< for messages
+  std::shared_ptr<const void> memory; ///< behind `bytes`; null: whoever made the view keeps them
+  std::shared_ptr<const LargeFile> source{}; ///< null: in memory
+  u64 offset = 0;                            ///< of its first byte in `source`
 
   std::size_t elements() const;
+  std::size_t size_bytes() const { return elements() * element_bytes(dtype); }
   /// Elements [begin, begin + out.size()) in row-major order, widened to fp32 (exact for bf16, f16,
-  /// f32).
+  /// f32). For many calls on end take a TensorReader.
+  /// @throws Error{model} if they are in a file and cannot be read.
   void read(std::size_t begin, std::span<float> out) const;
 };
 
-/// One .safetensors file, memory-mapped read-only. The header is validated before anything is read:
-/// length against the file size, JSON without duplicate keys, dtypes, shape times element size
-/// equal to the extent of data_offsets (overflow-checked), extents inside the file, no overlap, no
-/// gap.
-class SafetensorsFile {
+/// Reads one tensor piece by piece, and keeps the part of the file that it read last, so that going
+/// through the tensor reads, and checks, each byte once.
+class TensorReader {
 public:
-  /// @throws Error{model} naming file and tensor.
-  explicit SafetensorsFile(const std::filesystem::path& path);
-  SafetensorsFile(SafetensorsFile&&) noexcept;
-  ~SafetensorsFile();
-
-  const std::map<std::string, TensorView>& tensors() const noexcept { return tensors_; }
-  /// Tensors that are no weights (integers, booleans, other float widths): name to dtype. They are
-  /// validated like the rest, and only somebody asking for one as a weight is an error.
-  const std::map<std::string, std::string>& other_dtypes() const noexcept { return other_dtypes_; }
+  explicit TensorReader(const TensorView& tensor) : tensor_(tensor) {}
+  const TensorView& tensor() const noexcept { return tensor_; }
+  /// As TensorView::read().
+  void read(std::size_t begin, std::span<float> out);
+  /// Bytes [begin, begin + out.size()) of the tensor as they are stored.
+  void read_bytes(std::size_t begin, std::span<u8> out);
 
 private:
-  struct Mapping;
-  std::unique_ptr<Mapping> mapping_;
-  std::map<std::string, std::string> other_dtypes_;
-  std::map<std::string, TensorView> tensors_;
+  const TensorView& tensor_;
+  std::vector<u8> buffer_;
+  std::span<const u8> chunk_; ///< in buffer_
+  u64 chunk_index_ = ~u64{0};
+  std::vector<u8> row_;
 };
 
-/// Parses a safetensors header. `header` is the JSON text, `data` the bytes behind it. Exposed for
-/// fuzzing.
-/// @param other_dtypes  where tensors that are neither bf16, f16 nor f32 are listed, name to dtype.
-/// @throws Error{model}; `file` only appears in messages.
-std::map<std::string, TensorView>
-parse_safetensors_header(std::string_view header, std::span<const u8> data, const std::string& file,
-                         std::map<std::string, std::string>* other_dtypes = nullptr);
+/// What a safetensors header says; the tensors' `bytes`, `memory` and `source` are empty, `offset`
+/// counts from the end of the header.
+struct SafetensorsHeader {
+  std::map<std::string, TensorView> tensors;
+  /// Tensors that are no weights (integers, booleans, other float widths): name to dtype. They are
+  /// validated like the rest, and only somebody asking for one as a weight is an error.
+  std::map<std::string, std::string> other_dtypes;
+};
 
-/// The same for a whole file: 8 bytes of header length (little-endian), header, data.
+/// Parses a header: JSON without duplicate keys, dtypes, shape times element size equal to the
+/// extent of data_offsets (overflow-checked), extents inside the data, no overlap, no gap.
+/// `data_bytes` is the number of bytes behind it.
+/// @throws Error{model} naming file and tensor; `file` only appears in messages.
+SafetensorsHeader parse_safetensors_header(std::string_view header, u64 data_bytes,
+                                           const std::string& file);
+
+/// The same for a whole file that lies in memory: 8 bytes of header length (little-endian), header,
+/// data. The tensors point into `bytes`. Exposed for fuzzing.
 std::map<std::string, TensorView>
 parse_safetensors(std::span<const u8> bytes, const std::string& file,
                   std::map<std::string, std::string>* other_dtypes = nullptr);
 
-/// All tensors of a model folder: model.safetensors, or the shards of model.safetensors.index.json.
-class TensorStore {
+/// One .safetensors file, opened once; never mapped.
+class SafetensorsFile {
 public:
-  /// @throws Error{model} naming a missing shard, a tensor the index places in the wrong shard, or
-  /// neither file present (and says which formats are understood).
-  explicit TensorStore(const std::filesystem::path& model_dir);
-  /// Tensors that lie in memory which `memory` keeps alive; `source` stands for the folder in
-  /// messages.
-  TensorStore(std::string source, std::vector<TensorView> tensors,
-              std::shared_ptr<const void> memory);
+  /// Reads the header; tensors are read from the file when asked for.
+  /// @throws Error{model} naming file and tensor.
+  explicit SafetensorsFile(const std::filesystem::path& path);
+  SafetensorsFile(SafetensorsFile&&) noexcept;
+  SafetensorsFile& operator=(SafetensorsFile&&) noexcept;
+  ~SafetensorsFile();
 
-  /// @throws Error{model} if absent or not of exactly this shape (both shapes are named).
-  const TensorView& get(const std::string& name, const std::vector<std::size_t>& shape) const;
-  bool contains(const std::string& name) const;
-  std::size_t total_bytes() const noexcept { return total_bytes_; }
+  /// Reads the file from beginning to end, once, and hashes it. What the enclave keeps (the
+  /// embedding table, in locked memory, and every tensor of one dimension) goes into private memory
+  /// in this pass; matrices are read again when asked for, and then are the bytes that were hashed
+  /// or an error.
+  /// @throws Error{model} if the file cannot be read. What is wrong with its content is only said
+  /// by tensors(), so that a digest may be compared first.
+  static SafetensorsFile sealed(const std::filesystem::path& path);
+
+  u64 size() const noexcept; ///< of the file, in bytes
+  /// SHA-256 of the file, if it was sealed.
+  const Sha256Digest& digest() const noexcept { return digest_; }
+  /// @throws Error{model} naming file and tensor.
+  const std::map<std::string, TensorView>& tensors() const;
+  /// See SafetensorsHeader.
+  const std::map<std::string, std::string>& other_dtypes() const { return header_.other_dtypes; }
 
 private:
-  void load_shards(const std::filesystem::path& model_dir);
+  SafetensorsFile();
+  void keep(class SealingPass& pass);
 
-  std::string dir_; ///< for messages
-  std::vector<SafetensorsFile> files_;
-  std::vector<TensorView> in_memory_;
-  std::shared_ptr<const void> memory_; ///< behind in_memory_
-  std::map<std::string, const TensorView*> index_;
-  std::map<std::string, std::string> other_dtypes_;
-  std::size_t total_bytes_ = 0;
+  std::shared_ptr<LargeFile> file_;
+  SafetensorsHeader header_;
+  Sha256Digest digest_{};
+  std::exception_ptr damage_; ///< what tensors() has to say
 };
+
+/// The embedding matrix [vocab, hidden] in every model of ours.
+inline constexpr const char* kEmbeddings = "model.embed_tokens.weight";
 
 } // namespace talaria::model

@@ -7,7 +7,7 @@
 #include <string_view>
 
 #include "model/weights/model_config.hpp"
-#include "model/weights/safetensors.hpp"
+#include "model/weights/tensor_store.hpp"
 
 namespace talaria::model {
 

@@ -1,12 +1,17 @@
+#include "model/weights/tensor_store.hpp"
+
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include <algorithm>
 #include <nlohmann/json.hpp>
+#include <set>
 #include <utility>
 
 #include "core/error.hpp"
 #include "model/weights/json_fields.hpp"
-#include "model/weights/safetensors.hpp"
+#include "model/weights/model_files.hpp"
+#include "model/weights/private_file.hpp"
 
 namespace talaria::model {
 
@@ -14,16 +19,16 @@ using nlohmann::json;
 
 namespace {
 
-constexpr const char* kSingle = "model.safetensors";
-constexpr const char* kIndex = "model.safetensors.index.json";
-
-/// A shard is named by a bare file name: an index must not reach outside its folder.
+/// A shard is named by a bare file name: an index must not reach outside its folder, and a line
+/// that lists files must have one meaning.
 const std::string& shard_name(const json& value, const std::string& tensor,
                               const std::string& index) {
   static const std::string kNone;
   const std::string& name = value.is_string() ? value.get_ref<const std::string&>() : kNone;
-  if (name.empty() || name.find('/') != std::string::npos || name.find('\0') != std::string::npos ||
-      name == "." || name == "..")
+  const bool plain = std::none_of(name.begin(), name.end(), [](char c) {
+    return c == '/' || static_cast<unsigned char>(c) < 0x20;
+  });
+  if (name.empty() || !plain || name == "." || name == "..")
     throw Error(Errc::model,
                 fmt::format("{}: weight_map places tensor \"{}\" in no plain file name", index,
                             printable(tensor)));
@@ -35,28 +40,59 @@ bool is_there(const std::filesystem::path& path) {
   return std::filesystem::exists(path, ignored);
 }
 
-[[noreturn]] void no_weights(const std::filesystem::path& dir) {
+} // namespace
+
+WeightIndex parse_weight_index(const PrivateFile& file) {
+  WeightIndex out;
+  out.path = file.path;
+  const std::string path = file.path.string();
+  const json index = parse_json_object(file.text, path);
+  const auto weight_map = index.find("weight_map");
+  if (weight_map == index.end() || !weight_map->is_object() || weight_map->empty())
+    throw Error(Errc::model, fmt::format("{}: weight_map is missing or empty", path));
+  std::set<std::string> names;
+  for (const auto& [tensor, value] : weight_map->items())
+    names.insert(out.file_of[tensor] = shard_name(value, tensor, path));
+  out.files.assign(names.begin(), names.end());
+  return out;
+}
+
+void refuse_no_weights(const std::filesystem::path& dir) {
   const bool other =
       is_there(dir / "pytorch_model.bin") || is_there(dir / "pytorch_model.bin.index.json");
   throw Error(Errc::model,
               fmt::format("{}: holds neither {} nor {}; only safetensors weights are understood{}",
-                          dir.string(), kSingle, kIndex,
+                          dir.string(), kSingleWeights, kWeightIndex,
                           other ? " (convert pytorch_model.bin first)" : ""));
 }
 
-} // namespace
+void refuse_missing_shard(const WeightIndex& index, const std::string& name) {
+  throw Error(Errc::model, fmt::format("{}: shard {} is missing from {}", index.path.string(),
+                                       printable(name), index.path.parent_path().string()));
+}
 
 TensorStore::TensorStore(const std::filesystem::path& model_dir) : dir_(model_dir.string()) {
-  if (is_there(model_dir / kSingle)) {
-    files_.emplace_back(model_dir / kSingle);
-    for (const auto& [name, view] : files_[0].tensors()) index_.emplace(name, &view);
-    other_dtypes_ = files_[0].other_dtypes();
-  } else if (is_there(model_dir / kIndex)) {
-    load_shards(model_dir);
-  } else {
-    no_weights(model_dir);
+  Files files;
+  const auto open = [&](const std::string& name) {
+    files.emplace(name, std::make_shared<const SafetensorsFile>(model_dir / name));
+  };
+  if (is_there(model_dir / kSingleWeights)) {
+    open(kSingleWeights);
+    take(std::move(files), nullptr);
+    return;
   }
-  for (const auto& [name, view] : index_) total_bytes_ += view->bytes.size();
+  const auto text = read_private_file_if_there(model_dir / kWeightIndex);
+  if (!text) refuse_no_weights(model_dir);
+  const WeightIndex index = parse_weight_index(*text);
+  for (const std::string& name : index.files) {
+    if (!is_there(model_dir / name)) refuse_missing_shard(index, name);
+    open(name);
+  }
+  take(std::move(files), &index);
+}
+
+TensorStore::TensorStore(const ModelFiles& files) : dir_(files.folder().string()) {
+  take(files.weights(), files.weight_index());
 }
 
 TensorStore::TensorStore(std::string source, std::vector<TensorView> tensors,
@@ -64,39 +100,37 @@ TensorStore::TensorStore(std::string source, std::vector<TensorView> tensors,
     : dir_(std::move(source)), in_memory_(std::move(tensors)), memory_(std::move(memory)) {
   for (const TensorView& view : in_memory_) {
     index_.emplace(view.name, &view);
-    total_bytes_ += view.bytes.size();
+    total_bytes_ += view.size_bytes();
   }
 }
 
-void TensorStore::load_shards(const std::filesystem::path& model_dir) {
-  const auto path = model_dir / kIndex;
-  const json index = read_json_object(path);
-  const auto weight_map = index.find("weight_map");
-  if (weight_map == index.end() || !weight_map->is_object() || weight_map->empty())
-    throw Error(Errc::model, fmt::format("{}: weight_map is missing or empty", path.string()));
-  std::map<std::string, std::size_t> opened;
-  for (const auto& [name, value] : weight_map->items()) {
-    const std::string& shard = shard_name(value, name, path.string());
-    if (opened.contains(shard)) continue;
-    if (!is_there(model_dir / shard))
-      throw Error(Errc::model, fmt::format("{}: shard {} is missing from {}", path.string(),
-                                           printable(shard), dir_));
-    opened.emplace(shard, files_.size());
-    files_.emplace_back(model_dir / shard);
+/// Without an index every tensor of the one file counts.
+void TensorStore::take(Files files, const WeightIndex* index) {
+  files_ = std::move(files);
+  if (index == nullptr) {
+    for (const auto& [name, file] : files_) {
+      for (const auto& [tensor, view] : file->tensors()) index_.emplace(tensor, &view);
+      other_dtypes_ = file->other_dtypes();
+    }
+  } else {
+    for (const auto& [tensor, name] : index->file_of) place(tensor, name, *index);
   }
-  // Views are referred to only now that files_ has stopped growing.
-  for (const auto& [name, value] : weight_map->items()) {
-    const auto& shard = value.get_ref<const std::string&>();
-    const SafetensorsFile& file = files_[opened.at(shard)];
-    if (const auto at = file.tensors().find(name); at != file.tensors().end())
-      index_.emplace(name, &at->second);
-    else if (const auto other = file.other_dtypes().find(name); other != file.other_dtypes().end())
-      other_dtypes_.insert(*other);
-    else
-      throw Error(Errc::model,
-                  fmt::format("{}: tensor \"{}\" is not in {}, where the index places it",
-                              path.string(), printable(name), printable(shard)));
-  }
+  for (const auto& [name, view] : index_) total_bytes_ += view->size_bytes();
+}
+
+void TensorStore::place(const std::string& tensor, const std::string& name,
+                        const WeightIndex& index) {
+  const SafetensorsFile& file = *files_.at(name);
+  const auto at = file.tensors().find(tensor);
+  const auto other = file.other_dtypes().find(tensor);
+  if (at != file.tensors().end())
+    index_.emplace(tensor, &at->second);
+  else if (other != file.other_dtypes().end())
+    other_dtypes_.insert(*other);
+  else
+    throw Error(Errc::model,
+                fmt::format("{}: tensor \"{}\" is not in {}, where the index places it",
+                            index.path.string(), printable(tensor), printable(name)));
 }
 
 const TensorView& TensorStore::get(const std::string& name,

@@ -88,7 +88,7 @@ BOOST_AUTO_TEST_CASE(what_the_cloud_expects_of_a_token_is_what_an_unmasked_encla
   engine.scheme.kind = remo::SchemeKind::clear;
   const auto model =
       std::make_shared<const PublicModel>(engine.model, engine.products, remo::kDefaultParameters);
-  const auto tokenizer = model::Tokenizer::load(engine.model->folder());
+  const auto tokenizer = model::Tokenizer::load(engine.model->files()->texts());
   const std::vector<PlannedRequest> requests{{{5, 6, 7, 300}, 3, true}, {{9, 8, 200}, 0, false}};
   const Recording recording = record(engine, "clear", model, tokenizer, requests, {}, progress);
 

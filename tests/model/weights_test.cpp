@@ -1,4 +1,4 @@
-#include "model/weights/safetensors.hpp"
+#include "model/weights/tensor_store.hpp"
 
 #include <boost/test/data/test_case.hpp>
 

@@ -1,0 +1,42 @@
+#pragma once
+
+#include <filesystem>
+#include <optional>
+
+#include "core/integers.hpp"
+#include "model/weights/private_file.hpp"
+
+namespace talaria::model {
+
+/// What a folder given as a model is.
+enum class FolderKind : u8 {
+  hugging_face,     ///< config.json and safetensors weights as published
+  prepared_enclave, ///< OUT/enclave of `talaria prepare`
+  prepared_worker,  ///< OUT/worker of `talaria prepare`
+  prepared_root,    ///< OUT itself: holds enclave/ and worker/
+};
+
+/// A folder given as a model, and the manifests that were read, once, to tell what it is.
+struct OpenedFolder {
+  FolderKind kind = FolderKind::hugging_face;
+  std::filesystem::path folder; ///< as given
+  std::optional<PrivateFile> enclave_manifest;
+  std::optional<PrivateFile> worker_manifest;
+
+  /// Where the enclave finds config, tokenizer, embeddings and biases.
+  /// @throws Error{model} for a worker's folder, which holds none of these.
+  std::filesystem::path enclave() const;
+  /// Where a worker finds its weights.
+  /// @throws Error{model} for an enclave's folder, which holds no weights.
+  std::filesystem::path worker() const;
+};
+
+/// @throws Error{model} if `folder` is none of these (missing folders included).
+OpenedFolder open_folder(const std::filesystem::path& folder);
+
+/// open_folder(folder).kind, .enclave() and .worker().
+FolderKind folder_kind(const std::filesystem::path& folder);
+std::filesystem::path enclave_folder(const std::filesystem::path& folder);
+std::filesystem::path worker_folder(const std::filesystem::path& folder);
+
+} // namespace talaria::model
