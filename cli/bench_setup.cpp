@@ -25,7 +25,8 @@ std::shared_ptr<const pipeline::ModelLoader> open_model(const BenchFlags& flags,
                                                         const config::PipelineConfig& settings,
                                                         model::WeightFormat format) {
   if (flags.shape.empty())
-    return std::make_shared<const pipeline::ModelLoader>(settings.model, format);
+    return std::make_shared<const pipeline::ModelLoader>(settings.model, format,
+                                                         settings.model_sha256);
   const model::ModelConfig config = model::shape_config(flags.shape, flags.layers);
   return std::make_shared<const pipeline::ModelLoader>(config, model::synthetic_tensors(config),
                                                        format);

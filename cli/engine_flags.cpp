@@ -7,8 +7,10 @@
 
 #include "config/padding.hpp"
 #include "config/scalars.hpp"
+#include "core/chunk_digests.hpp"
 #include "core/console.hpp"
 #include "core/cores.hpp"
+#include "core/locked_memory.hpp"
 #include "core/process_hardening.hpp"
 #include "kernels/kernel_set.hpp"
 #include "model/weights/quantized.hpp"
@@ -29,6 +31,7 @@ void EngineFlags::add_to_bench(CLI::App& command) {
   command.add_option("--config", config_file_, "pipeline.yaml to start from");
   command.add_option("--model", model_,
                      "model folder (config.json, *.safetensors, tokenizer.json)");
+  add_pin_to(command);
   command.add_option("--parameters", parameters_,
                      "lattice parameters: S48 (default), S46, S40, S54");
   command.add_option("--weights", weights_, "int8 (default) or int16");
@@ -53,6 +56,11 @@ void EngineFlags::add_to_bench(CLI::App& command) {
   command.add_option("--prefill-chunk", prefill_chunk_,
                      "prompt tokens of a sequence per micro-batch");
   command.add_option("--isa", isa_, "force a kernel row: avx512, avx2 or reference");
+}
+
+void EngineFlags::add_pin_to(CLI::App& command) {
+  command.add_option("--model-sha256", model_sha256_,
+                     "end unless the model is the one with this digest (see inspect, prepare)");
 }
 
 namespace {
@@ -86,6 +94,7 @@ config::PipelineConfig EngineFlags::resolve() const {
     if (!given.empty()) value = given;
   };
   if (!model_.empty()) settings.model = model_;
+  if (const auto pinned = parse_model_sha256(model_sha256_)) settings.model_sha256 = pinned;
   flag(scheme_, settings.masking.scheme);
   flag(parameters_, settings.masking.parameters);
   flag(weights_, settings.masking.weights);
@@ -181,6 +190,7 @@ pipeline::EngineOptions EngineFlags::engine_options(const config::PipelineConfig
     print_log("talaria: warning: {}", lock.warning);
   pipeline::EngineOptions options;
   options.model_dir = settings.model;
+  options.model_sha256 = settings.model_sha256;
   options.scheme.kind = remo::parse_scheme(settings.masking.scheme);
   if (options.scheme.kind == remo::SchemeKind::clear && !allow_clear_)
     throw Error(Errc::usage,
@@ -217,6 +227,11 @@ pipeline::EngineOptions EngineFlags::engine_options(const config::PipelineConfig
   return options;
 }
 
+void print_warnings(const pipeline::Engine& engine) {
+  for (const std::string& warning : {engine.warning(), lock_warning()})
+    if (!warning.empty()) print_log("talaria: warning: {}", warning);
+}
+
 std::filesystem::path shipped_model() {
   namespace fs = std::filesystem;
   std::error_code ignored;
@@ -227,6 +242,16 @@ std::filesystem::path shipped_model() {
                                     program.parent_path() / ".." / "share" / "talaria" / name})
     if (fs::exists(candidate / "config.json", ignored)) return candidate.lexically_normal();
   return {};
+}
+
+std::optional<Sha256Digest> parse_model_sha256(const std::string& text) {
+  if (text.empty()) return std::nullopt;
+  const auto digest = parse_sha256(text);
+  if (!digest)
+    throw Error(Errc::usage, fmt::format("--model-sha256 takes 64 hexadecimal digits (talaria "
+                                         "inspect prints them); got {} characters",
+                                         text.size()));
+  return digest;
 }
 
 std::vector<u32> parse_token_list(const std::string& text, const std::string& flag) {

@@ -21,6 +21,9 @@ public:
   /// several schemes and may do without a model folder: then resolve() leaves it empty.
   void add_to_bench(CLI::App& command);
 
+  /// Only --model-sha256, for a command that takes all else from a file.
+  void add_pin_to(CLI::App& command);
+
   /// The settings after all three sources. @throws Error{usage} or Error{config}.
   config::PipelineConfig resolve() const;
   /// The same with TARGET, a model folder or a pipeline.yaml, in the place of --model or --config.
@@ -36,6 +39,7 @@ public:
 private:
   std::string config_file_;
   std::string model_;
+  std::string model_sha256_;
   std::string scheme_;
   std::string parameters_;
   std::string weights_;
@@ -56,8 +60,15 @@ private:
   bool model_needed_ = true;
 };
 
+/// What the operator should know once the engine is there, on standard error: what the scheme
+/// leaks, and memory that could not be locked.
+void print_warnings(const pipeline::Engine& engine);
+
 /// The shipped model, looked for under ./models and beside the program; empty if it is not there.
 std::filesystem::path shipped_model();
+
+/// The digest that --model-sha256 gives; nothing for an empty text. @throws Error{usage}
+std::optional<Sha256Digest> parse_model_sha256(const std::string& text);
 
 /// "1,2,3" or "1 2 3" to ids. @throws Error{usage} naming `flag` and the part that is not a number.
 std::vector<u32> parse_token_list(const std::string& text, const std::string& flag);

@@ -30,6 +30,9 @@ struct Inspection {
   const remo::LatticeParameters* parameters = nullptr;
   estimator::SecurityLevel security;
   model::ModelConfig model;
+  Sha256Digest root{};
+  std::vector<model::FileEntry> files;
+  bool has_weights = true; ///< else `rows` is empty
   std::vector<Row> rows;
   std::size_t word_bytes() const {
     return static_cast<std::size_t>(parameters->modulus().word_bytes);
@@ -57,8 +60,13 @@ Inspection inspect(const InspectFlags& flags) {
   out.security = estimator::security_level(*out.parameters);
   TerminalProgress progress;
   const pipeline::ModelLoader loader(out.settings.model,
-                                     model::parse_weight_format(out.settings.masking.weights));
+                                     model::parse_weight_format(out.settings.masking.weights),
+                                     out.settings.model_sha256);
   out.model = loader.config();
+  out.root = loader.files()->root();
+  out.files = loader.files()->entries();
+  out.has_weights = loader.has_weights();
+  if (!out.has_weights) return out;
   loader.for_each_linear(progress, [&](const model::QuantizedLinear& linear) {
     Row row;
     row.figures = pipeline::figures_of(out.model, linear);
@@ -70,6 +78,13 @@ Inspection inspect(const InspectFlags& flags) {
     }
     out.rows.push_back(row);
   });
+  return out;
+}
+
+json files_json(const std::vector<model::FileEntry>& files) {
+  json out = json::array();
+  for (const model::FileEntry& entry : files)
+    out.push_back({{"name", entry.name}, {"bytes", entry.bytes}, {"sha256", to_hex(entry.digest)}});
   return out;
 }
 
@@ -89,9 +104,11 @@ json to_json(const Inspection& x) {
                        {"precision_bits", row.bounds.precision_bits}});
   const auto up = x.total([&](const Row& r) { return r.figures.d_in * x.word_bytes(); });
   const auto down = x.total([&](const Row& r) { return r.figures.columns * x.word_bytes(); });
-  return {
+  json out = {
       {"model",
        {{"path", x.settings.model.string()},
+        {"sha256", to_hex(x.root)},
+        {"files", files_json(x.files)},
         {"type", x.model.model_type},
         {"layers", x.model.layers},
         {"hidden", x.model.hidden},
@@ -121,6 +138,11 @@ json to_json(const Inspection& x) {
         {"bytes_down_per_token", down},
         {"round_trips_per_token", x.rows.size()}}},
       {"placement", to_json(placement_table(x.settings, x.model)).at("nodes")}};
+  if (!x.has_weights) {
+    out.erase("linears");
+    out.erase("totals");
+  }
+  return out;
 }
 
 std::string mib(std::size_t bytes) {
@@ -144,8 +166,15 @@ void print(const Inspection& x) {
   print_out("{}: {}, {} layers, hidden {}, vocabulary {}, context {}\n", x.settings.model.string(),
             x.model.model_type, x.model.layers, x.model.hidden, x.model.vocab,
             x.model.max_position);
+  print_out("model_sha256: {}\n", to_hex(x.root));
   print_out("scheme {}, weights {}\n", x.settings.masking.scheme, x.settings.masking.weights);
   print_security(x);
+  if (!x.has_weights) {
+    print_out("\n{}\n", to_text(placement_table(x.settings, x.model)));
+    print_out("The folder holds no weights, which the figures of each matrix come from: give the "
+              "folder that has both halves for them\n");
+    return;
+  }
   print_out("{:<22}{:>7}{:>8}{:>12}{:>13}{:>12}{:>10}{:>7}{:>10}{:>7}\n", "matrix", "d_in",
             "columns", "weights", "hint", "mask B/row", "norm", "Delta", "|x| max", "bits");
   for (const Row& row : x.rows)

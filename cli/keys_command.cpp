@@ -74,7 +74,7 @@ int list(const KeysFlags& flags) {
   print_out("{:24} {:>10} {:>18}\n", "name", "requests", "tokens a minute");
   for (const auto& key : keys)
     print_out("{:24} {:>10} {:>18}\n", key.name, limit_text(key.limits.requests),
-               limit_text(key.limits.tokens_per_minute));
+              limit_text(key.limits.tokens_per_minute));
   return 0;
 }
 

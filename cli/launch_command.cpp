@@ -12,6 +12,7 @@
 
 #include "cli/cluster_trace.hpp"
 #include "cli/commands.hpp"
+#include "cli/engine_flags.hpp"
 #include "cli/placement_table.hpp"
 #include "core/console.hpp"
 #include "core/error.hpp"
@@ -29,6 +30,7 @@ using Clock = std::chrono::steady_clock;
 struct LaunchFlags {
   std::string file;
   std::string trace;
+  std::string model_sha256;
   bool dry_run = false;
   bool detach = false;
   bool json = false;
@@ -223,6 +225,8 @@ int launch_detached(const LaunchFlags& flags, const config::PipelineConfig& conf
   const auto log = config.launch.logs / "gateway.log";
   std::vector<std::string> command{std::filesystem::read_symlink("/proc/self/exe").string(),
                                    "launch", std::filesystem::absolute(config.file).string()};
+  if (!flags.model_sha256.empty())
+    command.insert(command.end(), {"--model-sha256", flags.model_sha256});
   if (!flags.trace.empty()) {
     command.emplace_back("--trace");
     command.push_back(std::filesystem::absolute(flags.trace).string());
@@ -249,7 +253,8 @@ int print_plan(const LaunchFlags& flags, const config::PipelineConfig& config) {
 }
 
 int launch_command(const LaunchFlags& flags, const Gateway& gateway, InterruptWatch& interrupts) {
-  const config::PipelineConfig config = config::load_pipeline_config(flags.file, ::getenv);
+  config::PipelineConfig config = config::load_pipeline_config(flags.file, ::getenv);
+  if (const auto pinned = parse_model_sha256(flags.model_sha256)) config.model_sha256 = pinned;
   if (flags.dry_run) return print_plan(flags, config);
   check_plan(config, gateway);
   if (gateway && config.serve.listen) require_protection(config, flags.allowed);
@@ -266,6 +271,8 @@ void add_launch_command(CLI::App& app, Action& chosen, Gateway gateway) {
   command->add_option("FILE", flags->file, "pipeline.yaml")->required();
   command->add_option("--trace", flags->trace,
                       "when all has ended, write a Chrome trace of gateway and local workers");
+  command->add_option("--model-sha256", flags->model_sha256,
+                      "end unless the model is the one with this digest (see inspect, prepare)");
   command->add_flag("--dry-run", flags->dry_run, "print the resolved plan and start nothing");
   command->add_flag("--detach", flags->detach, "return once all is ready; the rest goes on");
   flags->allowed.add_to(*command);

@@ -65,7 +65,7 @@ int logits(const LogitsFlags& flags, InterruptWatch& interrupts) {
   const auto nodes = start_local_nodes(settings, interrupts);
   TerminalProgress progress;
   pipeline::Engine engine(options, progress);
-  if (!engine.warning().empty()) print_log("talaria: warning: {}", engine.warning());
+  print_warnings(engine);
   if (!options.scheme.verify) print_log("talaria: warning: {}", kUnverifiedWarning);
   interrupts.on_interrupt([&engine] { engine.cancel_all(); });
 

@@ -29,6 +29,8 @@ nlohmann::json to_json(const PrepareFlags& flags, const model::Prepared& prepare
           {"matrices", prepared.worker.matrices.size()},
           {"enclave_bytes", prepared.enclave_bytes},
           {"worker_bytes", prepared.worker_bytes},
+          {"enclave_sha256", to_hex(prepared.enclave_root)},
+          {"worker_sha256", to_hex(prepared.worker_root)},
           {"seconds", seconds}};
 }
 
@@ -36,11 +38,14 @@ void print(const PrepareFlags& flags, const model::Prepared& prepared, double se
   const auto mib = [](u64 bytes) { return static_cast<double>(bytes) / (1 << 20); };
   print_out("{0}/enclave  {1:.1f} MiB in {2} files: keep it where prompts may be seen\n"
             "{0}/worker   {3:.1f} MiB in {4} files: {5} matrices of {6} layers in {7}\n"
+            "model_sha256 of {0} and {0}/enclave: {9}\n"
+            "model_sha256 of {0}/worker: {10}\n"
             "{8:.1f} s\n",
             flags.out, mib(prepared.enclave_bytes), prepared.enclave.files.size(),
             mib(prepared.worker_bytes), prepared.worker.files.size(),
             prepared.worker.matrices.size(), prepared.worker.layers,
-            model::to_string(prepared.worker.weights), seconds);
+            model::to_string(prepared.worker.weights), seconds, to_hex(prepared.enclave_root),
+            to_hex(prepared.worker_root));
 }
 
 int prepare(const PrepareFlags& flags, InterruptWatch& interrupts) {

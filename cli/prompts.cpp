@@ -54,13 +54,13 @@ void ChatFlags::add_to(CLI::App& command) {
                      "with --chat: what the template is told as the date: 2026-11-30, or today");
 }
 
-model::ChatEncoder ChatFlags::encoder(const std::filesystem::path& model_dir,
+model::ChatEncoder ChatFlags::encoder(const model::TextFiles& files,
                                       const model::Tokenizer& tokenizer,
                                       const std::string& date) const {
-  auto chat = model::ChatTemplate::load(model_dir);
+  auto chat = model::ChatTemplate::load(files);
   if (!chat)
     throw Error(Errc::model,
-                model_dir.string() + ": the model has no chat template; leave out --chat");
+                files.folder().string() + ": the model has no chat template; leave out --chat");
   chat->set_clock(date_ ? model::ChatClock::parse(*date_, "--chat-date")
                         : model::ChatClock::parse(date, "chat.date"));
   return {std::move(*chat), tokenizer, allow_special_};
@@ -98,7 +98,6 @@ PromptTexts PromptFlags::read() const {
 
 std::vector<std::vector<u32>> PromptFlags::encode(const PromptTexts& prompts,
                                                   const pipeline::Engine& engine,
-                                                  const std::filesystem::path& model_dir,
                                                   const std::string& date) const {
   if (prompts.tokens) return {*prompts.tokens};
   const model::Tokenizer& tokenizer = engine.tokenizer();
@@ -108,7 +107,8 @@ std::vector<std::vector<u32>> PromptFlags::encode(const PromptTexts& prompts,
       out.push_back(tokenizer.encode(text, /*add_special_tokens=*/true));
     return out;
   }
-  const model::ChatEncoder encoder = chat_flags_.encoder(model_dir, tokenizer, date);
+  const model::ChatEncoder encoder =
+      chat_flags_.encoder(engine.model_files().texts(), tokenizer, date);
   for (const std::string& text : prompts.texts) {
     if (const auto bad = model::find_invalid_utf8(text))
       throw Error(Errc::usage, fmt::format("the prompt is not valid UTF-8 at byte {}", *bad));

@@ -21,10 +21,10 @@ struct PromptTexts {
 class ChatFlags {
 public:
   void add_to(CLI::App& command);
-  /// The template of `model_dir` with `tokenizer`, which must outlive the result.
+  /// The template in `files` with `tokenizer`, which must outlive the result.
   /// @throws Error{model} if there is none, or it cannot be rendered; Error{usage} for a bad date.
-  model::ChatEncoder encoder(const std::filesystem::path& model_dir,
-                             const model::Tokenizer& tokenizer, const std::string& date) const;
+  model::ChatEncoder encoder(const model::TextFiles& files, const model::Tokenizer& tokenizer,
+                             const std::string& date) const;
   /// The system message, if there is one, and `text`.
   std::vector<model::ChatMessage> messages(const std::string& text) const;
   bool given() const { return system_ || date_ || allow_special_; }
@@ -48,7 +48,6 @@ public:
   /// `date`: of the configuration file, for strftime_now; --chat-date wins.
   /// @throws Error{model} if the model has no template or it cannot be rendered.
   std::vector<std::vector<u32>> encode(const PromptTexts& prompts, const pipeline::Engine& engine,
-                                       const std::filesystem::path& model_dir,
                                        const std::string& date) const;
 
 private:

@@ -11,7 +11,6 @@
 #include "cli/protection.hpp"
 #include "cli/run_report.hpp"
 #include "core/console.hpp"
-#include "model/weights/prepared.hpp"
 
 namespace talaria::cli {
 
@@ -62,12 +61,11 @@ int answer(const RunFlags& flags, const PromptTexts& texts, const std::string& d
            const pipeline::EngineOptions& options, InterruptWatch& interrupts) {
   TerminalProgress progress;
   pipeline::Engine engine(options, progress);
-  if (!engine.warning().empty()) print_log("talaria: warning: {}", engine.warning());
+  print_warnings(engine);
   if (!options.scheme.verify) print_log("talaria: warning: {}", kUnverifiedWarning);
   interrupts.on_interrupt([&engine] { engine.cancel_all(); });
 
-  const std::vector<std::vector<u32>> prompts =
-      flags.prompts.encode(texts, engine, model::enclave_folder(options.model_dir), date);
+  const std::vector<std::vector<u32>> prompts = flags.prompts.encode(texts, engine, date);
   const bool single = prompts.size() == 1;
   std::vector<std::future<pipeline::Completion>> pending;
   for (std::size_t i = 0; i < prompts.size(); ++i) {

@@ -15,8 +15,8 @@
 #include "gateway/http_server.hpp"
 #include "gateway/keys.hpp"
 #include "model/tokenizer.hpp"
-#include "model/weights/prepared.hpp"
 #include "pipeline/cluster_plan.hpp"
+#include "pipeline/model_loader.hpp"
 
 namespace talaria::cli {
 
@@ -48,10 +48,9 @@ gateway::AccessOptions access_options(const config::PipelineConfig& settings) {
 
 /// @throws Error{model} naming file and line for a template that cannot render a conversation: now,
 /// and not to each client.
-std::optional<model::ChatTemplate>
-load_chat_template(const config::PipelineConfig& settings,
-                   const pipeline::EngineOptions& engine_options) {
-  auto chat = model::ChatTemplate::load(model::enclave_folder(engine_options.model_dir));
+std::optional<model::ChatTemplate> load_chat_template(const config::PipelineConfig& settings,
+                                                      const pipeline::ModelLoader& model) {
+  auto chat = model::ChatTemplate::load(model.files()->texts());
   if (!chat) return chat;
   chat->set_clock(model::ChatClock::parse(
       settings.chat_date,
@@ -70,7 +69,7 @@ gateway::ServerOptions server_options(const config::PipelineConfig& settings,
   if (settings.telemetry.metrics)
     options.metrics = transport::parse_address(*settings.telemetry.metrics);
   options.model_name = model_name(settings);
-  options.chat_template = load_chat_template(settings, engine_options);
+  options.chat_template = load_chat_template(settings, *engine_options.model);
   options.allow_special = settings.serve.allow_special;
   options.access = access_options(settings);
   options.stream = {settings.serve.stream.obfuscation, settings.serve.stream.pace};
@@ -162,10 +161,13 @@ int serve(GatewayContext& context, Announce announce) {
   flags.allow_clear(context.allowed.clear);
   auto engine_options = flags.engine_options(settings);
   engine_options.trace = context.trace.empty() ? trace_file(settings) : context.trace;
-  load_chat_template(settings, engine_options); // what is wrong with it shows before hours of hints
+  engine_options.model = std::make_shared<const pipeline::ModelLoader>(
+      engine_options.model_dir, engine_options.weights, engine_options.model_sha256);
+  load_chat_template(settings,
+                     *engine_options.model); // what is wrong with it shows before hours of hints
   TerminalProgress progress;
   pipeline::Engine engine(engine_options, progress);
-  if (!engine.warning().empty()) print_log("talaria: warning: {}", engine.warning());
+  print_warnings(engine);
   auto options = server_options(settings, engine_options, engine);
   warn_about_open_address(options.listen);
   transport::Address address = options.listen;
@@ -183,11 +185,12 @@ int serve(GatewayContext& context, Announce announce) {
 
 struct ServeFlags {
   std::string file;
+  EngineFlags engine; ///< --model-sha256 alone
   Allowances allowed;
 };
 
 int serve_file(const ServeFlags& flags, InterruptWatch& interrupts) {
-  const config::PipelineConfig settings = EngineFlags().resolve_for(flags.file);
+  const config::PipelineConfig settings = flags.engine.resolve_for(flags.file);
   GatewayContext context{settings, interrupts, [] {}, [](const auto&) {}};
   context.allowed = flags.allowed;
   return serve(context, announce_on_output);
@@ -207,6 +210,7 @@ void add_serve_command(CLI::App& app, Action& chosen) {
       "serve", "Answer OpenAI's API over HTTP; the workers of the file must be up (see launch)");
   command->add_option("FILE", flags->file, "pipeline.yaml, or a model folder")->required();
   flags->allowed.add_to(*command);
+  flags->engine.add_pin_to(*command);
   command->callback([flags, &chosen] {
     chosen = [flags](InterruptWatch& interrupts) { return serve_file(*flags, interrupts); };
   });

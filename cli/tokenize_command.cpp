@@ -12,6 +12,7 @@
 #include "core/console.hpp"
 #include "model/tokenizer.hpp"
 #include "model/weights/model_config.hpp"
+#include "model/weights/model_files.hpp"
 
 namespace talaria::cli {
 
@@ -69,7 +70,8 @@ int tokenize(const TokenizeFlags& flags) {
   const std::filesystem::path model =
       flags.model.empty() ? shipped_model() : std::filesystem::path(flags.model);
   if (model.empty()) throw Error(Errc::usage, "no model: give --model DIR");
-  const auto tokenizer = model::Tokenizer::load(model);
+  const model::TextFiles files(model, model::kTextFiles);
+  const auto tokenizer = model::Tokenizer::load(files);
   const std::string input = input_text(flags.text);
   if (flags.decode) {
     const std::vector<u32> ids = parse_ids(input);
@@ -80,7 +82,7 @@ int tokenize(const TokenizeFlags& flags) {
   }
   if (flags.chat_flags.given() && !flags.chat)
     throw Error(Errc::usage, "--system, --allow-special and --chat-date need --chat");
-  const std::vector<u32> ids = flags.chat ? flags.chat_flags.encoder(model, tokenizer, "today")
+  const std::vector<u32> ids = flags.chat ? flags.chat_flags.encoder(files, tokenizer, "today")
                                                 .encode(flags.chat_flags.messages(input))
                                           : tokenizer.encode(input, flags.add_special);
   if (!flags.json) {

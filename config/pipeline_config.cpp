@@ -12,6 +12,7 @@
 #include "config/placement.hpp"
 #include "config/scalars.hpp"
 #include "config/serve.hpp"
+#include "core/chunk_digests.hpp"
 #include "core/error.hpp"
 #include "core/machine_memory.hpp"
 #include "remo/public/parameters.hpp"
@@ -159,6 +160,17 @@ ReadValue chat_in(std::string& date) {
   };
 }
 
+ReadValue sha256_in(std::optional<Sha256Digest>& out) {
+  return [&out](const Value& value) {
+    static constexpr const char* kExpected = "64 hexadecimal digits (talaria inspect prints them)";
+    const auto text = scalar_text(value, kExpected);
+    if (!text) return;
+    const auto digest = parse_sha256(*text);
+    if (!digest) return value.expected(kExpected);
+    out = digest;
+  };
+}
+
 void read_file(Reading& reading, const YamlNode& root) {
   PipelineConfig& config = reading.config;
   const fs::path& folder = reading.folder;
@@ -172,6 +184,7 @@ void read_file(Reading& reading, const YamlNode& root) {
   const Value value{root, "", {1, 1}, reading.problems};
   read_mapping(value, {{"model", model_in(config.model, folder, !reading.model_is_overridden),
                         reading.model_is_overridden ? Presence::optional : Presence::required},
+                       {"model_sha256", sha256_in(config.model_sha256)},
                        {"masking", masking_in(config.masking, buckets_at)},
                        {"enclave", enclave_in(config.enclave)},
                        {"pipeline", pipeline_in(config.pipeline)},

@@ -10,6 +10,7 @@
 #include <utility>
 #include <vector>
 
+#include "core/digest.hpp"
 #include "core/integers.hpp"
 
 namespace talaria::config {
@@ -182,6 +183,9 @@ struct Launch {
 struct PipelineConfig {
   std::filesystem::path file;
   std::filesystem::path model;
+  /// What the model must be: `talaria inspect` and `prepare` print it. Whatever names another model
+  /// (TALARIA_MODEL, --model) does not lift it. Nothing: any.
+  std::optional<Sha256Digest> model_sha256;
   Masking masking;
   Enclave enclave;
   Pipeline pipeline;

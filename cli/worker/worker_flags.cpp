@@ -13,6 +13,9 @@ void WorkerFlags::add_to(CLI::App& app) {
                  "model folder, the worker folder of `talaria prepare`, or, for measurements, "
                  "random:SHAPE[/LAYERS]")
       ->required();
+  app.add_option("--model-sha256", model_sha256,
+                 "end unless the model is the one with this digest; of a folder as published all "
+                 "files are read for it");
   app.add_option("--layers", layers, "A-B, A or all (default); the last layer brings the head");
   app.add_option("--columns", columns,
                  "i/n: only the i-th of n shares of the columns of each matrix (default 1/1)");

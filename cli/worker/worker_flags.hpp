@@ -10,6 +10,7 @@ namespace talaria::cli {
 /// The flags of talaria-worker, as given.
 struct WorkerFlags {
   std::string model;
+  std::string model_sha256; ///< empty: any model
   std::string layers = "all";
   std::string columns = "1/1";
   std::string weights; ///< empty: int8, or what the prepared folder holds

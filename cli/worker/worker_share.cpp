@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "actors/worker/device.hpp"
+#include "core/chunk_digests.hpp"
 #include "core/cores.hpp"
 #include "core/error.hpp"
 #include "kernels/kernel_set.hpp"
@@ -39,14 +40,29 @@ Source quantising_source(model::ModelConfig config, std::shared_ptr<const model:
   return source;
 }
 
+std::optional<Sha256Digest> pinned_root(const WorkerFlags& flags) {
+  if (flags.model_sha256.empty()) return std::nullopt;
+  const auto digest = parse_sha256(flags.model_sha256);
+  if (!digest) throw Error(Errc::usage, "--model-sha256 takes 64 hexadecimal digits");
+  return digest;
+}
+
 Source open_source(const WorkerFlags& flags) {
   if (const auto shape = model::random_model(flags.model))
     return quantising_source(*shape, model::synthetic_tensors(*shape), flags);
-  if (model::folder_kind(flags.model) == model::FolderKind::hugging_face)
+  const auto pinned = pinned_root(flags);
+  const model::OpenedFolder opened = model::open_folder(flags.model);
+  if (opened.kind == model::FolderKind::hugging_face && pinned) {
+    const model::ModelFiles files(opened, pinned);
+    return quantising_source(model::parse_model_config(files.texts().get("config.json")),
+                             std::make_shared<const model::TensorStore>(files), flags);
+  }
+  if (opened.kind == model::FolderKind::hugging_face)
     return quantising_source(model::load_model_config(flags.model),
                              std::make_shared<const model::TensorStore>(flags.model), flags);
   Source source;
-  auto prepared = std::make_shared<const model::PreparedWorker>(model::worker_folder(flags.model));
+  auto prepared = std::make_shared<const model::PreparedWorker>(opened);
+  model::check_root(opened.worker(), prepared->root(), pinned);
   source.config = prepared->config();
   source.format = prepared->format();
   if (!flags.weights.empty() && model::parse_weight_format(flags.weights) != source.format)

@@ -55,6 +55,25 @@ BOOST_AUTO_TEST_CASE(every_setting_of_a_full_file_arrives) {
   BOOST_TEST(config.telemetry.trace.value() == root() / "traces/");
 }
 
+BOOST_AUTO_TEST_CASE(a_model_may_be_pinned_whatever_names_it) {
+  const std::string digest = to_hex(sha256({}));
+  const auto text = "model: model\nmodel_sha256: " + digest + "\n";
+  BOOST_TEST(!config::load_pipeline_config(write("model: model\n"), nothing_set).model_sha256);
+  BOOST_TEST((config::load_pipeline_config(write(text), nothing_set).model_sha256 == sha256({})));
+  const Variables variables{{{"TALARIA_MODEL", (root() / "model").string()}}};
+  BOOST_TEST((config::load_pipeline_config(write(text), variables).model_sha256 == sha256({})));
+  for (const std::string& bad : {digest.substr(1), digest + "0", "0x" + digest.substr(2),
+                                 std::string("\"\""), "[" + digest + "]"})
+    BOOST_CHECK_EXCEPTION(config::load_pipeline_config(
+                              write("model: model\nmodel_sha256: " + bad + "\n"), nothing_set),
+                          Error, [](const Error& error) {
+                            const std::string what = error.what();
+                            return what.find(":2:") != std::string::npos &&
+                                   what.find("model_sha256: ") != std::string::npos &&
+                                   what.find("64 hexadecimal digits") != std::string::npos;
+                          });
+}
+
 BOOST_AUTO_TEST_CASE(masks_may_take_a_quarter_of_the_machine_unless_told_otherwise) {
   const config::Masking usual;
   BOOST_TEST(usual.pool_memory() == memory_of_machine() / 4);
