@@ -59,6 +59,40 @@ std::optional<model::ChatTemplate> load_chat_template(const config::PipelineConf
   return chat;
 }
 
+bool is_loopback(const transport::Address& address) {
+  return address.host == "localhost" || address.host == "::1" || address.host.starts_with("127.");
+}
+
+void warn_about_open_address(const gateway::ServerOptions& options) {
+  if (options.tls || is_loopback(options.listen)) return;
+  print_log("talaria: warning: {} can be reached from other machines, and prompts travel to it "
+            "without encryption (serve.insecure)",
+            to_string(options.listen));
+}
+
+/// TLS of the API's listener, and of the one for metrics where other machines reach it.
+void add_tls(const config::Serve& serve, gateway::ServerOptions& options) {
+  if (!serve.tls) return;
+  options.tls = std::make_shared<transport::ServerTls>(serve.tls->cert, serve.tls->key);
+  if (options.metrics && !is_loopback(*options.metrics)) options.metrics_tls = options.tls;
+}
+
+gateway::HttpLimits http_limits(const config::ServeLimits& limits) {
+  gateway::HttpLimits out;
+  out.connections = limits.connections;
+  out.per_address = limits.per_address;
+  out.head_bytes = limits.head;
+  out.buffered_bytes = limits.buffered;
+  out.head_within = limits.head_within;
+  out.body_within = limits.body_within;
+  out.idle = limits.idle;
+  return out;
+}
+
+bool is_padded(const config::Padding& padding) {
+  return !padding.buckets.empty() || padding.rounds > 1 || padding.pace.count() > 0;
+}
+
 gateway::ServerOptions server_options(const config::PipelineConfig& settings,
                                       const pipeline::EngineOptions& engine_options,
                                       const pipeline::Engine& engine) {
@@ -68,6 +102,11 @@ gateway::ServerOptions server_options(const config::PipelineConfig& settings,
   options.most_parsing_bytes = settings.serve.limits.parsing;
   if (settings.telemetry.metrics)
     options.metrics = transport::parse_address(*settings.telemetry.metrics);
+  add_tls(settings.serve, options);
+  options.hosts = settings.serve.hosts;
+  options.origins = settings.serve.origins;
+  options.limits = http_limits(settings.serve.limits);
+  options.coarse_metrics = is_padded(settings.masking.padding);
   options.model_name = model_name(settings);
   options.chat_template = load_chat_template(settings, *engine_options.model);
   options.allow_special = settings.serve.allow_special;
@@ -80,14 +119,6 @@ gateway::ServerOptions server_options(const config::PipelineConfig& settings,
                                *engine_options.scheme.parameters)
             .placement;
   return options;
-}
-
-void warn_about_open_address(const transport::Address& address) {
-  if (address.host == "localhost" || address.host == "::1" || address.host.starts_with("127."))
-    return;
-  print_log("talaria: warning: {} can be reached from other machines, and prompts travel to it "
-            "without encryption; put a TLS proxy in front of it",
-            to_string(address));
 }
 
 std::string workers_json(const pipeline::Engine& engine) {
@@ -169,13 +200,14 @@ int serve(GatewayContext& context, Announce announce) {
   pipeline::Engine engine(engine_options, progress);
   print_warnings(engine);
   auto options = server_options(settings, engine_options, engine);
-  warn_about_open_address(options.listen);
+  warn_about_open_address(options);
   transport::Address address = options.listen;
+  const char* scheme = options.tls ? "https" : "http";
   gateway::HttpServer server(engine, std::move(options), print_line);
   address.port = server.port();
   const Published published(context, server, engine);
   const EndsWhenBroken ends(engine, server);
-  announce(fmt::format("listening on http://{}", to_string(address)));
+  announce(fmt::format("listening on {}://{}", scheme, to_string(address)));
   context.ready();
   server.run();
   engine.write_trace();

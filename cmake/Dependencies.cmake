@@ -1,6 +1,7 @@
 # Third-party libraries, all from Debian bookworm. Each has one door (docs/architecture.md).
 find_package(Threads REQUIRED)
 find_package(OpenSSL 3.0 REQUIRED)
+find_package(ZLIB 1.2 REQUIRED)
 find_package(nlohmann_json 3.11 REQUIRED)
 find_package(fmt 9 REQUIRED)
 find_package(PkgConfig REQUIRED)
@@ -18,8 +19,6 @@ if(NOT TALARIA_WITHOUT_CAF)
   find_package(Eigen3 3.4 REQUIRED NO_MODULE) # header-only, behind audit/ alone
   pkg_check_modules(FPLLL REQUIRED IMPORTED_TARGET fplll>=5.4)
   find_package(prometheus-cpp REQUIRED COMPONENTS core)
-  # The compile flags matter: they decide the layout of the classes in the shared library.
-  pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib>=0.11)
   # Debian's CAF 0.17.6 ships neither a CMake package nor a pkg-config file.
   find_path(CAF_INCLUDE_DIR caf/actor_system.hpp REQUIRED)
   find_library(CAF_CORE_LIBRARY caf_core REQUIRED)
@@ -28,8 +27,11 @@ if(NOT TALARIA_WITHOUT_CAF)
                                              INTERFACE_INCLUDE_DIRECTORIES "${CAF_INCLUDE_DIR}"
                                              INTERFACE_LINK_LIBRARIES Threads::Threads)
 endif()
+find_package(Boost 1.74 REQUIRED) # Beast's parser, header-only, behind gateway/ alone
 if(TALARIA_TESTS)
   find_package(Boost 1.74 REQUIRED COMPONENTS unit_test_framework)
+  # A client. The compile flags matter: they decide the layout of the classes in the shared library.
+  pkg_check_modules(HTTPLIB REQUIRED IMPORTED_TARGET cpp-httplib>=0.11)
 endif()
 if(TALARIA_BENCHMARKS)
   find_package(benchmark 1.7 REQUIRED)

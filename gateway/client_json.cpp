@@ -19,8 +19,8 @@ namespace {
 constexpr std::size_t kString = 48;
 constexpr std::size_t kList = 48;
 constexpr std::size_t kObject = 64;
-constexpr std::size_t kListPlace = 32; // a list that grows has room for twice as many
-constexpr std::size_t kObjectPlace = 112;
+constexpr std::size_t kListPlace = 24; // a list that grows has room for more
+constexpr std::size_t kObjectPlace = 96;
 constexpr int kOutOfRange = 406; // nlohmann's id of a number that is too large
 
 /// Builds a value from nlohmann's events, by a stack of its own.

@@ -13,8 +13,8 @@ struct JsonLimits {
   std::size_t depth = 64; ///< of lists and objects in each other; schemas of tools need some 20
   std::size_t key = 1024; ///< bytes of a name; names come back in messages
   /// Bytes of memory for each byte of the text. Ordinary requests need 2 to 12; `{},{},{},...`
-  /// would need 32.
-  std::size_t growth = 20;
+  /// would need 30.
+  std::size_t growth = 14;
   std::size_t least = std::size_t{64} << 10; ///< bytes of memory that any text may need
 };
 

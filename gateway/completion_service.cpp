@@ -49,7 +49,7 @@ std::string duration_text(double seconds) {
 }
 
 /// OpenAI's headers, for the limits that there are.
-void set_limit_headers(const Limits::Visit& visit, httplib::Response& response) {
+void set_limit_headers(const Limits::Visit& visit, HttpResponse& response) {
   const ClientLimits& limits = visit.client().limits;
   const auto left = visit.left();
   if (limits.requests != 0) {
@@ -108,7 +108,7 @@ public:
   }
 
   /// Sends what there is, waiting a moment for it. False ends the connection.
-  bool continue_stream(httplib::DataSink& sink) {
+  bool continue_stream(BodySink& sink) {
     step(patience());
     if (interrupted()) generation_->end();
     if (exchange_.client_left) return false;
@@ -249,20 +249,19 @@ CompletionService::CompletionService(pipeline::Engine& engine, Options options,
     : engine_(engine), options_(std::move(options)), shutdown_(shutdown),
       prompts_(engine, options_.defaults, options_.chat), admission_(options_.limits),
       longest_token_(longest_token(engine.tokenizer())),
-      metrics_(engine, admission_, options_.defaults.model) {}
+      metrics_(engine, admission_, options_.defaults.model, options_.coarse_metrics) {}
 
-void CompletionService::chat(std::string body, httplib::Response& response) {
+void CompletionService::chat(std::string body, HttpResponse& response) {
   if (!options_.chat) throw ApiError(400, "the model has no chat template; use /v1/completions");
   answer(true, std::move(body), response);
 }
 
-void CompletionService::completion(std::string body, httplib::Response& response) {
+void CompletionService::completion(std::string body, HttpResponse& response) {
   answer(false, std::move(body), response);
 }
 
-void CompletionService::answer(bool chat, std::string body, httplib::Response& response) {
-  u64& trace = Httpd::exchange().trace;
-  if (trace == 0) trace = telemetry::new_trace_id();
+void CompletionService::answer(bool chat, std::string body, HttpResponse& response) {
+  const u64 trace = Httpd::exchange().trace;
   check_client();
   try {
     Prepared prepared = prompts_.read(chat, std::move(body), Httpd::exchange().visit->client().name,
@@ -282,15 +281,12 @@ void CompletionService::answer(bool chat, std::string body, httplib::Response& r
   }
 }
 
-void CompletionService::begin_stream(std::shared_ptr<Answering> answering,
-                                     httplib::Response& response) {
+void CompletionService::begin_stream(std::shared_ptr<Answering> answering, HttpResponse& response) {
   answering->begin_stream();
   response.set_header("Cache-Control", "no-cache");
   response.set_header("X-Accel-Buffering", "no"); // nginx would hold the events back
-  response.set_chunked_content_provider("text/event-stream",
-                                        [answering](std::size_t, httplib::DataSink& sink) {
-                                          return answering->continue_stream(sink);
-                                        });
+  response.set_stream("text/event-stream",
+                      [answering](BodySink& sink) { return answering->continue_stream(sink); });
 }
 
 /// Ends what a client is waiting for that left, or that the server has no time for any more.
@@ -302,8 +298,7 @@ void CompletionService::check_client() const {
   if (exchange.client_left) throw client_left();
 }
 
-void CompletionService::reserve_tokens(const Prepared& prepared,
-                                       httplib::Response& response) const {
+void CompletionService::reserve_tokens(const Prepared& prepared, HttpResponse& response) const {
   Limits::Visit& visit = *Httpd::exchange().visit;
   const auto say = [&] { set_limit_headers(visit, response); };
   try {

@@ -1,7 +1,5 @@
 #pragma once
 
-#include <httplib.h>
-
 #include <atomic>
 #include <chrono>
 #include <functional>
@@ -37,6 +35,7 @@ public:
     std::optional<model::ChatEncoder> chat; ///< nothing: the model has no chat template
     Admission::Limits limits;
     StreamOptions stream;
+    bool coarse_metrics = false;
     Log log; ///< told what failed inside, with the request's id; never what a client sent
   };
   /// `engine` and `shutdown` must outlive this object.
@@ -44,8 +43,8 @@ public:
   CompletionService(pipeline::Engine& engine, Options options, const Shutdown& shutdown);
 
   /// @throws ApiError, Error
-  void chat(std::string body, httplib::Response& response);
-  void completion(std::string body, httplib::Response& response);
+  void chat(std::string body, HttpResponse& response);
+  void completion(std::string body, HttpResponse& response);
 
   const Metrics& metrics() const noexcept { return metrics_; }
   Metrics& metrics() noexcept { return metrics_; }
@@ -53,10 +52,10 @@ public:
 private:
   class Answering;
 
-  void answer(bool chat, std::string body, httplib::Response& response);
-  void begin_stream(std::shared_ptr<Answering> answering, httplib::Response& response);
+  void answer(bool chat, std::string body, HttpResponse& response);
+  void begin_stream(std::shared_ptr<Answering> answering, HttpResponse& response);
   void check_client() const;
-  void reserve_tokens(const Prepared& prepared, httplib::Response& response) const;
+  void reserve_tokens(const Prepared& prepared, HttpResponse& response) const;
   void log_failure(const Error& error, u64 trace) const;
 
   pipeline::Engine& engine_;

@@ -1,13 +1,12 @@
 #include "gateway/connection.hpp"
 
-#include <netdb.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
+#include <utility>
 
 namespace talaria::gateway {
 
@@ -15,128 +14,197 @@ namespace {
 
 using std::chrono::milliseconds;
 using std::chrono::seconds;
+using Kind = transport::IoResult::Kind;
 
-constexpr seconds kIdle{15};        // between two requests
-constexpr seconds kArrival{60};     // of a whole request
-constexpr seconds kSilence{10};     // without a byte in either direction while one is expected
-constexpr seconds kLinger{2};       // for a client to read the answer to what it is still sending
+constexpr seconds kSilence{10};     // without a byte that the client takes
 constexpr milliseconds kSlice{100}; // between two looks at what ends a wait
-constexpr std::size_t kMostHeadBytes = 64 << 10;
-constexpr std::size_t kMostDiscarded = 64 << 20;
 constexpr std::size_t kBuffer = 16 << 10;
+constexpr std::size_t kMostDiscarded = 64 << 20;
+constexpr std::size_t kLeaseStep = 4 << 10;
+constexpr int kMostTurns = 64;     // reads of one connection while others wait
+constexpr unsigned kMostSigns = 4; // clients may limit how many interim responses they bear
+constexpr seconds kFirstSign{1};   // for a client that ended its sending with the request
 
-short ready_events(socket_t socket, short events, milliseconds patience) {
+short ready_events(int socket, short events, milliseconds patience) {
   pollfd entry{socket, events, 0};
   const int count = ::poll(&entry, 1, static_cast<int>(patience.count()));
   return count > 0 ? entry.revents : short{0};
 }
 
-using GetName = int (*)(int, sockaddr*, socklen_t*);
-
-void name_of(GetName get_name, socket_t socket, std::string& ip, int& port) {
-  sockaddr_storage address{};
-  socklen_t length = sizeof address;
-  char host[NI_MAXHOST];
-  char service[NI_MAXSERV];
-  auto* generic = reinterpret_cast<sockaddr*>(&address);
-  if (get_name(socket, generic, &length) != 0 ||
-      ::getnameinfo(generic, length, host, sizeof host, service, sizeof service,
-                    NI_NUMERICHOST | NI_NUMERICSERV) != 0)
-    return;
-  ip = host;
-  port = std::atoi(service);
+transport::IoResult result_of(ssize_t count, Kind blocked) {
+  if (count > 0) return {Kind::done, static_cast<std::size_t>(count)};
+  if (count == 0) return {Kind::closed, 0};
+  const bool later = errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR;
+  return {later ? blocked : Kind::failed, 0};
 }
 
 } // namespace
 
-Connection::Connection(socket_t socket, const std::atomic<bool>& abort)
-    : socket_(socket), abort_(abort), deadline_(Clock::now() + kArrival) {
-  const int on = 1;
-  ::setsockopt(socket_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+Connection::Connection(transport::Socket socket, std::string peer, std::string local_host,
+                       const HttpSession::Settings& settings, const transport::ServerTls* tls,
+                       const std::atomic<bool>& abort)
+    : socket_(std::move(socket)), peer_(std::move(peer)), abort_(abort),
+      session_(settings, std::move(local_host), this), phase_(tls ? Phase::handshake : Phase::idle),
+      phase_began_(Clock::now()), last_progress_(phase_began_) {
+  if (tls != nullptr) tls_.emplace(*tls, socket_.get());
 }
 
-Connection::~Connection() {
-  if (linger_) discard_input();
-  ::close(socket_);
+void Connection::enter(Phase phase) {
+  if (phase == phase_) return;
+  phase_ = phase;
+  phase_began_ = last_progress_ = Clock::now();
+}
+
+transport::IoResult Connection::write(std::string_view bytes) {
+  if (tls_) return tls_->write(bytes.data(), bytes.size());
+  return result_of(::send(socket_.get(), bytes.data(), bytes.size(), MSG_NOSIGNAL | MSG_DONTWAIT),
+                   Kind::wants_output);
+}
+
+transport::IoResult Connection::read(char* out, std::size_t size) {
+  if (tls_) return tls_->read(out, size);
+  return result_of(::recv(socket_.get(), out, size, MSG_DONTWAIT), Kind::wants_input);
+}
+
+Connection::Sent Connection::send_output() {
+  while (!session_.output().empty()) {
+    const auto result = write(session_.output());
+    if (result.kind == Kind::wants_output || result.kind == Kind::wants_input) return Sent::blocked;
+    if (result.kind != Kind::done) return Sent::failed;
+    session_.consume(result.bytes);
+    last_progress_ = Clock::now();
+  }
+  return Sent::all;
+}
+
+Connection::Needs Connection::advance() {
+  if (phase_ == Phase::handshake) {
+    const auto result = tls_->handshake();
+    if (result.kind == Kind::wants_input) return Needs::input;
+    if (result.kind == Kind::wants_output) return Needs::output;
+    enter(result.kind == Kind::done ? Phase::idle : Phase::over);
+  }
+  for (int turn = 0; phase_ != Phase::over && phase_ != Phase::parting; ++turn) {
+    if (turn == kMostTurns) return Needs::output; // others come in between
+    const Sent sent = send_output();
+    if (sent == Sent::failed) break;
+    if (sent == Sent::blocked) {
+      enter(Phase::sending);
+      return Needs::output;
+    }
+    if (session_.closing()) return part();
+    if (session_.advance()) {
+      enter(Phase::handling);
+      note_hand_over();
+      return Needs::a_handler;
+    }
+    if (!session_.output().empty() || session_.closing()) continue;
+    enter(!session_.is_partial() ? Phase::idle : session_.in_body() ? Phase::body : Phase::head);
+    if (const auto needs = read_more()) return *needs;
+  }
+  if (phase_ == Phase::parting) return part();
+  enter(Phase::over);
+  return Needs::nothing;
+}
+
+/// Nothing if there is something to go on with.
+std::optional<Connection::Needs> Connection::read_more() {
+  std::array<char, kBuffer> bytes;
+  const auto result = read(bytes.data(), bytes.size());
+  if (result.kind == Kind::wants_input) return Needs::input;
+  if (result.kind == Kind::wants_output) return Needs::output;
+  if (result.kind == Kind::done) {
+    session_.receive({bytes.data(), result.bytes});
+    last_progress_ = Clock::now();
+    return std::nullopt;
+  }
+  enter(Phase::over); // between two requests, or in one that nobody can complete any more
+  return Needs::nothing;
 }
 
 /// Closing with unread bytes resets the connection, and the client may never see the answer.
-void Connection::discard_input() {
-  ::shutdown(socket_, SHUT_WR);
-  const auto deadline = Clock::now() + kLinger;
-  std::string bytes(kBuffer, '\0');
-  for (std::size_t total = 0; total < kMostDiscarded && wait_for(POLLIN, deadline);) {
-    const ssize_t count = ::recv(socket_, bytes.data(), bytes.size(), 0);
-    if (count <= 0) return;
-    total += static_cast<std::size_t>(count);
+Connection::Needs Connection::part() {
+  if (!std::exchange(output_ended_, true)) {
+    if (tls_) tls_->close_notify();
+    ::shutdown(socket_.get(), SHUT_WR);
+  }
+  enter(session_.lingers() ? Phase::parting : Phase::over);
+  std::array<char, kBuffer> bytes;
+  for (int turn = 0; phase_ == Phase::parting; ++turn) {
+    if (turn == kMostTurns) return Needs::input;
+    const ssize_t count = ::recv(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
+    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
+      return Needs::input;
+    if (count <= 0 || (discarded_ += static_cast<std::size_t>(count)) > kMostDiscarded)
+      enter(Phase::over);
+  }
+  return Needs::nothing;
+}
+
+void Connection::handled() {
+  held_ = {};
+  enter(Phase::sending);
+}
+
+bool Connection::keep(ByteBudget& budget) {
+  const std::size_t held = session_.held();
+  if (held == 0) held_ = {};
+  if (held <= held_.bytes()) return true;
+  const std::size_t more = (held - held_.bytes() + kLeaseStep - 1) / kLeaseStep * kLeaseStep;
+  return budget.try_grow(held_, more);
+}
+
+void Connection::give_up(const ApiError& error) {
+  session_.give_up(error);
+  held_ = {};
+  enter(Phase::sending);
+}
+
+void Connection::note_hand_over() {
+  ended_early_ = (ready_events(socket_.get(), POLLRDHUP, milliseconds(0)) & POLLRDHUP) != 0;
+  signs_ = 0;
+  next_sign_ = Clock::now() + (ended_early_ ? Clock::duration(kFirstSign) : Clock::duration(0));
+}
+
+bool Connection::peer_left() {
+  const short events = ready_events(socket_.get(), POLLRDHUP, milliseconds(0));
+  if ((events & (POLLHUP | POLLERR)) != 0) return true;
+  if ((events & POLLRDHUP) == 0 || signs_ >= kMostSigns || Clock::now() < next_sign_) return false;
+  next_sign_ = Clock::now() + kFirstSign * (1 << ++signs_);
+  const std::string_view sign = session_.sign_of_life();
+  if (sign.empty() || !session_.output().empty()) return false;
+  const auto result = write(sign);
+  const bool blocked = result.kind == Kind::wants_output || result.kind == Kind::wants_input;
+  return !blocked && result.bytes < sign.size();
+}
+
+bool Connection::wait_for_output() const {
+  for (;;) {
+    const auto left =
+        std::chrono::duration_cast<milliseconds>(last_progress_ + kSilence - Clock::now());
+    if (abort_ || left <= milliseconds(0)) return false;
+    const short events = ready_events(socket_.get(), POLLOUT, std::min(left, kSlice));
+    if ((events & (POLLHUP | POLLERR)) != 0) return false;
+    if (events != 0) return true;
   }
 }
 
-bool Connection::wait_for(short events, Clock::time_point deadline) const {
-  while (!abort_) {
-    const auto left = std::chrono::duration_cast<milliseconds>(deadline - Clock::now());
-    if (ready_events(socket_, events, std::clamp(left, milliseconds(0), kSlice)) != 0) return true;
-    if (left <= milliseconds(0)) return false;
+bool Connection::send_all() {
+  last_progress_ = Clock::now();
+  for (;;) {
+    const Sent sent = send_output();
+    if (sent != Sent::blocked) return sent == Sent::all;
+    if (!wait_for_output()) return false;
   }
-  return false;
 }
 
-bool Connection::await_request(const std::atomic<bool>& closing) {
-  const auto deadline = Clock::now() + kIdle;
-  while (next_ == buffer_.size() && ready_events(socket_, POLLIN, kSlice) == 0)
-    if (closing || Clock::now() >= deadline) return false;
-  in_head_ = true;
-  head_bytes_ = 0;
-  deadline_ = Clock::now() + kArrival;
-  return true;
+void Connection::break_off() noexcept {
+  session_.break_off();
+  ::shutdown(socket_.get(), SHUT_RDWR);
 }
 
-bool Connection::peer_left() const {
-  return (ready_events(socket_, POLLRDHUP, milliseconds(0)) & (POLLRDHUP | POLLHUP | POLLERR)) != 0;
-}
-
-bool Connection::is_readable() const {
-  return next_ < buffer_.size() || wait_for(POLLIN, std::min(deadline_, Clock::now() + kSilence));
-}
-
-bool Connection::is_writable() const {
-  return !peer_left() && wait_for(POLLOUT, Clock::now() + kSilence);
-}
-
-ssize_t Connection::read(char* out, std::size_t size) {
-  if (next_ == buffer_.size()) {
-    if (!is_readable()) return -1;
-    buffer_.resize(kBuffer);
-    next_ = 0;
-    const ssize_t count = ::recv(socket_, buffer_.data(), buffer_.size(), 0);
-    buffer_.resize(count > 0 ? static_cast<std::size_t>(count) : 0);
-    if (count <= 0) return count;
-  }
-  const std::size_t count = std::min(size, buffer_.size() - next_);
-  if (in_head_ && (head_bytes_ += count) > kMostHeadBytes) return -1;
-  std::copy_n(buffer_.data() + next_, count, out);
-  next_ += count;
-  return static_cast<ssize_t>(count);
-}
-
-ssize_t Connection::write(const char* data, std::size_t size) {
-  if (!wait_for(POLLOUT, Clock::now() + kSilence)) return -1;
-  return ::send(socket_, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
-}
-
-std::string Connection::remote_address() const {
-  std::string ip;
-  int port = 0;
-  get_remote_ip_and_port(ip, port);
-  return ip;
-}
-
-void Connection::get_remote_ip_and_port(std::string& ip, int& port) const {
-  name_of(::getpeername, socket_, ip, port);
-}
-
-void Connection::get_local_ip_and_port(std::string& ip, int& port) const {
-  name_of(::getsockname, socket_, ip, port);
+void Connection::send_some() {
+  send_output();
 }
 
 } // namespace talaria::gateway

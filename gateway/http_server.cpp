@@ -5,8 +5,11 @@
 
 #include <condition_variable>
 #include <mutex>
+#include <optional>
+#include <system_error>
 #include <thread>
 
+#include "gateway/access_policy.hpp"
 #include "gateway/api_response.hpp"
 #include "gateway/completion_service.hpp"
 #include "gateway/httpd.hpp"
@@ -19,18 +22,12 @@ namespace {
 
 using namespace std::chrono_literals;
 
-constexpr std::size_t kProbeThreads = 16; // beside those of answers, for health, metrics, refusals
+constexpr std::size_t kMoreThreads = 16; // beside those of answers, for requests that are refused
 constexpr auto kDrainCheck = 20ms;
 
 i64 unix_time() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
   return std::chrono::duration_cast<std::chrono::seconds>(now).count();
-}
-
-/// What counts as the response's status, wherever it failed.
-int status_of(const Exchange& exchange) {
-  if (exchange.client_left) return 499;
-  return exchange.failed_status != 0 ? exchange.failed_status : exchange.status;
 }
 
 /// "2026-02-03T04:05:06.789Z POST /v1/completions 200 prompt=5 completion=16 ms=123.4
@@ -45,7 +42,7 @@ std::string access_line(const Exchange& exchange) {
       exchange.trace == 0 ? std::string() : fmt::format(" trace={:016x}", exchange.trace);
   return fmt::format("{:%Y-%m-%dT%H:%M:%S}.{:03}Z {} {} {} prompt={} completion={} ms={:.1f}{}",
                      fmt::gmtime(static_cast<std::time_t>(ms / 1000)), ms % 1000, exchange.method,
-                     exchange.route, status_of(exchange), exchange.prompt_tokens,
+                     exchange.route, exchange.outcome(), exchange.prompt_tokens,
                      exchange.completion_tokens, took.count(), trace);
 }
 
@@ -57,6 +54,7 @@ CompletionService::Options service_options(const pipeline::Engine& engine, Serve
     out.chat.emplace(std::move(*options.chat_template), engine.tokenizer(), options.allow_special);
   out.limits = {options.most_running, options.most_waiting};
   out.stream = options.stream;
+  out.coarse_metrics = options.coarse_metrics;
   out.log = log;
   return out;
 }
@@ -68,13 +66,17 @@ struct HttpServer::Impl {
       : engine(served), options(std::move(given)), log(std::move(log_line)),
         parsing(options.most_parsing_bytes), access(options.access, log),
         service(engine, service_options(engine, options, parsing, log), shutdown),
-        api(options.most_running + options.most_waiting + kProbeThreads,
+        api_policy(options.listen.host, options.hosts, options.origins),
+        probe_policy(options.metrics.value_or(options.listen).host, options.hosts, {}),
+        api_router(options.most_body_bytes), probe_router(0),
+        api(options.limits, options.most_running + options.most_waiting + kMoreThreads, api_router,
             [this](const Exchange& exchange) { answered(exchange); }),
-        probes(kProbeThreads, [this](const Exchange& exchange) { answered(exchange); }),
-        api_router(options.most_body_bytes), probe_router(0) {
+        probes(options.limits, 1, probe_router,
+               [this](const Exchange& exchange) { answered(exchange); }) {
     route();
-    port = api.bind(options.listen.host, options.listen.port);
-    if (options.metrics) metrics_port = probes.bind(options.metrics->host, options.metrics->port);
+    port = api.bind(options.listen.host, options.listen.port, options.tls);
+    if (options.metrics)
+      metrics_port = probes.bind(options.metrics->host, options.metrics->port, options.metrics_tls);
   }
 
   void route();
@@ -92,10 +94,12 @@ struct HttpServer::Impl {
   Access access;
   Limits limits;
   CompletionService service;
-  Httpd api;
-  Httpd probes; ///< serves only if there is an address for it
+  AccessPolicy api_policy;
+  AccessPolicy probe_policy;
   Router api_router;
   Router probe_router;
+  Httpd api;
+  Httpd probes; ///< serves only if there is an address for it
   u16 port = 0;
   u16 metrics_port = 0;
 
@@ -105,55 +109,55 @@ struct HttpServer::Impl {
 };
 
 void HttpServer::Impl::route() {
-  using httplib::Response;
   const auto created = unix_time();
   const u32 context = engine.config().max_position;
-  const auto json = [](Response& response, const std::string& body) {
+  const auto json = [](HttpResponse& response, const std::string& body) {
     response.set_content(body, "application/json");
   };
+  api_router.set_policy(api_policy);
+  probe_router.set_policy(probe_policy);
   add_probes(api_router);
-  api_router.get("/v1/models", [=, this](Response& response) {
-    json(response, models_body(options.model_name, context, created));
-  });
-  api_router.get("/v1/models/" + options.model_name, [=, this](Response& response) {
-    json(response, model_body(options.model_name, context, created));
-  });
-  api_router.post("/v1/chat/completions", [this](std::string body, Response& response) {
-    service.chat(std::move(body), response);
-  });
-  api_router.post("/v1/completions", [this](std::string body, Response& response) {
-    service.completion(std::move(body), response);
-  });
-  api_router.guard([this](const httplib::Request& request) {
-    Exchange& exchange = Httpd::exchange();
-    exchange.visit = limits.enter(access.identify(request.get_header_value("Authorization"),
+  api_router.guard([this](Exchange& exchange, HttpResponse&) {
+    exchange.visit = limits.enter(access.identify(exchange.request.field("Authorization"),
                                                   exchange.connection->remote_address()));
   });
-  api_router.install(api);
+  api_router.get("/v1/models", [=, this](HttpResponse& response) {
+    json(response, models_body(options.model_name, context, created));
+  });
+  api_router.get("/v1/models/" + options.model_name, [=, this](HttpResponse& response) {
+    json(response, model_body(options.model_name, context, created));
+  });
+  api_router.post("/v1/chat/completions", [this](std::string body, HttpResponse& response) {
+    service.chat(std::move(body), response);
+  });
+  api_router.post("/v1/completions", [this](std::string body, HttpResponse& response) {
+    service.completion(std::move(body), response);
+  });
   add_probes(probe_router);
-  probe_router.install(probes);
+  probe_router.get("/metrics", [this](HttpResponse& response) {
+    response.set_content(service.metrics().text(), "text/plain; version=0.0.4; charset=utf-8");
+  });
 }
 
 void HttpServer::Impl::add_probes(Router& router) {
-  using httplib::Response;
-  router.get("/health", [this](Response& response) {
-    require_live(engine);
-    response.set_content(R"({"status":"live"})", "application/json");
-  });
-  router.get("/ready", [this](Response& response) {
+  router.get(
+      "/health",
+      [this](HttpResponse& response) {
+        require_live(engine);
+        response.set_content(R"({"status":"live"})", "application/json");
+      },
+      Router::On::the_spot);
+  router.get("/ready", [this](HttpResponse& response) {
     require_live(engine);
     if (shutdown.draining) throw shutting_down();
     if (!every_layer_is_ready(options.placement, engine.workers()))
       throw ApiError(503, "some layers have no worker that is ready", {}, "no_worker");
     response.set_content(R"({"status":"ready"})", "application/json");
   });
-  router.get("/metrics", [this](Response& response) {
-    response.set_content(service.metrics().text(), "text/plain; version=0.0.4; charset=utf-8");
-  });
 }
 
 void HttpServer::Impl::answered(const Exchange& exchange) {
-  service.metrics().responded(exchange.route, status_of(exchange));
+  service.metrics().responded(exchange.route, exchange.outcome());
   log(access_line(exchange));
 }
 
@@ -186,19 +190,41 @@ HttpServer::HttpServer(pipeline::Engine& engine, ServerOptions options, Log log)
 
 HttpServer::~HttpServer() = default;
 
+namespace {
+
+/// Serves on a thread of its own for as long as it lives.
+class Serving {
+public:
+  explicit Serving(Httpd& httpd) : httpd_(httpd) {
+    try {
+      thread_ = std::thread([&httpd] { httpd.serve(); });
+    } catch (const std::system_error& error) {
+      throw Error(Errc::io, fmt::format("no thread can be started: {}; allow more of them (ulimit "
+                                        "-u, TasksMax)",
+                                        error.code().message()));
+    }
+  }
+  ~Serving() {
+    httpd_.stop();
+    thread_.join();
+  }
+  Serving(const Serving&) = delete;
+  Serving& operator=(const Serving&) = delete;
+
+private:
+  Httpd& httpd_;
+  std::thread thread_;
+};
+
+} // namespace
+
 void HttpServer::run() {
   Impl& server = *impl_;
-  std::thread api([&] { server.api.serve(); });
-  std::thread probes([&] {
-    if (server.options.metrics) server.probes.serve();
-  });
+  std::optional<Serving> probes; // they answer to the end
+  if (server.options.metrics) probes.emplace(server.probes);
+  const Serving api(server.api);
   server.await_stop();
   server.drain();
-  server.api.stop();
-  server.probes.abort();
-  server.probes.stop();
-  api.join();
-  probes.join();
 }
 
 void HttpServer::stop() {

@@ -5,20 +5,31 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "actors/cluster/placement.hpp"
 #include "gateway/access.hpp"
 #include "gateway/event_stream.hpp"
+#include "gateway/httpd.hpp"
 #include "model/chat_template.hpp"
 #include "pipeline/engine.hpp"
 #include "transport/address.hpp"
+#include "transport/server_tls.hpp"
 
 namespace talaria::gateway {
 
 struct ServerOptions {
   transport::Address listen{"127.0.0.1", 8000};
-  /// A second address for /metrics, /health and /ready alone; nothing: only at `listen`.
+  std::shared_ptr<transport::ServerTls> tls; ///< of `listen`; null: plain
+  /// A second address for /metrics, with /health and /ready; nothing: no metrics at all, since they
+  /// tell whoever reads them how many tokens everybody uses.
   std::optional<transport::Address> metrics;
+  std::shared_ptr<transport::ServerTls> metrics_tls; ///< of `metrics`; null: plain
+  std::vector<std::string> hosts;   ///< further names of this server, without ports
+  std::vector<std::string> origins; ///< of web pages that may use the API
+  HttpLimits limits;
+  /// Figures of single answers are rounded or left out: they would undo masking.padding.
+  bool coarse_metrics = false;
   std::string model_name; ///< what clients call the model; not empty
   /// Nothing: /v1/chat/completions is refused.
   std::optional<model::ChatTemplate> chat_template;
@@ -34,11 +45,12 @@ struct ServerOptions {
   std::chrono::milliseconds grace{10000}; ///< for running requests when the server ends
 };
 
-/// OpenAI's API over HTTP, without TLS: in front of the enclave stands something that terminates it
-/// inside the same trusted machine, or clients are on this machine.
+/// OpenAI's API over HTTP, with or without TLS 1.3.
 ///
 ///   POST /v1/chat/completions, /v1/completions   streamed or whole
-///   GET  /v1/models, /health, /ready, /metrics
+///   GET  /v1/models, /health, /ready
+///
+/// At an address of its own: GET /metrics, /health, /ready.
 ///
 /// Sampling fields that a request leaves out take the model's own defaults, as in `talaria run`.
 class HttpServer {

@@ -6,6 +6,7 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <functional>
 #include <iterator>
 
@@ -36,6 +37,8 @@ prometheus::Histogram& histogram(prometheus::Registry& registry, const char* nam
                                  const Labels& labels, const Buckets& buckets) {
   return prometheus::BuildHistogram().Name(name).Help(help).Register(registry).Add(labels, buckets);
 }
+
+constexpr std::size_t kCoarse = 256; // tokens
 
 ClientMetric sample(MetricType type, Labels labels, double value) {
   ClientMetric metric;
@@ -138,12 +141,17 @@ void add_padding(const pipeline::PaddingCost& cost, std::vector<MetricFamily>& o
 } // namespace
 
 struct Metrics::Impl {
-  Impl(const pipeline::Engine& asked, const Admission& counted, const std::string& model)
-      : engine(asked), admission(counted), labels{{"model_name", model}} {}
+  Impl(const pipeline::Engine& asked, const Admission& counted, const std::string& model,
+       bool is_coarse)
+      : engine(asked), admission(counted), labels{{"model_name", model}}, coarse(is_coarse) {}
+  double counted(std::size_t tokens) const {
+    return static_cast<double>(coarse ? (tokens + kCoarse - 1) / kCoarse * kCoarse : tokens);
+  }
 
   const pipeline::Engine& engine;
   const Admission& admission;
   const Labels labels;
+  const bool coarse;
   prometheus::Registry registry;
   prometheus::Counter& prompt_tokens =
       counter(registry, "vllm:prompt_tokens_total", "Prompt tokens processed", labels);
@@ -168,8 +176,8 @@ struct Metrics::Impl {
 };
 
 Metrics::Metrics(const pipeline::Engine& engine, const Admission& admission,
-                 const std::string& model)
-    : impl_(std::make_unique<Impl>(engine, admission, model)) {}
+                 const std::string& model, bool coarse)
+    : impl_(std::make_unique<Impl>(engine, admission, model, coarse)) {}
 
 Metrics::~Metrics() = default;
 
@@ -182,13 +190,15 @@ void Metrics::answered(const pipeline::Completion& completion, std::size_t promp
   impl_->latency.Observe(latency_s);
   if (completion.tokens.empty()) return;
   const pipeline::Timings& timings = completion.timings;
-  impl_->prompt_tokens.Increment(static_cast<double>(prompt_tokens));
-  impl_->generation_tokens.Increment(static_cast<double>(completion.tokens.size()));
+  impl_->prompt_tokens.Increment(impl_->counted(prompt_tokens));
+  impl_->generation_tokens.Increment(impl_->counted(completion.tokens.size()));
   impl_->first_token.Observe(queued_s + timings.ttft_ms / 1e3);
   // One observation per token, as vLLM has it, each of this answer's mean: sum and count are exact.
+  // Or one in all, as the count would tell the tokens.
+  const std::size_t end =
+      impl_->coarse ? std::min<std::size_t>(completion.tokens.size(), 2) : completion.tokens.size();
   if (timings.decode_tokens_per_s > 0)
-    for (std::size_t i = 1; i < completion.tokens.size(); ++i)
-      impl_->per_token.Observe(1 / timings.decode_tokens_per_s);
+    for (std::size_t i = 1; i < end; ++i) impl_->per_token.Observe(1 / timings.decode_tokens_per_s);
 }
 
 void Metrics::responded(const std::string& path, int status) {
@@ -204,7 +214,7 @@ std::string Metrics::text() const {
                             MetricType::Gauge, impl_->labels, static_cast<double>(load.waiting)));
   add_workers(impl_->engine.workers(), families);
   add_masks(impl_->engine.mask_stats(), families);
-  add_padding(impl_->engine.padding_cost(), families);
+  if (!impl_->coarse) add_padding(impl_->engine.padding_cost(), families);
   return prometheus::TextSerializer().Serialize(families);
 }
 

@@ -14,7 +14,10 @@ namespace talaria::gateway {
 class Metrics {
 public:
   /// `engine` and `admission` are asked whenever text() is called and must outlive this object.
-  Metrics(const pipeline::Engine& engine, const Admission& admission, const std::string& model);
+  /// @param coarse  nothing tells the number of tokens of one answer more closely than to 256, and
+  ///                nothing which rows were dummies: for masking.padding
+  Metrics(const pipeline::Engine& engine, const Admission& admission, const std::string& model,
+          bool coarse = false);
   ~Metrics();
 
   /// An answer has ended.

@@ -4,31 +4,45 @@
 #include <string>
 #include <vector>
 
-#include "gateway/httpd.hpp"
+#include "gateway/api_error.hpp"
+#include "gateway/exchange.hpp"
 
 namespace talaria::gateway {
+
+class AccessPolicy;
 
 /// The paths of a server. Everything else, and everything that is wrong with a request whatever it
 /// asks for, is refused before a byte of a body is read.
 class Router {
 public:
-  using Get = std::function<void(httplib::Response& response)>;
-  using Post = std::function<void(std::string body, httplib::Response& response)>;
-  using Guard = std::function<void(const httplib::Request& request)>;
+  using Get = std::function<void(HttpResponse& response)>;
+  using Post = std::function<void(std::string body, HttpResponse& response)>;
+  /// Throws ApiError if a request may not be made. Sees the head; runs on the thread that reads all
+  /// connections, so it must not wait. May set fields of the answer.
+  using Guard = std::function<void(Exchange& exchange, HttpResponse& response)>;
+  /// Where a GET is handled.
+  enum class On { a_thread_of_its_own, the_spot };
 
   /// @param most_body_bytes  longest body, after decompression
   explicit Router(std::size_t most_body_bytes) : most_body_bytes_(most_body_bytes) {}
 
   /// Handlers may throw ApiError or Error; clients get the error object.
-  void get(const std::string& path, Get handler);
+  void get(const std::string& path, Get handler, On on = On::a_thread_of_its_own);
   void post(const std::string& path, Post handler);
-
-  /// Called with the head of every request for a served path that is not a probe's, before its body
-  /// is read; may throw ApiError.
+  /// Applies to what is added from now on.
   void guard(Guard guard) { guard_ = std::move(guard); }
+  /// Must outlive this object.
+  void set_policy(const AccessPolicy& policy) { policy_ = &policy; }
 
-  /// Makes `httpd` serve these paths. Both must outlive its serve().
-  void install(Httpd& httpd);
+  /// Looks at the head of exchange.request. True if `response` is complete and a body, if one
+  /// follows, is not wanted.
+  bool check(Exchange& exchange, const std::string& local_host, HttpResponse& response) const;
+  /// Answers a request whose head passed check().
+  void handle(Exchange& exchange, HttpResponse& response) const;
+  /// Whether the request may keep a thread for long.
+  bool is_post(const Exchange& exchange) const;
+
+  std::size_t most_body_bytes() const noexcept { return most_body_bytes_; }
 
 private:
   struct Route {
@@ -36,13 +50,21 @@ private:
     std::string path;
     Get get;
     Post post;
+    On on;
+    Guard guard;
   };
-  void check(const httplib::Request& request, httplib::Response& response) const;
-  std::string read_body(const httplib::ContentReader& read) const;
+  const Route* find(const std::string& path) const;
+  const Route& admit(Exchange& exchange, const std::string& local_host,
+                     HttpResponse& response) const;
+  void check_body(const HttpRequest& request) const;
 
   std::size_t most_body_bytes_;
-  std::vector<Route> routes_;
+  const AccessPolicy* policy_ = nullptr;
   Guard guard_;
+  std::vector<Route> routes_;
 };
+
+/// Makes `response` the error object that a client gets for `status`.
+void refuse(HttpResponse& response, const ApiError& error);
 
 } // namespace talaria::gateway

@@ -42,55 +42,63 @@ int no_passphrase(char*, int, int, void*) {
   return -1;
 }
 
-void check_certificate(const std::filesystem::path& file, X509* certificate, End end) {
+void check_certificate(const std::filesystem::path& file, X509* certificate, const char* holder,
+                       int purpose) {
   if (X509_cmp_current_time(X509_get0_notAfter(certificate)) < 0)
     refuse(file, "the certificate has expired; make a new one (talaria certs init)");
   if (X509_cmp_current_time(X509_get0_notBefore(certificate)) > 0)
     refuse(file, "the certificate is not valid yet; check this machine's clock");
-  const bool worker = end == End::worker;
-  if (X509_check_purpose(certificate, worker ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT,
-                         0) != 1)
-    refuse(file,
-           fmt::format("the certificate is not made for a{}; its extended key usage must "
-                       "allow {}",
-                       worker ? " worker" : "n enclave", worker ? "serverAuth" : "clientAuth"));
-}
-
-void load_files(SSL_CTX* context, const TlsFiles& files, End end) {
-  for (const auto& file : {files.ca, files.cert, files.key}) check_readable(file);
-  check_key_mode(files.key);
-  if (SSL_CTX_load_verify_file(context, files.ca.c_str()) != 1)
-    refuse(files.ca, "no certificate authority in PEM format");
-  if (SSL_CTX_use_certificate_chain_file(context, files.cert.c_str()) != 1)
-    refuse(files.cert, "no certificate in PEM format");
-  check_certificate(files.cert, SSL_CTX_get0_certificate(context), end);
-  if (SSL_CTX_use_PrivateKey_file(context, files.key.c_str(), SSL_FILETYPE_PEM) != 1) {
-    const bool other = ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH;
-    refuse(files.key, other ? fmt::format("the key does not belong to {}", files.cert.string())
-                            : "no private key in PEM format without a passphrase");
-  }
-  if (SSL_CTX_check_private_key(context) != 1)
-    refuse(files.key, fmt::format("the key does not belong to {}", files.cert.string()));
+  const bool server = purpose == X509_PURPOSE_SSL_SERVER;
+  if (X509_check_purpose(certificate, purpose, 0) != 1)
+    refuse(file, fmt::format("the certificate is not made for {}; its extended key usage must "
+                             "allow {}",
+                             holder, server ? "serverAuth" : "clientAuth"));
 }
 
 } // namespace
 
-TlsContext::TlsContext(const TlsFiles& files, End end, u64 key_update_bytes)
-    : end_(end), key_update_bytes_(key_update_bytes) {
+std::shared_ptr<SSL_CTX> tls13_context(const SSL_METHOD* method) {
   ERR_clear_error();
-  context_.reset(SSL_CTX_new(end == End::worker ? TLS_server_method() : TLS_client_method()),
-                 SSL_CTX_free);
-  SSL_CTX* context = context_.get();
+  std::shared_ptr<SSL_CTX> made(SSL_CTX_new(method), SSL_CTX_free);
+  SSL_CTX* context = made.get();
   if (context == nullptr || SSL_CTX_set_min_proto_version(context, TLS1_3_VERSION) != 1 ||
       SSL_CTX_set_max_proto_version(context, TLS1_3_VERSION) != 1 ||
       SSL_CTX_set_ciphersuites(context, kCiphers) != 1 || SSL_CTX_set_num_tickets(context, 0) != 1)
     throw Error(Errc::internal, "this OpenSSL offers no TLS 1.3 with AES-GCM");
+  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
+  SSL_CTX_set_default_passwd_cb(context, no_passphrase);
+  return made;
+}
+
+void load_own_certificate(SSL_CTX* context, const std::filesystem::path& cert,
+                          const std::filesystem::path& key, const char* holder, int purpose) {
+  for (const auto& file : {cert, key}) check_readable(file);
+  check_key_mode(key);
+  if (SSL_CTX_use_certificate_chain_file(context, cert.c_str()) != 1)
+    refuse(cert, "no certificate in PEM format");
+  check_certificate(cert, SSL_CTX_get0_certificate(context), holder, purpose);
+  if (SSL_CTX_use_PrivateKey_file(context, key.c_str(), SSL_FILETYPE_PEM) != 1) {
+    const bool other = ERR_GET_REASON(ERR_peek_last_error()) == X509_R_KEY_VALUES_MISMATCH;
+    refuse(key, other ? fmt::format("the key does not belong to {}", cert.string())
+                      : "no private key in PEM format without a passphrase");
+  }
+  if (SSL_CTX_check_private_key(context) != 1)
+    refuse(key, fmt::format("the key does not belong to {}", cert.string()));
+}
+
+TlsContext::TlsContext(const TlsFiles& files, End end, u64 key_update_bytes)
+    : end_(end), key_update_bytes_(key_update_bytes) {
+  const bool worker = end == End::worker;
+  context_ = tls13_context(worker ? TLS_server_method() : TLS_client_method());
+  SSL_CTX* context = context_.get();
   SSL_CTX_set_read_ahead(context, 1); // a system call for several records
   SSL_CTX_set_default_read_buffer_len(context, kReadBuffer);
-  SSL_CTX_set_session_cache_mode(context, SSL_SESS_CACHE_OFF);
   SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
-  SSL_CTX_set_default_passwd_cb(context, no_passphrase);
-  load_files(context, files, end);
+  check_readable(files.ca);
+  if (SSL_CTX_load_verify_file(context, files.ca.c_str()) != 1)
+    refuse(files.ca, "no certificate authority in PEM format");
+  load_own_certificate(context, files.cert, files.key, worker ? "a worker" : "an enclave",
+                       worker ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT);
 }
 
 } // namespace talaria::transport

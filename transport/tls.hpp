@@ -5,7 +5,8 @@
 
 #include "core/integers.hpp"
 
-struct ssl_ctx_st; // OpenSSL's SSL_CTX
+struct ssl_ctx_st;    // OpenSSL's SSL_CTX
+struct ssl_method_st; // OpenSSL's SSL_METHOD
 
 namespace talaria::transport {
 
@@ -39,5 +40,15 @@ private:
   End end_;
   u64 key_update_bytes_;
 };
+
+/// TLS 1.3 alone, AES-128-GCM before AES-256-GCM, no tickets, no cached sessions, no passphrases.
+/// @throws Error{internal} if OpenSSL cannot.
+std::shared_ptr<ssl_ctx_st> tls13_context(const ssl_method_st* method);
+
+/// @param holder   whose the certificate must be, "a worker"
+/// @param purpose  OpenSSL's X509_PURPOSE_..., the same for OpenSSL
+/// @throws Error{config} as TlsContext's constructor.
+void load_own_certificate(ssl_ctx_st* context, const std::filesystem::path& cert,
+                          const std::filesystem::path& key, const char* holder, int purpose);
 
 } // namespace talaria::transport

@@ -194,10 +194,13 @@ BOOST_AUTO_TEST_CASE(metrics_count_tokens_answers_and_products) {
       server.becomes(R"(talaria_http_responses_total{path="/v1/completions",status="200"})", 1));
 }
 
-BOOST_AUTO_TEST_CASE(metrics_can_have_an_address_of_their_own) {
-  const RunningServer server([](gateway::ServerOptions& o) {
-    o.metrics = transport::Address{"127.0.0.1", 0};
-  });
+// They tell how many tokens everybody uses.
+BOOST_AUTO_TEST_CASE(metrics_have_an_address_of_their_own_or_none) {
+  const RunningServer without([](gateway::ServerOptions& o) { o.metrics.reset(); });
+  BOOST_TEST(without.metrics_port() == 0);
+  BOOST_TEST(without.get("/metrics")->status == 404);
+  const RunningServer server;
+  BOOST_TEST(server.get("/metrics")->status == 404);
   BOOST_TEST_REQUIRE(server.metrics_port() != 0);
   httplib::Client probe("127.0.0.1", server.metrics_port());
   for (const char* path : {"/metrics", "/health", "/ready"}) {
@@ -205,6 +208,40 @@ BOOST_AUTO_TEST_CASE(metrics_can_have_an_address_of_their_own) {
     BOOST_TEST_REQUIRE((result && result->status == 200), path);
   }
   BOOST_TEST(probe.Get("/v1/models")->status == 404);
+}
+
+BOOST_AUTO_TEST_CASE(coarse_metrics_do_not_tell_the_tokens_of_an_answer) {
+  const std::string label = R"({model_name="talaria-tiny"})";
+  std::vector<std::string> seen;
+  for (const u32 tokens : {3u, 12u}) {
+    const RunningServer server([](gateway::ServerOptions& o) { o.coarse_metrics = true; });
+    server.answer("/v1/completions", completion_of(tokens == 3 ? "A" : "Once upon a time", tokens));
+    std::string figures;
+    for (const char* name : {"vllm:prompt_tokens_total", "vllm:generation_tokens_total",
+                             "vllm:time_per_output_token_seconds_count"})
+      figures += std::to_string(server.metric(name + label)) + " ";
+    seen.push_back(figures);
+    BOOST_TEST(server.metric(R"(talaria_rows_total{carry="tokens"})") == -1);
+    BOOST_TEST(server.metric("talaria_padding_rounds_total") == -1);
+  }
+  BOOST_TEST(seen[0] == seen[1]);
+  BOOST_TEST(seen[0] == "256.000000 256.000000 1.000000 ");
+}
+
+BOOST_AUTO_TEST_CASE(names_and_pages_of_others_are_refused_on_both_addresses) {
+  const RunningServer server([](gateway::ServerOptions& o) { o.hosts = {"api.example.org"}; });
+  for (const int port : {int{server.port()}, int{server.metrics_port()}}) {
+    httplib::Client client("127.0.0.1", port);
+    BOOST_TEST(client.Get("/health", {{"Host", "evil.example:8000"}})->status == 403);
+    BOOST_TEST(client.Get("/health", {{"Host", "api.example.org"}})->status == 200);
+    BOOST_TEST(client.Get("/health", {{"Origin", "http://evil.example"}})->status == 403);
+    BOOST_TEST(client.Get("/health", {{"Sec-Fetch-Site", "cross-site"}})->status == 403);
+  }
+  const auto rebound = server.client().Post(
+      "/v1/completions",
+      {{"Host", "evil.example"}, {"Origin", "http://evil.example"}, {"Sec-Fetch-Site", "same-origin"}},
+      completion_of("Once", 1).dump(), "application/json");
+  BOOST_TEST(rebound->status == 403);
 }
 
 BOOST_AUTO_TEST_CASE(the_log_has_one_line_for_each_request_and_nothing_a_client_sent) {

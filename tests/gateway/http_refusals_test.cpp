@@ -324,7 +324,7 @@ BOOST_AUTO_TEST_CASE(paths_methods_and_types_that_are_not_served_are_refused) {
   const auto wrong_method = server.get("/v1/completions");
   BOOST_TEST(wrong_method->status == 405);
   BOOST_TEST(wrong_method->get_header_value("Allow") == "POST");
-  BOOST_TEST(server.post("/metrics", json::object())->status == 405);
+  BOOST_TEST(server.post("/ready", json::object())->status == 405);
   BOOST_TEST(server.client().Delete("/v1/models")->status == 405);
   const auto form = server.client().Post("/v1/completions", R"({"prompt":"a"})",
                                          "application/x-www-form-urlencoded");

@@ -97,7 +97,7 @@ BOOST_AUTO_TEST_CASE(a_failure_before_the_first_text_is_the_status_of_the_stream
 }
 
 BOOST_AUTO_TEST_CASE(a_failure_later_is_an_event) {
-  const RunningServer server;
+  RunningServer server;
   std::string stream;
   auto client = server.client();
   httplib::Request request;
@@ -120,6 +120,11 @@ BOOST_AUTO_TEST_CASE(a_failure_later_is_an_event) {
   BOOST_TEST(events.back() == "[DONE]");
   BOOST_TEST(
       server.becomes(R"(talaria_http_responses_total{path="/v1/completions",status="500"})", 1));
+  server.end();
+  const auto log = server.log();
+  BOOST_TEST(std::count_if(log.begin(), log.end(), [](const std::string& line) {
+               return line.find("/v1/completions 500") != std::string::npos;
+             }) == 1);
 }
 
 BOOST_AUTO_TEST_CASE(a_client_that_leaves_a_stream_frees_its_place) {

@@ -9,6 +9,7 @@
 #include "tests/support/models.hpp"
 #include "tests/support/process.hpp"
 #include "tests/support/temporary_folder.hpp"
+#include "transport/x509.hpp"
 
 namespace talaria::tests {
 
@@ -171,6 +172,43 @@ BOOST_AUTO_TEST_CASE(a_template_that_cannot_render_a_message_is_refused) {
   BOOST_TEST(finished.status == 3);
   BOOST_TEST(finished.err.find("chat_template.jinja:2: the length of none") != std::string::npos,
              finished.err);
+}
+
+BOOST_AUTO_TEST_CASE(an_open_address_needs_tls_or_a_word) {
+  const Finished finished = ConfigFile("serve: { listen: '0.0.0.0:0' }\n").serve();
+  BOOST_TEST(finished.status == 2);
+  BOOST_TEST(finished.err.find("serve.insecure") == std::string::npos);
+  BOOST_TEST(finished.err.find("insecure: true") != std::string::npos, finished.err);
+}
+
+BOOST_AUTO_TEST_CASE(tls_ends_in_the_gateway) {
+  using namespace std::chrono_literals;
+  const int port = tests::free_port();
+  const TemporaryFolder folder;
+  const auto now = std::chrono::system_clock::now();
+  const auto made = transport::Credential::create(
+      {"127.0.0.1", transport::CertificateUse::server, now - 1h, now + 24h}, nullptr);
+  const auto key = made.key_pem();
+  std::ofstream(folder.path() / "api.pem") << made.certificate_pem();
+  std::ofstream(folder.path() / "api.key")
+      .write(key.data(), static_cast<std::streamsize>(key.size()));
+  std::filesystem::permissions(folder.path() / "api.key", std::filesystem::perms(0600));
+  const ConfigFile file("serve: { listen: '127.0.0.1:" + std::to_string(port) +
+                        "', tls: { cert: " + (folder.path() / "api.pem").string() +
+                        ", key: " + (folder.path() / "api.key").string() + " } }\n");
+  std::string answer;
+  const Finished finished = file.serve([&](pid_t server) {
+    httplib::SSLClient client("127.0.0.1", port);
+    client.enable_server_certificate_verification(false);
+    client.set_read_timeout(std::chrono::minutes(2));
+    if (const auto result = client.Post("/v1/completions", R"({"prompt":"Once","max_tokens":2})",
+                                        "application/json"))
+      answer = result->body;
+    ::kill(server, SIGTERM);
+  });
+  BOOST_TEST(finished.status == 0, finished.err);
+  BOOST_TEST(finished.out == "listening on https://127.0.0.1:" + std::to_string(port) + "\n");
+  BOOST_TEST(answer.find("\"choices\"") != std::string::npos, answer);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

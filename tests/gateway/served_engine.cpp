@@ -96,6 +96,7 @@ pipeline::Engine& engine() {
 RunningServer::RunningServer(const std::function<void(gateway::ServerOptions&)>& change) {
   gateway::ServerOptions options;
   options.listen = {"127.0.0.1", 0};
+  options.metrics = transport::Address{"127.0.0.1", 0};
   options.model_name = "talaria-tiny";
   options.chat_template = model::ChatTemplate::load(model_folder("talaria-tiny"));
   if (change) change(options);
@@ -131,7 +132,7 @@ json RunningServer::answer(const std::string& path, const json& body) const {
 }
 
 double RunningServer::metric(const std::string& name_and_labels) const {
-  const auto result = get("/metrics");
+  const auto result = httplib::Client("127.0.0.1", metrics_port()).Get("/metrics");
   BOOST_REQUIRE(result);
   std::istringstream lines(result->body);
   for (std::string line; std::getline(lines, line);)
