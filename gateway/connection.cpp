@@ -8,6 +8,8 @@
 #include <cerrno>
 #include <utility>
 
+#include "core/secret.hpp"
+
 namespace talaria::gateway {
 
 namespace {
@@ -115,6 +117,7 @@ std::optional<Connection::Needs> Connection::read_more() {
   if (result.kind == Kind::wants_output) return Needs::output;
   if (result.kind == Kind::done) {
     session_.receive({bytes.data(), result.bytes});
+    wipe(bytes.data(), result.bytes); // this thread handles no request, so nobody wipes its stack
     last_progress_ = Clock::now();
     return std::nullopt;
   }

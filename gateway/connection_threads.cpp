@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/stack_wipe.hpp"
 
 namespace talaria::gateway {
 
@@ -57,6 +58,7 @@ void ConnectionThreads::work() {
     jobs_.pop_front();
     lock.unlock();
     job();
+    wipe_stack(); // of what the request left there, before a wait that may be long
     lock.lock();
   }
 }
