@@ -51,8 +51,8 @@ const Mistake kMistakes[] = {
     {"{ rank_ratio: 0.25 }", "0.25",
      "F:9:11: masking.hybrid: is '0.25'; expected a mapping with rank_ratio"},
     {"{ listen: 127.0.0.1:8000 }", "~",
-     "F:21:1: serve: is nothing; expected a mapping with listen, tls, insecure, hosts, origins or "
-     "limits"},
+     "F:21:1: serve: is nothing; expected a mapping with listen, tls, insecure, allow_special, "
+     "hosts, origins, keys, model_name, per_client, stream or limits"},
     // values
     {"S46", "S47", "F:5:15: masking.parameters: is 'S47'; expected S48, S46, S40 or S54"},
     {"int16", "int4", "F:6:12: masking.weights: is 'int4'; expected int8 or int16"},
@@ -210,8 +210,8 @@ BOOST_AUTO_TEST_CASE(a_file_that_is_not_yaml_is_refused_with_the_place) {
 }
 
 BOOST_AUTO_TEST_CASE(a_document_that_is_not_a_mapping_is_refused) {
-  const std::string expected = "expected a mapping with model, masking, enclave, pipeline, "
-                               "workers, tls, serve, telemetry, faults, "
+  const std::string expected = "expected a mapping with model, model_sha256, masking, enclave, "
+                               "pipeline, workers, tls, serve, chat, telemetry, faults, "
                                "hints or launch";
   BOOST_TEST(complaint("") == "F:1:1: is nothing; " + expected);
   BOOST_TEST(complaint("# only a comment\n") == "F:1:1: is nothing; " + expected);

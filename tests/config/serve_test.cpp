@@ -41,6 +41,12 @@ const Mistake kMistakes[] = {
     {"serve: { listen: 127.0.0.1:8000, stream: { pace: 5ms } }",
      "F:2:50: serve.stream.pace: is '5ms'; expected a duration from 10ms to 10s, like 100ms, 2s, "
      "5min or 1h"},
+    {"serve: { listen: 127.0.0.1:8000, allow_special: yes }",
+     "F:2:49: serve.allow_special: is 'yes'; expected true or false"},
+    {"chat: { date: yesterday }",
+     "F:2:15: chat.date: is 'yesterday'; expected a date like 2026-11-30, or today"},
+    {"chat: { date: 2026-11-3 }",
+     "F:2:15: chat.date: is '2026-11-3'; expected a date like 2026-11-30, or today"},
     {"serve: { listen: 127.0.0.1:8000, insecure: yes }",
      "F:2:44: serve.insecure: is 'yes'; expected true or false"},
     {"serve: { listen: 127.0.0.1:8000, insecure: \"true\" }",
@@ -93,6 +99,12 @@ BOOST_AUTO_TEST_CASE(every_mistake_is_named) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(templates_are_told_todays_date_unless_a_file_says_another) {
+  BOOST_TEST(parse("model: model\n").chat_date == "today");
+  BOOST_TEST(!parse("model: model\n").serve.allow_special);
+  BOOST_TEST(parse("model: model\nchat: { date: 2026-11-30 }\n").chat_date == "2026-11-30");
+}
+
 BOOST_AUTO_TEST_CASE(everything_that_can_be_said_arrives) {
   const auto serve = parse("model: model\n"
                            "serve:\n"
@@ -102,6 +114,7 @@ BOOST_AUTO_TEST_CASE(everything_that_can_be_said_arrives) {
                            "  origins: [https://chat.example.org, http://localhost:3000]\n"
                            "  keys: keys.txt\n"
                            "  model_name: house/model-1\n"
+                           "  allow_special: true\n"
                            "  per_client: { requests: 8, tokens_per_minute: 20000 }\n"
                            "  stream: { obfuscation: false, pace: 50ms }\n"
                            "  limits: { connections: 100, per_address: 7, head: 8KiB, body: 1MiB,\n"
@@ -112,6 +125,7 @@ BOOST_AUTO_TEST_CASE(everything_that_can_be_said_arrives) {
   BOOST_TEST(serve.tls.value().cert == root() / "certs/enclave.pem");
   BOOST_TEST(serve.tls.value().key == root() / "certs/enclave.key");
   BOOST_TEST(!serve.insecure);
+  BOOST_TEST(serve.allow_special);
   BOOST_TEST((serve.hosts == std::vector<std::string>{"api.example.org", "10.0.0.5", "[fd00::6]"}));
   BOOST_TEST((serve.origins ==
               std::vector<std::string>{"https://chat.example.org", "http://localhost:3000"}));
