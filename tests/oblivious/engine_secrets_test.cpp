@@ -35,7 +35,6 @@ worker::Worker declassifying(caf::actor_system& system, worker::Worker worker) {
               return self->delegate(worker, tensor);
             },
             [=](const worker::Dispute& dispute) { return self->delegate(worker, dispute); },
-            [=](const worker::Settled& settled) { self->send(worker, settled); },
             [=](const remo::HintRequest& request) { return self->delegate(worker, request); },
             [=](const remo::WeightRequest& request) { return self->delegate(worker, request); }};
   });
