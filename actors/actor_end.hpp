@@ -2,6 +2,7 @@
 
 #include <boost/core/demangle.hpp>
 #include <caf/all.hpp>
+#include <chrono>
 #include <exception>
 #include <future>
 #include <memory>
@@ -36,6 +37,13 @@ void name_exceptions_by_kind(Self* self) {
   });
 }
 
+/// Whether an actor has been cleaned up: it will never answer again.
+template <class Handle>
+bool has_ended(const Handle& whom) {
+  return caf::actor_cast<caf::abstract_actor*>(whom)->getf(
+      caf::abstract_actor::is_cleaned_up_flag);
+}
+
 /// Asks an actor from a thread outside the system and waits for the answer, or for the end of that
 /// actor: CAF tells nobody of an answer that was promised and never given. How long an actor that
 /// lives may think is for that actor to bound.
@@ -60,6 +68,11 @@ Answer ask_until_it_ends(caf::actor_system& system, const Handle& whom, Question
             },
             [fail](caf::error& error) { fail(from_caf(error)); });
   });
+  // The end of an actor has been seen to reach nobody in some runs: it is looked for as well.
+  constexpr std::chrono::seconds kLook{1};
+  while (future.wait_for(kLook) != std::future_status::ready)
+    if (has_ended(whom) && future.wait_for(kLook) != std::future_status::ready)
+      throw Error(Errc::no_worker, "the worker has ended without an answer");
   return future.get();
 }
 
