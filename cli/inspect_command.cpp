@@ -29,7 +29,7 @@ struct Inspection {
   config::PipelineConfig settings;
   const remo::LatticeParameters* parameters = nullptr;
   estimator::SecurityLevel security;
-  model::ModelConfig model;
+  arch::ModelPlan model;
   Sha256Digest root{};
   std::vector<model::FileEntry> files;
   bool has_weights = true; ///< else `rows` is empty
@@ -62,7 +62,7 @@ Inspection inspect(const InspectFlags& flags) {
   const pipeline::ModelLoader loader(out.settings.model,
                                      model::parse_weight_format(out.settings.masking.weights),
                                      out.settings.model_sha256);
-  out.model = loader.config();
+  out.model = loader.plan();
   out.root = loader.files()->root();
   out.files = loader.files()->entries();
   out.has_weights = loader.has_weights();
@@ -110,7 +110,7 @@ json to_json(const Inspection& x) {
         {"sha256", to_hex(x.root)},
         {"files", files_json(x.files)},
         {"type", x.model.model_type},
-        {"layers", x.model.layers},
+        {"layers", x.model.layer_count()},
         {"hidden", x.model.hidden},
         {"vocab", x.model.vocab},
         {"context", x.model.max_position}}},
@@ -160,7 +160,7 @@ void print_security(const Inspection& x) {
 
 void print(const Inspection& x) {
   print_out("{}: {}, {} layers, hidden {}, vocabulary {}, context {}\n", x.settings.model.string(),
-            x.model.model_type, x.model.layers, x.model.hidden, x.model.vocab,
+            x.model.model_type, x.model.layer_count(), x.model.hidden, x.model.vocab,
             x.model.max_position);
   print_out("model_sha256: {}\n", to_hex(x.root));
   print_out("scheme {}, weights {}\n", x.settings.masking.scheme, x.settings.masking.weights);

@@ -4,7 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.hpp"
-#include "model/weights/json_fields.hpp"
+#include "arch/json_fields.hpp"
 #include "model/weights/private_file.hpp"
 
 namespace talaria::model {

@@ -4,12 +4,12 @@
 #include <chrono>
 #include <exception>
 #include <map>
+#include <set>
 #include <utility>
 
 #include "actors/actor_end.hpp"
 #include "core/constant_time.hpp"
 #include "core/declassify.hpp"
-#include "kernels/kernel_set.hpp"
 #include "pipeline/text_stream.hpp"
 
 namespace talaria::pipeline {
@@ -146,6 +146,7 @@ private:
     if (options_.tokenizer)
       active.stream = TextStream(*options_.tokenizer, request.stops, options_.token_table);
     const bool sample = request.max_tokens > 0;
+    if (grows_beyond(request.prompt.size())) beyond_.insert(submit.sequence);
     planner_.add(submit.sequence, request.prompt, sample, request.logits);
     if (sample) {
       enclave::Enrol enrol;
@@ -195,20 +196,10 @@ private:
   }
 
   void send(enclave::MicroBatch plan) {
-    const std::size_t half = options_.rope_frequencies.size();
-    plan.rope_cos = Matrix<float>(plan.rows, half);
-    plan.rope_sin = Matrix<float>(plan.rows, half);
-    std::size_t row = 0;
-    const auto turn_to = [&](u32 position) {
-      kernels::rope_angles(position, options_.rope_frequencies.data(), half, plan.rope_cos.row(row),
-                           plan.rope_sin.row(row));
-      ++row;
-    };
     for (auto& segment : plan.segments) {
       segment.trace = trace_of(segment.sequence);
-      for (u32 i = 0; i < segment.count; ++i) turn_to(segment.start + i);
+      segment.beyond = beyond_.contains(segment.sequence);
     }
-    while (plan.even && row < plan.rows) turn_to(plan.segments.back().start);
     const u32 dummies = planner_.dummy_rounds(plan.id);
     options_.ledger->sent(plan.rows, plan.padding + dummies, dummies);
     if (options_.padding.pace.count() > 0) sent_at_.emplace(plan.id, Clock::now());
@@ -268,6 +259,17 @@ private:
     if (active.completion.tokens.size() >= active.request->max_tokens)
       return finish(id, FinishReason::length, std::nullopt);
     planner_.append(id, token);
+    if (grows_beyond(request_tokens(active)) && beyond_.insert(id).second) {
+      tell_attention<enclave::Forget>(id);
+      planner_.restart(id);
+    }
+  }
+
+  static std::size_t request_tokens(const Active& active) {
+    return active.request->prompt.size() + active.completion.tokens.size();
+  }
+  bool grows_beyond(std::size_t tokens) const {
+    return options_.original_length != 0 && tokens > options_.original_length;
   }
 
   static void emit(Active& active, const std::string& piece) {
@@ -314,6 +316,7 @@ private:
     enclave::Forget forget;
     forget.sequence = id;
     self_->send(wiring_.sampler, forget);
+    beyond_.erase(id);
     if (planner_.under_way(id)) return tell_attention<enclave::Abandon>(id);
     tell_attention<enclave::Forget>(id);
     lingering_.erase(id);
@@ -334,6 +337,7 @@ private:
   BatchPlanner planner_;
   Wiring wiring_;
   std::map<SequenceId, Active> active_;
+  std::set<SequenceId> beyond_; ///< longer than SchedulerOptions::original_length
   std::map<SequenceId, u64>
       lingering_; ///< over, and not let go yet; the trace ids of their requests
   bool tick_is_set_ = false;

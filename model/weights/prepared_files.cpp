@@ -13,7 +13,8 @@
 #include <system_error>
 
 #include "core/error.hpp"
-#include "model/weights/json_fields.hpp"
+#include "model/weights/private_file.hpp"
+#include "arch/json_fields.hpp"
 
 namespace talaria::model {
 

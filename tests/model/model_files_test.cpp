@@ -9,7 +9,7 @@
 #include <thread>
 
 #include "core/chunk_digests.hpp"
-#include "model/weights/json_fields.hpp"
+#include "arch/json_fields.hpp"
 #include "model/weights/prepared.hpp"
 #include "model/weights/prepared_writer.hpp"
 #include "tests/model/model_folder.hpp"

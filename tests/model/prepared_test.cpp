@@ -10,7 +10,7 @@
 #include <iterator>
 #include <set>
 
-#include "model/weights/json_fields.hpp"
+#include "arch/json_fields.hpp"
 #include "model/weights/prepared_writer.hpp"
 #include "tests/model/model_folder.hpp"
 #include "tests/support/models.hpp"

@@ -1,4 +1,4 @@
-#include "model/weights/json_fields.hpp"
+#include "arch/json_fields.hpp"
 
 #include <fmt/format.h>
 
@@ -9,7 +9,7 @@
 
 #include "core/error.hpp"
 
-namespace talaria::model {
+namespace talaria {
 
 using nlohmann::json;
 
@@ -162,4 +162,4 @@ void JsonFields::refuse(const char* name, const std::string& expected) const {
   throw Error(Errc::model, fmt::format("{}: {} {}; expected {}", where_, name, found, expected));
 }
 
-} // namespace talaria::model
+} // namespace talaria

@@ -8,7 +8,7 @@
 
 #include "core/integers.hpp"
 
-namespace talaria::model {
+namespace talaria {
 
 /// `text` with control characters replaced and cut to a length that keeps a message one short line.
 std::string printable(std::string_view text);
@@ -51,4 +51,4 @@ private:
   std::string where_;
 };
 
-} // namespace talaria::model
+} // namespace talaria
