@@ -9,8 +9,8 @@
 
 namespace talaria::arch {
 
-/// What an outsourced matrix is for. q, k, v are one matrix (columns in that order), gate and up are
-/// one.
+/// What an outsourced matrix is for. q, k, v are one matrix (columns in that order), gate and up
+/// are one.
 enum class LinearKind : u8 { qkv, o, gate_up, down, lm_head };
 
 /// Names one outsourced matrix of a model: its place in the LinearTable. The same number on both

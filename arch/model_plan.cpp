@@ -22,7 +22,8 @@ public:
     head.kind = LinearKind::lm_head;
     head.layer = plan_.layer_count() - 1;
     head.d_in = plan_.hidden;
-    head.parts = {{plan_.tied_embeddings ? names_.root + "embed_tokens" : names_.head, plan_.vocab}};
+    head.parts = {
+        {plan_.tied_embeddings ? names_.root + "embed_tokens" : names_.head, plan_.vocab}};
     head.gain = {plan_.final_norm.tensor, plan_.final_norm.plus_one};
     head.multiplier = names_.logit_multiplier;
     add(std::move(head));
@@ -51,11 +52,10 @@ private:
       return out;
     };
     Linear qkv = linear("qkv", LinearKind::qkv, plan_.hidden);
-    qkv.parts = names_.fused_qkv
-                    ? std::vector<LinearPart>{{attention + "qkv_proj", q + 2 * kv}}
-                    : std::vector<LinearPart>{{attention + "q_proj", q},
-                                              {attention + "k_proj", kv},
-                                              {attention + "v_proj", kv}};
+    qkv.parts = names_.fused_qkv ? std::vector<LinearPart>{{attention + "qkv_proj", q + 2 * kv}}
+                                 : std::vector<LinearPart>{{attention + "q_proj", q},
+                                                           {attention + "k_proj", kv},
+                                                           {attention + "v_proj", kv}};
     qkv.gain = folded(layer.attention_norm);
     qkv.bias = names_.qkv_bias;
     Linear o = linear("o", LinearKind::o, q);
@@ -63,9 +63,10 @@ private:
     o.bias = names_.o_bias;
     o.multiplier = layer.multiplier;
     Linear gate_up = linear("gate_up", LinearKind::gate_up, plan_.hidden);
-    gate_up.parts = names_.fused_gate_up
-                        ? std::vector<LinearPart>{{mlp + "gate_up_proj", 2 * inner}}
-                        : std::vector<LinearPart>{{mlp + "gate_proj", inner}, {mlp + "up_proj", inner}};
+    gate_up.parts =
+        names_.fused_gate_up
+            ? std::vector<LinearPart>{{mlp + "gate_up_proj", 2 * inner}}
+            : std::vector<LinearPart>{{mlp + "gate_proj", inner}, {mlp + "up_proj", inner}};
     gate_up.gain = folded(layer.feed_forward_norm);
     gate_up.bias = names_.mlp_bias;
     Linear down = linear("down", LinearKind::down, inner);

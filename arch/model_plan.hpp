@@ -29,6 +29,15 @@ struct Rope {
   /// (longrope): that length and the set. 0: there is none.
   u32 original_length = 0;
   std::vector<float> long_frequencies;
+  /// Where theta grows with the length of a sequence beyond this one (dynamic). 0: nowhere.
+  u32 dynamic_length = 0;
+  float dynamic_factor = 1;
+  float theta = 0;
+
+  /// Whether the frequencies depend on the length of a sequence.
+  bool by_length() const { return original_length != 0 || dynamic_length != 0; }
+  /// The frequencies in a sequence of `length` tokens.
+  std::vector<float> frequencies_at(u32 length) const;
 };
 
 /// What the q/k norm runs over.
@@ -36,9 +45,9 @@ enum class HeadNorm : u8 { none, per_head, all_heads };
 
 struct Attention {
   u32 heads = 0;
-  u32 kv_heads = 0;  ///< divides heads
-  u32 head_dim = 0;  ///< even; heads * head_dim need not equal hidden
-  u32 window = 0;    ///< a query sees itself and the window - 1 positions before it; 0: all
+  u32 kv_heads = 0;        ///< divides heads
+  u32 head_dim = 0;        ///< even; heads * head_dim need not equal hidden
+  u32 window = 0;          ///< a query sees itself and the window - 1 positions before it; 0: all
   std::optional<u32> rope; ///< index in ModelPlan::ropes; none: positions do not turn anything
   HeadNorm head_norm = HeadNorm::none;
   Norm q_norm, k_norm; ///< with a head norm: gains [head_dim], or [heads * head_dim] (all heads)
@@ -77,8 +86,8 @@ struct Layer {
 };
 
 /// What a decoder computes, from tokens to logits, with every value that its config.json decides.
-/// Loader, prepared folders, synthetic models, placement, worker, stages, audit and `inspect --plan`
-/// read nothing else of the model's architecture.
+/// Loader, prepared folders, synthetic models, placement, worker, stages, audit and `inspect
+/// --plan` read nothing else of the model's architecture.
 struct ModelPlan {
   std::string model_type;
   u32 hidden = 0;
@@ -100,10 +109,10 @@ struct ModelPlan {
 
 /// Names of tensors that differ among families.
 struct TensorNames {
-  std::string root = "model.";      ///< before "embed_tokens", "layers.N." and "norm"
-  std::string head = "lm_head";     ///< base of the head's tensor
-  bool fused_qkv = false;           ///< self_attn.qkv_proj instead of q_proj, k_proj, v_proj
-  bool fused_gate_up = false;       ///< mlp.gate_up_proj instead of gate_proj, up_proj
+  std::string root = "model.";  ///< before "embed_tokens", "layers.N." and "norm"
+  std::string head = "lm_head"; ///< base of the head's tensor
+  bool fused_qkv = false;       ///< self_attn.qkv_proj instead of q_proj, k_proj, v_proj
+  bool fused_gate_up = false;   ///< mlp.gate_up_proj instead of gate_proj, up_proj
   bool qkv_bias = false;
   bool o_bias = false;
   bool mlp_bias = false;

@@ -19,7 +19,8 @@ void step(std::string& out, const char* name, fmt::format_string<Arguments...> t
 }
 
 std::string norm_text(const Norm& norm) {
-  return fmt::format("RMS, eps {:g}, gain {}{}", norm.eps, norm.plus_one ? "1 + " : "", norm.tensor);
+  return fmt::format("RMS, eps {:g}, gain {}{}", norm.eps, norm.plus_one ? "1 + " : "",
+                     norm.tensor);
 }
 
 /// The tensors of a layer without what differs from layer to layer.
@@ -58,8 +59,7 @@ void matrix(std::string& out, const Linear& linear) {
     parts += (parts.empty() ? "" : ", ") + part.base.substr(at == std::string::npos ? 0 : at + 1);
   }
   step(out, std::string(dot == std::string_view::npos ? name : name.substr(dot + 1)).c_str(),
-       "worker: {} -> {} ({}){}{}", linear.d_in, linear.d_out, parts,
-       linear.bias ? ", bias" : "",
+       "worker: {} -> {} ({}){}{}", linear.d_in, linear.d_out, parts, linear.bias ? ", bias" : "",
        linear.multiplier == 1 ? "" : fmt::format(", times {:g}", linear.multiplier));
 }
 
@@ -72,7 +72,8 @@ std::string layer_text(const ModelPlan& plan, u32 l) {
   of(LinearKind::qkv);
   if (a.head_norm != HeadNorm::none)
     step(out, "q and k norm", "{}, {}",
-         a.head_norm == HeadNorm::per_head ? "each head" : "all heads at once", norm_text(a.q_norm));
+         a.head_norm == HeadNorm::per_head ? "each head" : "all heads at once",
+         norm_text(a.q_norm));
   step(out, "attention", "{}", attention_text(plan, a));
   of(LinearKind::o);
   if (layer.attention_out_norm) step(out, "norm", "{}", norm_text(*layer.attention_out_norm));
@@ -89,27 +90,27 @@ std::string layer_text(const ModelPlan& plan, u32 l) {
 
 void ropes(std::string& out, const ModelPlan& plan) {
   for (const Rope& rope : plan.ropes) {
-    fmt::format_to(Out(out), "RoPE \"{}\": {} pairs, {:g} to {:g} radians per position{}{}{}\n",
-                   rope.name, rope.frequencies.size(), rope.frequencies.front(),
-                   rope.frequencies.back(),
-                   rope.neighbours ? ", neighbours paired" : ", halves paired",
-                   rope.magnitude == 1 ? "" : fmt::format(", times {:g}", rope.magnitude),
-                   rope.original_length == 0
-                       ? ""
-                       : fmt::format(", other frequencies beyond {} positions", rope.original_length));
+    fmt::format_to(
+        Out(out), "RoPE \"{}\": {} pairs, {:g} to {:g} radians per position{}{}{}\n", rope.name,
+        rope.frequencies.size(), rope.frequencies.front(), rope.frequencies.back(),
+        rope.neighbours ? ", neighbours paired" : ", halves paired",
+        rope.magnitude == 1 ? "" : fmt::format(", times {:g}", rope.magnitude),
+        rope.original_length == 0
+            ? ""
+            : fmt::format(", other frequencies beyond {} positions", rope.original_length));
   }
 }
 
 } // namespace
 
 std::string plan_text(const ModelPlan& plan) {
-  std::string out = fmt::format("{}: hidden {}, vocabulary {}, context {}, {} layers, {} matrices\n",
-                                plan.model_type, plan.hidden, plan.vocab, plan.max_position,
-                                plan.layer_count(), plan.linears.size());
+  std::string out = fmt::format(
+      "{}: hidden {}, vocabulary {}, context {}, {} layers, {} matrices\n", plan.model_type,
+      plan.hidden, plan.vocab, plan.max_position, plan.layer_count(), plan.linears.size());
   ropes(out, plan);
-  fmt::format_to(Out(out), "embedding: {}{}\n", plan.embedding,
-                 plan.embedding_multiplier == 1 ? ""
-                                                : fmt::format(", times {:g}", plan.embedding_multiplier));
+  fmt::format_to(
+      Out(out), "embedding: {}{}\n", plan.embedding,
+      plan.embedding_multiplier == 1 ? "" : fmt::format(", times {:g}", plan.embedding_multiplier));
   for (u32 first = 0; first < plan.layer_count();) {
     const std::string text = layer_text(plan, first);
     u32 last = first;
@@ -122,7 +123,8 @@ std::string plan_text(const ModelPlan& plan) {
   out += "end\n";
   step(out, "norm", "{}", norm_text(plan.final_norm));
   matrix(out, plan.linears.head());
-  if (plan.logit_soft_cap != 0) step(out, "soft cap", "{:g} tanh(logit / {:g})", plan.logit_soft_cap, plan.logit_soft_cap);
+  if (plan.logit_soft_cap != 0)
+    step(out, "soft cap", "{:g} tanh(logit / {:g})", plan.logit_soft_cap, plan.logit_soft_cap);
   step(out, "sample", "{} ids end an answer", plan.eos.size());
   return out;
 }

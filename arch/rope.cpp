@@ -42,8 +42,8 @@ std::vector<float> kept_by_yarn(float theta, u32 rotated, const RopeScaling& sca
   if (low == high) high += 0.001;
   std::vector<float> kept(rotated / 2);
   for (std::size_t i = 0; i < kept.size(); ++i) {
-    const float ramp = (static_cast<float>(i) - static_cast<float>(low)) /
-                       static_cast<float>(high - low);
+    const float ramp =
+        (static_cast<float>(i) - static_cast<float>(low)) / static_cast<float>(high - low);
     kept[i] = 1 - std::clamp(ramp, 0.0f, 1.0f);
   }
   return kept;
@@ -64,11 +64,43 @@ float yarn_magnitude(const RopeScaling& s) {
 float longrope_magnitude(const RopeScaling& s) {
   if (s.attention_factor) return *s.attention_factor;
   if (s.factor <= 1) return 1;
-  return static_cast<float>(
-      std::sqrt(1 + std::log(double{s.factor}) / std::log(double{s.original_max_position})));
+  return static_cast<float>(std::sqrt(
+      1 + std::log(double{s.factor}) / std::log(static_cast<double>(s.original_max_position))));
 }
 
 } // namespace
+
+RopeScaling RopeScaling::linear(float factor) {
+  RopeScaling out;
+  out.kind = Kind::linear;
+  out.factor = factor;
+  return out;
+}
+
+RopeScaling RopeScaling::llama3(float factor, float low, float high, u32 original) {
+  RopeScaling out;
+  out.kind = Kind::llama3;
+  out.factor = factor;
+  out.low_freq_factor = low;
+  out.high_freq_factor = high;
+  out.original_max_position = original;
+  return out;
+}
+
+std::vector<float> Rope::frequencies_at(u32 length) const {
+  if (original_length != 0 && length > original_length) return long_frequencies;
+  if (dynamic_length == 0 || length <= dynamic_length) return frequencies;
+  // transformers' `_compute_dynamic_ntk_parameters`
+  const double rotated = 2.0 * static_cast<double>(frequencies.size());
+  const double grown = double{dynamic_factor} * length / dynamic_length - (dynamic_factor - 1);
+  const double stretched = theta * std::pow(grown, rotated / (rotated - 2));
+  std::vector<float> out(frequencies.size());
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const float exponent = static_cast<float>(2 * i) / static_cast<float>(rotated);
+    out[i] = 1.0f / static_cast<float>(std::pow(stretched, double{exponent}));
+  }
+  return out;
+}
 
 Rope make_rope(std::string name, float theta, u32 rotated, const RopeScaling& scaling) {
   using Kind = RopeScaling::Kind;
@@ -79,6 +111,11 @@ Rope make_rope(std::string name, float theta, u32 rotated, const RopeScaling& sc
   if (scaling.kind == Kind::yarn) {
     kept = kept_by_yarn(theta, rotated, scaling);
     rope.magnitude = yarn_magnitude(scaling);
+  }
+  if (scaling.kind == Kind::dynamic) {
+    rope.dynamic_length = scaling.original_max_position;
+    rope.dynamic_factor = scaling.factor;
+    rope.theta = theta;
   }
   if (scaling.kind == Kind::longrope) {
     rope.magnitude = longrope_magnitude(scaling);

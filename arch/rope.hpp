@@ -8,22 +8,23 @@
 
 namespace talaria::arch {
 
-/// How frequencies are stretched beyond the length a model was trained for: `rope_scaling`, or since
-/// transformers 5 `rope_parameters`, of config.json. Formulas: modeling_rope_utils.py of transformers.
+/// How frequencies are stretched beyond the length a model was trained for: `rope_scaling`, or
+/// since transformers 5 `rope_parameters`, of config.json. Formulas: modeling_rope_utils.py of
+/// transformers.
 struct RopeScaling {
   enum class Kind : u8 {
     none,
     linear,  ///< every frequency divided by `factor`
     llama3,  ///< low ones divided, high ones kept, a blend between
     yarn,    ///< the same by a ramp over the index, and a magnitude
-    dynamic, ///< none up to max_position, which is as far as this program goes
+    dynamic, ///< none up to original_max_position; then theta grows with the sequence
     longrope ///< a factor for each pair, of two sets by the length of the sequence
   };
   Kind kind = Kind::none;
   float factor = 1;
   float low_freq_factor = 1; ///< llama3
   float high_freq_factor = 4;
-  u32 original_max_position = 0; ///< llama3, yarn, longrope
+  u32 original_max_position = 0; ///< llama3, yarn, longrope, dynamic
   float beta_fast = 32;          ///< yarn
   float beta_slow = 1;
   bool truncate = true;
@@ -32,6 +33,9 @@ struct RopeScaling {
   std::optional<float> attention_factor; ///< yarn, longrope
   std::vector<float> short_factor;       ///< longrope, [rotated / 2]
   std::vector<float> long_factor;
+
+  static RopeScaling linear(float factor);
+  static RopeScaling llama3(float factor, float low, float high, u32 original);
 };
 
 /// Frequencies of `rotated` (even) dimensions, in fp32 with the roundings of torch:

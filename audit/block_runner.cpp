@@ -74,9 +74,8 @@ void normalise(Rows& x, float eps, const std::vector<float>& gain = {}) {
 
 Rows activate(const arch::FeedForward& shape, const Rows& gate_up) {
   const std::size_t n = shape.intermediate;
-  const auto gate = shape.activation == arch::Activation::silu
-                        ? kernels::active_kernels().silu_mul
-                        : kernels::gelu_tanh_mul;
+  const auto gate = shape.activation == arch::Activation::silu ? kernels::active_kernels().silu_mul
+                                                               : kernels::gelu_tanh_mul;
   Rows out(gate_up.rows(), n);
   for (Eigen::Index r = 0; r < out.rows(); ++r) {
     const float* row = gate_up.data() + r * gate_up.cols();
@@ -129,7 +128,7 @@ void BlockRunner::append(u32 token) {
 /// Attention of rows that all stand behind the prefix, each seeing the prefix and itself.
 void BlockRunner::attend(Layer& layer, const Rows& qkv, Rows& out, bool keep) {
   const std::size_t d = layer.plan->attention.head_dim;
-  const model::RowPositions position = ropes_.at({static_cast<u32>(length_)}, {false});
+  const model::RowPositions position = ropes_.at({static_cast<u32>(length_)}, {0});
   layer.resize((length_ + 1) * d);
   for (Eigen::Index r = 0; r < qkv.rows(); ++r)
     attend_row(layer, qkv.data() + r * qkv.cols(), position, out.data() + r * out.cols());

@@ -22,7 +22,8 @@ public:
   void restart();
   /// Number of tokens in the prefix.
   std::size_t length() const noexcept { return length_; }
-  /// Input of the next layer's qkv (RMS-normed, if the model norms it) for each candidate behind the prefix.
+  /// Input of the next layer's qkv (RMS-normed, if the model norms it) for each candidate behind
+  /// the prefix.
   Rows candidates(std::span<const u32> tokens);
   /// Makes `token` part of the prefix.
   void append(u32 token);

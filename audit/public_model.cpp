@@ -31,8 +31,8 @@ PublicModel::PublicModel(std::shared_ptr<const pipeline::ModelLoader> loader,
   }
   for (u32 id = 0; id < figures_.size(); ++id) {
     const model::QuantizedLinear& matrix = linear({id});
-    const auto bounds = remo::linear_bounds(parameters, plan().linears[{id}].name,
-                                            matrix.d_in, kernels::max_column_norm(matrix.columns));
+    const auto bounds = remo::linear_bounds(parameters, plan().linears[{id}].name, matrix.d_in,
+                                            kernels::max_column_norm(matrix.columns));
     figures_[id] = {bounds.delta_bits, bounds.activation_norm};
   }
 }

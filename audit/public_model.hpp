@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "actors/worker/product_engine.hpp"
-#include "core/matrix.hpp"
 #include "arch/model_plan.hpp"
+#include "core/matrix.hpp"
 #include "model/weights/quantized.hpp"
 #include "pipeline/model_loader.hpp"
 #include "remo/public/parameters.hpp"

@@ -9,10 +9,10 @@
 #include <fmt/format.h>
 
 #include "actors/worker_interface.hpp"
+#include "arch/model_plan.hpp"
 #include "audit/statistics.hpp"
 #include "core/random.hpp"
 #include "core/wall_clock.hpp"
-#include "arch/model_plan.hpp"
 
 namespace talaria::audit {
 namespace {

@@ -9,6 +9,9 @@
 #include "cli/placement_table.hpp"
 #include "core/console.hpp"
 #include "estimator/security_level.hpp"
+#include "model/weights/model_folder.hpp"
+#include "model/weights/plan_file.hpp"
+#include "model/weights/synthetic.hpp"
 #include "pipeline/model_loader.hpp"
 #include "remo/bounds.hpp"
 
@@ -50,6 +53,7 @@ struct InspectFlags {
   EngineFlags engine;
   std::string target;
   bool json = false;
+  bool plan = false;
 };
 
 Inspection inspect(const InspectFlags& flags) {
@@ -79,6 +83,12 @@ Inspection inspect(const InspectFlags& flags) {
     out.rows.push_back(row);
   });
   return out;
+}
+
+/// Of a model folder, prepared or not, or of random weights.
+arch::ModelPlan plan_of(const std::filesystem::path& model) {
+  if (const auto random = model::random_model(model)) return *random;
+  return model::load_model_plan(model::enclave_folder(model));
 }
 
 json files_json(const std::vector<model::FileEntry>& files) {
@@ -204,8 +214,14 @@ void add_inspect_command(CLI::App& app, Action& chosen) {
   flags->engine.add_to(*command);
   command->add_option("TARGET", flags->target, "model folder or pipeline.yaml");
   command->add_flag("--json", flags->json, "print one JSON object");
+  command->add_flag("--plan", flags->plan, "print what the model computes, step by step, and stop");
   command->callback([flags, &chosen] {
     chosen = [flags](InterruptWatch&) {
+      if (flags->plan) {
+        const std::filesystem::path model = flags->engine.resolve_for(flags->target).model;
+        print_out("{}", arch::plan_text(plan_of(model)));
+        return 0;
+      }
       const Inspection result = inspect(*flags);
       if (flags->json)
         print_out("{}\n", to_json(result).dump());

@@ -87,8 +87,7 @@ std::string mib(u64 bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
 }
 
-PlacementTable placement_table(const config::PipelineConfig& config,
-                               const arch::ModelPlan& model) {
+PlacementTable placement_table(const config::PipelineConfig& config, const arch::ModelPlan& model) {
   config::check_layer_count(config, model.layer_count());
   PlacementTable table;
   WorkerNode embedded;

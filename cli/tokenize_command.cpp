@@ -11,8 +11,8 @@
 #include "cli/prompts.hpp"
 #include "core/console.hpp"
 #include "model/tokenizer.hpp"
-#include "model/weights/plan_file.hpp"
 #include "model/weights/model_files.hpp"
+#include "model/weights/plan_file.hpp"
 
 namespace talaria::cli {
 

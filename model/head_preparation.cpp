@@ -21,7 +21,8 @@ void part_neighbours(float* x, std::size_t n, float* scratch) {
 
 } // namespace
 
-HeadPreparation::HeadPreparation(const arch::Attention& attention, LayerGains gains, bool neighbours)
+HeadPreparation::HeadPreparation(const arch::Attention& attention, LayerGains gains,
+                                 bool neighbours)
     : attention_(attention), gains_(std::move(gains)), neighbours_(neighbours) {}
 
 void HeadPreparation::norm(float* x, std::size_t heads, const std::vector<float>& gain,

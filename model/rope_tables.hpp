@@ -24,9 +24,10 @@ class RopeTables {
 public:
   explicit RopeTables(std::vector<arch::Rope> ropes) : ropes_(std::move(ropes)) {}
 
-  /// `beyond[i]`: row i belongs to a sequence longer than the model was trained for, where a rope
-  /// has other frequencies for these.
-  RowPositions at(std::vector<u32> positions, const std::vector<bool>& beyond) const;
+  /// @param lengths by row: how many tokens the sequence had when it began, or began again. What
+  /// depends on the length of a sequence (arch::Rope::by_length) is decided by that and the row's
+  /// own position, so that a key in the cache stays what it is, as in transformers.
+  RowPositions at(std::vector<u32> positions, const std::vector<u32>& lengths) const;
 
 private:
   std::vector<arch::Rope> ropes_;

@@ -157,7 +157,8 @@ bool BatchPlanner::take(SequenceId id, Sequence& sequence, MicroBatch& batch, u3
   if (segment.sample) ++sequence.rounds;
   const std::size_t end = sequence.next + count;
   if (sequence.logits == LogitsWanted::all)
-    segment.logits_rows = static_cast<u32>(end - std::clamp(sequence.logits_from, sequence.next, end));
+    segment.logits_rows =
+        static_cast<u32>(end - std::clamp(sequence.logits_from, sequence.next, end));
   else if (sequence.logits == LogitsWanted::last && last_chunk && sequence.logits_from == 0)
     segment.logits_rows = 1;
   const auto first = sequence.tokens.begin() + static_cast<std::ptrdiff_t>(sequence.next);

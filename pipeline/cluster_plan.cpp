@@ -99,8 +99,9 @@ ClusterPlan plan_cluster(const ClusterOptions& options, const arch::ModelPlan& m
                                               matrix.name, shard.first_column,
                                               shard.first_column + shard.columns - 1));
     for (const Holder& holder : holders)
-      plan.nodes[holder.node].wanted.matrices.push_back(
-          {matrix.matrix, matrix.d_in, matrix.columns, holder.first_column, holder.columns, std::nullopt});
+      plan.nodes[holder.node].wanted.matrices.push_back({matrix.matrix, matrix.d_in, matrix.columns,
+                                                         holder.first_column, holder.columns,
+                                                         std::nullopt});
     plan.placement.push_back(std::move(matrix));
   }
   return plan;

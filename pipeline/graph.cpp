@@ -10,9 +10,9 @@
 
 namespace talaria::pipeline {
 
+using arch::LinearKind;
 using enclave::Stage;
 using enclave::StageContext;
-using arch::LinearKind;
 
 namespace {
 
@@ -29,8 +29,8 @@ public:
         keep("sampler", enclave::spawn_sampler(system_, context("sampler"), parts_.oblivious));
     Stage next = caf::actor_cast<Stage>(sampler_);
     if (plan.logit_soft_cap != 0)
-      next = keep("soft_cap", enclave::spawn_soft_cap(system_, context("soft_cap"),
-                                                      plan.logit_soft_cap, next));
+      next = keep("soft_cap",
+                  enclave::spawn_soft_cap(system_, context("soft_cap"), plan.logit_soft_cap, next));
     next = outsourced(plan.linears.head(), enclave::Unmasked::as_input, next);
     next = norm("final_norm", plan.final_norm, next);
     for (u32 layer = plan.layer_count(); layer-- > 0;) next = decoder_layer(layer, next);
@@ -72,7 +72,8 @@ private:
     return norm(prefix + "attention_norm", *layer.attention_norm, next);
   }
 
-  /// A matrix whose output is added to the residual stream, after a norm of its own if there is one.
+  /// A matrix whose output is added to the residual stream, after a norm of its own if there is
+  /// one.
   Stage into_residual(const arch::Linear& linear, const std::string& norm_name,
                       const std::optional<arch::Norm>& norm, const std::vector<float>& gain,
                       Stage next) {

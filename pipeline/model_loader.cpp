@@ -15,10 +15,10 @@ void check_halves(const model::Manifest& enclave, const model::Manifest& worker,
                   const std::filesystem::path& folder) {
   for (std::size_t i = 0; i < enclave.matrices.size(); ++i)
     if (i >= worker.matrices.size() || worker.matrices[i].digest != enclave.matrices[i].digest)
-      throw Error(Errc::model, fmt::format("{}: matrix {} has another SHA-256 in enclave/{} than in "
-                                           "worker/; prepare the model again",
-                                           folder.string(), enclave.matrices[i].name,
-                                           model::kManifestFile));
+      throw Error(Errc::model,
+                  fmt::format("{}: matrix {} has another SHA-256 in enclave/{} than in "
+                              "worker/; prepare the model again",
+                              folder.string(), enclave.matrices[i].name, model::kManifestFile));
 }
 
 } // namespace
@@ -45,14 +45,13 @@ void ModelLoader::open_prepared(const model::OpenedFolder& opened) {
   plan_ = enclave_->plan();
   store_ = enclave_->tensors();
   if (enclave_->format() != format_)
-    throw Error(Errc::usage, fmt::format("{} was prepared as {}; run with --weights {}",
-                                         opened.folder.string(),
-                                         model::to_string(enclave_->format()),
-                                         model::to_string(enclave_->format())));
+    throw Error(Errc::usage,
+                fmt::format("{} was prepared as {}; run with --weights {}", opened.folder.string(),
+                            model::to_string(enclave_->format()),
+                            model::to_string(enclave_->format())));
 }
 
-ModelLoader::ModelLoader(arch::ModelPlan plan,
-                         std::shared_ptr<const model::TensorStore> tensors,
+ModelLoader::ModelLoader(arch::ModelPlan plan, std::shared_ptr<const model::TensorStore> tensors,
                          model::WeightFormat format)
     : plan_(std::move(plan)), format_(format), store_(std::move(tensors)) {}
 

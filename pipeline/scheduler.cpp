@@ -4,7 +4,6 @@
 #include <chrono>
 #include <exception>
 #include <map>
-#include <set>
 #include <utility>
 
 #include "actors/actor_end.hpp"
@@ -146,7 +145,7 @@ private:
     if (options_.tokenizer)
       active.stream = TextStream(*options_.tokenizer, request.stops, options_.token_table);
     const bool sample = request.max_tokens > 0;
-    if (grows_beyond(request.prompt.size())) beyond_.insert(submit.sequence);
+    length_of_[submit.sequence] = static_cast<u32>(request.prompt.size());
     planner_.add(submit.sequence, request.prompt, sample, request.logits);
     if (sample) {
       enclave::Enrol enrol;
@@ -198,7 +197,7 @@ private:
   void send(enclave::MicroBatch plan) {
     for (auto& segment : plan.segments) {
       segment.trace = trace_of(segment.sequence);
-      segment.beyond = beyond_.contains(segment.sequence);
+      segment.length = length_of_.at(segment.sequence);
     }
     const u32 dummies = planner_.dummy_rounds(plan.id);
     options_.ledger->sent(plan.rows, plan.padding + dummies, dummies);
@@ -259,16 +258,18 @@ private:
     if (active.completion.tokens.size() >= active.request->max_tokens)
       return finish(id, FinishReason::length, std::nullopt);
     planner_.append(id, token);
-    if (grows_beyond(request_tokens(active)) && beyond_.insert(id).second) {
+    const u32 length = request_tokens(active);
+    if (grows_beyond(length) && !grows_beyond(length_of_.at(id))) {
+      length_of_[id] = length;
       tell_attention<enclave::Forget>(id);
       planner_.restart(id);
     }
   }
 
-  static std::size_t request_tokens(const Active& active) {
-    return active.request->prompt.size() + active.completion.tokens.size();
+  static u32 request_tokens(const Active& active) {
+    return static_cast<u32>(active.request->prompt.size() + active.completion.tokens.size());
   }
-  bool grows_beyond(std::size_t tokens) const {
+  bool grows_beyond(u32 tokens) const {
     return options_.original_length != 0 && tokens > options_.original_length;
   }
 
@@ -316,10 +317,10 @@ private:
     enclave::Forget forget;
     forget.sequence = id;
     self_->send(wiring_.sampler, forget);
-    beyond_.erase(id);
     if (planner_.under_way(id)) return tell_attention<enclave::Abandon>(id);
     tell_attention<enclave::Forget>(id);
     lingering_.erase(id);
+    length_of_.erase(id);
   }
 
   void record(const Active& active) {
@@ -337,7 +338,7 @@ private:
   BatchPlanner planner_;
   Wiring wiring_;
   std::map<SequenceId, Active> active_;
-  std::set<SequenceId> beyond_; ///< longer than SchedulerOptions::original_length
+  std::map<SequenceId, u32> length_of_; ///< enclave::Segment::length, until it is let go
   std::map<SequenceId, u64>
       lingering_; ///< over, and not let go yet; the trace ids of their requests
   bool tick_is_set_ = false;

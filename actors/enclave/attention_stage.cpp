@@ -157,7 +157,8 @@ private:
   std::size_t group() const { return shape_.heads / shape_.kv_heads; } ///< queries of a key
 
   /// Rows [first, first + count) of a segment that begins at row `at` of the micro-batch.
-  void attend_rows(const Segment& segment, u32 first, u32 count, std::size_t at, const Matrix<float>& qkv, Matrix<float>& out) {
+  void attend_rows(const Segment& segment, u32 first, u32 count, std::size_t at,
+                   const Matrix<float>& qkv, Matrix<float>& out) {
     for (u32 i = 0; i < count; ++i) {
       const float* k = prepare(at + first + i, i, count, qkv);
       cache_.append(segment.sequence, k, k + shape_.kv_heads * shape_.head_dim);

@@ -43,15 +43,15 @@ void look_up_all(const model::EmbeddingTable& table, const MicroBatch& batch, Ma
 std::shared_ptr<const model::RowPositions> positions_of(const model::RopeTables& ropes,
                                                         const MicroBatch& batch) {
   std::vector<u32> positions;
-  std::vector<bool> beyond;
+  std::vector<u32> lengths;
   for (const Segment& segment : batch.segments)
     for (u32 i = 0; i < segment.count; ++i) {
       positions.push_back(segment.start + i);
-      beyond.push_back(segment.beyond);
+      lengths.push_back(segment.length);
     }
   if (batch.even) positions.resize(batch.rows, batch.segments.back().start);
-  beyond.resize(positions.size());
-  return std::make_shared<const model::RowPositions>(ropes.at(std::move(positions), beyond));
+  lengths.resize(positions.size(), batch.segments.back().length);
+  return std::make_shared<const model::RowPositions>(ropes.at(std::move(positions), lengths));
 }
 
 EmbedStage::behavior_type embed_stage(EmbedStage::pointer self, StageContext context,

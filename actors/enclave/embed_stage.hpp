@@ -22,8 +22,7 @@ struct EmbedShape {
 ///
 /// `oblivious`, if not null: rows are found by passes over the whole table, which these threads
 /// share; else each is read where it lies.
-EmbedStage spawn_embed(caf::actor_system& system, StageContext context,
-                       EmbedShape shape, Stage next,
-                       std::shared_ptr<AttentionTeam> oblivious = nullptr);
+EmbedStage spawn_embed(caf::actor_system& system, StageContext context, EmbedShape shape,
+                       Stage next, std::shared_ptr<AttentionTeam> oblivious = nullptr);
 
 } // namespace talaria::enclave

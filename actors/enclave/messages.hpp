@@ -63,7 +63,7 @@ struct Segment {
   /// A round that padding owes to an answer that is over: it passes every stage as a round of the
   /// answer would, and nobody hears what comes of it.
   bool dummy = false;
-  bool beyond = false; ///< of a sequence longer than the model was trained for (arch::Rope)
+  u32 length = 0; ///< tokens of the sequence when it began or began again (model::RopeTables)
 
   /// Trailing rows that go through the head.
   u32 wanted_rows() const { return std::max(logits_rows, sample ? 1U : 0U); }

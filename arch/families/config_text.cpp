@@ -45,12 +45,21 @@ using Known = std::span<const char* const>;
 constexpr const char* kPlain[] = {"factor"};
 constexpr const char* kLlama3[] = {"factor", "low_freq_factor", "high_freq_factor",
                                    "original_max_position_embeddings"};
-constexpr const char* kYarn[] = {"factor",   "beta_fast",      "beta_slow",
-                                 "mscale",   "mscale_all_dim", "attention_factor",
-                                 "truncate", "original_max_position_embeddings",
+constexpr const char* kYarn[] = {"factor",
+                                 "beta_fast",
+                                 "beta_slow",
+                                 "mscale",
+                                 "mscale_all_dim",
+                                 "attention_factor",
+                                 "truncate",
+                                 "original_max_position_embeddings",
                                  "llama_4_scaling_beta"};
-constexpr const char* kLongrope[] = {"factor", "short_factor", "long_factor", "attention_factor",
-                                     "original_max_position_embeddings", "short_mscale",
+constexpr const char* kLongrope[] = {"factor",
+                                     "short_factor",
+                                     "long_factor",
+                                     "attention_factor",
+                                     "original_max_position_embeddings",
+                                     "short_mscale",
                                      "long_mscale"};
 
 void refuse_unknown_rope_fields(const json& object, const JsonFields& rope, Known known) {
@@ -74,8 +83,8 @@ public:
   ScalingReader(const json& object, const JsonFields& rope, u32 max_position,
                 std::optional<u32> outer_original)
       : object_(object), rope_(rope), max_position_(max_position) {
-    const u32 inner = rope.integer("original_max_position_embeddings", 1, kMaxPosition)
-                          .value_or(max_position);
+    const u32 inner =
+        rope.integer("original_max_position_embeddings", 1, kMaxPosition).value_or(max_position);
     original_ = outer_original.value_or(inner);
   }
 
@@ -83,7 +92,11 @@ public:
     const std::string kind = rope_kind(rope_);
     if (kind == "default") return plain(RopeScaling::Kind::none);
     if (kind == "linear") return plain(RopeScaling::Kind::linear);
-    if (kind == "dynamic") return plain(RopeScaling::Kind::dynamic);
+    if (kind == "dynamic") {
+      RopeScaling out = plain(RopeScaling::Kind::dynamic);
+      out.original_max_position = max_position_;
+      return out;
+    }
     if (kind == "llama3") return llama3();
     // Older Phi-3 files call longrope "su", one calls it "yarn".
     if (kind == "longrope" || kind == "su" || rope_.present("short_factor")) return longrope();
@@ -130,7 +143,8 @@ private:
     RopeScaling out;
     out.kind = RopeScaling::Kind::yarn;
     out.original_max_position = original_;
-    out.factor = optional("factor", static_cast<float>(max_position_) / static_cast<float>(original_));
+    out.factor =
+        optional("factor", static_cast<float>(max_position_) / static_cast<float>(original_));
     out.beta_fast = optional("beta_fast", 32);
     out.beta_slow = optional("beta_slow", 1);
     if (out.beta_fast < out.beta_slow)
@@ -164,7 +178,8 @@ private:
     RopeScaling out;
     out.kind = RopeScaling::Kind::longrope;
     out.original_max_position = original_;
-    out.factor = optional("factor", static_cast<float>(max_position_) / static_cast<float>(original_));
+    out.factor =
+        optional("factor", static_cast<float>(max_position_) / static_cast<float>(original_));
     out.attention_factor = rope_.number("attention_factor", positive, "a positive number");
     out.short_factor = factors("short_factor");
     out.long_factor = factors("long_factor");
@@ -226,8 +241,8 @@ void ConfigText::read_dimensions(const Defaults& defaults, DecoderConfig& config
   config.layers = fields_.required_integer("num_hidden_layers", 1, kMaxLayers);
   config.heads = fields_.required_integer("num_attention_heads", 1, kMaxHeads);
   config.vocab = fields_.required_integer("vocab_size", 1, kMaxVocab);
-  config.max_position = fields_.integer("max_position_embeddings", 1, kMaxPosition)
-                            .value_or(defaults.max_position);
+  config.max_position =
+      fields_.integer("max_position_embeddings", 1, kMaxPosition).value_or(defaults.max_position);
 
   const bool kv_default = !fields_.present("num_key_value_heads") && defaults.kv_heads != 0;
   config.kv_heads = fields_.integer("num_key_value_heads", 1, kMaxHeads)
@@ -308,8 +323,8 @@ std::vector<bool> ConfigText::sliding_layers(u32 layers, bool (*rule)(u32, u32),
     for (u32 l = 0; l < layers; ++l) out[l] = rule(l, pattern);
     return out;
   }
-  const auto expected = fmt::format(
-      "\"full_attention\" or \"sliding_attention\" for each of the {} layers", layers);
+  const auto expected =
+      fmt::format("\"full_attention\" or \"sliding_attention\" for each of the {} layers", layers);
   if (!types->is_array() || types->size() != layers) fields_.refuse("layer_types", expected);
   for (u32 l = 0; l < layers; ++l) {
     const json& type = (*types)[l];
@@ -362,10 +377,19 @@ DecoderConfig ConfigText::decoder(const Defaults& defaults) const {
   if (scaling.kind == RopeScaling::Kind::longrope &&
       (scaling.short_factor.size() != config.rotated() / 2 ||
        scaling.long_factor.size() != config.rotated() / 2))
-    throw Error(Errc::model, fmt::format("{}: rope_scaling: short_factor and long_factor have {} and "
-                                         "{} numbers; expected {}, half of the turned dimensions",
-                                         where_, scaling.short_factor.size(),
-                                         scaling.long_factor.size(), config.rotated() / 2));
+    throw Error(Errc::model,
+                fmt::format("{}: rope_scaling: short_factor and long_factor have {} and "
+                            "{} numbers; expected {}, half of the turned dimensions",
+                            where_, scaling.short_factor.size(), scaling.long_factor.size(),
+                            config.rotated() / 2));
+  if (scaling.kind == RopeScaling::Kind::dynamic) {
+    if (config.rotated() == 2)
+      throw Error(Errc::model, fmt::format("{}: rope_scaling: dynamic needs more than one pair of "
+                                           "turned dimensions",
+                                           where_));
+    const double longest = double{scaling.factor} * config.max_position;
+    config.max_position = static_cast<u32>(std::min(longest, double{kMaxPosition}));
+  }
   // A checkpoint that also sees says at the outer level whether the head is the embedding.
   config.tied_embeddings =
       outer_fields_.boolean("tie_word_embeddings")

@@ -24,8 +24,8 @@ struct Defaults {
   const char* activation = "silu"; ///< the one that is computed
 };
 
-/// A config.json while a family function reads it. In checkpoints that also see or hear, the decoder
-/// is described by the inner object `text_config`.
+/// A config.json while a family function reads it. In checkpoints that also see or hear, the
+/// decoder is described by the inner object `text_config`.
 class ConfigText {
 public:
   /// Borrows `object`. @throws Error{model} if text_config is there and no object.

@@ -28,7 +28,8 @@ ModelPlan gemma_layers(const ConfigText& config, const DecoderConfig& decoder) {
   const JsonFields& fields = config.fields();
   const auto scalar = fields.number("query_pre_attn_scalar", positive, "a positive number");
   ModelPlan plan = plan_layers(decoder);
-  plan.embedding_multiplier = static_cast<float>(std::sqrt(double{static_cast<float>(decoder.hidden)}));
+  plan.embedding_multiplier =
+      static_cast<float>(std::sqrt(double{static_cast<float>(decoder.hidden)}));
   plan.final_norm.plus_one = true;
   plan.logit_soft_cap = soft_cap(fields, "final_logit_softcapping");
   for (Layer& layer : plan.layers) {
@@ -40,8 +41,7 @@ ModelPlan gemma_layers(const ConfigText& config, const DecoderConfig& decoder) {
     layer.feed_forward_out_norm =
         Norm{layer.prefix + "post_feedforward_layernorm.weight", decoder.rms_eps, true};
     layer.feed_forward.activation = Activation::gelu_tanh;
-    layer.attention.scale =
-        static_cast<float>(1 / std::sqrt(double{scalar.value_or(256)}));
+    layer.attention.scale = static_cast<float>(1 / std::sqrt(double{scalar.value_or(256)}));
     layer.attention.soft_cap = soft_cap(fields, "attn_logit_softcapping");
   }
   return plan;
@@ -71,8 +71,8 @@ ModelPlan gemma2_plan(const ConfigText& config) {
   return plan;
 }
 
-// Gemma 3 (text): q and k normed per head; every sixth layer is full, the others slide and turn with
-// a theta of their own, never scaled.
+// Gemma 3 (text): q and k normed per head; every sixth layer is full, the others slide and turn
+// with a theta of their own, never scaled.
 ModelPlan gemma3_plan(const ConfigText& config) {
   config.check_architecture({"Gemma3ForCausalLM", "Gemma3ForConditionalGeneration"});
   const JsonFields& fields = config.fields();

@@ -6,8 +6,8 @@ namespace talaria::arch {
 
 namespace {
 
-/// With use_sliding_window, layers from max_window_layers on look through the window and those before
-/// it see everything.
+/// With use_sliding_window, layers from max_window_layers on look through the window and those
+/// before it see everything.
 ModelPlan plan_with_windows(const ConfigText& config, const DecoderConfig& decoder) {
   const JsonFields& fields = config.fields();
   const bool slides = fields.boolean("use_sliding_window").value_or(false);

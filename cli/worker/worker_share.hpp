@@ -3,9 +3,9 @@
 #include <memory>
 
 #include "actors/worker/product_engine.hpp"
+#include "arch/model_plan.hpp"
 #include "cli/worker/worker_flags.hpp"
 #include "core/progress.hpp"
-#include "arch/model_plan.hpp"
 #include "transport/identity.hpp"
 
 namespace talaria::cli {

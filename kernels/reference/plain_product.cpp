@@ -7,7 +7,6 @@ namespace talaria::kernels::reference {
 
 namespace {
 
-
 /// sums[j] = sum_i x[i] W[i][j] for the 64 columns of one panel.
 void panel_row(const i8* x, std::size_t d_in, const i8* panel, i32* sums) {
   std::fill_n(sums, PackedWeights::kPanel, 0);
@@ -27,7 +26,8 @@ void plain_product(const i8* x, std::size_t rows, const PackedWeights& w, i32* y
     for (std::size_t t = 0; t < rows; ++t) {
       panel_row(x + t * w.d_in(), w.d_in(), w.panel(p), sums);
       std::memcpy(y + t * w.d_out() + p * PackedWeights::kPanel, sums,
-                  std::min(PackedWeights::kPanel, w.d_out() - p * PackedWeights::kPanel) * sizeof(i32));
+                  std::min(PackedWeights::kPanel, w.d_out() - p * PackedWeights::kPanel) *
+                      sizeof(i32));
     }
 }
 

@@ -21,9 +21,10 @@ std::vector<float> load_bias(const TensorStore& store, const arch::Linear& linea
       const auto bias = read_vector(store, name, part.rows);
       all.insert(all.end(), bias.begin(), bias.end());
     } else if (store.contains(name)) {
-      throw Error(Errc::model, fmt::format("tensor {} is there, but config.json says that this layer "
-                                           "has no bias",
-                                           name));
+      throw Error(Errc::model,
+                  fmt::format("tensor {} is there, but config.json says that this layer "
+                              "has no bias",
+                              name));
     }
   }
   if (linear.multiplier != 1)

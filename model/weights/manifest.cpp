@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "arch/json_fields.hpp"
 #include "core/chunk_digests.hpp"
 #include "core/error.hpp"
-#include "arch/json_fields.hpp"
 #include "model/weights/private_file.hpp"
 
 namespace talaria::model {

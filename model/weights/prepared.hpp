@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "model/weights/manifest.hpp"
 #include "arch/model_plan.hpp"
+#include "model/weights/manifest.hpp"
 #include "model/weights/model_files.hpp"
 #include "model/weights/model_folder.hpp"
 #include "model/weights/quantized.hpp"

@@ -12,9 +12,9 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "arch/json_fields.hpp"
 #include "core/error.hpp"
 #include "model/weights/private_file.hpp"
-#include "arch/json_fields.hpp"
 
 namespace talaria::model {
 

@@ -7,8 +7,8 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.hpp"
-#include "model/weights/prepared.hpp"
 #include "model/weights/plan_file.hpp"
+#include "model/weights/prepared.hpp"
 #include "model/weights/prepared_files.hpp"
 #include "model/weights/prepared_staging.hpp"
 #include "model/weights/tensor_names.hpp"

@@ -11,9 +11,9 @@
 #include <optional>
 #include <tuple>
 
+#include "arch/json_fields.hpp"
 #include "core/error.hpp"
 #include "core/locked_memory.hpp"
-#include "arch/json_fields.hpp"
 #include "model/weights/private_file.hpp"
 
 namespace talaria::model {
@@ -171,8 +171,7 @@ std::string canonical_name(const std::string& name) {
       {"model.language_model.", "model."},
       {"language_model.lm_head.", "lm_head."}};
   for (const auto& [prefix, replacement] : kPrefixes)
-    if (name.starts_with(prefix))
-      return std::string(replacement) + name.substr(prefix.size());
+    if (name.starts_with(prefix)) return std::string(replacement) + name.substr(prefix.size());
   return name;
 }
 

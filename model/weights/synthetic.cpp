@@ -47,7 +47,7 @@ DecoderConfig llama(u32 hidden, u32 intermediate, u32 layers, u32 heads, u32 hea
 
 DecoderConfig llama_32(u32 hidden, u32 layers, u32 heads, u32 head_dim) {
   DecoderConfig c = llama(hidden, 8192, layers, heads, head_dim, /*tied=*/true);
-  c.rope_scaling = {arch::RopeScaling::Kind::llama3, 32, 1, 4, 8192};
+  c.rope_scaling = arch::RopeScaling::llama3(32, 1, 4, 8192);
   return c;
 }
 
@@ -136,13 +136,17 @@ std::span<const u8> bytes_of(const AlignedBuffer<u16>& block, std::size_t first,
 
 } // namespace
 
-arch::ModelPlan shape_plan(std::string_view name, u32 layers) {
+DecoderConfig shape_decoder(std::string_view name, u32 layers) {
   DecoderConfig config = named_shape(name);
   if (layers > config.layers)
     throw Error(Errc::usage,
                 fmt::format("--layers {}: {} has {} layers", layers, name, config.layers));
   if (layers > 0) config.layers = layers;
-  return arch::plan_decoder(config);
+  return config;
+}
+
+arch::ModelPlan shape_plan(std::string_view name, u32 layers) {
+  return arch::plan_decoder(shape_decoder(name, layers));
 }
 
 std::optional<arch::ModelPlan> random_model(const std::filesystem::path& path) {

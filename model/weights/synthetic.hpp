@@ -6,6 +6,7 @@
 #include <string>
 #include <string_view>
 
+#include "arch/decoder_config.hpp"
 #include "arch/model_plan.hpp"
 #include "model/weights/tensor_store.hpp"
 
@@ -14,6 +15,7 @@ namespace talaria::model {
 /// The shape of a published model by its name: llama-3.2-1b, llama-3.2-3b, llama-3-8b,
 /// qwen2.5-0.5b, or tiny (that of the shipped model). `layers` > 0 keeps only so many.
 /// @throws Error{usage} listing the names, or if the model has fewer layers.
+arch::DecoderConfig shape_decoder(std::string_view name, u32 layers);
 arch::ModelPlan shape_plan(std::string_view name, u32 layers);
 
 /// "random:llama-3.2-1b/4", which stands for a model folder where random weights are wanted on both

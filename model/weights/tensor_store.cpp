@@ -8,8 +8,8 @@
 #include <set>
 #include <utility>
 
-#include "core/error.hpp"
 #include "arch/json_fields.hpp"
+#include "core/error.hpp"
 #include "model/weights/model_files.hpp"
 #include "model/weights/private_file.hpp"
 

@@ -61,7 +61,7 @@ private:
   std::string dir_; ///< for messages
   Files files_;     ///< by name
   std::vector<TensorView> in_memory_;
-  std::shared_ptr<const void> memory_; ///< behind in_memory_
+  std::shared_ptr<const void> memory_;             ///< behind in_memory_
   std::map<std::string, const TensorView*> index_; ///< by canonical name
   std::map<std::string, std::string> other_dtypes_;
   std::size_t total_bytes_ = 0;

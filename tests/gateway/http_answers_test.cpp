@@ -152,7 +152,7 @@ BOOST_AUTO_TEST_CASE(the_served_model_is_listed_under_its_name) {
   const json list = json::parse(server.get("/v1/models")->body);
   BOOST_TEST_REQUIRE(list["data"].size() == 1);
   BOOST_TEST(list["data"][0]["id"] == "house-model");
-  BOOST_TEST(list["data"][0]["max_model_len"] == engine().config().max_position);
+  BOOST_TEST(list["data"][0]["max_model_len"] == engine().plan().max_position);
   BOOST_TEST(json::parse(server.get("/v1/models/house-model")->body) == list["data"][0]);
   json body = completion_of("Once", 1);
   body["model"] = "house-model";
@@ -237,10 +237,11 @@ BOOST_AUTO_TEST_CASE(names_and_pages_of_others_are_refused_on_both_addresses) {
     BOOST_TEST(client.Get("/health", {{"Origin", "http://evil.example"}})->status == 403);
     BOOST_TEST(client.Get("/health", {{"Sec-Fetch-Site", "cross-site"}})->status == 403);
   }
-  const auto rebound = server.client().Post(
-      "/v1/completions",
-      {{"Host", "evil.example"}, {"Origin", "http://evil.example"}, {"Sec-Fetch-Site", "same-origin"}},
-      completion_of("Once", 1).dump(), "application/json");
+  const auto rebound = server.client().Post("/v1/completions",
+                                            {{"Host", "evil.example"},
+                                             {"Origin", "http://evil.example"},
+                                             {"Sec-Fetch-Site", "same-origin"}},
+                                            completion_of("Once", 1).dump(), "application/json");
   BOOST_TEST(rebound->status == 403);
 }
 
