@@ -1,0 +1,172 @@
+#include "attest/evidence/tdx_collateral.hpp"
+
+#include <algorithm>
+
+#include "core/digest.hpp"
+
+namespace talaria::attest {
+namespace {
+
+constexpr SignatureRule kRule = SignatureRule::ecdsa_p256_sha256;
+constexpr Stage kStage = Stage::collateral;
+
+/// One of the two signed bodies and the words that go with it.
+struct Item {
+  std::string prefix; ///< of codes: "tcb", "qe"
+  const char* what;
+  const char* key;
+  const char* id;
+  u32 version;
+  Bytes body;
+  Bytes chain;
+};
+
+struct Context {
+  const Certificate& root;
+  const RevocationList* root_crl;
+  const TrustAnchors& anchors;
+  Clock clock;
+  Checks& checks;
+};
+
+/// The certificate that signs the body, if its chain can be read.
+std::optional<Certificate> check_signer(const Item& item, const Context& context) {
+  Checks& checks = context.checks;
+  const auto chain = Certificate::bundle(item.chain);
+  const std::string code = item.prefix + "-chain";
+  if (!checks.require(chain.has_value(), kStage, code, "the chain of the signer cannot be read"))
+    return std::nullopt;
+  const Certificate& signer = chain->front();
+  const Certificate& root = chain->back();
+  checks.require(context.anchors.find(Vendor::intel, root) != nullptr &&
+                     root.spki_digest() == context.root.spki_digest(),
+                 kStage, "root-not-pinned", "the chain of the signer ends at another root");
+  checks.require(chain->size() == 2 && root.is_issued_by(context.root, kRule) &&
+                     signer.is_issued_by(context.root, kRule) && signer.may_be_leaf(),
+                 kStage, code, "the signer is not issued by the root");
+  checks.require(signer.common_name().ends_with("TCB Signing"), kStage, code,
+                 "the signer is " + signer.common_name());
+  for (const Certificate& certificate : *chain)
+    check_dates(certificate, context.clock, kStage, code + "-dates", checks);
+  if (context.root_crl)
+    checks.require(!context.root_crl->names(signer), kStage, "root-crl-revoked",
+                   signer.common_name() + " is revoked");
+  return signer;
+}
+
+bool is_signed(const SignedBody& body, const Certificate& signer) {
+  constexpr std::size_t kHalf = 32;
+  const auto key = signer.key();
+  if (!key || body.signature.size() != 2 * kHalf || key->kind() != PublicKey::Kind::p256)
+    return false;
+  const Bytes signature(body.signature);
+  return key->verifies_ecdsa(signature.first(kHalf), signature.subspan(kHalf), as_bytes(body.text));
+}
+
+/// The signed text of `item`, if it can be read at all; `head` is what it says about itself.
+std::optional<std::string> check_item(const Item& item, const Context& context, PcsHead& head,
+                                      Ledger& ledger) {
+  Checks& checks = context.checks;
+  if (!checks.require(!item.body.empty() && !item.chain.empty(), kStage, item.prefix + "-missing",
+                      std::string(item.what) + " or its chain is not at hand"))
+    return std::nullopt;
+  const auto signer = check_signer(item, context);
+  const auto body = split_signed_body(item.body, item.key);
+  if (!body) {
+    checks.fail(body.refusal());
+    return std::nullopt;
+  }
+  if (signer)
+    checks.require(is_signed(*body, *signer), kStage, item.prefix + "-signature",
+                   std::string(item.what) + " is not signed by its signer, byte for byte");
+  const auto read = read_pcs_head(body->text);
+  if (!read) {
+    checks.fail(read.refusal());
+    return std::nullopt;
+  }
+  head = *read;
+  checks.require(head.issued <= context.clock.now + context.clock.skew, kStage,
+                 item.prefix + "-not-yet-valid",
+                 std::string(item.what) + " was issued at " + to_text(head.issued));
+  checks.require(context.clock.now <= head.next_update, kStage, item.prefix + "-expired",
+                 std::string(item.what) + " ended at " + to_text(head.next_update));
+  if (signer) ledger.add("TCB signing certificate", *signer);
+  ledger.add({item.what, signer ? signer->common_name() : "", head.issued, head.next_update,
+              sha256(item.body)});
+  const bool is_wanted = checks.require(
+      head.id == item.id && head.version == item.version, kStage, item.prefix + "-id",
+      std::string(item.what) + " has another id or version", item.id, head.id);
+  return is_wanted ? std::optional(body->text) : std::nullopt;
+}
+
+void compare_platform(const TcbInfo& info, const PckFacts& pck, Checks& checks) {
+  const std::string fmspc = to_hex(pck.fmspc);
+  const std::string pce_id = to_hex(pck.pce_id);
+  checks.require(info.fmspc == fmspc, kStage, "fmspc", "the TCB info is of another platform", fmspc,
+                 info.fmspc);
+  checks.require(info.pce_id == pce_id, kStage, "pceid", "the TCB info is of another PCE", pce_id,
+                 info.pce_id);
+}
+
+/// Levels count only once every signature of this stage and before holds: a forged info must not
+/// decide even what is printed.
+void judge_levels(const TcbInfo& info, const QeIdentity& identity, Checks& checks,
+                  TdxFacts& facts) {
+  const TdxQuote& quote = facts.quote;
+  TcbInput input{facts.pck->svn, facts.pck->pce_svn,   quote.tee_tcb_svn,
+                 std::nullopt,   quote.mr_signer_seam, quote.seam_attributes};
+  if (quote.body_type == 3) input.tee_svn_2 = quote.tee_tcb_svn_2;
+  const auto qe = match_qe(quote.qe_report, identity);
+  if (qe)
+    checks.pass(kStage, "qe-identity");
+  else
+    checks.fail(qe.refusal());
+  const auto module = match_module(input, info);
+  if (module)
+    checks.pass(kStage, "tdx-module");
+  else
+    checks.fail(module.refusal());
+  if (!qe || !module) return;
+  const auto verdict = evaluate_tcb(input, info, **qe, identity, *module);
+  if (!verdict) return checks.fail(verdict.refusal());
+  checks.pass(Stage::tcb_status, "tcb");
+  facts.tcb = *verdict;
+  if (verdict->status == TcbStatus::revoked)
+    checks.fail(Stage::tcb_status, "tcb-status", "the platform's TCB level is revoked");
+}
+
+} // namespace
+
+void judge_collateral(const TdxCollateral& collateral, const Certificate& root,
+                      const RevocationList* root_crl, const TrustAnchors& anchors, Clock clock,
+                      Checks& checks, TdxFacts& facts) {
+  const Context context{root, root_crl, anchors, clock, checks};
+  const Item tcb{"tcb", "TCB info", "tcbInfo", "TDX", 3, collateral.tcb_info, collateral.tcb_chain};
+  const Item qe{"qe",
+                "QE identity",
+                "enclaveIdentity",
+                "TD_QE",
+                2,
+                collateral.qe_identity,
+                collateral.qe_chain.empty() ? collateral.tcb_chain : collateral.qe_chain};
+  PcsHead tcb_head;
+  PcsHead qe_head;
+  const auto info_text = check_item(tcb, context, tcb_head, facts.collateral);
+  const auto identity_text = check_item(qe, context, qe_head, facts.collateral);
+  facts.tcb_evaluation = tcb_head.evaluation;
+  facts.qe_evaluation = qe_head.evaluation;
+  if (!info_text || !identity_text) return;
+  const auto info = read_tcb_info(*info_text);
+  const auto identity = read_qe_identity(*identity_text);
+  if (!info) checks.fail(info.refusal());
+  if (!identity) checks.fail(identity.refusal());
+  if (!info || !identity || !facts.pck) return;
+  compare_platform(*info, *facts.pck, checks);
+  if (checks.refusal()) {
+    checks.skip(Stage::tcb_status, "tcb", "what it rests on has failed");
+    return;
+  }
+  judge_levels(*info, *identity, checks, facts);
+}
+
+} // namespace talaria::attest
