@@ -71,6 +71,16 @@ std::optional<std::vector<u8>> from_base64url(std::string_view text) {
   return decode(standard);
 }
 
+std::string to_base64url(Bytes bytes) {
+  std::string text((bytes.size() + 2) / 3 * 4 + 1, '\0'); // EVP_EncodeBlock() adds a zero byte
+  const int size = EVP_EncodeBlock(reinterpret_cast<u8*>(text.data()), bytes.data(),
+                                   static_cast<int>(bytes.size()));
+  text.resize(static_cast<std::size_t>(size));
+  while (text.ends_with('=')) text.pop_back();
+  for (char& c : text) c = c == '+' ? '-' : c == '/' ? '_' : c;
+  return text;
+}
+
 std::string_view trimmed(std::string_view text) {
   while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
   while (!text.empty() && is_space(text.back())) text.remove_suffix(1);

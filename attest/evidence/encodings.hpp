@@ -1,6 +1,7 @@
 #pragma once
 
 #include <optional>
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -19,6 +20,9 @@ std::optional<std::vector<u8>> from_base64(std::string_view text);
 
 /// Base64url (section 5) without padding and without white space.
 std::optional<std::vector<u8>> from_base64url(std::string_view text);
+
+/// Base64url without padding.
+std::string to_base64url(Bytes bytes);
 
 /// Without white space at both ends.
 std::string_view trimmed(std::string_view text);

@@ -100,9 +100,9 @@ std::optional<Refusal> Checks::refusal() const {
   return Refusal{first->stage, first->name, first->reason};
 }
 
-bool Checks::failed(Stage stage) const {
-  return std::any_of(checks_.begin(), checks_.end(), [stage](const Check& check) {
-    return check.stage == stage && check.result == CheckResult::fail;
+bool Checks::passed(Stage stage, std::string_view name) const {
+  return std::any_of(checks_.begin(), checks_.end(), [&](const Check& check) {
+    return check.stage == stage && check.name == name && check.result == CheckResult::pass;
   });
 }
 

@@ -97,7 +97,8 @@ public:
 
   /// The first failure, in the order of the stages and within a stage in that of the calls.
   std::optional<Refusal> refusal() const;
-  bool failed(Stage stage) const;
+  /// Whether the check has run and has not failed.
+  bool passed(Stage stage, std::string_view name) const;
   /// All of them, by stage; within one in the order of the calls.
   std::vector<Check> ordered() const;
   /// Appends what another verifier found.

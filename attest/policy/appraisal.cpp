@@ -1,7 +1,6 @@
 #include "attest/policy/appraisal.hpp"
 
 #include <algorithm>
-#include <array>
 
 #include <fmt/format.h>
 
@@ -9,8 +8,6 @@
 
 namespace talaria::attest {
 namespace {
-
-constexpr std::array kKindWords = {"snp", "tdx", "azure-snp", "azure-tdx"};
 
 /// Collects what differs between evidence and one image.
 class Comparison {
@@ -54,9 +51,10 @@ std::vector<Difference> compare(const TdxQuote& quote, const TdxImage& image) {
   return std::move(comparison.differences);
 }
 
-std::vector<Difference> compare(const AzureFacts& facts, const AzureImage& image) {
+std::vector<Difference> compare(const AzureFacts& facts, const SnpFacts* snp,
+                                const AzureImage& image) {
   Comparison comparison;
-  if (facts.snp) comparison.field("id_key", facts.snp->report.id_key_digest, image.id_key);
+  if (snp) comparison.field("id_key", snp->report.id_key_digest, image.id_key);
   for (const auto& [number, allowed] : image.pcrs) {
     const std::size_t at = number * kPcrBytes;
     const Bytes actual = at + kPcrBytes <= facts.pcrs.size()
@@ -70,7 +68,8 @@ std::vector<Difference> compare(const AzureFacts& facts, const AzureImage& image
 /// Nothing if `image` says nothing about this kind of evidence.
 std::optional<std::vector<Difference>> compare(const Facts& facts, const Image& image) {
   if (facts.azure)
-    return image.azure ? std::optional(compare(*facts.azure, *image.azure)) : std::nullopt;
+    return image.azure ? std::optional(compare(*facts.azure, facts.snp, *image.azure))
+                       : std::nullopt;
   if (facts.snp && image.snp) return compare(facts.snp->report, *image.snp);
   if (facts.tdx && image.tdx) return compare(facts.tdx->quote, *image.tdx);
   return std::nullopt;
@@ -110,21 +109,6 @@ void check_image(const Policy& policy, const ImageMatch& image, Checks& checks) 
 }
 
 } // namespace
-
-const char* to_string(EvidenceKind kind) noexcept {
-  return kKindWords[static_cast<std::size_t>(kind)];
-}
-
-std::optional<EvidenceKind> parse_evidence_kind(std::string_view word) {
-  for (std::size_t i = 0; i < kKindWords.size(); ++i)
-    if (word == kKindWords[i]) return static_cast<EvidenceKind>(i);
-  return std::nullopt;
-}
-
-Bytes Facts::report_data() const {
-  if (snp) return snp->report.report_data;
-  return tdx ? Bytes(tdx->quote.report_data) : Bytes();
-}
 
 ImageMatch match_image(const Facts& facts, const Policy& policy) {
   ImageMatch match;

@@ -3,7 +3,7 @@
 #include <string>
 #include <vector>
 
-#include "attest/evidence/azure_verify.hpp"
+#include "attest/evidence/evidence_set.hpp"
 #include "attest/policy/policy.hpp"
 
 namespace talaria::attest {
@@ -16,8 +16,6 @@ struct Facts {
   const AzureFacts* azure = nullptr;
 
   bool simulated() const { return (snp && snp->simulated) || (tdx && tdx->simulated); }
-  /// 64 bytes; empty if no report could be read.
-  Bytes report_data() const;
 };
 
 /// A field in which evidence and a reference image differ.

@@ -8,18 +8,12 @@
 #include <string>
 #include <vector>
 
+#include "attest/evidence/evidence_set.hpp"
 #include "attest/evidence/pcs_json.hpp"
 #include "attest/evidence/snp_report.hpp"
 #include "attest/evidence/tdx_quote.hpp"
 
 namespace talaria::attest {
-
-/// Sorts of evidence, as policies and evidence documents name them.
-enum class EvidenceKind { snp, tdx, azure_snp, azure_tdx };
-
-/// "snp", "tdx", "azure-snp", "azure-tdx".
-const char* to_string(EvidenceKind kind) noexcept;
-std::optional<EvidenceKind> parse_evidence_kind(std::string_view word);
 
 /// Least SVNs, component by component. Nothing: no floor.
 struct SnpFloor {
@@ -86,7 +80,7 @@ struct TdxPolicy {
   std::vector<TcbStatus> statuses{TcbStatus::up_to_date};
   bool any_status = false; ///< never from a file; revoked is refused all the same
   std::vector<std::string> advisories_allowed;
-  bool any_advisory = true; ///< until `advisories_allowed` is given
+  bool any_advisory = false; ///< never from a file
   std::chrono::seconds out_of_date_for{0};
   u32 least_evaluation = 18;
   bool debug = false;

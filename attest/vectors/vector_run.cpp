@@ -58,6 +58,7 @@ Policy base_policy() {
   policy.snp.any_csp = true;
   policy.snp.least_version = 2;
   policy.tdx.any_status = true;
+  policy.tdx.any_advisory = true;
   policy.tdx.least_evaluation = 0;
   policy.tdx.attributes_require = 0;
   policy.tdx.attributes_allow = td_attribute::kKnown;
