@@ -26,6 +26,11 @@ std::optional<Certificate> single(Bytes bytes) {
 
 std::optional<Chain> read_chain(const SnpEvidence& evidence, const TrustAnchors& anchors,
                                 Checks& checks) {
+  if (evidence.leaf.empty() || evidence.authority.empty()) {
+    checks.fail(Stage::chain, "collateral-missing",
+                "the certificate of the signing key, or its authority, is not at hand");
+    return std::nullopt;
+  }
   const auto leaf = single(evidence.leaf);
   const auto authority = single(evidence.authority);
   const auto root = single(evidence.root);

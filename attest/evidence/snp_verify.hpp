@@ -48,7 +48,8 @@ inline constexpr std::string_view kSimulatedOrganisation = "TALARIA SIMULATION -
 /// Checks a report from its format to its signature (AMD 56860, 57230). Pure: time is an argument.
 ///
 /// Codes besides those of parse_snp_report() and read_snp_leaf(): `root-not-pinned`, `simulated`;
-/// `chain`; `certificate-dates`; `crl-signature`, `-format`, `-scope`, `-not-yet-valid`,
+/// `chain`, `collateral-missing` (no leaf or authority); `certificate-dates`; `crl-signature`,
+/// `-format`, `-scope`, `-not-yet-valid`,
 /// `-expired`, `-revoked`; `product`, `reserved`, `leaf-tcb`, `chip-id`, `leaf-key`; `signature`.
 /// Not judged here: debug, migration, VMPL, floors, measurements, report data, and whether a
 /// missing CRL is bearable (attest/policy).
