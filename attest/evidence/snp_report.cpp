@@ -8,7 +8,6 @@ namespace {
 
 constexpr std::size_t kR = 0x2A0;
 constexpr std::size_t kS = 0x2E8;
-constexpr std::size_t kNumberBytes = 72; // of which the first 48 are used
 constexpr std::size_t kBehindSignature = 0x330;
 constexpr u32 kEcdsaP384 = 1;
 constexpr u32 kMaskChipKey = 2;

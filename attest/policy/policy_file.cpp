@@ -345,7 +345,8 @@ void check_whole(const Policy& policy, const Value& value) {
 } // namespace
 
 Policy parse_policy(std::string_view text, const std::filesystem::path& file) {
-  const config::YamlNode root = config::parse_yaml(text, file);
+  config::YamlNode root = config::parse_yaml(text, file);
+  if (root.at.line == 0) root.at = {1, 1}; // an empty file has no place
   const std::filesystem::path folder = file.parent_path();
   config::Problems problems(file);
   Policy policy;

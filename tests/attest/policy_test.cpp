@@ -111,6 +111,7 @@ BOOST_AUTO_TEST_CASE(a_policy_without_images_or_evidence_is_refused) {
   };
   BOOST_TEST(complaint("version: 1\nname: x\nevidence: [snp]\n") ==
              "policy.yaml:1:1: images: missing; it is required");
+  BOOST_TEST(complaint("").starts_with("policy.yaml:1:1: is nothing; expected a mapping with"));
   BOOST_TEST(complaint("version: 2\nname: x\nevidence: [snp]\nimages: any\n") ==
              "policy.yaml:1:10: version: is '2'; expected a whole number from 1 to 1");
   BOOST_TEST(complaint(policy_text({}, "[]")) ==
