@@ -2,6 +2,8 @@
 
 #include <algorithm>
 
+#include <nlohmann/json.hpp>
+
 #include "attest/evidence/encodings.hpp"
 #include "attest/evidence/strict_json.hpp"
 #include "core/error.hpp"

@@ -2,6 +2,8 @@
 
 #include <string>
 
+#include <nlohmann/json.hpp>
+
 #include "attest/evidence/encodings.hpp"
 #include "attest/evidence/strict_json.hpp"
 

@@ -4,6 +4,8 @@
 #include <array>
 #include <tuple>
 
+#include <nlohmann/json.hpp>
+
 #include "attest/evidence/encodings.hpp"
 #include "attest/evidence/strict_json.hpp"
 

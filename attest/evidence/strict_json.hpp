@@ -1,41 +1,16 @@
 #pragma once
 
-#include <set>
-#include <string>
 #include <string_view>
-#include <vector>
 
-#include <nlohmann/json.hpp>
+#include <nlohmann/json_fwd.hpp>
 
 #include "attest/evidence/bytes.hpp"
 
-// Only for .cpp files: JSON stays out of the room's other headers.
-
 namespace talaria::attest {
 
-/// Parses one JSON text: UTF-8, at most `most` bytes and 32 levels, no name twice in an object.
-/// Leaves by refuse(stage, code).
-inline nlohmann::json strict_json(std::string_view text, std::size_t most, Stage stage,
-                                  std::string_view code) {
-  constexpr int kDeepest = 32;
-  if (text.size() > most) refuse(stage, code, "larger than " + std::to_string(most) + " bytes");
-  // The parser would skip a byte order mark, and then the text would not be what was signed.
-  if (text.starts_with("\xEF\xBB\xBF")) refuse(stage, code, "begins with a byte order mark");
-  std::vector<std::set<std::string>> names;
-  const auto watch = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& value) {
-    using Event = nlohmann::json::parse_event_t;
-    if (depth > kDeepest) refuse(stage, code, "nested more than 32 levels deep");
-    if (event == Event::object_start) names.emplace_back();
-    if (event == Event::object_end) names.pop_back();
-    if (event == Event::key && !names.back().insert(value.get<std::string>()).second)
-      refuse(stage, code, "a name stands twice in an object");
-    return true;
-  };
-  try {
-    return nlohmann::json::parse(text, watch);
-  } catch (const nlohmann::json::exception&) {
-    refuse(stage, code, "not JSON");
-  }
-}
+/// Parses one JSON text: UTF-8, at most `most` bytes and 32 levels, no name twice in an object, no
+/// byte order mark. Leaves by refuse(stage, code): for parsers alone.
+nlohmann::json strict_json(std::string_view text, std::size_t most, Stage stage,
+                           std::string_view code);
 
 } // namespace talaria::attest
