@@ -98,8 +98,10 @@ bool check_crl(Bytes bytes, const Chain& chain, Clock clock, Checks& checks, Led
     return false;
   }
   const auto list = RevocationList::from(bytes);
-  if (!checks.require(list.has_value(), Stage::revocation, "crl-format", "the CRL cannot be read"))
+  if (!list) {
+    checks.fail(Stage::revocation, "crl-signature", "the CRL cannot be read");
     return false;
+  }
   check_revocation(*list, chain.root(), kRule, {&chain.authority, &chain.leaf}, clock,
                    Stage::revocation, "crl", checks);
   ledger.add("CRL", *list);
@@ -129,10 +131,8 @@ void compare_leaf(const Chain& chain, SnpFacts& facts) {
     refuse(Stage::leaf, "product",
            std::string("the CPU is a ") + to_string(*report.product) + ", the chain is of " +
                to_string(facts.product));
-  for (const TcbVersion* raw :
-       {&report.reported, &report.current, &report.committed, &report.launch})
-    if (!is_plain_tcb(*raw, facts.product))
-      refuse(Stage::leaf, "reserved", "a reserved byte of a TCB is not zero");
+  if (!is_plain_tcb(report.reported, facts.product))
+    refuse(Stage::leaf, "reserved", "a reserved byte of the reported TCB is not zero");
   auto leaf = read_snp_leaf(chain.leaf, facts.product, report.signer);
   if (!leaf) throw Refused{leaf.refusal()};
   facts.product_name = leaf->product_name;
@@ -161,6 +161,10 @@ void check_leaf(const Chain& chain, SnpFacts& facts, Checks& checks) {
   const SnpReport& report = facts.report;
   checks.require(key->verifies_ecdsa(report.r, report.s, report.signed_bytes), Stage::signature,
                  "signature", "the report is not signed by the leaf's key");
+  // These three are compared with nothing but floors, and only once the report is genuine.
+  for (const TcbVersion* raw : {&report.current, &report.committed, &report.launch})
+    checks.require(is_plain_tcb(*raw, facts.product), Stage::signature, "reserved",
+                   "a reserved byte of a TCB is not zero");
 }
 
 } // namespace

@@ -15,6 +15,8 @@ nlohmann::json strict_json(std::string_view text, std::size_t most, Stage stage,
   if (text.size() > most) refuse(stage, code, "larger than " + std::to_string(most) + " bytes");
   // The parser would skip a byte order mark, and then the text would not be what was signed.
   if (text.starts_with("\xEF\xBB\xBF")) refuse(stage, code, "begins with a byte order mark");
+  // It takes a zero byte for the end, whatever follows.
+  if (text.find('\0') != text.npos) refuse(stage, code, "holds a zero byte");
   std::vector<std::set<std::string>> names;
   const auto watch = [&](int depth, Event event, nlohmann::json& value) {
     if (depth > kDeepest) refuse(stage, code, "nested more than 32 levels deep");

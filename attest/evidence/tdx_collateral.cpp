@@ -14,10 +14,10 @@ constexpr Stage kStage = Stage::collateral;
 struct Item {
   std::string prefix; ///< of codes: "tcb", "qe"
   const char* what;
-  const char* key;
   const char* id;
   u32 version;
-  Bytes body;
+  Bytes answer;
+  const std::optional<SignedBody>& body;
   Bytes chain;
 };
 
@@ -41,8 +41,8 @@ std::optional<Certificate> check_signer(const Item& item, const Context& context
   checks.require(context.anchors.find(Vendor::intel, root) != nullptr &&
                      root.spki_digest() == context.root.spki_digest(),
                  kStage, "root-not-pinned", "the chain of the signer ends at another root");
-  checks.require(chain->size() == 2 && root.is_issued_by(context.root, kRule) &&
-                     signer.is_issued_by(context.root, kRule) && signer.may_be_leaf(),
+  // The given root has the pinned key, and that is all that is asked of it.
+  checks.require(chain->size() == 2 && signer.is_issued_by(root, kRule) && signer.may_be_leaf(),
                  kStage, code, "the signer is not issued by the root");
   checks.require(signer.common_name().ends_with("TCB Signing"), kStage, code,
                  "the signer is " + signer.common_name());
@@ -63,40 +63,47 @@ bool is_signed(const SignedBody& body, const Certificate& signer) {
   return key->verifies_ecdsa(signature.first(kHalf), signature.subspan(kHalf), as_bytes(body.text));
 }
 
-/// The signed text of `item`, if it can be read at all; `head` is what it says about itself.
-std::optional<std::string> check_item(const Item& item, const Context& context, PcsHead& head,
-                                      Ledger& ledger) {
-  Checks& checks = context.checks;
-  if (!checks.require(!item.body.empty() && !item.chain.empty(), kStage, item.prefix + "-missing",
-                      std::string(item.what) + " or its chain is not at hand"))
-    return std::nullopt;
-  const auto signer = check_signer(item, context);
-  const auto body = split_signed_body(item.body, item.key);
-  if (!body) {
-    checks.fail(body.refusal());
-    return std::nullopt;
-  }
-  if (signer)
-    checks.require(is_signed(*body, *signer), kStage, item.prefix + "-signature",
-                   std::string(item.what) + " is not signed by its signer, byte for byte");
-  const auto read = read_pcs_head(body->text);
-  if (!read) {
-    checks.fail(read.refusal());
-    return std::nullopt;
-  }
-  head = *read;
-  checks.require(head.issued <= context.clock.now + context.clock.skew, kStage,
-                 item.prefix + "-not-yet-valid",
-                 std::string(item.what) + " was issued at " + to_text(head.issued));
-  checks.require(context.clock.now <= head.next_update, kStage, item.prefix + "-expired",
-                 std::string(item.what) + " ended at " + to_text(head.next_update));
-  if (signer) ledger.add("TCB signing certificate", *signer);
-  ledger.add({item.what, signer ? signer->common_name() : "", head.issued, head.next_update,
-              sha256(item.body)});
-  const bool is_wanted = checks.require(
-      head.id == item.id && head.version == item.version, kStage, item.prefix + "-id",
-      std::string(item.what) + " has another id or version", item.id, head.id);
-  return is_wanted ? std::optional(body->text) : std::nullopt;
+/// One item on its way: who signed it, and what it says about itself.
+struct Opened {
+  std::optional<Certificate> signer;
+  std::optional<PcsHead> head;
+};
+
+Opened check_signature(const Item& item, const Context& context) {
+  Opened opened;
+  if (!item.body) return opened;
+  opened.signer = check_signer(item, context);
+  if (opened.signer)
+    context.checks.require(is_signed(*item.body, *opened.signer), kStage,
+                           item.prefix + "-signature",
+                           std::string(item.what) + " is not signed by its signer, byte for byte");
+  const auto head = read_pcs_head(item.body->text);
+  if (head)
+    opened.head = *head;
+  else
+    context.checks.fail(head.refusal());
+  return opened;
+}
+
+void check_item_dates(const Item& item, const Opened& opened, const Context& context,
+                      Ledger& ledger) {
+  if (!opened.head) return;
+  const PcsHead& head = *opened.head;
+  context.checks.require(head.issued <= context.clock.now + context.clock.skew, kStage,
+                         item.prefix + "-not-yet-valid",
+                         std::string(item.what) + " was issued at " + to_text(head.issued));
+  context.checks.require(context.clock.now <= head.next_update, kStage, item.prefix + "-expired",
+                         std::string(item.what) + " ended at " + to_text(head.next_update));
+  if (opened.signer) ledger.add("TCB signing certificate", *opened.signer);
+  ledger.add({item.what, opened.signer ? opened.signer->common_name() : "", head.issued,
+              head.next_update, sha256(item.answer)});
+}
+
+bool check_id(const Item& item, const Opened& opened, Checks& checks) {
+  if (!opened.head) return false;
+  return checks.require(opened.head->id == item.id && opened.head->version == item.version, kStage,
+                        item.prefix + "-id", std::string(item.what) + " has another id or version",
+                        item.id, opened.head->id);
 }
 
 void compare_platform(const TcbInfo& info, const PckFacts& pck, Checks& checks) {
@@ -135,29 +142,55 @@ void judge_levels(const TcbInfo& info, const QeIdentity& identity, Checks& check
     checks.fail(Stage::tcb_status, "tcb-status", "the platform's TCB level is revoked");
 }
 
+std::optional<SignedBody> split(Bytes answer, Bytes chain, const char* key,
+                                const std::string& prefix, Checks& checks) {
+  if (!checks.require(!answer.empty() && !chain.empty(), kStage, prefix + "-missing",
+                      std::string(key) + " or its chain is not at hand"))
+    return std::nullopt;
+  auto body = split_signed_body(answer, key);
+  if (body) return std::move(*body);
+  checks.fail(body.refusal());
+  return std::nullopt;
+}
+
+Bytes chain_of_identity(const TdxCollateral& collateral) {
+  return collateral.qe_chain.empty() ? collateral.tcb_chain : collateral.qe_chain;
+}
+
 } // namespace
 
-void judge_collateral(const TdxCollateral& collateral, const Certificate& root,
-                      const RevocationList* root_crl, const TrustAnchors& anchors, Clock clock,
-                      Checks& checks, TdxFacts& facts) {
+PcsBodies split_bodies(const TdxCollateral& collateral, Checks& checks) {
+  PcsBodies bodies;
+  bodies.tcb_info = split(collateral.tcb_info, collateral.tcb_chain, "tcbInfo", "tcb", checks);
+  bodies.qe_identity =
+      split(collateral.qe_identity, chain_of_identity(collateral), "enclaveIdentity", "qe", checks);
+  return bodies;
+}
+
+void judge_collateral(const TdxCollateral& collateral, const PcsBodies& bodies,
+                      const Certificate& root, const RevocationList* root_crl,
+                      const TrustAnchors& anchors, Clock clock, Checks& checks, TdxFacts& facts) {
   const Context context{root, root_crl, anchors, clock, checks};
-  const Item tcb{"tcb", "TCB info", "tcbInfo", "TDX", 3, collateral.tcb_info, collateral.tcb_chain};
+  const Item tcb{"tcb",           "TCB info",          "TDX", 3, collateral.tcb_info,
+                 bodies.tcb_info, collateral.tcb_chain};
   const Item qe{"qe",
                 "QE identity",
-                "enclaveIdentity",
                 "TD_QE",
                 2,
                 collateral.qe_identity,
-                collateral.qe_chain.empty() ? collateral.tcb_chain : collateral.qe_chain};
-  PcsHead tcb_head;
-  PcsHead qe_head;
-  const auto info_text = check_item(tcb, context, tcb_head, facts.collateral);
-  const auto identity_text = check_item(qe, context, qe_head, facts.collateral);
-  facts.tcb_evaluation = tcb_head.evaluation;
-  facts.qe_evaluation = qe_head.evaluation;
-  if (!info_text || !identity_text) return;
-  const auto info = read_tcb_info(*info_text);
-  const auto identity = read_qe_identity(*identity_text);
+                bodies.qe_identity,
+                chain_of_identity(collateral)};
+  const Opened info_item = check_signature(tcb, context);
+  const Opened identity_item = check_signature(qe, context);
+  check_item_dates(tcb, info_item, context, facts.collateral);
+  check_item_dates(qe, identity_item, context, facts.collateral);
+  if (info_item.head) facts.tcb_evaluation = info_item.head->evaluation;
+  if (identity_item.head) facts.qe_evaluation = identity_item.head->evaluation;
+  const bool is_info = check_id(tcb, info_item, checks);
+  const bool is_identity = check_id(qe, identity_item, checks);
+  if (!is_info || !is_identity) return;
+  const auto info = read_tcb_info(tcb.body->text);
+  const auto identity = read_qe_identity(qe.body->text);
   if (!info) checks.fail(info.refusal());
   if (!identity) checks.fail(identity.refusal());
   if (!info || !identity || !facts.pck) return;

@@ -108,14 +108,15 @@ std::optional<RevocationList> check_list(Bytes bytes, const std::string& prefix,
                                          const std::string& what, const Certificate& issuer,
                                          const Certificate& certificate, Clock clock,
                                          Checks& checks, Ledger& ledger) {
-  if (!checks.require(!bytes.empty(), Stage::revocation, prefix + "-missing",
+  if (!checks.require(!bytes.empty(), Stage::collateral, prefix + "-missing",
                       what + " is not at hand"))
     return std::nullopt;
   const auto list = RevocationList::from(bytes);
-  if (!checks.require(list.has_value(), Stage::revocation, prefix + "-format",
-                      what + " cannot be read"))
+  if (!list) {
+    checks.fail(Stage::collateral, prefix + "-signature", what + " cannot be read");
     return std::nullopt;
-  check_revocation(*list, issuer, kRule, {&certificate}, clock, Stage::revocation, prefix, checks);
+  }
+  check_revocation(*list, issuer, kRule, {&certificate}, clock, Stage::collateral, prefix, checks);
   ledger.add(what, *list);
   return list;
 }
@@ -124,12 +125,14 @@ void judge_with_collateral(const TdxCollateral& collateral, const Chain& chain,
                            const TrustAnchors& anchors, Clock clock, Checks& checks,
                            TdxFacts& facts) {
   facts.has_collateral = true;
+  // Intel's lists are collateral like its statements: they are looked at once the quote is genuine.
+  const PcsBodies bodies = split_bodies(collateral, checks);
   const auto root_crl = check_list(collateral.root_crl, "root-crl", "root CRL", chain.root(),
                                    chain.authority, clock, checks, facts.collateral);
   check_list(collateral.pck_crl, "pck-crl", "PCK CRL", chain.authority, chain.leaf, clock, checks,
              facts.collateral);
-  judge_collateral(collateral, chain.root(), root_crl ? &*root_crl : nullptr, anchors, clock,
-                   checks, facts);
+  judge_collateral(collateral, bodies, chain.root(), root_crl ? &*root_crl : nullptr, anchors,
+                   clock, checks, facts);
 }
 
 } // namespace
@@ -155,7 +158,7 @@ TdxJudgement verify_tdx(const TdxEvidence& evidence, const TrustAnchors& anchors
   if (evidence.collateral) {
     judge_with_collateral(*evidence.collateral, *chain, anchors, clock, checks, facts);
   } else {
-    checks.skip(Stage::revocation, "pck-crl-revoked", "no collateral at hand");
+    checks.skip(Stage::collateral, "pck-crl-revoked", "no collateral at hand");
     checks.skip(Stage::tcb_status, "tcb", "no collateral at hand");
     // Intel's own module has a signer of zeros; whose the others are, TCB info would say.
     checks.require(all_zero(quote->mr_signer_seam) && all_zero(quote->seam_attributes),

@@ -48,7 +48,7 @@ struct TdxJudgement {
 /// API; PCS v4). Pure: time is an argument.
 ///
 /// Codes besides those of the parsers: `root-not-pinned`, `simulated`; `chain`;
-/// `certificate-dates`; `root-crl-*`, `pck-crl-*` (-missing, -format, -signature, -scope,
+/// `certificate-dates`; `root-crl-*`, `pck-crl-*` (-missing, -signature, -scope,
 /// -not-yet-valid, -expired, -revoked); `pck-extension`, `leaf-key`; `qe-report-signature`,
 /// `qe-report-data`, `signature`; `json`; `tcb-missing`, `tcb-chain`, `tcb-chain-dates`,
 /// `tcb-signature`, `tcb-not-yet-valid`, `tcb-expired`, `tcb-id` and the same with `qe-`; `fmspc`,

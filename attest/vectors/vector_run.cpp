@@ -60,6 +60,7 @@ Policy base_policy() {
   policy.tdx.any_status = true;
   policy.tdx.any_advisory = true;
   policy.tdx.least_evaluation = 0;
+  policy.tdx.service_td = true;
   policy.tdx.attributes_require = 0;
   policy.tdx.attributes_allow = td_attribute::kKnown;
   return policy;

@@ -193,7 +193,7 @@ BOOST_AUTO_TEST_CASE(a_delta_or_limited_revocation_list_says_nothing) {
   }
   auto set = snp_set();
   set.items["crl"] = tests::bytes_of("no list");
-  BOOST_TEST(simulated_outcome(set) == "crl-format");
+  BOOST_TEST(simulated_outcome(set) == "crl-signature");
 }
 
 BOOST_AUTO_TEST_CASE(each_extension_stands_in_the_leaf_once_and_well_formed) {
@@ -242,6 +242,12 @@ BOOST_AUTO_TEST_CASE(reserved_bytes_of_every_tcb_are_zero) {
   for (const std::size_t tcb : {0x38u, 0x180u, 0x1E0u, 0x1F0u})
     for (const std::size_t byte : {2u, 5u})
       BOOST_TEST(with_report([&](auto& r) { r.changes[tcb + byte] = {1}; }) == "reserved");
+}
+
+BOOST_AUTO_TEST_CASE(the_signature_is_judged_before_tcbs_that_nothing_else_is_compared_with) {
+  auto set = snp_set();
+  set.items["report"][0x1F0 + 3] = 1;
+  BOOST_TEST(simulated_outcome(set) == "signature");
 }
 
 BOOST_AUTO_TEST_CASE(mitigation_vectors_exist_from_version_5_on) {

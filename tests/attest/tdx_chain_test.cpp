@@ -115,6 +115,8 @@ BOOST_AUTO_TEST_CASE(signed_json_is_taken_byte_for_byte) {
   BOOST_TEST(with_text("{\"tcbInfo\":" + value + "," + text.substr(1)) == "json");
   BOOST_TEST(with_text(text.substr(0, text.size() - 1) + ",\"x\":{}}") == "json");
   BOOST_TEST(with_text(text + "{}") == "json");
+  BOOST_TEST(with_text(text + std::string(1, '\0')) == "json"); // an end for lax parsers
+  BOOST_TEST(with_text(text + std::string(1, '\0') + "{}") == "json");
   BOOST_TEST(with_text("\xEF\xBB\xBF" + text) == "json");
   BOOST_TEST(with_text("{\"tcb\\u0049nfo\":" + value + "," + signature + "}") == "json");
   std::string reformatted = value;
