@@ -31,6 +31,12 @@ BOOST_AUTO_TEST_CASE(a_report_of_any_other_length_is_refused) {
   BOOST_TEST(!attest::parse_snp_report(report));
 }
 
+BOOST_AUTO_TEST_CASE(a_report_of_zeros_is_no_success) {
+  // What a broken SVSM has returned as one (coconut-svsm/svsm#589).
+  const std::vector<u8> zeros(attest::kSnpReportBytes);
+  BOOST_TEST(attest::parse_snp_report(zeros).refusal().code == "version");
+}
+
 BOOST_AUTO_TEST_CASE(no_bit_of_a_report_can_be_changed) {
   for (const auto& evidence : {tests::turin(), tests::milan()}) {
     auto report = evidence.set.items.at("report");
