@@ -42,6 +42,8 @@ std::string report_json(const AuditReport& report);
 /// One self-contained HTML page.
 std::string report_page(const AuditReport& report);
 
+/// hits of trials; 0 of none.
+double rate(std::size_t hits, std::size_t trials);
 /// "0.02 %", "97.5 %"; as many digits as say something.
 std::string percent(double fraction);
 /// "0.31", "3e-07", "<1e-300".

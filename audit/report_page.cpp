@@ -29,10 +29,6 @@ std::string escaped(std::string_view text) {
   return out;
 }
 
-double rate(std::size_t hits, std::size_t trials) {
-  return trials == 0 ? 0 : static_cast<double>(hits) / static_cast<double>(trials);
-}
-
 /// good: nothing leaked; poor: most of it did.
 const char* colour(const AttackResult& cell, double level) {
   if (cell.p_value >= level) return "good";

@@ -25,10 +25,6 @@ std::vector<const AttackResult*> cells_of(const AuditReport& report, const std::
   return out;
 }
 
-double rate(std::size_t hits, std::size_t trials) {
-  return trials == 0 ? 0 : static_cast<double>(hits) / static_cast<double>(trials);
-}
-
 /// What a cell of the overview says: the best of its layers.
 std::string short_cell(const std::vector<const AttackResult*>& cells) {
   if (cells.empty()) return "-";
@@ -119,6 +115,10 @@ nlohmann::json cell_json(const AttackResult& cell) {
 }
 
 } // namespace
+
+double rate(std::size_t hits, std::size_t trials) {
+  return trials == 0 ? 0 : static_cast<double>(hits) / static_cast<double>(trials);
+}
 
 std::string percent(double fraction) {
   const double value = 100 * fraction;

@@ -145,10 +145,6 @@ json to_json(const Inspection& x) {
   return out;
 }
 
-std::string mib(std::size_t bytes) {
-  return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
-}
-
 void print_security(const Inspection& x) {
   const auto& p = *x.parameters;
   const auto& s = x.security;

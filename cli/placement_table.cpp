@@ -86,11 +86,11 @@ PlacementRow row_of(const WorkerNode& node, const config::PipelineConfig& config
   return row;
 }
 
+} // namespace
+
 std::string mib(u64 bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
 }
-
-} // namespace
 
 PlacementTable placement_table(const config::PipelineConfig& config,
                                const model::ModelConfig& model) {

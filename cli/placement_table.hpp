@@ -42,4 +42,7 @@ std::string sums_text(const PlacementTable& table);
 /// {"nodes":[...],"hint_bytes":N,"round_trips_per_token":N}
 nlohmann::json to_json(const PlacementTable& table);
 
+/// "12.5 MiB"
+std::string mib(u64 bytes);
+
 } // namespace talaria::cli

@@ -12,6 +12,16 @@ target_compile_options(talaria_warnings INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-
 add_library(talaria_exact_float INTERFACE)
 target_compile_options(talaria_exact_float INTERFACE -ffp-contract=off -fno-fast-math)
 
+# Most of a clean build is the same headers, parsed over and over, and the same templates, instantiated
+# over and over. Files of one target are therefore compiled a few at a time (docs/adr/0010): names in
+# anonymous namespaces must differ within a folder. The preset `dev` compiles each file alone.
+option(TALARIA_UNITY "Compile the files of a target in batches" ON)
+function(talaria_batch name size)
+  if(TALARIA_UNITY)
+    set_target_properties(${name} PROPERTIES UNITY_BUILD ON UNITY_BUILD_BATCH_SIZE ${size})
+  endif()
+endfunction()
+
 # talaria_library(NAME SOURCES a.cpp... [USES talaria::x...] [PRIVATE_USES lib...])
 # Every .hpp beside the sources is part of the interface and is compiled on its own by
 # the target `check_headers`, unless PART says that another library of the folder does that.
@@ -20,6 +30,7 @@ function(talaria_library name)
   add_library(talaria_${name} STATIC ${ARG_SOURCES})
   add_library(talaria::${name} ALIAS talaria_${name})
   target_include_directories(talaria_${name} PUBLIC ${PROJECT_SOURCE_DIR})
+  talaria_batch(talaria_${name} 8)
   target_link_libraries(talaria_${name} PUBLIC ${ARG_USES} talaria_exact_float
                                         PRIVATE ${ARG_PRIVATE_USES} talaria_warnings)
   if(ARG_PART)
@@ -45,6 +56,7 @@ function(talaria_check_headers name)
   endforeach()
   if(sources)
     add_library(check_headers_${name} OBJECT EXCLUDE_FROM_ALL ${sources})
+    target_compile_options(check_headers_${name} PRIVATE -O0 -U_FORTIFY_SOURCE)
     target_link_libraries(check_headers_${name} PRIVATE talaria_${name} talaria_warnings)
     add_dependencies(check_headers check_headers_${name})
   endif()
@@ -106,6 +118,7 @@ function(talaria_test name)
     target_link_libraries(test_main PRIVATE Boost::unit_test_framework)
   endif()
   add_executable(${name} ${ARG_SOURCES} $<TARGET_OBJECTS:test_main>)
+  talaria_batch(${name} 8)
   # Tests spend their time in the libraries; optimising the tests themselves only costs compile time.
   target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
   target_link_libraries(${name} PRIVATE ${ARG_USES} talaria_warnings talaria_exact_float

@@ -14,7 +14,6 @@ namespace talaria {
 namespace {
 
 constexpr std::size_t kPage = std::size_t{4} << 10;
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
 constexpr std::size_t kProcessBytes = std::size_t{512} << 20;
 
 std::size_t alignment_of(std::size_t bytes) {

@@ -9,6 +9,9 @@
 
 namespace talaria {
 
+/// Mappings of at least this many bytes ask for pages of this size.
+inline constexpr std::size_t kHugePage = std::size_t{2} << 20;
+
 /// Large blocks of memory between two uses. A prompt of some hundred rows takes and frees tens of
 /// megabytes for every matrix, and pages that the system gives out anew cost more than filling
 /// them: they are zeroed, and on a virtual machine found by the host as well. So blocks that are

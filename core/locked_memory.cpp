@@ -11,6 +11,7 @@
 #include <new>
 #include <utility>
 
+#include "core/large_memory.hpp"
 #include "core/machine_memory.hpp"
 
 namespace talaria {
@@ -18,7 +19,6 @@ namespace talaria {
 namespace {
 
 constexpr std::size_t kSlack = 64;
-constexpr std::size_t kHugePage = std::size_t{2} << 20;
 
 std::atomic<std::size_t> wanted_total{0};
 std::atomic<std::size_t> unlocked_total{0};

@@ -10,8 +10,6 @@ namespace talaria::estimator {
 
 namespace {
 
-constexpr double kPi = std::numbers::pi;
-constexpr double kE = std::numbers::e;
 constexpr double kLn2 = std::numbers::ln2;
 constexpr double kNever = std::numeric_limits<double>::infinity();
 
@@ -41,8 +39,8 @@ class DualAtBlock {
 public:
   DualAtBlock(const Lwe& lwe, CostModel model, u32 block)
       : lwe_(lwe), block_(block),
-        entropy_(lwe.secret_entropy.value_or(0.5 / kLn2 +
-                                             std::log2(std::sqrt(2 * kPi) * lwe.secret_sigma))),
+        entropy_(lwe.secret_entropy.value_or(
+            0.5 / kLn2 + std::log2(std::sqrt(2 * std::numbers::pi) * lwe.secret_sigma))),
         hermite_(log2_root_hermite(block)) {
     const double n = lwe.dimension;
     reduction_ = reduction_bits(model, block, 2 * n);
@@ -76,12 +74,13 @@ private:
     const double d = samples + left;
     const double length = samples / d * std::log2(lwe_.error_sigma) +
                           left / d * (std::log2(lwe_.secret_sigma) + lwe_.log2_q) +
-                          0.5 * std::log2(4.0 / 3) + 0.5 * std::log2(sieve_ / (2 * kPi * kE)) +
+                          0.5 * std::log2(4.0 / 3) +
+                          0.5 * std::log2(sieve_ / (2 * std::numbers::pi * std::numbers::e)) +
                           (d - sieve_) * hermite_;
-    const double contrast =
-        4 * kPi * kPi * std::exp2(2 * std::min(length - lwe_.log2_q, 8.0)) / kLn2;
+    const double contrast = 4 * std::numbers::pi * std::numbers::pi *
+                            std::exp2(2 * std::min(length - lwe_.log2_q, 8.0)) / kLn2;
     for (double p = 2; p < 9; ++p) {
-      const double rounding = lwe_.secret_sigma * kPi / p;
+      const double rounding = lwe_.secret_sigma * std::numbers::pi / p;
       const double vectors = contrast + transformed / 3 * rounding * rounding / kLn2 +
                              std::log2(guessed * entropy_ + transformed * std::log(p) + kLn2);
       const double sampling = reduction_ + std::max(0.0, vectors - 0.2075 * sieve_);

@@ -40,7 +40,7 @@ void require(u32 broken, const char* what) {
   if (declassified(broken) != 0) throw Error(Errc::internal, what);
 }
 
-void check_logits(std::span<const float> logits) {
+void check_every_logit(std::span<const float> logits) {
   u32 broken = 0;
   u32 finite = 0;
   for (const float logit : logits) {
@@ -177,7 +177,7 @@ u32 draw(const Weights& weights, Rng& rng) {
 
 u32 sample_obliviously(std::span<const float> logits, std::span<const u32> seen,
                        const SamplingParameters& parameters, Rng& rng) {
-  check_logits(logits);
+  check_every_logit(logits);
   const double penalty = parameters.repetition_penalty;
   const Ranks ranks = rank_all(logits, seen, penalty);
   if (parameters.temperature == 0 || parameters.top_k == 1) return first_greatest(ranks);

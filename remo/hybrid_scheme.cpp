@@ -19,7 +19,7 @@ namespace talaria::remo {
 namespace {
 
 constexpr std::size_t kBlockRows = 64;
-constexpr std::size_t kChunkBytes = std::size_t{4} << 20; // of public rows sent at a time
+constexpr std::size_t kSetupChunkBytes = std::size_t{4} << 20; // of public rows sent at a time
 
 /// out [rows, cols] += a [rows, m] b [m, cols], i in order.
 void accumulate_product(const float* a, std::size_t rows, const Matrix<float>& b, float* out) {
@@ -43,7 +43,7 @@ Matrix<float> fetch_hint(const LinearRecord& record, const Matrix<float>& rows,
                          const FloatCheck& check, HintSource& source, Progress& progress) {
   Matrix<float> hint(rows.rows(), record.columns);
   const std::size_t row_bytes = std::max(record.d_in, record.columns) * sizeof(float);
-  const std::size_t chunk = std::clamp<std::size_t>(kChunkBytes / row_bytes, 1, rows.rows());
+  const std::size_t chunk = std::clamp<std::size_t>(kSetupChunkBytes / row_bytes, 1, rows.rows());
   for (std::size_t first = 0; first < rows.rows(); first += chunk) {
     const std::size_t count = std::min(chunk, rows.rows() - first);
     auto bytes = std::make_shared<AlignedBuffer<u8>>(count * record.d_in * sizeof(float));

@@ -11,6 +11,7 @@
 #include <system_error>
 
 #include "core/error.hpp"
+#include "transport/x509.hpp"
 
 namespace talaria::transport {
 namespace {
@@ -35,11 +36,6 @@ void check_key_mode(const std::filesystem::path& key) {
   if (status.st_uid == ::geteuid() && (status.st_mode & 077) != 0)
     refuse(key, fmt::format("the private key is readable by others (mode {:04o}); chmod 600 it",
                             status.st_mode & 07777));
-}
-
-/// Without this OpenSSL would ask for the passphrase on the terminal.
-int no_passphrase(char*, int, int, void*) {
-  return -1;
 }
 
 void check_certificate(const std::filesystem::path& file, X509* certificate, const char* holder,

@@ -27,7 +27,7 @@ void need(bool worked, const char* what) {
   throw Error(Errc::internal, fmt::format("OpenSSL cannot {}", what));
 }
 
-[[noreturn]] void refuse(const std::filesystem::path& file, const std::string& why) {
+[[noreturn]] void refuse_file(const std::filesystem::path& file, const std::string& why) {
   ERR_clear_error();
   throw Error(Errc::config, fmt::format("{}: {}", file.string(), why));
 }
@@ -73,22 +73,22 @@ void set_subject(X509* certificate, const CertificateRequest& request) {
 
 OwnedBio open(const std::filesystem::path& file) {
   OwnedBio bio(BIO_new_file(file.c_str(), "r"), BIO_free);
-  if (!bio) refuse(file, "cannot be read");
+  if (!bio) refuse_file(file, "cannot be read");
   return bio;
 }
 
 std::shared_ptr<X509> read_certificate(const std::filesystem::path& file) {
   std::shared_ptr<X509> certificate(PEM_read_bio_X509(open(file).get(), nullptr, nullptr, nullptr),
                                     X509_free);
-  if (!certificate) refuse(file, "no certificate in PEM format");
+  if (!certificate) refuse_file(file, "no certificate in PEM format");
   return certificate;
 }
+
+} // namespace
 
 int no_passphrase(char*, int, int, void*) {
   return -1;
 }
-
-} // namespace
 
 Credential::Credential(std::shared_ptr<x509_st> certificate, std::shared_ptr<evp_pkey_st> key)
     : certificate_(std::move(certificate)), key_(std::move(key)) {}
@@ -118,9 +118,9 @@ Credential Credential::read(const std::filesystem::path& certificate,
   std::shared_ptr<X509> x = read_certificate(certificate);
   std::shared_ptr<EVP_PKEY> k(
       PEM_read_bio_PrivateKey(open(key).get(), nullptr, no_passphrase, nullptr), EVP_PKEY_free);
-  if (!k) refuse(key, "no private key in PEM format without a passphrase");
+  if (!k) refuse_file(key, "no private key in PEM format without a passphrase");
   if (X509_check_private_key(x.get(), k.get()) != 1)
-    refuse(key, fmt::format("the key does not belong to {}", certificate.string()));
+    refuse_file(key, fmt::format("the key does not belong to {}", certificate.string()));
   return {std::move(x), std::move(k)};
 }
 

@@ -48,4 +48,8 @@ private:
 /// @throws Error{config} if the file cannot be read.
 bool certificate_names(const std::filesystem::path& file, const std::string& name);
 
+/// OpenSSL's callback for keys under a passphrase: there is none. Without it OpenSSL would ask on
+/// the terminal.
+int no_passphrase(char* out, int size, int writing, void* user);
+
 } // namespace talaria::transport

@@ -51,4 +51,9 @@ i64 expect_integer(const Value& value, const Site& site) {
   return *value.integer();
 }
 
+std::string expect_ascii(std::optional<std::string> changed, const Site& site) {
+  if (!changed) site.fail("capitals of text beyond ASCII are not supported");
+  return std::move(*changed);
+}
+
 } // namespace talaria::model::jinja

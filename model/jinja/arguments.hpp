@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -31,5 +32,8 @@ public:
 
 const std::string& expect_text(const Value& value, const Site& site);
 i64 expect_integer(const Value& value, const Site& site);
+/// A text that Python would have changed; @throws Error through `site` if there is none, because it
+/// is not ASCII.
+std::string expect_ascii(std::optional<std::string> changed, const Site& site);
 
 } // namespace talaria::model::jinja

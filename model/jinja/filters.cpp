@@ -75,7 +75,7 @@ Value fallback(const Value& value, const ArgumentValues& arguments, const Site& 
 }
 
 template <class Change>
-Filter change(Change function) {
+Filter change_filter(Change function) {
   return [=](const Value& value, const ArgumentValues& arguments, const Site& site) -> Value {
     arguments.check(0, {}, site);
     const MarkedText text = to_text(value, site);
@@ -83,11 +83,6 @@ Filter change(Change function) {
     const auto changed = [&](std::string_view run) { return function(std::string(run), site); };
     return text.map(changed, changed(text.text()));
   };
-}
-
-std::string ascii_only(std::optional<std::string> changed, const Site& site) {
-  if (!changed) site.fail("capitals of text beyond ASCII are not supported");
-  return std::move(*changed);
 }
 
 /// item[part] for each part between the dots of an attribute; a number is an index.
@@ -505,13 +500,13 @@ const std::map<std::string, Filter>& filters() {
       {"tojson", json},
       {"default", fallback},
       {"d", fallback},
-      {"upper", change([](const std::string& t, const Site&) { return unicode::upper(t); })},
-      {"lower", change([](const std::string& t, const Site&) { return unicode::lower(t); })},
-      {"title", change([](const std::string& t, const Site& site) {
-         return ascii_only(python::title_filter(t), site);
+      {"upper", change_filter([](const std::string& t, const Site&) { return unicode::upper(t); })},
+      {"lower", change_filter([](const std::string& t, const Site&) { return unicode::lower(t); })},
+      {"title", change_filter([](const std::string& t, const Site& site) {
+         return expect_ascii(python::title_filter(t), site);
        })},
-      {"capitalize", change([](const std::string& t, const Site& site) {
-         return ascii_only(python::capitalize(t), site);
+      {"capitalize", change_filter([](const std::string& t, const Site& site) {
+         return expect_ascii(python::capitalize(t), site);
        })},
       {"join", join},
       {"first", end_of(true)},

@@ -94,18 +94,13 @@ bool ends_with(std::string_view text, std::string_view part) {
 
 /// A method without arguments that makes a text of a similar size.
 template <class Change>
-TextMethod change(Change function) {
+TextMethod change_method(Change function) {
   return [=](const MarkedText& text, const ArgumentValues& arguments, const Site& site) -> Value {
     arguments.check(0, {}, site);
     site.charge_text(2 * text.size());
     const auto changed = [&](std::string_view run) { return function(std::string(run), site); };
     return text.map(changed, changed(text.text()));
   };
-}
-
-std::string ascii_only(std::optional<std::string> changed, const Site& site) {
-  if (!changed) site.fail("capitals of text beyond ASCII are not supported");
-  return std::move(*changed);
 }
 
 std::size_t occurrences(std::string_view text, std::string_view part, const Site& site) {
@@ -221,13 +216,13 @@ const std::map<std::string, TextMethod>& text_methods() {
       {"rpartition", partition(true)},
       {"startswith", affix(starts_with)},
       {"endswith", affix(ends_with)},
-      {"upper", change([](const std::string& t, const Site&) { return unicode::upper(t); })},
-      {"lower", change([](const std::string& t, const Site&) { return unicode::lower(t); })},
-      {"title", change([](const std::string& t, const Site& site) {
-         return ascii_only(python::title_method(t), site);
+      {"upper", change_method([](const std::string& t, const Site&) { return unicode::upper(t); })},
+      {"lower", change_method([](const std::string& t, const Site&) { return unicode::lower(t); })},
+      {"title", change_method([](const std::string& t, const Site& site) {
+         return expect_ascii(python::title_method(t), site);
        })},
-      {"capitalize", change([](const std::string& t, const Site& site) {
-         return ascii_only(python::capitalize(t), site);
+      {"capitalize", change_method([](const std::string& t, const Site& site) {
+         return expect_ascii(python::capitalize(t), site);
        })},
       {"replace", replace},
       {"find", find(false, false)},

@@ -10,6 +10,9 @@
 
 namespace talaria::model {
 
+/// Components of a tokenizer that lie in one another, at most.
+inline constexpr int kMaxNesting = 16;
+
 /// A value inside a JSON file that knows where it stands, so that every complaint names file and
 /// field. Borrows the document.
 class JsonNode {

@@ -13,8 +13,6 @@ namespace talaria::model {
 
 namespace {
 
-constexpr int max_nesting = 16;
-
 class UnicodeForm final : public Normalizer {
 public:
   explicit UnicodeForm(unicode::NormalForm form) : form_(form) {}
@@ -114,7 +112,7 @@ private:
 std::unique_ptr<Normalizer> parse(const JsonNode& node, int depth);
 
 std::unique_ptr<Normalizer> parse_sequence(const JsonNode& node, int depth) {
-  if (depth == max_nesting) node.fail("is nested too deeply");
+  if (depth == kMaxNesting) node.fail("is nested too deeply");
   std::vector<std::unique_ptr<Normalizer>> steps;
   for (const JsonNode& step : node["normalizers"].elements())
     steps.push_back(parse(step, depth + 1));

@@ -8,8 +8,6 @@ namespace talaria::model {
 
 namespace {
 
-constexpr int max_nesting = 16;
-
 std::vector<u32> special_ids(const JsonNode& special_tokens, const JsonNode& name) {
   const JsonNode entry = special_tokens[name.string()];
   if (entry.is_null()) name.fail("is not among special_tokens");
@@ -39,15 +37,15 @@ PostProcessor parse_template(const JsonNode& node) {
   return out;
 }
 
-PostProcessor parse(const JsonNode& node, int depth) {
+PostProcessor parse_step(const JsonNode& node, int depth) {
   const std::string& type = node["type"].string();
   if (type == "ByteLevel") return {}; // moves offsets, which nobody here asks for
   if (type == "TemplateProcessing") return parse_template(node);
   if (type != "Sequence") node.fail(fmt::format("is of type {}, which is not supported", type));
-  if (depth == max_nesting) node.fail("is nested too deeply");
+  if (depth == kMaxNesting) node.fail("is nested too deeply");
   PostProcessor out;
   for (const JsonNode& step : node["processors"].elements()) {
-    const PostProcessor outer = parse(step, depth + 1);
+    const PostProcessor outer = parse_step(step, depth + 1);
     out.before.insert(out.before.begin(), outer.before.begin(), outer.before.end());
     out.after.insert(out.after.end(), outer.after.begin(), outer.after.end());
   }
@@ -57,7 +55,7 @@ PostProcessor parse(const JsonNode& node, int depth) {
 } // namespace
 
 PostProcessor parse_post_processor(const JsonNode& node) {
-  return node.is_null() ? PostProcessor{} : parse(node, 0);
+  return node.is_null() ? PostProcessor{} : parse_step(node, 0);
 }
 
 } // namespace talaria::model

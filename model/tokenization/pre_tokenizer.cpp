@@ -14,7 +14,6 @@ namespace talaria::model {
 
 namespace {
 
-constexpr int max_nesting = 16;
 constexpr const char* gpt2_pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
@@ -157,17 +156,17 @@ std::unique_ptr<PreTokenizer> parse_metaspace(const JsonNode& node) {
                                      node["split"].boolean_or(true));
 }
 
-std::unique_ptr<PreTokenizer> parse(const JsonNode& node, int depth);
+std::unique_ptr<PreTokenizer> parse_splitter(const JsonNode& node, int depth);
 
 std::unique_ptr<PreTokenizer> parse_sequence(const JsonNode& node, int depth) {
-  if (depth == max_nesting) node.fail("is nested too deeply");
+  if (depth == kMaxNesting) node.fail("is nested too deeply");
   std::vector<std::unique_ptr<PreTokenizer>> steps;
   for (const JsonNode& step : node["pretokenizers"].elements())
-    steps.push_back(parse(step, depth + 1));
+    steps.push_back(parse_splitter(step, depth + 1));
   return std::make_unique<PreTokenizerSequence>(std::move(steps));
 }
 
-std::unique_ptr<PreTokenizer> parse(const JsonNode& node, int depth) {
+std::unique_ptr<PreTokenizer> parse_splitter(const JsonNode& node, int depth) {
   const std::string& type = node["type"].string();
   if (type == "Sequence") return parse_sequence(node, depth);
   if (type == "Split") return parse_split(node);
@@ -182,7 +181,7 @@ std::unique_ptr<PreTokenizer> parse(const JsonNode& node, int depth) {
 } // namespace
 
 std::unique_ptr<PreTokenizer> parse_pre_tokenizer(const JsonNode& node) {
-  return node.is_null() ? nullptr : parse(node, 0);
+  return node.is_null() ? nullptr : parse_splitter(node, 0);
 }
 
 } // namespace talaria::model

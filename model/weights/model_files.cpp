@@ -10,14 +10,7 @@ namespace talaria::model {
 
 namespace fs = std::filesystem;
 
-namespace {
-
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
-
-} // namespace
+namespace {} // namespace
 
 ModelFiles::ModelFiles(const fs::path& folder, const std::optional<Sha256Digest>& pinned)
     : ModelFiles(open_folder(folder), pinned) {}

@@ -11,11 +11,6 @@ namespace fs = std::filesystem;
 
 namespace {
 
-bool is_there(const fs::path& path) {
-  std::error_code ignored;
-  return fs::exists(path, ignored);
-}
-
 /// FOLDER/manifest.json if it is there and one of ours.
 std::optional<PrivateFile> manifest_in(const fs::path& folder) {
   auto file = read_private_file_if_there(folder / kManifestFile);

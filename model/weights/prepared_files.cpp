@@ -28,10 +28,6 @@ constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
 constexpr std::size_t kLengthBytes = 8;
 constexpr u64 kMaxHeader = u64{1} << 20; // four matrices need a thousandth of that
 
-std::string reason(int error) {
-  return std::generic_category().message(error);
-}
-
 /// How many groups of four rows fill the buffer.
 std::size_t groups_at_a_time(const PackedWeights& weights) {
   return std::max<std::size_t>(1, kBufferBytes / (kGroup * weights.d_out()));

@@ -21,10 +21,6 @@ namespace {
 constexpr std::size_t kMaxText = std::size_t{256} << 20;
 constexpr std::size_t kPiece = std::size_t{64} << 10;
 
-std::string reason(int error) {
-  return std::generic_category().message(error);
-}
-
 [[noreturn]] void refuse(const fs::path& path, const std::string& why) {
   throw Error(Errc::model, fmt::format("{}: {}", path.string(), why));
 }
@@ -59,6 +55,15 @@ PrivateFile read_whole(const FileDescriptor& file, const fs::path& path) {
 }
 
 } // namespace
+
+bool is_there(const fs::path& path) {
+  std::error_code ignored;
+  return fs::exists(path, ignored);
+}
+
+std::string reason(int error) {
+  return std::generic_category().message(error);
+}
 
 std::optional<PrivateFile> read_private_file_if_there(const fs::path& path) {
   const FileDescriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC));

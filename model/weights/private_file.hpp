@@ -19,6 +19,11 @@ namespace talaria::model {
 // changes, shrinks or goes away later changes nothing, and no page of it is ever read again behind
 // the program's back.
 
+/// Whether there is a file or folder of this name, as far as one may look.
+bool is_there(const std::filesystem::path& path);
+/// What the system says of an errno.
+std::string reason(int error);
+
 /// A whole file in private memory, and SHA-256 of these very bytes.
 struct PrivateFile {
   std::filesystem::path path; ///< for messages

@@ -35,11 +35,6 @@ const std::string& shard_name(const json& value, const std::string& tensor,
   return name;
 }
 
-bool is_there(const std::filesystem::path& path) {
-  std::error_code ignored;
-  return std::filesystem::exists(path, ignored);
-}
-
 } // namespace
 
 WeightIndex parse_weight_index(const PrivateFile& file) {

@@ -12,6 +12,8 @@
 
 namespace talaria::enclave {
 
+BOOST_AUTO_TEST_SUITE(attention_stage_test)
+
 namespace {
 
 struct TestConfig : caf::actor_system_config {
@@ -238,5 +240,7 @@ BOOST_AUTO_TEST_CASE(the_last_layer_passes_on_wanted_rows_only) {
   const std::vector<float> last(all.end() - kDim, all.end());
   BOOST_TEST(f.attended.at(2) == last, boost::test_tools::per_element());
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 } // namespace talaria::enclave

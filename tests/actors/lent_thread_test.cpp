@@ -11,7 +11,7 @@ namespace talaria {
 
 namespace {
 
-struct Step {
+struct Countdown {
   std::size_t left = 0;
 };
 
@@ -19,7 +19,7 @@ struct Step {
 
 } // namespace talaria
 
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::Step)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::Countdown)
 
 namespace talaria {
 
@@ -44,12 +44,12 @@ BOOST_AUTO_TEST_CASE(a_chain_of_actors_runs_on_the_thread_that_brought_the_messa
   for (int i = 0; i < 5; ++i)
     next =
         system.spawn<caf::lazy_init>([&ran, next](caf::event_based_actor* self) -> caf::behavior {
-          return {[=, &ran](const Step& step) {
+          return {[=, &ran](const Countdown& step) {
             ran.push_back(std::this_thread::get_id());
             if (next) self->send(next, step);
           }};
         });
-  LentThread(system, kLong).send(next, Step{});
+  LentThread(system, kLong).send(next, Countdown{});
   // No waiting: everything has happened when send() returns.
   BOOST_TEST(ran.size() == 5U);
   for (const auto id : ran) BOOST_TEST((id == std::this_thread::get_id()));
@@ -62,17 +62,17 @@ BOOST_AUTO_TEST_CASE(more_actors_than_a_few_go_to_the_scheduler_and_none_is_lost
   std::vector<caf::actor> fan;
   for (int i = 0; i < kActors; ++i)
     fan.push_back(system.spawn<caf::lazy_init>([&](caf::event_based_actor*) -> caf::behavior {
-      return {[&](const Step&) {
+      return {[&](const Countdown&) {
         if (++ran == kActors) all.set_value();
       }};
     }));
   const caf::actor first =
       system.spawn<caf::lazy_init>([&fan](caf::event_based_actor* self) -> caf::behavior {
-        return {[&fan, self](const Step& step) {
+        return {[&fan, self](const Countdown& step) {
           for (const caf::actor& actor : fan) self->send(actor, step);
         }};
       });
-  LentThread(system, kLong).send(first, Step{});
+  LentThread(system, kLong).send(first, Countdown{});
   BOOST_TEST(ran.load() >= 1);
   all.get_future().wait();
   BOOST_TEST(ran.load() == kActors);
@@ -82,14 +82,14 @@ BOOST_AUTO_TEST_CASE(an_actor_with_much_to_do_goes_on_elsewhere) {
   std::promise<std::thread::id> ended;
   const caf::actor busy =
       system.spawn<caf::lazy_init>([&ended](caf::event_based_actor* self) -> caf::behavior {
-        return {[&ended, self](const Step& step) {
+        return {[&ended, self](const Countdown& step) {
           if (step.left == 0)
             ended.set_value(std::this_thread::get_id());
           else
-            self->send(self, Step{step.left - 1});
+            self->send(self, Countdown{step.left - 1});
         }};
       });
-  LentThread(system, kLong).send(busy, Step{1000});
+  LentThread(system, kLong).send(busy, Countdown{1000});
   BOOST_TEST((ended.get_future().get() != std::this_thread::get_id()));
 }
 
@@ -97,16 +97,16 @@ BOOST_AUTO_TEST_CASE(a_chain_that_takes_long_goes_on_elsewhere) {
   std::promise<std::thread::id> ended;
   const caf::actor last =
       system.spawn<caf::lazy_init>([&ended](caf::event_based_actor*) -> caf::behavior {
-        return {[&ended](const Step&) { ended.set_value(std::this_thread::get_id()); }};
+        return {[&ended](const Countdown&) { ended.set_value(std::this_thread::get_id()); }};
       });
   const caf::actor slow =
       system.spawn<caf::lazy_init>([last](caf::event_based_actor* self) -> caf::behavior {
-        return {[last, self](const Step& step) {
+        return {[last, self](const Countdown& step) {
           std::this_thread::sleep_for(std::chrono::milliseconds(20));
           self->send(last, step);
         }};
       });
-  LentThread(system).send(slow, Step{});
+  LentThread(system).send(slow, Countdown{});
   BOOST_TEST((ended.get_future().get() != std::this_thread::get_id()));
 }
 
@@ -116,15 +116,15 @@ BOOST_AUTO_TEST_CASE(an_actor_that_the_scheduler_runs_gets_the_message_there) {
   std::promise<std::size_t> got;
   const caf::actor busy =
       system.spawn<caf::lazy_init>([&](caf::event_based_actor*) -> caf::behavior {
-        return {[&](const Step& step) {
+        return {[&](const Countdown& step) {
           if (step.left > 0) return got.set_value(step.left);
           begun.set_value();
           go_on.get_future().wait();
         }};
       });
-  caf::anon_send(busy, Step{});
+  caf::anon_send(busy, Countdown{});
   begun.get_future().wait();
-  LentThread(system).send(busy, Step{7}); // returns although `busy` is at work
+  LentThread(system).send(busy, Countdown{7}); // returns although `busy` is at work
   go_on.set_value();
   BOOST_TEST(got.get_future().get() == 7U);
 }
@@ -133,11 +133,11 @@ BOOST_AUTO_TEST_CASE(actors_that_end_here_are_released) {
   const auto held = std::make_shared<int>(0);
   caf::actor brief =
       system.spawn<caf::lazy_init>([held](caf::event_based_actor* self) -> caf::behavior {
-        return {[held, self](const Step&) { self->quit(); }};
+        return {[held, self](const Countdown&) { self->quit(); }};
       });
   LentThread lent(system, kLong);
-  lent.send(brief, Step{});
-  lent.send(brief, Step{}); // to an actor that has ended: nothing happens
+  lent.send(brief, Countdown{});
+  lent.send(brief, Countdown{}); // to an actor that has ended: nothing happens
   brief = nullptr;
   BOOST_TEST(held.use_count() == 1);
 }

@@ -7,6 +7,8 @@
 
 namespace talaria::enclave {
 
+BOOST_AUTO_TEST_SUITE(padded_sampling_test)
+
 namespace {
 
 constexpr std::size_t kVocab = 50;
@@ -114,5 +116,7 @@ BOOST_AUTO_TEST_CASE(a_row_whose_sampler_is_gone_ends_its_sequence_and_no_other)
   BOOST_TEST_REQUIRE(sampled.choices.size() == 1U);
   BOOST_TEST(sampled.choices[0].sequence == 2U);
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 } // namespace talaria::enclave

@@ -10,6 +10,8 @@ using namespace std::chrono_literals;
 using tests::ConfigFolder;
 using tests::kFullPipeline;
 
+BOOST_AUTO_TEST_SUITE(operation)
+
 namespace {
 
 /// A section that is wrong, and the line it must cause.
@@ -166,3 +168,5 @@ BOOST_AUTO_TEST_CASE(a_command_line_is_split_as_a_shell_would) {
   for (const char* text : {"'", "a \"b", "a\\", "'a\\'b'"})
     BOOST_TEST(!config::split_words(text).has_value(), "accepted: " << text);
 }
+
+BOOST_AUTO_TEST_SUITE_END()

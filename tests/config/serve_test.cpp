@@ -10,6 +10,8 @@ using namespace talaria;
 using namespace std::chrono_literals;
 using tests::ConfigFolder;
 
+BOOST_AUTO_TEST_SUITE(serve)
+
 namespace {
 
 /// A section that is wrong, and the line it must cause.
@@ -165,5 +167,7 @@ BOOST_AUTO_TEST_CASE(metrics_beyond_loopback_need_tls_as_well) {
         "certs/enclave.key } }\n" +
         open);
 }
+
+BOOST_AUTO_TEST_SUITE_END()
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -13,6 +13,8 @@ namespace talaria::tests {
 using namespace std::chrono_literals;
 using gateway::HttpLimits;
 
+BOOST_AUTO_TEST_SUITE(http_connections)
+
 namespace {
 
 const std::string kHost = "Host: 127.0.0.1\r\n";
@@ -51,8 +53,6 @@ Clients clients_that_send(const ToyServer& server, std::size_t count, const std:
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(http_connections)
 
 BOOST_AUTO_TEST_CASE(slow_clients_hold_no_threads) {
   ToyServer server({}, 1); // and one thread is all there is for bodies

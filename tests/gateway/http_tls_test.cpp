@@ -20,6 +20,8 @@ namespace talaria::tests {
 
 using transport::ServerTls;
 
+BOOST_AUTO_TEST_SUITE(http_tls)
+
 namespace {
 
 /// A certificate and its key as files.
@@ -119,8 +121,6 @@ bool names(const Error& error, const std::filesystem::path& file) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(http_tls)
 
 BOOST_AUTO_TEST_CASE(answers_large_and_small_come_whole) {
   const CertificateFiles files;

@@ -12,6 +12,8 @@ using gateway::ApiError;
 using gateway::HttpRequest;
 using gateway::RequestParser;
 
+BOOST_AUTO_TEST_SUITE(request_parser)
+
 namespace {
 
 constexpr RequestParser::Limits kSmall{4096, 10'000};
@@ -74,8 +76,6 @@ std::string repeated(const std::string& text, std::size_t times) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(request_parser)
 
 BOOST_AUTO_TEST_CASE(a_request_arrives_with_its_parts) {
   const auto out = parsed("POST /a%20b?c=d HTTP/1.1\r\nHost: h:1\r\nX-One:  two \r\n"

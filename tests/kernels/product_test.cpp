@@ -10,6 +10,8 @@ using namespace talaria;
 using namespace talaria::kernels;
 using namespace talaria::kernels::test;
 
+BOOST_AUTO_TEST_SUITE(product_kernels)
+
 namespace {
 
 PackedWeights random_weights(std::size_t d_in, std::size_t d_out, Stream& stream) {
@@ -56,8 +58,6 @@ bool products_are_right(const KernelSet& row, const Shape& shape, u64 prime, u64
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(product_kernels)
 
 BOOST_AUTO_TEST_CASE(residue_products_are_exact_for_every_shape_and_modulus) {
   for_each_row([](const KernelSet& row) {

@@ -10,6 +10,8 @@ using namespace talaria;
 using namespace talaria::kernels;
 using namespace talaria::kernels::test;
 
+BOOST_AUTO_TEST_SUITE(select_kernels)
+
 namespace {
 
 struct Shape {
@@ -43,8 +45,6 @@ void choose(Guarded<u32>& ids, std::size_t first, std::size_t rows, Stream& stre
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(select_kernels)
 
 BOOST_AUTO_TEST_CASE(selected_rows_are_the_tables_for_every_shape) {
   u64 seed = 0;

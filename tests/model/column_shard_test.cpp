@@ -1,4 +1,5 @@
 #include "model/weights/column_shard.hpp"
+#include "tests/model/weight_format_text.hpp"
 
 #include <boost/test/data/test_case.hpp>
 
@@ -11,12 +12,7 @@ using namespace talaria::model;
 using namespace talaria::test;
 namespace bdata = boost::unit_test::data;
 
-namespace talaria::model {
-/// For Boost's reports.
-static std::ostream& operator<<(std::ostream& out, WeightFormat format) {
-  return out << to_string(format);
-}
-} // namespace talaria::model
+BOOST_AUTO_TEST_SUITE(column_shard)
 
 namespace {
 
@@ -43,8 +39,6 @@ std::span<const u8> panels(const QuantizedLinear& linear, std::size_t first, std
 constexpr WeightFormat kFormats[] = {WeightFormat::int8, WeightFormat::int16};
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(column_shard)
 
 BOOST_AUTO_TEST_CASE(shares_cover_all_columns_once_at_panel_borders_and_evenly) {
   for (const u64 columns : {1u, 63u, 64u, 65u, 128u, 500u, 6144u, 128256u})

@@ -22,6 +22,8 @@ using namespace talaria::test;
 namespace bdata = boost::unit_test::data;
 namespace fs = std::filesystem;
 
+BOOST_AUTO_TEST_SUITE(model_files)
+
 namespace {
 
 std::string slurp(const fs::path& path) {
@@ -310,3 +312,5 @@ BOOST_AUTO_TEST_CASE(a_reader_goes_over_the_pieces_of_a_file) {
                 {"w"});
   }
 }
+
+BOOST_AUTO_TEST_SUITE_END()

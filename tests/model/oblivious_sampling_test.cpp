@@ -14,6 +14,8 @@ using namespace talaria;
 using namespace talaria::model;
 namespace bdata = boost::unit_test::data;
 
+BOOST_AUTO_TEST_SUITE(oblivious_sampling)
+
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -69,8 +71,6 @@ std::vector<float> logits_of(const Shape& shape, std::size_t vocab, Rng& rng) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(oblivious_sampling)
 
 BOOST_DATA_TEST_CASE(picks_the_tokens_that_the_ordinary_sampler_picks,
                      bdata::make({1u, 2u, 3u, 31u, 32u, 33u, 257u, 4096u}), vocab) {

@@ -1,4 +1,5 @@
 #include "model/weights/prepared.hpp"
+#include "tests/model/weight_format_text.hpp"
 
 #include <boost/test/data/test_case.hpp>
 
@@ -22,9 +23,6 @@ namespace fs = std::filesystem;
 
 namespace talaria::model {
 /// For Boost's reports.
-static std::ostream& operator<<(std::ostream& out, WeightFormat format) {
-  return out << to_string(format);
-}
 static std::ostream& operator<<(std::ostream& out, FolderKind kind) {
   return out << static_cast<int>(kind);
 }

@@ -1,4 +1,5 @@
 #include "model/weights/quantized.hpp"
+#include "tests/model/weight_format_text.hpp"
 
 #include <boost/test/data/test_case.hpp>
 
@@ -13,13 +14,6 @@ using namespace talaria;
 using namespace talaria::model;
 using namespace talaria::test;
 namespace bdata = boost::unit_test::data;
-
-namespace talaria::model {
-/// For Boost's reports.
-static std::ostream& operator<<(std::ostream& out, WeightFormat format) {
-  return out << to_string(format);
-}
-} // namespace talaria::model
 
 namespace {
 

@@ -18,6 +18,8 @@ using Json = nlohmann::json;
 using Ids = std::vector<u32>;
 namespace bdata = boost::unit_test::data;
 
+BOOST_AUTO_TEST_SUITE(text_origin)
+
 namespace {
 
 const std::string source_dir = TALARIA_SOURCE_DIR;
@@ -412,3 +414,5 @@ BOOST_AUTO_TEST_CASE(the_date_is_what_it_is_set_to) {
   const std::string llama = read_text(source_dir + "/tests/data/chat_templates/llama-3.2.jinja");
   BOOST_TEST(render(llama, "2026-11-30").find("Today Date: 30 Nov 2026") != std::string::npos);
 }
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -20,6 +20,8 @@ using talaria::test::TemporaryFolder;
 using Json = nlohmann::json;
 using Ids = std::vector<u32>;
 
+BOOST_AUTO_TEST_SUITE(tokenizer_config)
+
 namespace {
 
 Json read_json(const std::string& path) {
@@ -261,3 +263,5 @@ BOOST_AUTO_TEST_CASE(a_folder_without_tokenizer_json_says_how_to_make_it) {
                 {"tokenizer.json is missing", name, "save_pretrained"});
   }
 }
+
+BOOST_AUTO_TEST_SUITE_END()

@@ -10,6 +10,8 @@
 
 namespace talaria::pipeline {
 
+BOOST_AUTO_TEST_SUITE(weight_stream)
+
 namespace {
 
 using cluster::MatrixPlan;
@@ -100,8 +102,6 @@ private:
 };
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(weight_stream)
 
 BOOST_AUTO_TEST_CASE(right_weights_are_fetched_once) {
   Workers workers;

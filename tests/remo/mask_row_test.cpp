@@ -25,6 +25,8 @@ static_assert(!std::is_copy_constructible_v<Opening> && !std::is_move_constructi
 static_assert(!std::is_copy_constructible_v<Masked>);
 static_assert(!std::is_copy_constructible_v<SecretBuffer<u8>>);
 
+BOOST_AUTO_TEST_SUITE(mask_row)
+
 namespace {
 
 struct Prepared {
@@ -53,8 +55,6 @@ bool is_zero(const u8* data, std::size_t bytes) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(mask_row)
 
 BOOST_AUTO_TEST_CASE(a_row_is_wiped_when_it_goes_and_its_neighbours_stay) {
   for (const SchemeKind kind : {SchemeKind::lattice, SchemeKind::hybrid}) {

@@ -10,6 +10,8 @@
 
 namespace talaria::telemetry {
 
+BOOST_AUTO_TEST_SUITE(trace_file)
+
 namespace {
 
 using namespace std::chrono_literals;
@@ -20,8 +22,6 @@ Trace read(const std::string& text) {
 }
 
 } // namespace
-
-BOOST_AUTO_TEST_SUITE(trace_file)
 
 BOOST_AUTO_TEST_CASE(what_a_tracer_writes_is_read_back) {
   const tests::TemporaryFolder folder;
