@@ -68,7 +68,7 @@ void take_field(const std::string& name, const json& value, EvidenceDocument& do
   for (const json& step : value) document.path.push_back(step_of(step));
 }
 
-EvidenceDocument read(std::string_view text) {
+EvidenceDocument read_document(std::string_view text) {
   const json object = strict_json(text, kMostDocumentBytes, Stage::format, "document");
   if (!object.is_object() || !object.contains("v") || object["v"] != 1)
     refuse_document("is no evidence document of version 1");
@@ -86,7 +86,7 @@ EvidenceDocument read(std::string_view text) {
 } // namespace
 
 Parsed<EvidenceDocument> parse_document(std::string_view text) {
-  return guarded([text] { return read(text); });
+  return guarded([text] { return read_document(text); });
 }
 
 std::string to_json(const EvidenceDocument& document) {

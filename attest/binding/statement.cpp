@@ -78,7 +78,7 @@ void take_receipt_key(const json& object, Statement& statement) {
   key.finish();
 }
 
-Statement read(std::string_view text) {
+Statement read_statement(std::string_view text) {
   const json object = strict_json(text, kMostStatementBytes, Stage::policy, "statement");
   Fields fields(object, "the statement");
   if (fields.take("v") != 1) refuse_statement("its version is not 1");
@@ -132,7 +132,7 @@ std::string to_json(const Statement& statement) {
 }
 
 Parsed<Statement> parse_statement(std::string_view text) {
-  return guarded([text] { return read(text); });
+  return guarded([text] { return read_statement(text); });
 }
 
 } // namespace talaria::attest

@@ -20,6 +20,9 @@ enum class SignatureRule {
   ecdsa_p256_sha256, ///< Intel
 };
 
+inline constexpr SignatureRule kAmdRule = SignatureRule::rsa_pss_sha384;
+inline constexpr SignatureRule kIntelRule = SignatureRule::ecdsa_p256_sha256;
+
 /// An X.509 certificate as bytes that somebody sent: it says nothing before it has been checked.
 class Certificate {
 public:

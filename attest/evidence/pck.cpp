@@ -62,7 +62,7 @@ private:
   std::map<std::string, DerValue> values_;
 };
 
-PckFacts read(const Certificate& certificate) {
+PckFacts read_sgx_extension(const Certificate& certificate) {
   if (certificate.repeats_an_extension()) refuse_field("an extension stands there twice");
   const auto extension = certificate.extension(kExtension);
   if (!extension) refuse_field("the certificate has no SGX extension");
@@ -89,7 +89,7 @@ PckFacts read(const Certificate& certificate) {
 } // namespace
 
 Parsed<PckFacts> read_pck(const Certificate& certificate) {
-  return guarded([&] { return read(certificate); });
+  return guarded([&] { return read_sgx_extension(certificate); });
 }
 
 } // namespace talaria::attest

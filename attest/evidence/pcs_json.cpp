@@ -157,7 +157,7 @@ std::string_view extent_of(std::string_view text, std::string_view key) {
   return {};
 }
 
-SignedBody split(std::string_view text, std::string_view key) {
+SignedBody split_answer(std::string_view text, std::string_view key) {
   const json outer = parse(text);
   if (!outer.is_object() || outer.size() != 2 || !outer.contains(key) ||
       !outer.contains("signature"))
@@ -185,7 +185,7 @@ TcbInfo read_info(std::string_view text) {
   return info;
 }
 
-QeIdentity read_identity(std::string_view text) {
+QeIdentity read_qe(std::string_view text) {
   const json object = parse(text);
   QeIdentity identity;
   identity.misc_select = hex_of(object, "miscselect", 4);
@@ -222,7 +222,7 @@ std::optional<TcbStatus> parse_tcb_status(std::string_view word) {
 }
 
 Parsed<SignedBody> split_signed_body(Bytes body, std::string_view key) {
-  return guarded([&] { return split(as_text(body), key); });
+  return guarded([&] { return split_answer(as_text(body), key); });
 }
 
 Parsed<PcsHead> read_pcs_head(std::string_view text) {
@@ -234,7 +234,7 @@ Parsed<TcbInfo> read_tcb_info(std::string_view text) {
 }
 
 Parsed<QeIdentity> read_qe_identity(std::string_view text) {
-  return guarded([text] { return read_identity(text); });
+  return guarded([text] { return read_qe(text); });
 }
 
 } // namespace talaria::attest

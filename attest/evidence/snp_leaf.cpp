@@ -96,7 +96,7 @@ SnpTcb read_tcb(const Extensions& extensions, SnpProduct product) {
   return tcb;
 }
 
-SnpLeaf read(const Certificate& certificate, SnpProduct product, SnpSigner signer) {
+SnpLeaf read_leaf(const Certificate& certificate, SnpProduct product, SnpSigner signer) {
   const Extensions extensions(certificate);
   SnpLeaf leaf;
   leaf.product_name = extensions.text("2", "product name");
@@ -128,7 +128,7 @@ std::vector<u8> hwid_bytes(Bytes content, std::size_t size) {
 
 Parsed<SnpLeaf> read_snp_leaf(const Certificate& certificate, SnpProduct product,
                               SnpSigner signer) {
-  return guarded([&] { return read(certificate, product, signer); });
+  return guarded([&] { return read_leaf(certificate, product, signer); });
 }
 
 } // namespace talaria::attest

@@ -70,7 +70,7 @@ FirmwareVersion firmware(const Record& record, std::size_t at) {
   return {record.byte(at), record.byte(at + 1), record.byte(at + 2)};
 }
 
-void read_identity(const Record& record, SnpReport& report) {
+void read_guest(const Record& record, SnpReport& report) {
   report.guest_svn = record.le32(0x004);
   report.policy = record.le64(0x008);
   report.family_id = record.array<16>(0x010);
@@ -101,7 +101,7 @@ void read_platform(const Record& record, SnpReport& report) {
   report.current_mitigations = record.le64(0x200);
 }
 
-SnpReport read(Bytes bytes) {
+SnpReport read_report(Bytes bytes) {
   if (bytes.size() != kSnpReportBytes)
     refuse(Stage::format, "length",
            std::to_string(bytes.size()) + " bytes; a report has 1184 exactly");
@@ -111,7 +111,7 @@ SnpReport read(Bytes bytes) {
   if (report.version < kOldest || report.version > kNewest)
     refuse(Stage::format, "version",
            "version " + std::to_string(report.version) + "; known are 2 to 5");
-  read_identity(record, report);
+  read_guest(record, report);
   read_platform(record, report);
   if (report.signature_algorithm != kEcdsaP384)
     refuse(Stage::format, "signature-algorithm",
@@ -164,7 +164,7 @@ const char* policy_bit_name(unsigned bit) noexcept {
 }
 
 Parsed<SnpReport> parse_snp_report(Bytes bytes) {
-  return guarded([bytes] { return read(bytes); });
+  return guarded([bytes] { return read_report(bytes); });
 }
 
 } // namespace talaria::attest

@@ -7,9 +7,7 @@
 namespace talaria::attest {
 namespace {
 
-constexpr SignatureRule kRule = SignatureRule::rsa_pss_sha384;
-
-struct Chain {
+struct SnpChain {
   Certificate leaf;
   Certificate authority;
   Certificate given_root; ///< the pinned one where none was given
@@ -24,8 +22,8 @@ std::optional<Certificate> single(Bytes bytes) {
   return read && read->size() == 1 ? std::optional(read->front()) : std::nullopt;
 }
 
-std::optional<Chain> read_chain(const SnpEvidence& evidence, const TrustAnchors& anchors,
-                                Checks& checks) {
+std::optional<SnpChain> read_snp_chain(const SnpEvidence& evidence, const TrustAnchors& anchors,
+                                       Checks& checks) {
   if (evidence.leaf.empty() || evidence.authority.empty()) {
     checks.fail(Stage::chain, "collateral-missing",
                 "the certificate of the signing key, or its authority, is not at hand");
@@ -38,17 +36,17 @@ std::optional<Chain> read_chain(const SnpEvidence& evidence, const TrustAnchors&
     checks.fail(Stage::chain, "chain", "a certificate of the chain cannot be read");
     return std::nullopt;
   }
-  const TrustAnchor* anchor =
-      root ? anchors.find(Vendor::amd, *root) : anchors.issuer_of(Vendor::amd, *authority, kRule);
+  const TrustAnchor* anchor = root ? anchors.find(Vendor::amd, *root)
+                                   : anchors.issuer_of(Vendor::amd, *authority, kAmdRule);
   checks.require(anchor != nullptr, Stage::root, "root-not-pinned",
                  root ? "the key of " + root->common_name() + " is not one of the pinned roots"
                       : "no pinned root issued " + authority->common_name());
   if (!anchor && !root) return std::nullopt;
-  return Chain{*leaf, *authority, root ? *root : anchor->certificate, anchor};
+  return SnpChain{*leaf, *authority, root ? *root : anchor->certificate, anchor};
 }
 
 /// The two kinds of evidence must not be mistaken for each other, whoever signed.
-void check_simulation(const SnpReport& report, const Chain& chain, Checks& checks) {
+void check_simulation(const SnpReport& report, const SnpChain& chain, Checks& checks) {
   if (!chain.anchor) return;
   const bool says_so = as_text(report.family_id) == kSimulatedFamily;
   if (!chain.anchor->simulated)
@@ -59,15 +57,15 @@ void check_simulation(const SnpReport& report, const Chain& chain, Checks& check
                    "simulated", "a root of a simulated platform, but report or root do not say so");
 }
 
-void check_chain(const Chain& chain, const SnpReport& report, Checks& checks) {
+void check_snp_chain(const SnpChain& chain, const SnpReport& report, Checks& checks) {
   const auto need = [&checks](bool holds, const std::string& what) {
     checks.require(holds, Stage::chain, "chain", what);
   };
   const Certificate& root = chain.root();
-  need(chain.given_root.is_issued_by(root, kRule), "the root has not signed itself");
-  need(chain.authority.is_issued_by(root, kRule),
+  need(chain.given_root.is_issued_by(root, kAmdRule), "the root has not signed itself");
+  need(chain.authority.is_issued_by(root, kAmdRule),
        chain.authority.common_name() + " is not issued by " + root.common_name());
-  need(chain.leaf.is_issued_by(chain.authority, kRule),
+  need(chain.leaf.is_issued_by(chain.authority, kAmdRule),
        chain.leaf.common_name() + " is not issued by " + chain.authority.common_name());
   need(root.may_be_authority() && chain.authority.may_be_authority() && chain.leaf.may_be_leaf(),
        "a certificate is used for what its extensions forbid");
@@ -82,7 +80,7 @@ void check_chain(const Chain& chain, const SnpReport& report, Checks& checks) {
        "the leaf is " + chain.leaf.common_name() + "; expected " + leaf);
 }
 
-void check_all_dates(const Chain& chain, Clock clock, Checks& checks, Ledger& ledger) {
+void check_snp_dates(const SnpChain& chain, Clock clock, Checks& checks, Ledger& ledger) {
   for (const Certificate* certificate :
        {&chain.root(), &chain.given_root, &chain.authority, &chain.leaf})
     check_dates(*certificate, clock, Stage::dates, "certificate-dates", checks);
@@ -92,7 +90,7 @@ void check_all_dates(const Chain& chain, Clock clock, Checks& checks, Ledger& le
 }
 
 /// @return whether there was a list that can be read.
-bool check_crl(Bytes bytes, const Chain& chain, Clock clock, Checks& checks, Ledger& ledger) {
+bool check_crl(Bytes bytes, const SnpChain& chain, Clock clock, Checks& checks, Ledger& ledger) {
   if (bytes.empty()) {
     checks.skip(Stage::revocation, "crl-revoked", "no CRL at hand");
     return false;
@@ -102,7 +100,7 @@ bool check_crl(Bytes bytes, const Chain& chain, Clock clock, Checks& checks, Led
     checks.fail(Stage::revocation, "crl-signature", "the CRL cannot be read");
     return false;
   }
-  check_revocation(*list, chain.root(), kRule, {&chain.authority, &chain.leaf}, clock,
+  check_revocation(*list, chain.root(), kAmdRule, {&chain.authority, &chain.leaf}, clock,
                    Stage::revocation, "crl", checks);
   ledger.add("CRL", *list);
   return true;
@@ -125,7 +123,7 @@ void check_chip(const SnpReport& report, const SnpLeaf& leaf) {
 }
 
 /// Product, TCB and chip: what ties the certificate to this report.
-void compare_leaf(const Chain& chain, SnpFacts& facts) {
+void compare_leaf(const SnpChain& chain, SnpFacts& facts) {
   const SnpReport& report = facts.report;
   if (report.product && *report.product != facts.product)
     refuse(Stage::leaf, "product",
@@ -144,7 +142,7 @@ void compare_leaf(const Chain& chain, SnpFacts& facts) {
   check_chip(report, *leaf);
 }
 
-void check_leaf(const Chain& chain, SnpFacts& facts, Checks& checks) {
+void check_snp_leaf(const SnpChain& chain, SnpFacts& facts, Checks& checks) {
   try {
     compare_leaf(chain, facts);
     for (const char* name : {"product", "leaf-extension", "leaf-tcb", "chip-id"})
@@ -181,7 +179,7 @@ SnpJudgement verify_snp(const SnpEvidence& evidence, const TrustAnchors& anchors
   SnpFacts& facts = judgement.facts.emplace();
   facts.report = *report;
   if (report->product) facts.product = *report->product;
-  const auto chain = read_chain(evidence, anchors, checks);
+  const auto chain = read_snp_chain(evidence, anchors, checks);
   if (chain && chain->anchor) facts.product = chain->anchor->product;
   facts.reported = decode_tcb(report->reported, facts.product);
   facts.committed = decode_tcb(report->committed, facts.product);
@@ -190,10 +188,10 @@ SnpJudgement verify_snp(const SnpEvidence& evidence, const TrustAnchors& anchors
   if (!chain) return judgement;
   facts.simulated = chain->anchor && chain->anchor->simulated;
   check_simulation(*report, *chain, checks);
-  check_chain(*chain, *report, checks);
-  check_all_dates(*chain, clock, checks, facts.collateral);
+  check_snp_chain(*chain, *report, checks);
+  check_snp_dates(*chain, clock, checks, facts.collateral);
   facts.has_crl = check_crl(evidence.crl, *chain, clock, checks, facts.collateral);
-  check_leaf(*chain, facts, checks);
+  check_snp_leaf(*chain, facts, checks);
   return judgement;
 }
 

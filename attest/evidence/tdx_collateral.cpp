@@ -7,7 +7,6 @@
 namespace talaria::attest {
 namespace {
 
-constexpr SignatureRule kRule = SignatureRule::ecdsa_p256_sha256;
 constexpr Stage kStage = Stage::collateral;
 
 /// One of the two signed bodies and the words that go with it.
@@ -42,7 +41,8 @@ std::optional<Certificate> check_signer(const Item& item, const Context& context
                      root.spki_digest() == context.root.spki_digest(),
                  kStage, "root-not-pinned", "the chain of the signer ends at another root");
   // The given root has the pinned key, and that is all that is asked of it.
-  checks.require(chain->size() == 2 && signer.is_issued_by(root, kRule) && signer.may_be_leaf(),
+  checks.require(chain->size() == 2 && signer.is_issued_by(root, kIntelRule) &&
+                     signer.may_be_leaf(),
                  kStage, code, "the signer is not issued by the root");
   checks.require(signer.common_name().ends_with("TCB Signing"), kStage, code,
                  "the signer is " + signer.common_name());
@@ -142,8 +142,8 @@ void judge_levels(const TcbInfo& info, const QeIdentity& identity, Checks& check
     checks.fail(Stage::tcb_status, "tcb-status", "the platform's TCB level is revoked");
 }
 
-std::optional<SignedBody> split(Bytes answer, Bytes chain, const char* key,
-                                const std::string& prefix, Checks& checks) {
+std::optional<SignedBody> split_body(Bytes answer, Bytes chain, const char* key,
+                                     const std::string& prefix, Checks& checks) {
   if (!checks.require(!answer.empty() && !chain.empty(), kStage, prefix + "-missing",
                       std::string(key) + " or its chain is not at hand"))
     return std::nullopt;
@@ -161,9 +161,9 @@ Bytes chain_of_identity(const TdxCollateral& collateral) {
 
 PcsBodies split_bodies(const TdxCollateral& collateral, Checks& checks) {
   PcsBodies bodies;
-  bodies.tcb_info = split(collateral.tcb_info, collateral.tcb_chain, "tcbInfo", "tcb", checks);
-  bodies.qe_identity =
-      split(collateral.qe_identity, chain_of_identity(collateral), "enclaveIdentity", "qe", checks);
+  bodies.tcb_info = split_body(collateral.tcb_info, collateral.tcb_chain, "tcbInfo", "tcb", checks);
+  bodies.qe_identity = split_body(collateral.qe_identity, chain_of_identity(collateral),
+                                  "enclaveIdentity", "qe", checks);
   return bodies;
 }
 

@@ -9,10 +9,9 @@
 namespace talaria::attest {
 namespace {
 
-constexpr SignatureRule kRule = SignatureRule::ecdsa_p256_sha256;
 constexpr std::size_t kHalf = 32;
 
-struct Chain {
+struct TdxChain {
   Certificate leaf;
   Certificate authority;
   Certificate given_root;
@@ -21,15 +20,15 @@ struct Chain {
   const Certificate& root() const { return anchor ? anchor->certificate : given_root; }
 };
 
-std::optional<Chain> read_chain(const TdxQuote& quote, const TrustAnchors& anchors,
-                                Checks& checks) {
+std::optional<TdxChain> read_tdx_chain(const TdxQuote& quote, const TrustAnchors& anchors,
+                                       Checks& checks) {
   Bytes pem(quote.chain);
   while (!pem.empty() && pem.back() == 0) pem = pem.first(pem.size() - 1);
   const auto certificates = Certificate::bundle(pem);
   if (!checks.require(certificates && certificates->size() == 3, Stage::chain, "chain",
                       "the quote does not carry exactly three certificates"))
     return std::nullopt;
-  Chain chain{(*certificates)[0], (*certificates)[1], (*certificates)[2], nullptr};
+  TdxChain chain{(*certificates)[0], (*certificates)[1], (*certificates)[2], nullptr};
   chain.anchor = anchors.find(Vendor::intel, chain.given_root);
   checks.require(chain.anchor != nullptr, Stage::root, "root-not-pinned",
                  "the key of " + chain.given_root.common_name() + " is not a pinned root");
@@ -40,14 +39,14 @@ std::optional<Chain> read_chain(const TdxQuote& quote, const TrustAnchors& ancho
   return chain;
 }
 
-void check_chain(const Chain& chain, Checks& checks) {
+void check_tdx_chain(const TdxChain& chain, Checks& checks) {
   const auto need = [&checks](bool holds, const std::string& what) {
     checks.require(holds, Stage::chain, "chain", what);
   };
-  need(chain.given_root.is_issued_by(chain.root(), kRule), "the root has not signed itself");
-  need(chain.authority.is_issued_by(chain.root(), kRule),
+  need(chain.given_root.is_issued_by(chain.root(), kIntelRule), "the root has not signed itself");
+  need(chain.authority.is_issued_by(chain.root(), kIntelRule),
        chain.authority.common_name() + " is not issued by the root");
-  need(chain.leaf.is_issued_by(chain.authority, kRule),
+  need(chain.leaf.is_issued_by(chain.authority, kIntelRule),
        "the PCK certificate is not issued by " + chain.authority.common_name());
   need(chain.root().may_be_authority() && chain.authority.may_be_authority() &&
            chain.leaf.may_be_leaf(),
@@ -59,7 +58,7 @@ void check_chain(const Chain& chain, Checks& checks) {
        "the leaf is " + chain.leaf.common_name() + ", no PCK certificate");
 }
 
-void check_all_dates(const Chain& chain, Clock clock, Checks& checks, Ledger& ledger) {
+void check_tdx_dates(const TdxChain& chain, Clock clock, Checks& checks, Ledger& ledger) {
   for (const Certificate* certificate :
        {&chain.root(), &chain.given_root, &chain.authority, &chain.leaf})
     check_dates(*certificate, clock, Stage::dates, "certificate-dates", checks);
@@ -68,7 +67,7 @@ void check_all_dates(const Chain& chain, Clock clock, Checks& checks, Ledger& le
   ledger.add("PCK certificate", chain.leaf);
 }
 
-void check_leaf(const Chain& chain, TdxFacts& facts, Checks& checks) {
+void check_pck(const TdxChain& chain, TdxFacts& facts, Checks& checks) {
   const auto pck = read_pck(chain.leaf);
   if (pck) {
     facts.pck = *pck;
@@ -81,14 +80,14 @@ void check_leaf(const Chain& chain, TdxFacts& facts, Checks& checks) {
                  "the PCK is not on P-256");
 }
 
-bool verifies(const std::optional<PublicKey>& key, Bytes signature, Bytes message) {
+bool verifies_p256(const std::optional<PublicKey>& key, Bytes signature, Bytes message) {
   return key && key->kind() == PublicKey::Kind::p256 &&
          key->verifies_ecdsa(signature.first(kHalf), signature.subspan(kHalf), message);
 }
 
 /// From the PCK to the quoting enclave, from it to the attestation key, from that to the quote.
-void check_signatures(const Chain& chain, const TdxQuote& quote, Checks& checks) {
-  checks.require(verifies(chain.leaf.key(), quote.qe_signature, quote.qe_report_bytes),
+void check_signatures(const TdxChain& chain, const TdxQuote& quote, Checks& checks) {
+  checks.require(verifies_p256(chain.leaf.key(), quote.qe_signature, quote.qe_report_bytes),
                  Stage::signature, "qe-report-signature",
                  "the quoting enclave's report is not signed by the PCK");
   std::vector<u8> hashed = to_vector(quote.attestation_key);
@@ -98,8 +97,8 @@ void check_signatures(const Chain& chain, const TdxQuote& quote, Checks& checks)
                      all_zero(bound.subspan(kHalf)),
                  Stage::signature, "qe-report-data",
                  "the quoting enclave does not vouch for the attestation key");
-  checks.require(verifies(PublicKey::from_p256_point(quote.attestation_key), quote.signature,
-                          quote.signed_bytes),
+  checks.require(verifies_p256(PublicKey::from_p256_point(quote.attestation_key), quote.signature,
+                               quote.signed_bytes),
                  Stage::signature, "signature", "the quote is not signed by the attestation key");
 }
 
@@ -116,12 +115,13 @@ std::optional<RevocationList> check_list(Bytes bytes, const std::string& prefix,
     checks.fail(Stage::collateral, prefix + "-signature", what + " cannot be read");
     return std::nullopt;
   }
-  check_revocation(*list, issuer, kRule, {&certificate}, clock, Stage::collateral, prefix, checks);
+  check_revocation(*list, issuer, kIntelRule, {&certificate}, clock, Stage::collateral, prefix,
+                   checks);
   ledger.add(what, *list);
   return list;
 }
 
-void judge_with_collateral(const TdxCollateral& collateral, const Chain& chain,
+void judge_with_collateral(const TdxCollateral& collateral, const TdxChain& chain,
                            const TrustAnchors& anchors, Clock clock, Checks& checks,
                            TdxFacts& facts) {
   facts.has_collateral = true;
@@ -148,12 +148,12 @@ TdxJudgement verify_tdx(const TdxEvidence& evidence, const TrustAnchors& anchors
   checks.pass(Stage::format, "format");
   TdxFacts& facts = judgement.facts.emplace();
   facts.quote = *quote;
-  const auto chain = read_chain(*quote, anchors, checks);
+  const auto chain = read_tdx_chain(*quote, anchors, checks);
   if (!chain) return judgement;
   facts.simulated = chain->anchor && chain->anchor->simulated;
-  check_chain(*chain, checks);
-  check_all_dates(*chain, clock, checks, facts.collateral);
-  check_leaf(*chain, facts, checks);
+  check_tdx_chain(*chain, checks);
+  check_tdx_dates(*chain, clock, checks, facts.collateral);
+  check_pck(*chain, facts, checks);
   check_signatures(*chain, *quote, checks);
   if (evidence.collateral) {
     judge_with_collateral(*evidence.collateral, *chain, anchors, clock, checks, facts);

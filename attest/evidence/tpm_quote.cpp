@@ -47,7 +47,7 @@ TpmQuote::Selection take_selection(Cursor& cursor) {
   return selection;
 }
 
-TpmQuote read(Bytes bytes) {
+TpmQuote read_attest(Bytes bytes) {
   Cursor cursor(bytes);
   if (as_text(cursor.take(4)) != "\xFFTCG")
     refuse(Stage::binding, "tpm-magic", "not made by a TPM (magic)");
@@ -71,7 +71,7 @@ TpmQuote read(Bytes bytes) {
 } // namespace
 
 Parsed<TpmQuote> parse_tpm_quote(Bytes bytes) {
-  return guarded([bytes] { return read(bytes); });
+  return guarded([bytes] { return read_attest(bytes); });
 }
 
 bool is_about(const TpmQuote& quote, Bytes pcrs) {

@@ -9,6 +9,8 @@
 
 namespace talaria::attest {
 
+inline constexpr Stage kPolicy = Stage::policy;
+
 void appraise_snp(const SnpFacts& facts, const Policy& policy, Checks& checks,
                   std::vector<std::string>& warnings);
 void appraise_tdx(const TdxFacts& facts, const Policy& policy, TimePoint now, Checks& checks,

@@ -7,7 +7,6 @@
 namespace talaria::attest {
 namespace {
 
-constexpr Stage kPolicy = Stage::policy;
 constexpr unsigned kKnownPlatformBits = 8;
 
 struct Component {

@@ -7,7 +7,6 @@
 namespace talaria::attest {
 namespace {
 
-constexpr Stage kPolicy = Stage::policy;
 constexpr Stage kStatus = Stage::tcb_status;
 
 bool is_out_of_date(TcbStatus status) {

@@ -15,6 +15,9 @@ inline constexpr const char* kOrganisation = "TALARIA SIMULATION - NOT HARDWARE"
 
 using TimePoint = std::chrono::sys_seconds;
 
+/// How long a simulated authority lives: too short to be deployed by mistake.
+inline constexpr std::chrono::days kLife{30};
+
 struct Extension {
   std::string object; ///< "1.3.6.1..."
   std::vector<u8> content;

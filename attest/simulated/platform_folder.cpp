@@ -18,8 +18,6 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::chrono::days kLife{30};
-
 std::string text_of(const std::vector<u8>& bytes) {
   return {bytes.begin(), bytes.end()};
 }
@@ -28,9 +26,9 @@ std::vector<u8> bytes_of(const std::string& text) {
 }
 
 /// Writes files that must not be there yet.
-class Writer {
+class FolderWriter {
 public:
-  explicit Writer(fs::path folder) : folder_(std::move(folder)) {
+  explicit FolderWriter(fs::path folder) : folder_(std::move(folder)) {
     std::error_code error;
     fs::create_directories(folder_, error);
     if (error) throw Error(Errc::io, folder_.string() + ": " + error.message());
@@ -74,7 +72,7 @@ SigningKey read_key(const fs::path& file) {
   }
 }
 
-void write_tdx(const TdxAuthority& tdx, TimePoint now, Writer& writer) {
+void write_tdx(const TdxAuthority& tdx, TimePoint now, FolderWriter& writer) {
   writer.key("root.key", tdx.root);
   writer.key("pck-ca.key", tdx.pck_authority);
   writer.key("pck.key", tdx.pck);
@@ -99,7 +97,7 @@ void write_tdx(const TdxAuthority& tdx, TimePoint now, Writer& writer) {
 } // namespace
 
 std::vector<fs::path> create_platform(const fs::path& folder, TimePoint now) {
-  Writer writer(folder);
+  FolderWriter writer(folder);
   if (fs::exists(folder / "roots.pem"))
     throw Error(Errc::usage,
                 (folder / "roots.pem").string() + ": is there already; use another folder");

@@ -5,18 +5,17 @@
 namespace talaria::attest::simulated {
 namespace {
 
-constexpr std::chrono::days kLife{30};
 const std::string kArc = "1.3.6.1.4.1.3704.1.";
 
 /// A DER INTEGER of one byte's range.
-std::vector<u8> integer(u8 value) {
+std::vector<u8> spl_integer(u8 value) {
   if (value < 0x80) return {0x02, 0x01, value};
   return {0x02, 0x02, 0x00, value};
 }
 
-class Writer {
+class ReportWriter {
 public:
-  explicit Writer(std::size_t bytes) : bytes_(bytes) {}
+  explicit ReportWriter(std::size_t bytes) : bytes_(bytes) {}
 
   template <class Range>
   void put(std::size_t at, const Range& values) {
@@ -44,13 +43,13 @@ std::vector<Extension> vcek_extensions(const Svns& svns, const std::array<u8, 64
   const auto add = [&extensions](const char* object, std::vector<u8> content) {
     extensions.push_back({kArc + object, std::move(content), false});
   };
-  add("1", integer(0));
+  add("1", spl_integer(0));
   add("2", {0x16, 0x05, 'G', 'e', 'n', 'o', 'a'});
-  add("3.1", integer(svns[0]));
-  add("3.2", integer(svns[1]));
-  for (const char* reserved : {"3.4", "3.5", "3.6", "3.7"}) add(reserved, integer(0));
-  add("3.3", integer(svns[2]));
-  add("3.8", integer(svns[3]));
+  add("3.1", spl_integer(svns[0]));
+  add("3.2", spl_integer(svns[1]));
+  for (const char* reserved : {"3.4", "3.5", "3.6", "3.7"}) add(reserved, spl_integer(0));
+  add("3.3", spl_integer(svns[2]));
+  add("3.8", spl_integer(svns[3]));
   add("4", {chip.begin(), chip.end()});
   return extensions;
 }
@@ -92,7 +91,7 @@ SnpAuthority make_snp_authority(TimePoint now) {
 std::vector<u8> make_report(const ReportSpec& spec, const SigningKey& vcek) {
   constexpr std::size_t kBytes = 1184;
   constexpr std::size_t kSigned = 672;
-  Writer report(kBytes);
+  ReportWriter report(kBytes);
   report.number(0, spec.version, 4);
   report.number(8, spec.policy, 8);
   report.put(16, spec.family_id);

@@ -11,7 +11,6 @@
 namespace talaria::attest::simulated {
 namespace {
 
-constexpr std::chrono::days kLife{30};
 constexpr const char* kRoot = "Root-Simulated";
 constexpr const char* kPckAuthority = "Intel SGX PCK Platform CA";
 constexpr std::array<u8, 6> kFmspc = {0x51, 0xA1, 0xB1, 0xC1, 0xD1, 0xE1};
