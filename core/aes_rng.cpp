@@ -1,6 +1,9 @@
 #include "core/aes_rng.hpp"
 
 #include <openssl/evp.h>
+#ifdef TALARIA_X86_VAES
+#include <cpuid.h>
+#endif
 
 #include <algorithm>
 #include <cstring>
@@ -15,13 +18,22 @@ namespace talaria {
 namespace {
 constexpr std::size_t kBlock = 16;
 constexpr u64 kBlocksPerKey = u64{1} << 20;
+
+#ifdef TALARIA_X86_VAES
+/// CPUID leaf 7, ECX bit 9: clang 14's __builtin_cpu_supports() does not know the word.
+bool has_vaes() noexcept {
+  constexpr unsigned kVaes = 1U << 9;
+  unsigned a = 0, b = 0, c = 0, d = 0;
+  return __get_cpuid_count(7, 0, &a, &b, &c, &d) != 0 && (c & kVaes) != 0;
+}
+#endif
 } // namespace
 
 bool vaes::available() noexcept {
 #ifdef TALARIA_X86_VAES
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("aes") && __builtin_cpu_supports("vaes");
+         __builtin_cpu_supports("aes") && has_vaes();
 #else
   return false;
 #endif
