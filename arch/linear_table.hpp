@@ -20,11 +20,11 @@ struct LinearId {
   friend auto operator<=>(const LinearId&, const LinearId&) = default;
 };
 
-/// A tensor whose rows are outputs of a matrix: `base` + ".weight" [rows, d_in], maybe `base` +
-/// ".bias" [rows].
+/// A tensor of a matrix, `base` + ".weight": some of its outputs, [size, d_in], maybe with `base` +
+/// ".bias" [size]; or, in a matrix by inputs, some of its inputs, [d_out, size].
 struct LinearPart {
   std::string base;
-  std::size_t rows = 0;
+  std::size_t size = 0;
 };
 
 /// The gain of a norm before a matrix, which is folded into the matrix.
@@ -41,7 +41,8 @@ struct Linear {
   u32 layer = 0; ///< that it is placed with: the head comes with the last one
   std::size_t d_in = 0;
   std::size_t d_out = 0;         ///< outputs of the model, not column sets
-  std::vector<LinearPart> parts; ///< whose rows, one part after the other, are the outputs
+  std::vector<LinearPart> parts; ///< which, one after the other, are the outputs (or inputs)
+  bool by_inputs = false;        ///< parts are inputs: the experts of a layer, side by side
   FoldedGain gain;
   bool bias = false;
   float multiplier = 1; ///< of the outputs, bias included

@@ -33,7 +33,8 @@ public:
 private:
   void add(Linear linear) {
     linear.id.value = static_cast<u32>(linears_.size());
-    for (const LinearPart& part : linear.parts) linear.d_out += part.rows;
+    if (!linear.by_inputs)
+      for (const LinearPart& part : linear.parts) linear.d_out += part.size;
     linears_.push_back(std::move(linear));
   }
 
@@ -63,14 +64,25 @@ private:
     o.bias = names_.o_bias;
     o.multiplier = layer.multiplier;
     Linear gate_up = linear("gate_up", LinearKind::gate_up, plan_.hidden);
-    gate_up.parts =
-        names_.fused_gate_up
-            ? std::vector<LinearPart>{{mlp + "gate_up_proj", 2 * inner}}
-            : std::vector<LinearPart>{{mlp + "gate_proj", inner}, {mlp + "up_proj", inner}};
+    Linear down = linear("down", LinearKind::down, inner);
+    if (layer.feed_forward.router) {
+      for (const Expert& expert : layer.feed_forward.experts)
+        gate_up.parts.push_back({expert.gate, expert.width});
+      for (const Expert& expert : layer.feed_forward.experts) {
+        gate_up.parts.push_back({expert.up, expert.width});
+        down.parts.push_back({expert.down, expert.width});
+      }
+      down.by_inputs = true;
+      down.d_out = plan_.hidden;
+    } else {
+      gate_up.parts =
+          names_.fused_gate_up
+              ? std::vector<LinearPart>{{mlp + "gate_up_proj", 2 * inner}}
+              : std::vector<LinearPart>{{mlp + "gate_proj", inner}, {mlp + "up_proj", inner}};
+      down.parts = {{mlp + "down_proj", plan_.hidden}};
+    }
     gate_up.gain = folded(layer.feed_forward_norm);
     gate_up.bias = names_.mlp_bias;
-    Linear down = linear("down", LinearKind::down, inner);
-    down.parts = {{mlp + "down_proj", plan_.hidden}};
     down.bias = names_.mlp_bias;
     down.multiplier = layer.multiplier;
     for (Linear* matrix : {&qkv, &o, &gate_up, &down}) add(std::move(*matrix));

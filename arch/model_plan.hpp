@@ -63,10 +63,37 @@ struct Attention {
 
 enum class Activation : u8 { silu, gelu_tanh };
 
-/// down(activation(gate x) * up x)
+/// One expert of a mixture; tensors without ".weight".
+struct Expert {
+  std::string gate, up, down;
+  u32 width = 0;
+};
+
+/// Which experts count for a row, and how much: softmax over all logits, of which the largest
+/// `chosen` keep their share and the others get none.
+struct Router {
+  std::string tensor; ///< [routed experts, hidden]
+  u32 chosen = 0;
+  bool normalise = false;  ///< the shares that are kept are divided by their sum
+  std::string shared_gate; ///< [1, hidden]: the last expert counts sigmoid(gate x), always; empty:
+                           ///< there is no such expert
+};
+
+/// down(activation(gate x) * up x).
+/// A mixture of experts is the same with the experts side by side: gate and up of all of them are
+/// one matrix, down of all of them another, and between the two each expert's activations are
+/// multiplied by its share, most of them by 0. So every expert gets every row, whatever is chosen:
+/// what a worker sees does not depend on it.
 struct FeedForward {
-  u32 intermediate = 0;
+  u32 intermediate = 0; ///< of all experts together
   Activation activation = Activation::silu;
+  std::vector<Expert> experts; ///< of a mixture; otherwise empty
+  std::optional<Router> router;
+
+  /// Experts that the router chooses among.
+  std::size_t routed() const {
+    return experts.size() - (router && !router->shared_gate.empty() ? 1 : 0);
+  }
 };
 
 /// A layer:

@@ -50,16 +50,34 @@ std::string attention_text(const ModelPlan& plan, const Attention& a) {
   return out;
 }
 
-void matrix(std::string& out, const Linear& linear) {
-  const std::string_view name = linear.name;
-  const auto dot = name.rfind('.');
+std::string router_text(const FeedForward& shape, const Router& router) {
+  std::string out = fmt::format("{} of {} experts of {} by softmax ({}){}", router.chosen,
+                                shape.routed(), shape.experts.front().width, router.tensor,
+                                router.normalise ? ", shares normalised" : "");
+  if (!router.shared_gate.empty())
+    out += fmt::format("; one of {} always, by sigmoid ({})", shape.experts.back().width,
+                       router.shared_gate);
+  return out + "; every expert gets every row";
+}
+
+std::string parts_text(const Linear& linear) {
+  if (linear.parts.size() > 4)
+    return fmt::format("{} tensors{}", linear.parts.size(),
+                       linear.by_inputs ? " side by side" : "");
   std::string parts;
   for (const LinearPart& part : linear.parts) {
     const auto at = part.base.rfind('.');
     parts += (parts.empty() ? "" : ", ") + part.base.substr(at == std::string::npos ? 0 : at + 1);
   }
+  return parts;
+}
+
+void matrix(std::string& out, const Linear& linear) {
+  const std::string_view name = linear.name;
+  const auto dot = name.rfind('.');
   step(out, std::string(dot == std::string_view::npos ? name : name.substr(dot + 1)).c_str(),
-       "worker: {} -> {} ({}){}{}", linear.d_in, linear.d_out, parts, linear.bias ? ", bias" : "",
+       "worker: {} -> {} ({}){}{}", linear.d_in, linear.d_out, parts_text(linear),
+       linear.bias ? ", bias" : "",
        linear.multiplier == 1 ? "" : fmt::format(", times {:g}", linear.multiplier));
 }
 
@@ -79,9 +97,12 @@ std::string layer_text(const ModelPlan& plan, u32 l) {
   if (layer.attention_out_norm) step(out, "norm", "{}", norm_text(*layer.attention_out_norm));
   step(out, "add", "to the residual stream");
   if (layer.feed_forward_norm) step(out, "norm", "{}", norm_text(*layer.feed_forward_norm));
+  if (const auto& router = layer.feed_forward.router)
+    step(out, "router", "{}", router_text(layer.feed_forward, *router));
   of(LinearKind::gate_up);
-  step(out, "activation", "{}(gate) * up",
-       layer.feed_forward.activation == Activation::silu ? "silu" : "gelu_tanh");
+  step(out, "activation", "{}(gate) * up{}",
+       layer.feed_forward.activation == Activation::silu ? "silu" : "gelu_tanh",
+       layer.feed_forward.router ? ", each expert's times its share" : "");
   of(LinearKind::down);
   if (layer.feed_forward_out_norm) step(out, "norm", "{}", norm_text(*layer.feed_forward_out_norm));
   step(out, "add", "to the residual stream");

@@ -5,6 +5,7 @@
 #include "kernels/elementwise.hpp"
 #include "kernels/kernel_set.hpp"
 #include "model/head_preparation.hpp"
+#include "model/mixture.hpp"
 
 namespace talaria::audit {
 
@@ -24,11 +25,14 @@ struct FloatLinear {
 
 struct BlockRunner::Layer {
   Layer(const arch::Layer& layer, model::LayerGains layer_gains, bool neighbours)
-      : plan(&layer), gains(std::move(layer_gains)), heads(layer.attention, gains, neighbours) {}
+      : plan(&layer), gains(std::move(layer_gains)), heads(layer.attention, gains, neighbours) {
+    if (layer.feed_forward.router) mixture.emplace(layer.feed_forward, gains);
+  }
 
   const arch::Layer* plan;
   model::LayerGains gains;
   model::HeadPreparation heads;
+  std::optional<model::Mixture> mixture;
   FloatLinear qkv, o, gate_up, down;
   std::vector<std::vector<float>> keys; ///< per key/value head: [positions][head_dim]
   std::vector<std::vector<float>> values;
@@ -72,14 +76,21 @@ void normalise(Rows& x, float eps, const std::vector<float>& gain = {}) {
   }
 }
 
-Rows activate(const arch::FeedForward& shape, const Rows& gate_up) {
+/// `x`: the input of gate and up, which a router looks at.
+Rows activate(const arch::FeedForward& shape, const std::optional<model::Mixture>& mixture,
+              const Rows& x, const Rows& gate_up) {
   const std::size_t n = shape.intermediate;
   const auto gate = shape.activation == arch::Activation::silu ? kernels::active_kernels().silu_mul
                                                                : kernels::gelu_tanh_mul;
   Rows out(gate_up.rows(), n);
   for (Eigen::Index r = 0; r < out.rows(); ++r) {
     const float* row = gate_up.data() + r * gate_up.cols();
-    gate(row, row + n, out.data() + r * out.cols(), n);
+    float* to = out.data() + r * out.cols();
+    gate(row, row + n, to, n);
+    if (!mixture) continue;
+    std::vector<float> shares(mixture->experts());
+    mixture->shares_of(x.data() + r * x.cols(), static_cast<std::size_t>(x.cols()), shares.data());
+    mixture->apply(shares.data(), to);
   }
   return out;
 }
@@ -181,8 +192,9 @@ Rows BlockRunner::run(std::span<const u32> tokens, bool keep) {
     h += block_output(layer.o(heads), layer.plan->attention_out_norm, layer.gains.attention_out);
     x = h;
     if (layer.plan->feed_forward_norm) normalise(x, layer.plan->feed_forward_norm->eps);
-    h += block_output(layer.down(activate(layer.plan->feed_forward, layer.gate_up(x))),
-                      layer.plan->feed_forward_out_norm, layer.gains.feed_forward_out);
+    h += block_output(
+        layer.down(activate(layer.plan->feed_forward, layer.mixture, x, layer.gate_up(x))),
+        layer.plan->feed_forward_out_norm, layer.gains.feed_forward_out);
   }
   if (const auto& norm = plan.layers[layers_.size()].attention_norm) normalise(h, norm->eps);
   return h;

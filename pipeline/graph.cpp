@@ -54,10 +54,16 @@ private:
 
     next = into_residual(matrix(LinearKind::down), prefix + "mlp_out_norm",
                          layer.feed_forward_out_norm, gains.feed_forward_out, next);
+    const auto mixture = layer.feed_forward.router
+                             ? std::make_shared<const model::Mixture>(layer.feed_forward, gains)
+                             : nullptr;
     next = keep(prefix + "activation",
                 enclave::spawn_activation(system_, context(prefix + "activation"),
-                                          layer.feed_forward, next));
+                                          layer.feed_forward, mixture, next));
     next = outsourced(matrix(LinearKind::gate_up), enclave::Unmasked::as_input, next);
+    if (mixture)
+      next = keep(prefix + "router",
+                  enclave::spawn_router(system_, context(prefix + "router"), mixture, next));
     if (layer.feed_forward_norm) next = norm(prefix + "mlp_norm", *layer.feed_forward_norm, next);
     next = into_residual(matrix(LinearKind::o), prefix + "attention_out_norm",
                          layer.attention_out_norm, gains.attention_out, next);

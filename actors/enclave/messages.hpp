@@ -102,6 +102,7 @@ struct Flow : StaysInEnclave {
   ClearTensor x;        ///< [rows, width of the stage]
   /// Of all rows of the micro-batch, padding included: it stands where the last segment begins.
   std::shared_ptr<const model::RowPositions> positions;
+  ClearTensor shares; ///< [rows, experts] between a router and the activation behind it
   MessageTime sent{};
 };
 

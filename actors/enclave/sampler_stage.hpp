@@ -13,7 +13,6 @@ SamplerStage::behavior_type sampler_stage(SamplerStage::pointer self, StageConte
                                           bool oblivious);
 
 /// `oblivious`: in time and at addresses that tell nothing of logits and tokens.
-SamplerStage spawn_sampler(caf::actor_system& system, StageContext context,
-                           bool oblivious = false);
+SamplerStage spawn_sampler(caf::actor_system& system, StageContext context, bool oblivious = false);
 
 } // namespace talaria::enclave

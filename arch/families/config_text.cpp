@@ -222,7 +222,7 @@ void ConfigText::refuse_what_is_not_computed(const Defaults& defaults,
     if (fields->find("quantization_config") != nullptr)
       fields->refuse("quantization_config", "bf16, f16 or f32 weights, without this field");
   for (const char* name : {"num_experts", "num_local_experts", "n_routed_experts"})
-    if (fields_.integer(name, 0, kMaxWidth).value_or(0) != 0)
+    if (!defaults.experts && fields_.integer(name, 0, kMaxWidth).value_or(0) != 0)
       fields_.refuse(name, "a dense model, without this field");
   if (!defaults.partial_rotary &&
       fields_.number("partial_rotary_factor", positive, "1").value_or(1) != 1)
@@ -345,6 +345,12 @@ void ConfigText::require_layer_types(const DecoderConfig& config) const {
   if (!agrees)
     fields_.refuse("layer_types",
                    fmt::format("\"{}\" for each of the {} layers", expected, config.layers));
+}
+
+void ConfigText::refuse_windows() const {
+  if (fields_.boolean("use_sliding_window").value_or(false))
+    fields_.refuse("use_sliding_window",
+                   fmt::format("false: windows of {} are not computed", model_type()));
 }
 
 float ConfigText::query_beta() const {

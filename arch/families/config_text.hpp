@@ -20,6 +20,7 @@ struct Defaults {
   bool attention_bias = false; ///< the field exists
   bool mlp_bias = false;       ///< the field exists
   bool partial_rotary = false; ///< the field exists
+  bool experts = false;        ///< a mixture of experts
   const char* activation_key = "hidden_act";
   const char* activation = "silu"; ///< the one that is computed
 };
@@ -59,6 +60,8 @@ public:
 
   /// That `layer_types`, if it is there, says what the other fields say: all layers slide, or none.
   void require_layer_types(const DecoderConfig& config) const;
+  /// @throws Error{model} if `use_sliding_window` asks for windows.
+  void refuse_windows() const;
   /// `llama_4_scaling_beta` of rope_parameters; 0 if absent.
   float query_beta() const;
 

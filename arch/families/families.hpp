@@ -19,5 +19,9 @@ ModelPlan gemma3_plan(const ConfigText& config);
 ModelPlan ministral3_plan(const ConfigText& config);
 ModelPlan granite_plan(const ConfigText& config);
 ModelPlan glm4_plan(const ConfigText& config);
+ModelPlan mixtral_plan(const ConfigText& config);
+ModelPlan qwen2_moe_plan(const ConfigText& config);
+ModelPlan qwen3_moe_plan(const ConfigText& config);
+ModelPlan olmoe_plan(const ConfigText& config);
 
 } // namespace talaria::arch

@@ -18,7 +18,7 @@ std::vector<float> load_bias(const TensorStore& store, const arch::Linear& linea
   for (const arch::LinearPart& part : linear.parts) {
     const auto name = part.base + ".bias";
     if (linear.bias) {
-      const auto bias = read_vector(store, name, part.rows);
+      const auto bias = read_vector(store, name, part.size);
       all.insert(all.end(), bias.begin(), bias.end());
     } else if (store.contains(name)) {
       throw Error(Errc::model,
@@ -51,6 +51,23 @@ std::pair<std::size_t, std::size_t> head_norm_lengths(const arch::Attention& att
   return {0, 0};
 }
 
+/// Of the norm before a router, which sees rows without their gain. All 1 without a norm.
+std::vector<float> router_gain(const TensorStore& store, const arch::Layer& layer, u32 hidden) {
+  const auto& norm = layer.feed_forward_norm;
+  if (!norm) return std::vector<float>(hidden, 1);
+  return read_gain(store, norm->tensor, norm->plus_one, hidden);
+}
+
+std::vector<float> load_router(const TensorStore& store, const std::string& name, std::size_t rows,
+                               std::span<const float> gain) {
+  std::vector<float> out(rows * gain.size());
+  const TensorView& tensor = store.get(name, {rows, gain.size()});
+  tensor.read(0, out);
+  require_finite(out, tensor, 0);
+  for (std::size_t i = 0; i < out.size(); ++i) out[i] *= gain[i % gain.size()];
+  return out;
+}
+
 LayerGains load_gains(const TensorStore& store, const arch::Layer& layer, u32 hidden) {
   LayerGains out;
   const arch::Attention& a = layer.attention;
@@ -60,6 +77,12 @@ LayerGains load_gains(const TensorStore& store, const arch::Layer& layer, u32 hi
   }
   out.attention_out = load_out_norm(store, layer.attention_out_norm, hidden);
   out.feed_forward_out = load_out_norm(store, layer.feed_forward_out_norm, hidden);
+  if (const auto& router = layer.feed_forward.router) {
+    const std::vector<float> gain = router_gain(store, layer, hidden);
+    out.router = load_router(store, router->tensor, layer.feed_forward.routed(), gain);
+    if (!router->shared_gate.empty())
+      out.shared_gate = load_router(store, router->shared_gate, 1, gain);
+  }
   return out;
 }
 
@@ -109,11 +132,16 @@ std::vector<KeptTensor> kept_tensors(const arch::ModelPlan& plan) {
     }
     for (const auto& norm : {layer.attention_out_norm, layer.feed_forward_out_norm})
       if (norm) kept.push_back({norm->tensor, {plan.hidden}});
+    if (const auto& router = layer.feed_forward.router) {
+      if (layer.feed_forward_norm) kept.push_back({layer.feed_forward_norm->tensor, {plan.hidden}});
+      kept.push_back({router->tensor, {layer.feed_forward.routed(), plan.hidden}});
+      if (!router->shared_gate.empty()) kept.push_back({router->shared_gate, {1, plan.hidden}});
+    }
   }
   for (const arch::Linear& linear : plan.linears)
     if (linear.bias)
       for (const arch::LinearPart& part : linear.parts)
-        kept.push_back({part.base + ".bias", {part.rows}});
+        kept.push_back({part.base + ".bias", {part.size}});
   return kept;
 }
 

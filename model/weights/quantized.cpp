@@ -24,30 +24,51 @@ constexpr int largest(WeightFormat format) {
   return format == WeightFormat::int8 ? 127 : 32639;
 }
 
-/// One weight tensor while its rows are quantised.
+/// Rows of a matrix while they are quantised: of one tensor, or of several side by side.
 struct Rows {
-  TensorReader& tensor;
+  std::vector<TensorReader> tensors;
   std::span<const float> gain; ///< empty: 1
   std::string gain_name;
+
+  std::size_t count() const { return tensors.front().tensor().shape[0]; }
+  void read(std::size_t row, std::span<float> out) {
+    std::size_t at = 0;
+    for (TensorReader& reader : tensors) {
+      const std::size_t width = reader.tensor().shape[1];
+      reader.read(row * width, out.subspan(at, width));
+      at += width;
+    }
+  }
 };
 
+/// Row `row` holds NaN or infinity, or does once the gain is folded in.
+[[noreturn]] void refuse_row(Rows& rows, std::size_t row, std::span<const float> w) {
+  std::vector<float> raw(w.size());
+  rows.read(row, raw);
+  std::size_t at = 0;
+  for (const TensorReader& reader : rows.tensors) {
+    const TensorView& tensor = reader.tensor();
+    const std::size_t width = tensor.shape[1];
+    require_finite(std::span(raw).subspan(at, width), tensor, row * width);
+    at += width;
+  }
+  const TensorView& tensor = rows.tensors.front().tensor(); // gains are folded into single tensors
+  const auto bad = std::find_if(w.begin(), w.end(), [](float x) { return !std::isfinite(x); });
+  throw Error(Errc::model,
+              fmt::format("{}: tensor {}: element {} overflows fp32 when {} is folded in",
+                          tensor.file, tensor.name,
+                          row * w.size() + static_cast<std::size_t>(bad - w.begin()),
+                          rows.gain_name));
+}
+
 /// Multiplies the gain in, rounding once, and returns the largest magnitude of the row.
-float fold_gain(const Rows& rows, std::size_t row, std::span<float> w) {
+float fold_gain(Rows& rows, std::size_t row, std::span<float> w) {
   for (std::size_t i = 0; i < rows.gain.size(); ++i) w[i] = rows.gain[i] * w[i];
   // The bits of a non-negative float sort like the float, with infinity and NaN above all numbers.
   u32 top = 0;
   for (const float x : w) top = std::max(top, std::bit_cast<u32>(x) & 0x7fffffffu);
   if (top < kInfinityBits) return std::bit_cast<float>(top);
-
-  const std::size_t first = row * w.size();
-  std::vector<float> raw(w.size());
-  const TensorView& tensor = rows.tensor.tensor();
-  rows.tensor.read(first, raw);
-  require_finite(raw, tensor, first);
-  const auto bad = std::find_if(w.begin(), w.end(), [](float x) { return !std::isfinite(x); });
-  throw Error(Errc::model,
-              fmt::format("{}: tensor {}: element {} overflows fp32 when {} is folded in",
-                          tensor.file, tensor.name, first + (bad - w.begin()), rows.gain_name));
+  refuse_row(rows, row, w);
 }
 
 /// rint(w / scale), ties to even, clamped to +-limit, in double: the quotient of two floats and the
@@ -76,9 +97,9 @@ public:
       : linear_(linear), padded_(linear.columns.groups() * 4), row_(linear.d_in),
         integers_(linear.d_in), high_(padded_ * kBlock), low_(padded_ * kBlock) {}
 
-  /// Rows [0, tensor rows) become the columns from `column` on.
-  void add(const Rows& rows, std::size_t column) {
-    const std::size_t count = rows.tensor.tensor().shape[0];
+  /// All rows become the columns from `column` on.
+  void add(Rows& rows, std::size_t column) {
+    const std::size_t count = rows.count();
     for (std::size_t at = 0; at < count; at += kBlock) {
       const std::size_t block = std::min(kBlock, count - at);
       for (std::size_t k = 0; k < block; ++k) quantise(rows, at + k, column + at + k, k);
@@ -88,9 +109,9 @@ public:
   }
 
 private:
-  void quantise(const Rows& rows, std::size_t row, std::size_t column, std::size_t k) {
+  void quantise(Rows& rows, std::size_t row, std::size_t column, std::size_t k) {
     const int limit = largest(linear_.format);
-    rows.tensor.read(row * linear_.d_in, row_);
+    rows.read(row, row_);
     const float scale = fold_gain(rows, row, row_) / static_cast<float>(limit);
     linear_.scale[column] = scale;
     round_row(row_, scale, limit, integers_.data());
@@ -138,9 +159,17 @@ QuantizedLinear load_linear(const TensorStore& store, const arch::Linear& wanted
   linear.d_out = wanted.d_out;
 
   // Everything is looked up before the large allocation.
-  std::vector<const TensorView*> tensors;
-  for (const arch::LinearPart& part : wanted.parts)
-    tensors.push_back(&store.get(part.base + ".weight", {part.rows, linear.d_in}));
+  std::vector<Rows> blocks;
+  for (const arch::LinearPart& part : wanted.parts) {
+    const std::vector<std::size_t> shape = wanted.by_inputs
+                                               ? std::vector<std::size_t>{linear.d_out, part.size}
+                                               : std::vector<std::size_t>{part.size, linear.d_in};
+    TensorReader reader(store.get(part.base + ".weight", shape));
+    if (wanted.by_inputs && !blocks.empty())
+      blocks.back().tensors.push_back(std::move(reader));
+    else
+      blocks.push_back(Rows{{std::move(reader)}, {}, {}});
+  }
   const std::string& gain_name = wanted.gain.tensor;
   std::vector<float> gain;
   if (!gain_name.empty()) gain = read_gain(store, gain_name, wanted.gain.plus_one, linear.d_in);
@@ -149,10 +178,11 @@ QuantizedLinear load_linear(const TensorStore& store, const arch::Linear& wanted
   linear.scale.resize(linear.d_out);
   Quantiser quantiser(linear);
   std::size_t column = 0;
-  for (const TensorView* tensor : tensors) {
-    TensorReader reader(*tensor);
-    quantiser.add(Rows{reader, gain, gain_name}, column);
-    column += tensor->shape[0];
+  for (Rows& rows : blocks) {
+    rows.gain = gain;
+    rows.gain_name = gain_name;
+    quantiser.add(rows, column);
+    column += rows.count();
   }
   if (wanted.multiplier != 1)
     for (float& scale : linear.scale) scale *= wanted.multiplier;

@@ -62,11 +62,14 @@ QuantizedLinear load_linear(const TensorStore& store, const arch::Linear& linear
 /// together.
 Sha256Digest digest(const QuantizedLinear& linear);
 
-/// Gains of the norms that a layer does not fold into a matrix; empty where there is none.
+/// Gains of the norms that a layer does not fold into a matrix, and its router; empty where there
+/// is none.
 struct LayerGains {
   std::vector<float> q, k;          ///< [head_dim], or [heads * head_dim] and [kv_heads * head_dim]
   std::vector<float> attention_out; ///< [hidden]
   std::vector<float> feed_forward_out;
+  std::vector<float> router; ///< of a mixture: [routed experts][hidden], the norm's gain folded in
+  std::vector<float> shared_gate; ///< [hidden], likewise; empty without a shared expert
 };
 
 /// What stays in the enclave besides hints.

@@ -97,7 +97,9 @@ Shapes tensor_shapes(const arch::ModelPlan& plan) {
   for (const KeptTensor& kept : kept_tensors(plan)) shapes[kept.name] = kept.shape;
   for (const arch::Linear& linear : plan.linears) {
     for (const arch::LinearPart& part : linear.parts)
-      shapes[part.base + ".weight"] = {part.rows, linear.d_in};
+      shapes[part.base + ".weight"] = linear.by_inputs
+                                          ? std::vector<std::size_t>{linear.d_out, part.size}
+                                          : std::vector<std::size_t>{part.size, linear.d_in};
     if (!linear.gain.tensor.empty()) shapes[linear.gain.tensor] = {linear.d_in};
   }
   return shapes;

@@ -245,7 +245,7 @@ BOOST_AUTO_TEST_CASE(rope_that_is_not_computed_is_refused_by_name) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_not_computed_is_refused_by_name) {
-  for (const char* type : {"gemma", "mixtral", "qwen2_moe", "gpt2", "", "LLAMA"})
+  for (const char* type : {"gemma", "deepseek_v3", "gpt_oss", "gpt2", "", "LLAMA"})
     check_refused("llama", {{"model_type", type}}, "model_type", "qwen3");
   check_refused("llama", {{"model_type", nullptr}}, "model_type");
   check_refused("llama", {{"architectures", {"MistralForCausalLM"}}}, "architectures",
@@ -403,9 +403,10 @@ BOOST_AUTO_TEST_CASE(a_plan_follows_its_layers) {
   check_error([&] { table.at({9}); }, Errc::internal, {"9"});
 }
 
-const char* const kPlanned[] = {"llama3",     "mistral",    "qwen2",   "qwen3",  "smollm3",
-                                "phi3",       "olmo2",      "olmo3",   "gemma2", "gemma3",
-                                "ministral3", "llama_yarn", "granite", "glm4",   "llama_dynamic"};
+const char* const kPlanned[] = {"llama3",     "mistral",    "qwen2",     "qwen3",  "smollm3",
+                                "phi3",       "olmo2",      "olmo3",     "gemma2", "gemma3",
+                                "ministral3", "llama_yarn", "granite",   "glm4",   "llama_dynamic",
+                                "mixtral",    "qwen2_moe",  "qwen3_moe", "olmoe"};
 
 // Golden text, which a reader can check against the family's paper: tests/data/plans. To accept a
 // change: TALARIA_WRITE_PLANS=1 build/tests/arch_test
@@ -417,4 +418,19 @@ BOOST_DATA_TEST_CASE(plans_of_the_conformance_models, bdata::make(kPlanned), nam
   if (std::getenv("TALARIA_WRITE_PLANS") != nullptr) std::ofstream(golden) << text;
   std::ifstream in(golden);
   BOOST_TEST(text == std::string(std::istreambuf_iterator<char>(in), {}));
+}
+
+BOOST_AUTO_TEST_CASE(mixtures_that_cannot_be_one_matrix_are_refused_by_name) {
+  json mixtral = minimal("mixtral");
+  mixtral["num_local_experts"] = 8;
+  BOOST_TEST(load(mixtral).layers[0].feed_forward.intermediate == 8 * 96u);
+  BOOST_TEST(load(mixtral).linears.of(0, LinearKind::down).d_in == 8 * 96u);
+  BOOST_TEST(load(mixtral).linears.of(0, LinearKind::gate_up).d_out == 2 * 8 * 96u);
+  check_refused("mixtral", {{"num_local_experts", 4096}}, "num_local_experts", "131071");
+  check_refused("mixtral", {{"num_local_experts", 0}}, "num_local_experts");
+  check_refused("mixtral", {{"num_local_experts", 4}, {"num_experts_per_tok", 5}},
+                "num_experts_per_tok", "num_local_experts");
+  check_refused("mixtral", {}, "num_local_experts", "missing");
+  check_refused("qwen3_moe", {{"num_experts", 4}}, "moe_intermediate_size", "missing");
+  check_refused("olmoe", {{"num_experts", 4}, {"clip_qkv", 8}}, "clip_qkv");
 }

@@ -64,6 +64,7 @@ double log_sum_exp(const std::vector<float>& x) {
 
 constexpr double kLogitTolerance = 2e-3; // of the standard deviation of the reference's logits
 constexpr double kDecisiveMargin = 1e-3; // below it, top-1 and top-2 may change places
+constexpr double kRouterTie = 2e-3;      // of router logits
 constexpr u32 kGreedyTokens = 64;
 
 void check_logits(const json& reference, const std::vector<float>& last,
@@ -77,18 +78,22 @@ void check_logits(const json& reference, const std::vector<float>& last,
   const json& log_sums = reference.at("logsumexp");
   // Of long prompts the references hold the last positions only.
   const std::size_t first = reference.value("top5_from", std::size_t{0});
+  // Where the last expert chosen and the first one rejected nearly tie, quantised weights may
+  // choose the other: such a position may be off. Others may not.
+  const bool near_tie = reference.value("router_margin", 1.0) < kRouterTie;
+  std::size_t off = 0;
   for (std::size_t position = first; position < logits.size(); ++position) {
+    bool close = true;
     for (const auto& pair : reference.at("top5")[position - first]) {
       const double ours = logits[position][pair[0].get<std::size_t>()];
-      BOOST_TEST_REQUIRE(std::abs(ours - pair[1].get<double>()) <= tolerance + 1e-6,
-                         "position " << position << ", token " << pair[0]);
+      close = close && std::abs(ours - pair[1].get<double>()) <= tolerance + 1e-6;
     }
-    const double ours = log_sum_exp(logits[position]);
-    BOOST_TEST_REQUIRE(
-        std::abs(ours - log_sums[position - (logits.size() - log_sums.size())].get<double>()) <=
-            tolerance + 1e-6,
-        "logsumexp of position " << position);
+    const double sum = log_sums[position - (logits.size() - log_sums.size())].get<double>();
+    close = close && std::abs(log_sum_exp(logits[position]) - sum) <= tolerance + 1e-6;
+    BOOST_TEST_REQUIRE((close || near_tie), "position " << position);
+    off += close ? 0 : 1;
   }
+  BOOST_TEST(off <= 1 + (logits.size() - first) / 50, off << " positions differ");
 }
 
 /// Tokens must agree up to the first step at which the reference itself was undecided.
