@@ -196,6 +196,21 @@ BOOST_AUTO_TEST_CASE(who_has_a_key_is_served_from_the_moment_it_is_added_until_i
   BOOST_TEST(finished.err.find(alice) == std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(the_file_of_keys_is_the_one_that_a_configuration_names) {
+  const TemporaryFolder folder;
+  const auto yaml = (folder.path() / "pipeline.yaml").string();
+  const auto keys = [&](const std::string& serve) {
+    std::ofstream(yaml) << "model: " << model_folder("talaria-tiny").string() << "\n" << serve;
+    return run_program({TALARIA_BIN "/talaria", "keys", "add", "alice", "--config", yaml});
+  };
+  BOOST_TEST(keys("").status == 2);
+  const Finished added = keys("serve: { listen: 127.0.0.1:1, keys: house.keys }\n");
+  BOOST_TEST(added.status == 0, added.err);
+  BOOST_TEST(run_program({TALARIA_BIN "/talaria", "keys", "list", "--json", "--file",
+                          (folder.path() / "house.keys").string()})
+                 .out.find("alice") != std::string::npos);
+}
+
 // B33: the server was ready, and every answer an internal error.
 BOOST_AUTO_TEST_CASE(a_folder_whose_name_cannot_stand_in_answers_is_refused) {
   const ModelCopy copy("\xff\xfe");
