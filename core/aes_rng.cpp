@@ -1,6 +1,9 @@
 #include "core/aes_rng.hpp"
 
 #include <openssl/evp.h>
+#ifdef TALARIA_X86_VAES
+#include <cpuid.h>
+#endif
 
 #include <algorithm>
 #include <cstring>
@@ -15,13 +18,24 @@ namespace talaria {
 namespace {
 constexpr std::size_t kBlock = 16;
 constexpr u64 kBlocksPerKey = u64{1} << 20;
+
+#ifdef TALARIA_X86_VAES
+/// Clang 14 does not know the name for __builtin_cpu_supports().
+bool has_vaes() noexcept {
+  unsigned eax = 0;
+  unsigned ebx = 0;
+  unsigned ecx = 0;
+  unsigned edx = 0;
+  return __get_cpuid_count(7, 0, &eax, &ebx, &ecx, &edx) != 0 && (ecx & bit_VAES) != 0;
+}
+#endif
 } // namespace
 
 bool vaes::available() noexcept {
 #ifdef TALARIA_X86_VAES
   __builtin_cpu_init();
   return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-         __builtin_cpu_supports("aes") && __builtin_cpu_supports("vaes");
+         __builtin_cpu_supports("aes") && has_vaes();
 #else
   return false;
 #endif
