@@ -35,9 +35,9 @@ struct Scale {
   std::vector<double> hybrid_ranks{0.25, 0.5, 0.75, 0.9, 0.97};
 };
 
-Scale scale_of(const AuditOptions& options, const model::ModelConfig& config) {
+Scale scale_of(const AuditOptions& options, const arch::ModelPlan& plan) {
   Scale out;
-  std::vector<u32> layers{1, config.layers / 2, config.layers - 1};
+  std::vector<u32> layers{1, plan.layer_count() / 2, plan.layer_count() - 1};
   if (options.quick) {
     out.judged_rows = 2'500;
     out.other_rows = 400;
@@ -49,7 +49,7 @@ Scale scale_of(const AuditOptions& options, const model::ModelConfig& config) {
     out.hybrid_ranks = {0.5, 0.97};
     layers.resize(1);
   }
-  std::erase_if(layers, [&](u32 layer) { return layer == 0 || layer >= config.layers; });
+  std::erase_if(layers, [&](u32 layer) { return layer == 0 || layer >= plan.layer_count(); });
   std::sort(layers.begin(), layers.end());
   layers.erase(std::unique(layers.begin(), layers.end()), layers.end());
   out.judged.layers = out.other.layers = layers;
@@ -162,7 +162,7 @@ void Audit::load() {
   model_ = std::make_shared<const PublicModel>(engine_.model, engine_.products,
                                                *engine_.scheme.parameters);
   tokenizer_ = model::Tokenizer::load(engine_.model->files()->texts());
-  scale_ = scale_of(options_, model_->config());
+  scale_ = scale_of(options_, model_->plan());
 }
 
 Recording Audit::record_scheme(remo::SchemeKind kind, const std::string& name, double rank,
@@ -184,7 +184,7 @@ Recording Audit::record_scheme(remo::SchemeKind kind, const std::string& name, d
   limits.seed = options_.seed;
   const KeepLimits keep{.first = 2 * (limits.unknown_rows + limits.chosen_rows), .others = 1'536};
   return record(engine, name, model_, *tokenizer_,
-                plan_requests(*tokenizer_, model_->config().vocab, options_.text, limits), keep,
+                plan_requests(*tokenizer_, model_->plan().vocab, options_.text, limits), keep,
                 progress_);
 }
 

@@ -1,13 +1,14 @@
 #include "audit/block_runner.hpp"
 
 #include <algorithm>
-#include <cmath>
 
+#include "kernels/elementwise.hpp"
 #include "kernels/kernel_set.hpp"
+#include "model/head_preparation.hpp"
 
 namespace talaria::audit {
 
-using model::LinearKind;
+using arch::LinearKind;
 
 /// One linear layer as floats.
 struct FloatLinear {
@@ -22,9 +23,13 @@ struct FloatLinear {
 };
 
 struct BlockRunner::Layer {
+  Layer(const arch::Layer& layer, model::LayerGains layer_gains, bool neighbours)
+      : plan(&layer), gains(std::move(layer_gains)), heads(layer.attention, gains, neighbours) {}
+
+  const arch::Layer* plan;
+  model::LayerGains gains;
+  model::HeadPreparation heads;
   FloatLinear qkv, o, gate_up, down;
-  std::vector<float> q_norm;
-  std::vector<float> k_norm;
   std::vector<std::vector<float>> keys; ///< per key/value head: [positions][head_dim]
   std::vector<std::vector<float>> values;
 
@@ -35,16 +40,11 @@ struct BlockRunner::Layer {
   }
 };
 
-struct BlockRunner::Rotation {
-  std::vector<float> cos;
-  std::vector<float> sin;
-};
-
 namespace {
 
 FloatLinear load(const PublicModel& model, u32 layer, LinearKind kind,
                  const model::EnclaveTensors& tensors) {
-  const model::LinearId id = model::linear_id(model.config(), layer, kind);
+  const model::LinearId id = model.plan().linears.of(layer, kind).id;
   const model::QuantizedLinear& matrix = model.linear(id);
   FloatLinear out;
   out.weight.resize(static_cast<Eigen::Index>(matrix.d_in),
@@ -63,36 +63,49 @@ FloatLinear load(const PublicModel& model, u32 layer, LinearKind kind,
   return out;
 }
 
-void normalise(Rows& x, float eps) {
+/// Rows over their root mean square, times `gain` if it is not empty.
+void normalise(Rows& x, float eps, const std::vector<float>& gain = {}) {
   for (Eigen::Index r = 0; r < x.rows(); ++r) {
     float* row = x.data() + r * x.cols();
-    kernels::active_kernels().rms_norm(row, nullptr, row, static_cast<std::size_t>(x.cols()), eps);
+    kernels::active_kernels().rms_norm(row, gain.empty() ? nullptr : gain.data(), row,
+                                       static_cast<std::size_t>(x.cols()), eps);
   }
 }
 
-/// The part of a layer's tensor of all layers that is layer `layer`'s; empty stays empty.
-std::vector<float> part(const std::vector<float>& all, u32 layer, std::size_t length) {
-  if (all.empty()) return {};
-  const auto first = all.begin() + static_cast<std::ptrdiff_t>(layer * length);
-  return {first, first + static_cast<std::ptrdiff_t>(length)};
+Rows activate(const arch::FeedForward& shape, const Rows& gate_up) {
+  const std::size_t n = shape.intermediate;
+  const auto gate = shape.activation == arch::Activation::silu ? kernels::active_kernels().silu_mul
+                                                               : kernels::gelu_tanh_mul;
+  Rows out(gate_up.rows(), n);
+  for (Eigen::Index r = 0; r < out.rows(); ++r) {
+    const float* row = gate_up.data() + r * gate_up.cols();
+    gate(row, row + n, out.data() + r * out.cols(), n);
+  }
+  return out;
+}
+
+/// What a block adds to the residual stream.
+Rows block_output(Rows x, const std::optional<arch::Norm>& norm, const std::vector<float>& gain) {
+  if (norm) normalise(x, norm->eps, gain);
+  return x;
 }
 
 } // namespace
 
 BlockRunner::BlockRunner(std::shared_ptr<const PublicModel> model, u32 layers)
-    : model_(std::move(model)), layers_(layers), frequencies_(model_->config().rope_frequencies()) {
-  const model::ModelConfig& config = model_->config();
-  const auto tensors = model::load_enclave_tensors(model_->loader().tensors(), config);
+    : model_(std::move(model)), ropes_(model_->plan().ropes) {
+  const arch::ModelPlan& plan = model_->plan();
+  const auto tensors = model::load_enclave_tensors(model_->loader().tensors(), plan);
   for (u32 l = 0; l < layers; ++l) {
-    Layer& layer = layers_[l];
+    const arch::Attention& attention = plan.layers[l].attention;
+    Layer& layer = layers_.emplace_back(plan.layers[l], tensors.gains[l],
+                                        attention.rope && plan.ropes[*attention.rope].neighbours);
     layer.qkv = load(*model_, l, LinearKind::qkv, tensors);
     layer.o = load(*model_, l, LinearKind::o, tensors);
     layer.gate_up = load(*model_, l, LinearKind::gate_up, tensors);
     layer.down = load(*model_, l, LinearKind::down, tensors);
-    layer.q_norm = part(tensors.q_norm, l, config.head_dim);
-    layer.k_norm = part(tensors.k_norm, l, config.head_dim);
-    layer.keys.resize(config.kv_heads);
-    layer.values.resize(config.kv_heads);
+    layer.keys.resize(attention.kv_heads);
+    layer.values.resize(attention.kv_heads);
   }
 }
 
@@ -114,74 +127,64 @@ void BlockRunner::append(u32 token) {
 
 /// Attention of rows that all stand behind the prefix, each seeing the prefix and itself.
 void BlockRunner::attend(Layer& layer, const Rows& qkv, Rows& out, bool keep) {
-  const model::ModelConfig& config = model_->config();
-  const std::size_t d = config.head_dim;
-  Rotation rotation{std::vector<float>(d / 2), std::vector<float>(d / 2)};
-  kernels::rope_angles(static_cast<u32>(length_), frequencies_.data(), d / 2, rotation.cos.data(),
-                       rotation.sin.data());
+  const std::size_t d = layer.plan->attention.head_dim;
+  const model::RowPositions position = ropes_.at({static_cast<u32>(length_)}, {0});
   layer.resize((length_ + 1) * d);
   for (Eigen::Index r = 0; r < qkv.rows(); ++r)
-    attend_row(layer, qkv.data() + r * qkv.cols(), rotation, out.data() + r * out.cols());
+    attend_row(layer, qkv.data() + r * qkv.cols(), position, out.data() + r * out.cols());
   if (!keep) layer.resize(length_ * d);
 }
 
-void BlockRunner::attend_row(Layer& layer, const float* qkv, const Rotation& rotation,
+void BlockRunner::attend_row(Layer& layer, const float* qkv, const model::RowPositions& position,
                              float* out) const {
-  const auto& set = kernels::active_kernels();
-  const model::ModelConfig& config = model_->config();
-  const std::size_t d = config.head_dim;
-  AlignedBuffer<float> row(config.q_dim() + 2 * config.kv_dim());
+  const arch::Attention& a = layer.plan->attention;
+  const std::size_t d = a.head_dim;
+  AlignedBuffer<float> row(a.q_dim() + 2 * a.kv_dim());
   std::copy_n(qkv, row.size(), row.data());
-  const auto prepare = [&](float* x, std::size_t heads, const std::vector<float>& gain) {
-    for (std::size_t h = 0; h < heads; ++h, x += d) {
-      if (!gain.empty()) set.rms_norm(x, gain.data(), x, d, config.rms_eps);
-      set.rope(x, rotation.cos.data(), rotation.sin.data(), d);
-    }
-  };
-  float* k = row.data() + config.q_dim();
-  prepare(row.data(), config.heads, layer.q_norm);
-  prepare(k, config.kv_heads, layer.k_norm);
-  for (std::size_t h = 0; h < config.kv_heads; ++h) {
+  float* k = row.data() + a.q_dim();
+  layer.heads.prepare(row.data(), k, position, 0);
+  for (std::size_t h = 0; h < a.kv_heads; ++h) {
     std::copy_n(k + h * d, d, layer.keys[h].data() + length_ * d);
-    std::copy_n(k + config.kv_dim() + h * d, d, layer.values[h].data() + length_ * d);
+    std::copy_n(k + a.kv_dim() + h * d, d, layer.values[h].data() + length_ * d);
   }
   const std::size_t seen =
-      std::min<std::size_t>(length_ + 1, config.sliding_window.value_or(length_ + 1));
+      a.window == 0 ? length_ + 1 : std::min<std::size_t>(length_ + 1, a.window);
   const std::size_t first = (length_ + 1 - seen) * d;
-  const std::size_t group = config.heads / config.kv_heads;
+  const std::size_t group = a.heads / a.kv_heads;
   std::vector<float> scratch(round_up(seen, 16));
-  for (std::size_t h = 0; h < config.heads; ++h)
-    set.attend(row.data() + h * d, layer.keys[h / group].data() + first,
-               layer.values[h / group].data() + first, seen, d,
-               1 / std::sqrt(static_cast<float>(d)), scratch.data(), out + h * d);
+  for (std::size_t h = 0; h < a.heads; ++h) {
+    const float* keys = layer.keys[h / group].data() + first;
+    const float* values = layer.values[h / group].data() + first;
+    if (a.soft_cap == 0)
+      kernels::active_kernels().attend(row.data() + h * d, keys, values, seen, d, a.scale,
+                                       scratch.data(), out + h * d);
+    else
+      kernels::attend_capped(row.data() + h * d, keys, values, seen, d, a.scale, a.soft_cap,
+                             scratch.data(), out + h * d);
+  }
 }
 
 Rows BlockRunner::run(std::span<const u32> tokens, bool keep) {
-  const model::ModelConfig& config = model_->config();
+  const arch::ModelPlan& plan = model_->plan();
   const auto count = static_cast<Eigen::Index>(tokens.size());
   const auto table = model_->loader().embeddings();
-  Rows h(count, config.hidden);
+  Rows h(count, plan.hidden);
   for (std::size_t r = 0; r < tokens.size(); ++r)
-    table->lookup(tokens[r], {h.data() + r * config.hidden, config.hidden});
+    table->lookup(tokens[r], {h.data() + r * plan.hidden, plan.hidden});
+  h *= plan.embedding_multiplier;
   Rows x;
   for (Layer& layer : layers_) {
     x = h;
-    normalise(x, config.rms_eps);
-    Rows heads(count, config.q_dim());
+    if (layer.plan->attention_norm) normalise(x, layer.plan->attention_norm->eps);
+    Rows heads(count, layer.plan->attention.q_dim());
     attend(layer, layer.qkv(x), heads, keep);
-    h += layer.o(heads);
+    h += block_output(layer.o(heads), layer.plan->attention_out_norm, layer.gains.attention_out);
     x = h;
-    normalise(x, config.rms_eps);
-    const Rows gate_up = layer.gate_up(x);
-    Rows active(count, config.intermediate);
-    for (Eigen::Index r = 0; r < count; ++r) {
-      const float* gate = gate_up.data() + r * gate_up.cols();
-      kernels::active_kernels().silu_mul(gate, gate + config.intermediate,
-                                         active.data() + r * active.cols(), config.intermediate);
-    }
-    h += layer.down(active);
+    if (layer.plan->feed_forward_norm) normalise(x, layer.plan->feed_forward_norm->eps);
+    h += block_output(layer.down(activate(layer.plan->feed_forward, layer.gate_up(x))),
+                      layer.plan->feed_forward_out_norm, layer.gains.feed_forward_out);
   }
-  normalise(h, config.rms_eps);
+  if (const auto& norm = plan.layers[layers_.size()].attention_norm) normalise(h, norm->eps);
   return h;
 }
 

@@ -6,6 +6,7 @@
 
 #include "audit/matching.hpp"
 #include "audit/public_model.hpp"
+#include "model/rope_tables.hpp"
 
 namespace talaria::audit {
 
@@ -21,21 +22,22 @@ public:
   void restart();
   /// Number of tokens in the prefix.
   std::size_t length() const noexcept { return length_; }
-  /// Input of the next layer's qkv (RMS-normed) for each candidate behind the prefix.
+  /// Input of the next layer's qkv (RMS-normed, if the model norms it) for each candidate behind
+  /// the prefix.
   Rows candidates(std::span<const u32> tokens);
   /// Makes `token` part of the prefix.
   void append(u32 token);
 
 private:
   struct Layer;
-  struct Rotation;
   void attend(Layer& layer, const Rows& qkv, Rows& out, bool keep);
-  void attend_row(Layer& layer, const float* qkv, const Rotation& rotation, float* out) const;
+  void attend_row(Layer& layer, const float* qkv, const model::RowPositions& position,
+                  float* out) const;
   Rows run(std::span<const u32> tokens, bool keep);
 
   std::shared_ptr<const PublicModel> model_;
   std::vector<Layer> layers_;
-  std::vector<float> frequencies_;
+  model::RopeTables ropes_;
   std::size_t length_ = 0;
 };
 

@@ -20,24 +20,26 @@ PublicModel::PublicModel(std::shared_ptr<const pipeline::ModelLoader> loader,
                          std::shared_ptr<const worker::ProductEngine> weights,
                          const remo::LatticeParameters& parameters)
     : loader_(std::move(loader)), weights_(std::move(weights)), parameters_(parameters),
-      inputs_(config().vocab, config().hidden), figures_(model::linear_count(config())) {
+      inputs_(plan().vocab, plan().hidden), figures_(plan().linears.size()) {
   const auto table = loader_->embeddings();
-  for (u32 token = 0; token < config().vocab; ++token) {
+  for (u32 token = 0; token < plan().vocab; ++token) {
     table->lookup(token, inputs_.row_span(token));
-    kernels::active_kernels().rms_norm(inputs_.row(token), nullptr, inputs_.row(token), hidden(),
-                                       config().rms_eps);
+    for (float& x : inputs_.row_span(token)) x *= plan().embedding_multiplier;
+    if (const auto& norm = plan().layers.front().attention_norm)
+      kernels::active_kernels().rms_norm(inputs_.row(token), nullptr, inputs_.row(token), hidden(),
+                                         norm->eps);
   }
   for (u32 id = 0; id < figures_.size(); ++id) {
     const model::QuantizedLinear& matrix = linear({id});
-    const auto bounds = remo::linear_bounds(parameters, model::linear_name(config(), {id}),
-                                            matrix.d_in, kernels::max_column_norm(matrix.columns));
+    const auto bounds = remo::linear_bounds(parameters, plan().linears[{id}].name, matrix.d_in,
+                                            kernels::max_column_norm(matrix.columns));
     figures_[id] = {bounds.delta_bits, bounds.activation_norm};
   }
 }
 
 std::vector<i32> PublicModel::integers(u32 token) const {
   std::vector<i32> out(hidden());
-  const model::LinearId first = model::linear_id(config(), 0, model::LinearKind::qkv);
+  const model::LinearId first = plan().linears.of(0, model::LinearKind::qkv).id;
   remo::quantize_activation(inputs_.row_span(token), activation_norm(first), "layers.0.qkv",
                             out.data());
   return out;

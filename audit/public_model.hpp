@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "actors/worker/product_engine.hpp"
+#include "arch/model_plan.hpp"
 #include "core/matrix.hpp"
-#include "model/weights/model_config.hpp"
 #include "model/weights/quantized.hpp"
 #include "pipeline/model_loader.hpp"
 #include "remo/public/parameters.hpp"
@@ -22,10 +22,10 @@ public:
               std::shared_ptr<const worker::ProductEngine> weights,
               const remo::LatticeParameters& parameters);
 
-  const model::ModelConfig& config() const { return loader_->config(); }
+  const arch::ModelPlan& plan() const { return loader_->plan(); }
   const remo::LatticeParameters& parameters() const { return parameters_; }
-  std::size_t vocab() const { return config().vocab; }
-  std::size_t hidden() const { return config().hidden; }
+  std::size_t vocab() const { return plan().vocab; }
+  std::size_t hidden() const { return plan().hidden; }
 
   /// Input of layers.0.qkv for every token, [vocab, hidden]: RMSNorm of its embedding, the gain
   /// being part of the weights.

@@ -103,9 +103,9 @@ MatrixRows rows_of(const std::vector<remo::MaskedTensor>& tensors, const PublicM
   const model::LinearId id{first.matrix};
   MatrixRows out;
   out.matrix = first.matrix;
-  out.name = model::linear_name(model.config(), id);
-  if (model::linear_kind(model.config(), id) != model::LinearKind::lm_head)
-    out.layer = model::linear_layer(model.config(), id);
+  const arch::Linear& linear = model.plan().linears.at(id);
+  out.name = linear.name;
+  if (linear.kind != arch::LinearKind::lm_head) out.layer = linear.layer;
   out.cols = first.cols;
   const bool words = first.kind != remo::ProductKind::float32;
   if (words) {

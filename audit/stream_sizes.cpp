@@ -37,7 +37,7 @@ private:
 std::vector<std::string> answer(pipeline::Engine& engine, ChaChaRng& rng, u32 tokens) {
   pipeline::Request request;
   request.prompt.resize(8);
-  for (u32& token : request.prompt) token = static_cast<u32>(rng.below(engine.config().vocab));
+  for (u32& token : request.prompt) token = static_cast<u32>(rng.below(engine.plan().vocab));
   request.max_tokens = tokens;
   request.ignore_eos = true;
   request.sampling.temperature = 1;

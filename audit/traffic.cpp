@@ -9,10 +9,10 @@
 #include <fmt/format.h>
 
 #include "actors/worker_interface.hpp"
+#include "arch/model_plan.hpp"
 #include "audit/statistics.hpp"
 #include "core/random.hpp"
 #include "core/wall_clock.hpp"
-#include "model/weights/model_config.hpp"
 
 namespace talaria::audit {
 namespace {
@@ -106,8 +106,8 @@ void observe(std::span<const Round> rounds, const TrafficRules& rules, u32 promp
   out.contexts.push_back(prompt);
 }
 
-u32 head_of(const model::ModelConfig& config) {
-  return model::linear_id(config, 0, model::LinearKind::lm_head).value;
+u32 head_of(const arch::ModelPlan& plan) {
+  return plan.linears.head().id.value;
 }
 
 Observed watch(pipeline::EngineOptions options, const pipeline::Padding& padding,
@@ -128,13 +128,13 @@ Observed watch(pipeline::EngineOptions options, const pipeline::Padding& padding
   for (std::size_t i = 0; i < traffic.requests; ++i) {
     pipeline::Request request;
     request.prompt.resize(1 + rng.below(traffic.longest_prompt));
-    for (u32& token : request.prompt) token = static_cast<u32>(rng.below(engine.config().vocab));
+    for (u32& token : request.prompt) token = static_cast<u32>(rng.below(engine.plan().vocab));
     request.max_tokens = static_cast<u32>(1 + rng.below(traffic.longest_answer));
     request.ignore_eos = true;
     const auto prompt = static_cast<u32>(request.prompt.size());
     const auto completion = run_to_end(engine, std::move(request));
     engine.wait_until_quiet();
-    observe(rounds_of(counter->drain(), head_of(engine.config())), rules, prompt,
+    observe(rounds_of(counter->drain(), head_of(engine.plan())), rules, prompt,
             static_cast<u32>(completion.tokens.size()), out);
   }
   return out;

@@ -44,13 +44,12 @@ RowGuesses::Ranked ten_of(const std::vector<u32>& order) {
 }
 
 /// Operations of the layers before `layer` for one candidate.
-double candidate_cost(const model::ModelConfig& config, u32 layer) {
+double candidate_cost(const arch::ModelPlan& plan, u32 layer) {
   double weights = 0;
-  for (const auto kind : {model::LinearKind::qkv, model::LinearKind::o, model::LinearKind::gate_up,
-                          model::LinearKind::down})
-    weights += static_cast<double>(model::linear_inputs(config, kind)) *
-               static_cast<double>(model::linear_outputs(config, kind));
-  return 2 * weights * layer;
+  for (const arch::Linear& linear : plan.linears)
+    if (linear.layer < layer && linear.kind != arch::LinearKind::lm_head)
+      weights += static_cast<double>(linear.d_in) * static_cast<double>(linear.d_out);
+  return 2 * weights;
 }
 
 /// Matches the rows of one layer, token by token.
@@ -58,7 +57,7 @@ class Matcher {
 public:
   Matcher(const CloudView& view, const MatrixRows& matrix, u32 layer, std::size_t rows)
       : comparison_(view, matrix.cols), runner_(view.model, layer), all_(view.model->vocab()),
-        cost_(candidate_cost(view.model->config(), layer)),
+        cost_(candidate_cost(view.model->plan(), layer)),
         shortlist_(std::max(kShortlist, static_cast<std::size_t>(kShortlistCost / cost_))),
         to_spend_(kWideningCost * static_cast<double>(rows)) {
     std::iota(all_.begin(), all_.end(), 0U);

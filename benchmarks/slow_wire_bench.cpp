@@ -122,7 +122,7 @@ int main(int argc, char** argv) {
   const benchmarks::WorkerSite site(model::random_model_path(shape, layers).string());
   const auto relay = make_relay();
   relay->lead_to(site.port());
-  const model::ModelConfig config = model::shape_config(shape, layers);
+  const arch::ModelPlan plan = model::shape_plan(shape, layers);
   pipeline::EngineOptions options;
   options.model = std::make_shared<const pipeline::ModelLoader>(
       config, model::synthetic_tensors(config), options.weights);

@@ -88,7 +88,7 @@ private:
 pipeline::Request request(const pipeline::Engine& engine, std::size_t which, u32 prompt,
                           u32 tokens) {
   pipeline::Request out;
-  const u32 vocab = engine.config().vocab;
+  const u32 vocab = engine.plan().vocab;
   for (u32 i = 0; i < prompt; ++i)
     out.prompt.push_back(static_cast<u32>((17 + 977 * which + u64{31} * i) % vocab));
   out.max_tokens = tokens;
@@ -207,7 +207,7 @@ DecodeFigures measure_decode(pipeline::Engine& engine, const BenchLoad& load, u3
   for (u32 lead = lead_of(load, max_rows);; lead = 2 * lead + 8) {
     const auto figures = decode_with(engine, load, lead);
     if (figures) return *figures;
-    if (lead > engine.config().max_position)
+    if (lead > engine.plan().max_position)
       throw Error(Errc::internal, "requests that were submitted together never ran together");
   }
 }

@@ -27,23 +27,22 @@ std::shared_ptr<const pipeline::ModelLoader> open_model(const BenchFlags& flags,
   if (flags.shape.empty())
     return std::make_shared<const pipeline::ModelLoader>(settings.model, format,
                                                          settings.model_sha256);
-  const model::ModelConfig config = model::shape_config(flags.shape, flags.layers);
-  return std::make_shared<const pipeline::ModelLoader>(config, model::synthetic_tensors(config),
+  const arch::ModelPlan plan = model::shape_plan(flags.shape, flags.layers);
+  return std::make_shared<const pipeline::ModelLoader>(plan, model::synthetic_tensors(plan),
                                                        format);
 }
 
 BenchModel describe(const BenchFlags& flags, const config::PipelineConfig& settings,
                     const pipeline::ModelLoader& loader) {
-  const model::ModelConfig& config = loader.config();
-  const std::size_t sets = loader.format() == model::WeightFormat::int16 ? 2 : 1;
+  const arch::ModelPlan& plan = loader.plan();
   BenchModel out;
   out.name = flags.shape.empty() ? settings.model.filename().string()
                                  : flags.shape + " shape, random weights";
-  out.layers = config.layers;
+  out.layers = plan.layer_count();
   out.weights = to_string(loader.format());
-  const u32 count = model::linear_count(config);
-  for (u32 i = 0; i < count; ++i) out.weight_bytes += sets * pipeline::linear_bytes(config, {i});
-  out.head_bytes = sets * pipeline::linear_bytes(config, {count - 1});
+  for (const arch::Linear& linear : plan.linears)
+    out.weight_bytes += model::weight_bytes(linear, loader.format());
+  out.head_bytes = model::weight_bytes(plan.linears.head(), loader.format());
   return out;
 }
 
@@ -63,13 +62,11 @@ void require_memory(const BenchFlags& flags, const pipeline::EngineOptions& opti
   if (std::count(flags.schemes.begin(), flags.schemes.end(), "lattice") > 0) {
     const auto& p = *options.scheme.parameters;
     const auto word = static_cast<std::size_t>(p.modulus().word_bytes);
-    const std::size_t sets = loader.format() == model::WeightFormat::int16 ? 2 : 1;
     std::size_t inputs = 0;
     std::size_t columns = 0;
-    for (u32 i = 0; i < model::linear_count(loader.config()); ++i) {
-      const model::LinearKind kind = model::linear_kind(loader.config(), {i});
-      inputs += model::linear_inputs(loader.config(), kind);
-      columns += sets * model::linear_outputs(loader.config(), kind);
+    for (const arch::Linear& linear : loader.plan().linears) {
+      inputs += linear.d_in;
+      columns += model::columns_of(linear, loader.format());
     }
     const std::size_t masks_ahead = options.pool.rows_ahead * (inputs + columns) * word;
     need += columns * p.dimension() * word +
@@ -146,9 +143,9 @@ BenchSetup set_up(const BenchFlags& flags) {
   if (setup.options.cluster && !flags.shape.empty()) give_random_weights(setup, flags);
   setup.loader = open_model(flags, settings, setup.options.weights);
   setup.options.model = setup.loader;
-  if (flags.prefill >= setup.loader->config().max_position)
+  if (flags.prefill >= setup.loader->plan().max_position)
     throw Error(Errc::usage, fmt::format("--prefill {}: the model's context holds {} tokens",
-                                         flags.prefill, setup.loader->config().max_position));
+                                         flags.prefill, setup.loader->plan().max_position));
   setup.model = describe(flags, settings, *setup.loader);
   if (!settings.masking.memory) // auto: what is one engine's share is for all of them here
     setup.options.pool.memory_bytes /= std::max<std::size_t>(1, mask_pools(flags, setup.options));
@@ -167,7 +164,7 @@ std::unique_ptr<pipeline::Engine> start_engine(const pipeline::EngineOptions& op
                                                const BenchFlags& flags) {
   TerminalProgress progress;
   auto engine = std::make_unique<pipeline::Engine>(options, progress);
-  const u32 context = engine->config().max_position;
+  const u32 context = engine->plan().max_position;
   if (flags.prefill + flags.decode > context)
     throw Error(Errc::usage,
                 fmt::format("--prefill {} and --decode {} make {} tokens; the model's context "

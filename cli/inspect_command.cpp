@@ -9,6 +9,9 @@
 #include "cli/placement_table.hpp"
 #include "core/console.hpp"
 #include "estimator/security_level.hpp"
+#include "model/weights/model_folder.hpp"
+#include "model/weights/plan_file.hpp"
+#include "model/weights/synthetic.hpp"
 #include "pipeline/model_loader.hpp"
 #include "remo/bounds.hpp"
 
@@ -29,7 +32,7 @@ struct Inspection {
   config::PipelineConfig settings;
   const remo::LatticeParameters* parameters = nullptr;
   estimator::SecurityLevel security;
-  model::ModelConfig model;
+  arch::ModelPlan model;
   Sha256Digest root{};
   std::vector<model::FileEntry> files;
   bool has_weights = true; ///< else `rows` is empty
@@ -50,6 +53,7 @@ struct InspectFlags {
   EngineFlags engine;
   std::string target;
   bool json = false;
+  bool plan = false;
 };
 
 Inspection inspect(const InspectFlags& flags) {
@@ -62,7 +66,7 @@ Inspection inspect(const InspectFlags& flags) {
   const pipeline::ModelLoader loader(out.settings.model,
                                      model::parse_weight_format(out.settings.masking.weights),
                                      out.settings.model_sha256);
-  out.model = loader.config();
+  out.model = loader.plan();
   out.root = loader.files()->root();
   out.files = loader.files()->entries();
   out.has_weights = loader.has_weights();
@@ -79,6 +83,12 @@ Inspection inspect(const InspectFlags& flags) {
     out.rows.push_back(row);
   });
   return out;
+}
+
+/// Of a model folder, prepared or not, or of random weights.
+arch::ModelPlan plan_of(const std::filesystem::path& model) {
+  if (const auto random = model::random_model(model)) return *random;
+  return model::load_model_plan(model::enclave_folder(model));
 }
 
 json files_json(const std::vector<model::FileEntry>& files) {
@@ -110,7 +120,7 @@ json to_json(const Inspection& x) {
         {"sha256", to_hex(x.root)},
         {"files", files_json(x.files)},
         {"type", x.model.model_type},
-        {"layers", x.model.layers},
+        {"layers", x.model.layer_count()},
         {"hidden", x.model.hidden},
         {"vocab", x.model.vocab},
         {"context", x.model.max_position}}},
@@ -160,7 +170,7 @@ void print_security(const Inspection& x) {
 
 void print(const Inspection& x) {
   print_out("{}: {}, {} layers, hidden {}, vocabulary {}, context {}\n", x.settings.model.string(),
-            x.model.model_type, x.model.layers, x.model.hidden, x.model.vocab,
+            x.model.model_type, x.model.layer_count(), x.model.hidden, x.model.vocab,
             x.model.max_position);
   print_out("model_sha256: {}\n", to_hex(x.root));
   print_out("scheme {}, weights {}\n", x.settings.masking.scheme, x.settings.masking.weights);
@@ -204,8 +214,14 @@ void add_inspect_command(CLI::App& app, Action& chosen) {
   flags->engine.add_to(*command);
   command->add_option("TARGET", flags->target, "model folder or pipeline.yaml");
   command->add_flag("--json", flags->json, "print one JSON object");
+  command->add_flag("--plan", flags->plan, "print what the model computes, step by step, and stop");
   command->callback([flags, &chosen] {
     chosen = [flags](InterruptWatch&) {
+      if (flags->plan) {
+        const std::filesystem::path model = flags->engine.resolve_for(flags->target).model;
+        print_out("{}", arch::plan_text(plan_of(model)));
+        return 0;
+      }
       const Inspection result = inspect(*flags);
       if (flags->json)
         print_out("{}\n", to_json(result).dump());

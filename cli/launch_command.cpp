@@ -21,6 +21,7 @@
 #include "launch/live_view.hpp"
 #include "launch/status.hpp"
 #include "launch/supervisor.hpp"
+#include "model/weights/plan_file.hpp"
 
 namespace talaria::cli {
 namespace {
@@ -185,7 +186,7 @@ int run_cluster(const Run& run) {
 }
 
 void check_plan(const config::PipelineConfig& config, const Gateway& gateway) {
-  config::check_layer_count(config, model::load_model_config(config.model).layers);
+  config::check_layer_count(config, model::load_model_plan(config.model).layer_count());
   if (config.workers.empty() && !(gateway && config.serve.listen))
     throw Error(Errc::config,
                 fmt::format("{}: neither workers to start nor a server to run; add workers: or "
@@ -244,7 +245,7 @@ int launch_detached(const LaunchFlags& flags, const config::PipelineConfig& conf
 }
 
 int print_plan(const LaunchFlags& flags, const config::PipelineConfig& config) {
-  const PlacementTable table = placement_table(config, model::load_model_config(config.model));
+  const PlacementTable table = placement_table(config, model::load_model_plan(config.model));
   if (flags.json)
     print_out("{}\n", to_json(table).dump());
   else

@@ -25,26 +25,21 @@ struct Layers {
   u32 last = 0;
 };
 
-Layers layers_of(const WorkerNode& node, const model::ModelConfig& model) {
-  if (node.all_layers) return {0, model.layers - 1};
+Layers layers_of(const WorkerNode& node, const arch::ModelPlan& model) {
+  if (node.all_layers) return {0, model.layer_count() - 1};
   return {node.first_layer, node.last_layer};
 }
 
 Load load_of(Layers layers, model::ColumnShare share, model::WeightFormat format,
-             const model::ModelConfig& model) {
+             const arch::ModelPlan& model) {
   Load load;
-  const u64 column_sets = format == model::WeightFormat::int16 ? 2 : 1;
-  for (u32 id = 0; id < model::linear_count(model); ++id) {
-    const model::LinearKind kind = model::linear_kind(model, {id});
-    const u32 layer =
-        kind == model::LinearKind::lm_head ? model.layers - 1 : model::linear_layer(model, {id});
-    if (layer < layers.first || layer > layers.last) continue;
-    const u64 columns =
-        model::column_range(column_sets * model::linear_outputs(model, kind), share).count;
+  for (const arch::Linear& linear : model.linears) {
+    if (linear.layer < layers.first || linear.layer > layers.last) continue;
+    const u64 columns = model::column_range(model::columns_of(linear, format), share).count;
     if (columns == 0) continue; // fewer panels than shares: somebody else has them all
     ++load.matrices;
     load.columns += columns;
-    load.weight_bytes += model::linear_inputs(model, kind) * columns;
+    load.weight_bytes += linear.d_in * columns;
   }
   return load;
 }
@@ -67,7 +62,7 @@ std::string layers_text(Layers layers) {
 }
 
 PlacementRow row_of(const WorkerNode& node, const config::PipelineConfig& config,
-                    const model::ModelConfig& model) {
+                    const arch::ModelPlan& model) {
   const Layers layers = layers_of(node, model);
   const Load load = load_of(layers, {node.share - 1, node.shares},
                             model::parse_weight_format(config.masking.weights), model);
@@ -76,7 +71,7 @@ PlacementRow row_of(const WorkerNode& node, const config::PipelineConfig& config
   row.address = config::address_of(node);
   row.start = start_text(node.start);
   row.layers = layers_text(layers);
-  row.head = layers.last + 1 == model.layers;
+  row.head = layers.last + 1 == model.layer_count();
   row.columns = node.shares == 1 ? "all" : fmt::format("{}/{}", node.share, node.shares);
   row.role = node.role == WorkerNode::Role::primary ? "primary" : "replica";
   row.matrices = load.matrices;
@@ -92,9 +87,8 @@ std::string mib(u64 bytes) {
   return fmt::format("{:.1f} MiB", static_cast<double>(bytes) / (1 << 20));
 }
 
-PlacementTable placement_table(const config::PipelineConfig& config,
-                               const model::ModelConfig& model) {
-  config::check_layer_count(config, model.layers);
+PlacementTable placement_table(const config::PipelineConfig& config, const arch::ModelPlan& model) {
+  config::check_layer_count(config, model.layer_count());
   PlacementTable table;
   WorkerNode embedded;
   embedded.name = "embedded";

@@ -4,8 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "arch/model_plan.hpp"
 #include "config/pipeline_config.hpp"
-#include "model/weights/model_config.hpp"
 
 namespace talaria::cli {
 
@@ -32,8 +32,7 @@ struct PlacementTable {
 
 /// From the model's config alone. A file without workers has one row: the embedded worker.
 /// @throws Error{config} for layers that do not fit the model.
-PlacementTable placement_table(const config::PipelineConfig& config,
-                               const model::ModelConfig& model);
+PlacementTable placement_table(const config::PipelineConfig& config, const arch::ModelPlan& model);
 
 /// For people: one line per node.
 std::string to_text(const PlacementTable& table);

@@ -123,7 +123,7 @@ gateway::ServerOptions server_options(const config::PipelineConfig& settings,
   options.most_running = engine_options.batch.max_rows; // a row of each fits into a micro-batch
   if (engine_options.cluster)
     options.placement =
-        pipeline::plan_cluster(*engine_options.cluster, engine.config(), engine_options.weights,
+        pipeline::plan_cluster(*engine_options.cluster, engine.plan(), engine_options.weights,
                                *engine_options.scheme.parameters)
             .placement;
   return options;

@@ -11,8 +11,8 @@
 #include "cli/prompts.hpp"
 #include "core/console.hpp"
 #include "model/tokenizer.hpp"
-#include "model/weights/model_config.hpp"
 #include "model/weights/model_files.hpp"
+#include "model/weights/plan_file.hpp"
 
 namespace talaria::cli {
 
@@ -51,7 +51,7 @@ std::vector<u32> parse_ids(const std::string& text) {
 
 /// Rows of the model's matrices; 0 if the folder has no config.json (a tokenizer alone will do).
 u32 rows_of(const std::filesystem::path& model) {
-  return std::filesystem::exists(model / "config.json") ? model::load_model_config(model).vocab : 0;
+  return std::filesystem::exists(model / "config.json") ? model::load_model_plan(model).vocab : 0;
 }
 
 /// An id of the model that no token stands for is the empty text; one beyond the model is a slip.

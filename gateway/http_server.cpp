@@ -115,7 +115,7 @@ struct HttpServer::Impl {
 
 void HttpServer::Impl::route() {
   const auto created = unix_time();
-  const u32 context = engine.config().max_position;
+  const u32 context = engine.plan().max_position;
   const auto json = [](HttpResponse& response, const std::string& body) {
     response.set_content(body, "application/json");
   };

@@ -73,7 +73,7 @@ std::vector<u32> PromptReader::prompt(const Prompt& prompt) const {
         "prompt");
   const auto& ids = std::get<std::vector<u32>>(prompt);
   require_fit(ids.size(), "prompt");
-  const u32 vocab = engine_.config().vocab;
+  const u32 vocab = engine_.plan().vocab;
   if (std::any_of(ids.begin(), ids.end(), [&](u32 id) { return id >= vocab; }))
     throw bad_field("prompt", fmt::format("a token is outside the vocabulary of {}", vocab));
   return ids;
@@ -82,7 +82,7 @@ std::vector<u32> PromptReader::prompt(const Prompt& prompt) const {
 std::vector<u32>
 PromptReader::fitting(const std::function<std::vector<u32>(std::size_t most)>& encode,
                       const char* field) const {
-  const std::size_t context = engine_.config().max_position;
+  const std::size_t context = engine_.plan().max_position;
   try {
     auto ids = encode(context);
     if (ids.empty()) throw bad_field(field, std::string(field) + " has no tokens");
@@ -99,7 +99,7 @@ PromptReader::fitting(const std::function<std::vector<u32>(std::size_t most)>& e
 
 /// Behind the prompt there must be room for one token.
 void PromptReader::require_fit(std::size_t tokens, const char* field) const {
-  const u32 context = engine_.config().max_position;
+  const u32 context = engine_.plan().max_position;
   if (tokens >= context) throw context_length_exceeded(field, tokens, context);
 }
 

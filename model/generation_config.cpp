@@ -3,8 +3,8 @@
 #include <cmath>
 #include <nlohmann/json.hpp>
 
+#include "arch/json_fields.hpp"
 #include "core/error.hpp"
-#include "model/weights/json_fields.hpp"
 #include "model/weights/private_file.hpp"
 
 namespace talaria::model {

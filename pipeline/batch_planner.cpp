@@ -31,12 +31,18 @@ BatchPlanner::BatchPlanner(BatchLimits limits, Padding padding)
 void BatchPlanner::add(SequenceId sequence, std::vector<u32> prompt, bool sample,
                        LogitsWanted logits) {
   sequences_.insert_or_assign(sequence,
-                              Sequence{std::move(prompt), 0, sample, logits, 0, false, 0});
+                              Sequence{std::move(prompt), 0, sample, logits, 0, false, 0, 0});
 }
 
 void BatchPlanner::append(SequenceId sequence, u32 token) {
   if (const auto it = sequences_.find(sequence); it != sequences_.end() && !it->second.over)
     it->second.tokens.push_back(token);
+}
+
+void BatchPlanner::restart(SequenceId id) {
+  Sequence& sequence = sequences_.at(id);
+  sequence.logits_from = sequence.next;
+  sequence.next = 0;
 }
 
 void BatchPlanner::remove(SequenceId sequence) {
@@ -149,9 +155,11 @@ bool BatchPlanner::take(SequenceId id, Sequence& sequence, MicroBatch& batch, u3
   const bool last_chunk = count == sequence.waiting();
   segment.sample = sequence.sample && last_chunk;
   if (segment.sample) ++sequence.rounds;
+  const std::size_t end = sequence.next + count;
   if (sequence.logits == LogitsWanted::all)
-    segment.logits_rows = segment.count;
-  else if (sequence.logits == LogitsWanted::last && last_chunk)
+    segment.logits_rows =
+        static_cast<u32>(end - std::clamp(sequence.logits_from, sequence.next, end));
+  else if (sequence.logits == LogitsWanted::last && last_chunk && sequence.logits_from == 0)
     segment.logits_rows = 1;
   const auto first = sequence.tokens.begin() + static_cast<std::ptrdiff_t>(sequence.next);
   batch.tokens.insert(batch.tokens.end(), first, first + static_cast<std::ptrdiff_t>(count));

@@ -38,6 +38,9 @@ public:
   void add(enclave::SequenceId sequence, std::vector<u32> prompt, bool sample, LogitsWanted logits);
   /// The token sampled for `sequence`; it has work again.
   void append(enclave::SequenceId sequence, u32 token);
+  /// `sequence`, none of whose rows is under way, starts again from its first token. Logits that
+  /// were handed back are not handed back again.
+  void restart(enclave::SequenceId sequence);
   /// The sequence is over; rows in flight finish without it. It stops being there at once.
   void remove(enclave::SequenceId sequence);
   /// The same, but it goes on for as many rounds as padding asks for, with its last token again and
@@ -77,7 +80,8 @@ private:
     LogitsWanted logits = LogitsWanted::none;
     u32 rounds = 0; ///< that its last row took part in
     bool over = false;
-    u32 owed = 0; ///< dummy rounds, once it is over
+    u32 owed = 0;                ///< dummy rounds, once it is over
+    std::size_t logits_from = 0; ///< positions before this one have handed back theirs
     std::size_t waiting() const { return tokens.size() - next; }
   };
   struct Flying {

@@ -16,12 +16,6 @@ using cluster::Holder;
 using cluster::MatrixPlan;
 using cluster::Shard;
 
-u32 layer_of(const model::ModelConfig& config, model::LinearId id) {
-  return model::linear_kind(config, id) == model::LinearKind::lm_head
-             ? config.layers - 1
-             : model::linear_layer(config, id);
-}
-
 bool holds_layer(const ClusterNode& node, u32 layer) {
   return node.all_layers || (node.first_layer <= layer && layer <= node.last_layer);
 }
@@ -59,15 +53,15 @@ std::vector<Shard> shards_of(const std::vector<Holder>& holders, u64 columns) {
   return shards;
 }
 
-void check_layers(const ClusterNode& node, const model::ModelConfig& config) {
-  if (!node.all_layers && node.last_layer >= config.layers)
+void check_layers(const ClusterNode& node, const arch::ModelPlan& model) {
+  if (!node.all_layers && node.last_layer >= model.layer_count())
     throw Error(Errc::config,
                 fmt::format("worker '{}' is to hold layers {}-{}; the model has "
                             "layers 0-{}",
-                            node.name, node.first_layer, node.last_layer, config.layers - 1));
+                            node.name, node.first_layer, node.last_layer, model.layer_count() - 1));
 }
 
-transport::Identity identity_wanted(const model::ModelConfig& config, model::WeightFormat format,
+transport::Identity identity_wanted(const arch::ModelPlan& model, model::WeightFormat format,
                                     const remo::LatticeParameters& parameters) {
   transport::Identity wanted;
   wanted.name = "enclave";
@@ -76,29 +70,27 @@ transport::Identity identity_wanted(const model::ModelConfig& config, model::Wei
   wanted.dimension = parameters.dimension();
   wanted.weights = model::to_string(format);
   wanted.public_seed = sha256(remo::release_seed());
-  wanted.layers = config.layers;
+  wanted.layers = model.layer_count();
   return wanted;
 }
 
 } // namespace
 
-ClusterPlan plan_cluster(const ClusterOptions& options, const model::ModelConfig& config,
+ClusterPlan plan_cluster(const ClusterOptions& options, const arch::ModelPlan& model,
                          model::WeightFormat format, const remo::LatticeParameters& parameters) {
   ClusterPlan plan;
   for (const ClusterNode& node : options.nodes) {
-    check_layers(node, config);
+    check_layers(node, model);
     plan.nodes.push_back(
-        {node.name, node.address, node.tls_name, identity_wanted(config, format, parameters)});
+        {node.name, node.address, node.tls_name, identity_wanted(model, format, parameters)});
   }
-  for (u32 i = 0; i < model::linear_count(config); ++i) {
-    const auto kind = model::linear_kind(config, {i});
+  for (const arch::Linear& linear : model.linears) {
     MatrixPlan matrix;
-    matrix.matrix = i;
-    matrix.name = model::linear_name(config, {i});
-    matrix.d_in = model::linear_inputs(config, kind);
-    matrix.columns =
-        model::linear_outputs(config, kind) * (format == model::WeightFormat::int16 ? 2U : 1U);
-    const auto holders = holders_of(options, layer_of(config, {i}), matrix.columns);
+    matrix.matrix = linear.id.value;
+    matrix.name = linear.name;
+    matrix.d_in = linear.d_in;
+    matrix.columns = model::columns_of(linear, format);
+    const auto holders = holders_of(options, linear.layer, matrix.columns);
     matrix.shards = shards_of(holders, matrix.columns);
     for (const Shard& shard : matrix.shards)
       if (shard.holders.empty())
@@ -107,8 +99,9 @@ ClusterPlan plan_cluster(const ClusterOptions& options, const model::ModelConfig
                                               matrix.name, shard.first_column,
                                               shard.first_column + shard.columns - 1));
     for (const Holder& holder : holders)
-      plan.nodes[holder.node].wanted.matrices.push_back(
-          {i, matrix.d_in, matrix.columns, holder.first_column, holder.columns, std::nullopt});
+      plan.nodes[holder.node].wanted.matrices.push_back({matrix.matrix, matrix.d_in, matrix.columns,
+                                                         holder.first_column, holder.columns,
+                                                         std::nullopt});
     plan.placement.push_back(std::move(matrix));
   }
   return plan;

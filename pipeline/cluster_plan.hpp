@@ -42,7 +42,7 @@ struct ClusterPlan {
 
 /// @throws Error{config} naming the matrix if some of its columns have no worker, or the node if
 /// its layers or share do not exist in this model.
-ClusterPlan plan_cluster(const ClusterOptions& options, const model::ModelConfig& config,
+ClusterPlan plan_cluster(const ClusterOptions& options, const arch::ModelPlan& model,
                          model::WeightFormat format, const remo::LatticeParameters& parameters);
 
 } // namespace talaria::pipeline

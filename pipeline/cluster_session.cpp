@@ -23,7 +23,7 @@ ClusterSession::ClusterSession(caf::actor_system& system, const ClusterOptions& 
                                const ModelLoader& loader, const remo::LatticeParameters& parameters,
                                telemetry::Tracer* tracer)
     : loader_(loader), ready_(options.ready),
-      plan_(plan_cluster(options, loader.config(), loader.format(), parameters)), self_(system) {
+      plan_(plan_cluster(options, loader.plan(), loader.format(), parameters)), self_(system) {
   fill_known_digests(plan_, loader);
   cluster::DispatcherOptions dispatcher;
   dispatcher.nodes = plan_.nodes;
@@ -64,11 +64,8 @@ void ClusterSession::expect(const model::QuantizedLinear& linear) {
 }
 
 model::QuantizedLinear ClusterSession::stream(model::LinearId id) {
-  const model::ModelConfig& config = loader_.config();
-  const auto kind = model::linear_kind(config, id);
-  model::WeightAssembler assembler(model::linear_name(config, id), id, loader_.format(),
-                                   model::linear_inputs(config, kind),
-                                   model::linear_outputs(config, kind));
+  const arch::Linear& linear = loader_.plan().linears.at(id);
+  model::WeightAssembler assembler(linear.name, id, loader_.format(), linear.d_in, linear.d_out);
   auto streamed = stream_weights(
       std::move(assembler), plan_.placement[id.value], *loader_.known_digest(id),
       [this](const remo::WeightRequest& request, std::optional<u32> from) {

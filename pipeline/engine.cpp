@@ -55,14 +55,22 @@ private:
 };
 
 /// Bytes of all hints, as a scheme reports them to a Progress.
-std::size_t hint_total(const model::ModelConfig& config, const EngineOptions& options) {
+std::size_t hint_total(const arch::ModelPlan& plan, const EngineOptions& options) {
   if (options.scheme.kind != remo::SchemeKind::lattice) return 0;
   std::size_t columns = 0;
-  for (u32 i = 0; i < model::linear_count(config); ++i)
-    columns += model::linear_outputs(config, model::linear_kind(config, {i}));
+  for (const arch::Linear& linear : plan.linears)
+    columns += model::columns_of(linear, options.weights);
   const auto& p = *options.scheme.parameters;
-  return columns * (options.weights == model::WeightFormat::int16 ? 2 : 1) * p.dimension() *
-         static_cast<std::size_t>(p.modulus().word_bytes);
+  return columns * p.dimension() * static_cast<std::size_t>(p.modulus().word_bytes);
+}
+
+/// See SchedulerOptions::original_length: the shortest of the model's ropes.
+u32 original_length(const arch::ModelPlan& plan) {
+  u32 shortest = 0;
+  for (const arch::Rope& rope : plan.ropes)
+    if (rope.original_length != 0 && (shortest == 0 || rope.original_length < shortest))
+      shortest = rope.original_length;
+  return shortest;
 }
 
 std::shared_ptr<const ModelLoader> open_model(const EngineOptions& options) {
@@ -188,19 +196,20 @@ void Engine::Impl::prepare_linears(const EngineOptions& options, Progress& progr
     for (const auto& linear : linears) hint_bytes += linear->hint_bytes();
     return;
   }
-  const auto tensors = model::load_enclave_tensors(loader.tensors(), loader.config());
+  const auto tensors = model::load_enclave_tensors(loader.tensors(), loader.plan());
   WorkerHints source(system, worker);
   HintCache hints(source, *options.scheme.parameters, session ? options.hints : HintCacheOptions{});
   auto rng = ChaChaRng::from_system();
-  progress.begin("hints", hint_total(loader.config(), options));
-  for (u32 i = 0; i < model::linear_count(loader.config()); ++i) {
+  progress.begin("hints", hint_total(loader.plan(), options));
+  for (const arch::Linear& linear : loader.plan().linears) {
+    const u32 i = linear.id.value;
     std::optional<model::QuantizedLinear> loan;
     if (session) loan = session->load({i});
     const model::QuantizedLinear& held = loan ? *loan : products->linear(i);
     if (session) hints.expect(i, model::digest(held), held.columns.d_out());
     remo::LinearSpec spec;
     spec.matrix = i;
-    spec.name = model::linear_name(loader.config(), {i});
+    spec.name = linear.name;
     spec.d_in = held.d_in;
     spec.d_out = held.d_out;
     spec.two_column_sets = held.format == model::WeightFormat::int16;
@@ -247,8 +256,8 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   if (options.oblivious && tokenizer)
     scheduler_options.token_table =
         std::make_shared<const model::TokenTable>(*tokenizer, /*skip_special=*/true);
-  scheduler_options.eos = generation.eos.empty() ? loader.config().eos : generation.eos;
-  scheduler_options.rope_frequencies = loader.config().rope_frequencies();
+  scheduler_options.eos = generation.eos.empty() ? loader.plan().eos : generation.eos;
+  scheduler_options.original_length = original_length(loader.plan());
   scheduler_options.tracer = tracer.get();
   scheduler = spawn_scheduler(system, std::move(scheduler_options));
   // What runs or waits ends with the scheduler: AnsweredOnce tells each sink.
@@ -258,9 +267,9 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   vitals->watch(caf::actor_cast<caf::actor>(scheduler), "scheduler");
 
   GraphParts parts;
-  parts.config = loader.config();
+  parts.plan = loader.plan();
   parts.embeddings = embeddings = loader.embeddings();
-  parts.tensors = model::load_enclave_tensors(loader.tensors(), loader.config());
+  parts.tensors = model::load_enclave_tensors(loader.tensors(), loader.plan());
   parts.linears = linears;
   parts.pool = pool;
   parts.worker = worker;
@@ -294,8 +303,8 @@ Engine::Engine(const EngineOptions& options, Progress& progress)
 
 Engine::~Engine() = default;
 
-const model::ModelConfig& Engine::config() const {
-  return impl_->loader.config();
+const arch::ModelPlan& Engine::plan() const {
+  return impl_->loader.plan();
 }
 const model::Tokenizer& Engine::tokenizer() const {
   if (!impl_->tokenizer) throw Error(Errc::internal, "a model in memory has no tokenizer");
@@ -325,7 +334,7 @@ void Engine::on_broken(std::function<void(const Error&)> action) {
 
 enclave::SequenceId Engine::submit(Request request, std::shared_ptr<RequestSink> sink) {
   if (const auto error = broken()) throw *error;
-  const model::ModelConfig& model = config();
+  const arch::ModelPlan& model = plan();
   const std::size_t length = request.prompt.size();
   if (length == 0) throw Error(Errc::usage, "the prompt is empty; give at least one token");
   if (length > model.max_position)

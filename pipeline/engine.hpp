@@ -13,7 +13,6 @@
 #include "model/chat_template.hpp"
 #include "model/generation_config.hpp"
 #include "model/tokenizer.hpp"
-#include "model/weights/model_config.hpp"
 #include "model/weights/model_files.hpp"
 #include "model/weights/quantized.hpp"
 #include "pipeline/batch_planner.hpp"
@@ -85,7 +84,7 @@ public:
   Engine(const EngineOptions& options, Progress& progress);
   ~Engine(); ///< cancels what runs, ends every actor, wipes the masks
 
-  const model::ModelConfig& config() const;
+  const arch::ModelPlan& plan() const;
   /// @throws Error{internal} for a model in memory, which has none.
   const model::Tokenizer& tokenizer() const;
   const model::GenerationConfig& generation_config() const;

@@ -10,58 +10,84 @@
 
 namespace talaria::pipeline {
 
+using arch::LinearKind;
 using enclave::Stage;
 using enclave::StageContext;
-using model::LinearKind;
 
 namespace {
 
-/// Builds the chain back to front: every stage is born knowing its successor.
+/// Builds the chain back to front, as every stage is born knowing its successor, and reads the plan
+/// from its end to its beginning for that.
 class Builder {
 public:
   Builder(caf::actor_system& system, const GraphParts& parts, const enclave::Overseer& overseer)
       : system_(system), parts_(parts), overseer_(overseer) {}
 
   Graph build() {
-    const model::ModelConfig& config = parts_.config;
+    const arch::ModelPlan& plan = parts_.plan;
     sampler_ =
         keep("sampler", enclave::spawn_sampler(system_, context("sampler"), parts_.oblivious));
     Stage next = caf::actor_cast<Stage>(sampler_);
-    next = outsourced(0, LinearKind::lm_head, enclave::Unmasked::as_input, next);
-    next = norm("final_norm", next);
-    for (u32 layer = config.layers; layer-- > 0;) next = decoder_layer(layer, next);
-    graph_.wiring.entrance = keep(
-        "embed", enclave::spawn_embed(system_, context("embed"), parts_.embeddings, config.hidden,
-                                      next, parts_.oblivious ? parts_.team : nullptr));
+    if (plan.logit_soft_cap != 0)
+      next = keep("soft_cap",
+                  enclave::spawn_soft_cap(system_, context("soft_cap"), plan.logit_soft_cap, next));
+    next = outsourced(plan.linears.head(), enclave::Unmasked::as_input, next);
+    next = norm("final_norm", plan.final_norm, next);
+    for (u32 layer = plan.layer_count(); layer-- > 0;) next = decoder_layer(layer, next);
+    graph_.wiring.entrance =
+        keep("embed", enclave::spawn_embed(system_, context("embed"),
+                                           {parts_.embeddings, plan.embedding_multiplier,
+                                            model::RopeTables(plan.ropes)},
+                                           next, parts_.oblivious ? parts_.team : nullptr));
     graph_.wiring.sampler = sampler_;
     return std::move(graph_);
   }
 
 private:
-  Stage decoder_layer(u32 layer, Stage next) {
-    const std::string prefix = "layers." + std::to_string(layer) + ".";
-    next = outsourced(layer, LinearKind::down, enclave::Unmasked::into_residual, next);
+  Stage decoder_layer(u32 index, Stage next) {
+    const arch::Layer& layer = parts_.plan.layers[index];
+    const model::LayerGains& gains = parts_.tensors.gains[index];
+    const std::string prefix = "layers." + std::to_string(index) + ".";
+    const auto matrix = [&](LinearKind kind) -> const arch::Linear& {
+      return parts_.plan.linears.of(index, kind);
+    };
+
+    next = into_residual(matrix(LinearKind::down), prefix + "mlp_out_norm",
+                         layer.feed_forward_out_norm, gains.feed_forward_out, next);
     next = keep(prefix + "activation",
                 enclave::spawn_activation(system_, context(prefix + "activation"),
-                                          parts_.config.intermediate, next));
-    next = outsourced(layer, LinearKind::gate_up, enclave::Unmasked::as_input, next);
-    next = norm(prefix + "mlp_norm", next);
-    next = outsourced(layer, LinearKind::o, enclave::Unmasked::into_residual, next);
+                                          layer.feed_forward, next));
+    next = outsourced(matrix(LinearKind::gate_up), enclave::Unmasked::as_input, next);
+    if (layer.feed_forward_norm) next = norm(prefix + "mlp_norm", *layer.feed_forward_norm, next);
+    next = into_residual(matrix(LinearKind::o), prefix + "attention_out_norm",
+                         layer.attention_out_norm, gains.attention_out, next);
     const auto attention =
         keep(prefix + "attention",
              enclave::spawn_attention(system_, context(prefix + "attention"),
-                                      attention_shape(layer), parts_.team, next, sampler_));
+                                      attention_shape(index), parts_.team, next, sampler_));
     graph_.wiring.attention.push_back(attention);
-    next = outsourced(layer, LinearKind::qkv, enclave::Unmasked::as_input,
+    next = outsourced(matrix(LinearKind::qkv), enclave::Unmasked::as_input,
                       caf::actor_cast<Stage>(attention));
-    return norm(prefix + "attention_norm", next);
+    if (!layer.attention_norm) return next;
+    return norm(prefix + "attention_norm", *layer.attention_norm, next);
+  }
+
+  /// A matrix whose output is added to the residual stream, after a norm of its own if there is
+  /// one.
+  Stage into_residual(const arch::Linear& linear, const std::string& norm_name,
+                      const std::optional<arch::Norm>& norm, const std::vector<float>& gain,
+                      Stage next) {
+    if (!norm) return outsourced(linear, enclave::Unmasked::into_residual, std::move(next));
+    next = keep(norm_name, enclave::spawn_out_norm(system_, context(norm_name), gain, norm->eps,
+                                                   std::move(next)));
+    return outsourced(linear, enclave::Unmasked::as_input, std::move(next));
   }
 
   /// mask ─▶ outsource ─▶ unmask of one matrix, in front of `next`.
-  Stage outsourced(u32 layer, LinearKind kind, enclave::Unmasked mode, Stage next) {
-    const auto id = model::linear_id(parts_.config, layer, kind);
-    const std::string name = model::linear_name(parts_.config, id);
-    const enclave::OutsourcedLinear target{parts_.linears[id.value], parts_.pool, id.value};
+  Stage outsourced(const arch::Linear& linear, enclave::Unmasked mode, Stage next) {
+    const u32 id = linear.id.value;
+    const std::string& name = linear.name;
+    const enclave::OutsourcedLinear target{parts_.linears[id], parts_.pool, id};
     const auto unmask =
         keep(name + ".unmask", enclave::spawn_unmask(system_, context(name + ".unmask"), target,
                                                      mode, parts_.worker, std::move(next)));
@@ -71,28 +97,17 @@ private:
                 enclave::spawn_mask(system_, context(name + ".mask"), target, outsource, unmask));
   }
 
-  Stage norm(const std::string& name, Stage next) {
-    return keep(
-        name, enclave::spawn_norm(system_, context(name), parts_.config.rms_eps, std::move(next)));
+  Stage norm(const std::string& name, const arch::Norm& norm, Stage next) {
+    return keep(name, enclave::spawn_norm(system_, context(name), norm.eps, std::move(next)));
   }
 
-  enclave::AttentionShape attention_shape(u32 layer) const {
-    const model::ModelConfig& config = parts_.config;
+  enclave::AttentionShape attention_shape(u32 index) const {
     enclave::AttentionShape shape;
-    shape.heads = config.heads;
-    shape.kv_heads = config.kv_heads;
-    shape.head_dim = config.head_dim;
-    shape.window = config.sliding_window.value_or(0);
-    shape.eps = config.rms_eps;
-    if (config.qk_norm) {
-      const auto slice = [&](const std::vector<float>& all) {
-        const auto begin = all.begin() + static_cast<std::ptrdiff_t>(layer * config.head_dim);
-        return std::vector<float>(begin, begin + config.head_dim);
-      };
-      shape.q_norm = slice(parts_.tensors.q_norm);
-      shape.k_norm = slice(parts_.tensors.k_norm);
-    }
-    shape.last_layer = layer + 1 == config.layers;
+    shape.attention = parts_.plan.layers[index].attention;
+    shape.gains = parts_.tensors.gains[index];
+    if (const auto rope = shape.attention.rope)
+      shape.neighbours = parts_.plan.ropes[*rope].neighbours;
+    shape.last_layer = index + 1 == parts_.plan.layer_count();
     return shape;
   }
 

@@ -16,7 +16,7 @@ namespace talaria::pipeline {
 
 /// Everything the stages of one model share.
 struct GraphParts {
-  model::ModelConfig config;
+  arch::ModelPlan plan;
   std::shared_ptr<const model::EmbeddingTable> embeddings;
   model::EnclaveTensors tensors;
   std::vector<std::shared_ptr<const remo::MaskedLinear>> linears; ///< by LinearId

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/error.hpp"
+#include "model/weights/plan_file.hpp"
 
 namespace talaria::pipeline {
 
@@ -14,10 +15,10 @@ void check_halves(const model::Manifest& enclave, const model::Manifest& worker,
                   const std::filesystem::path& folder) {
   for (std::size_t i = 0; i < enclave.matrices.size(); ++i)
     if (i >= worker.matrices.size() || worker.matrices[i].digest != enclave.matrices[i].digest)
-      throw Error(Errc::model, fmt::format("{}: matrix {} has another SHA-256 in enclave/{} than in "
-                                           "worker/; prepare the model again",
-                                           folder.string(), enclave.matrices[i].name,
-                                           model::kManifestFile));
+      throw Error(Errc::model,
+                  fmt::format("{}: matrix {} has another SHA-256 in enclave/{} than in "
+                              "worker/; prepare the model again",
+                              folder.string(), enclave.matrices[i].name, model::kManifestFile));
 }
 
 } // namespace
@@ -30,7 +31,7 @@ ModelLoader::ModelLoader(const std::filesystem::path& model_dir, model::WeightFo
   if (opened.kind != model::FolderKind::hugging_face) {
     open_prepared(opened);
   } else {
-    config_ = model::parse_model_config(files_->texts().get("config.json"));
+    plan_ = model::parse_model_plan(files_->texts().get("config.json"));
     store_ = std::make_shared<const model::TensorStore>(*files_);
   }
 }
@@ -41,22 +42,21 @@ void ModelLoader::open_prepared(const model::OpenedFolder& opened) {
     worker_ = std::make_unique<const model::PreparedWorker>(opened);
     check_halves(enclave_->manifest(), worker_->manifest(), opened.folder);
   }
-  config_ = enclave_->config();
+  plan_ = enclave_->plan();
   store_ = enclave_->tensors();
   if (enclave_->format() != format_)
-    throw Error(Errc::usage, fmt::format("{} was prepared as {}; run with --weights {}",
-                                         opened.folder.string(),
-                                         model::to_string(enclave_->format()),
-                                         model::to_string(enclave_->format())));
+    throw Error(Errc::usage,
+                fmt::format("{} was prepared as {}; run with --weights {}", opened.folder.string(),
+                            model::to_string(enclave_->format()),
+                            model::to_string(enclave_->format())));
 }
 
-ModelLoader::ModelLoader(model::ModelConfig config,
-                         std::shared_ptr<const model::TensorStore> tensors,
+ModelLoader::ModelLoader(arch::ModelPlan plan, std::shared_ptr<const model::TensorStore> tensors,
                          model::WeightFormat format)
-    : config_(std::move(config)), format_(format), store_(std::move(tensors)) {}
+    : plan_(std::move(plan)), format_(format), store_(std::move(tensors)) {}
 
 model::QuantizedLinear ModelLoader::load(model::LinearId id) const {
-  if (enclave_ == nullptr) return model::load_linear(*store_, config_, id, format_);
+  if (enclave_ == nullptr) return model::load_linear(*store_, plan_.linears.at(id), format_);
   if (worker_ == nullptr)
     throw Error(Errc::usage,
                 fmt::format("{} holds no weights: only the enclave's half of a prepared model; "
@@ -74,31 +74,25 @@ std::optional<Sha256Digest> ModelLoader::known_digest(model::LinearId id) const 
 
 std::shared_ptr<const model::EmbeddingTable> ModelLoader::embeddings() const {
   const std::lock_guard lock(embeddings_mutex_);
-  if (!embeddings_) embeddings_ = std::make_shared<const model::EmbeddingTable>(*store_, config_);
+  if (!embeddings_) embeddings_ = std::make_shared<const model::EmbeddingTable>(*store_, plan_);
   return embeddings_;
-}
-
-std::size_t linear_bytes(const model::ModelConfig& config, model::LinearId id) {
-  const auto kind = model::linear_kind(config, id);
-  return model::linear_inputs(config, kind) * model::linear_outputs(config, kind);
 }
 
 void ModelLoader::for_each_linear(Progress& progress,
                                   const std::function<void(model::QuantizedLinear)>& take) const {
-  const u32 count = model::linear_count(config_);
   std::size_t total = 0;
-  for (u32 i = 0; i < count; ++i) total += linear_bytes(config_, {i});
+  for (const arch::Linear& linear : plan_.linears) total += linear.d_in * linear.d_out;
   progress.begin("weights", total);
-  for (u32 i = 0; i < count; ++i) {
-    take(load({i}));
-    progress.advance(linear_bytes(config_, {i}));
+  for (const arch::Linear& linear : plan_.linears) {
+    take(load(linear.id));
+    progress.advance(linear.d_in * linear.d_out);
   }
   progress.end();
 }
 
-LinearFigures figures_of(const model::ModelConfig& config, const model::QuantizedLinear& linear) {
+LinearFigures figures_of(const arch::ModelPlan& plan, const model::QuantizedLinear& linear) {
   LinearFigures f;
-  f.name = model::linear_name(config, linear.id);
+  f.name = plan.linears.at(linear.id).name;
   f.d_in = linear.d_in;
   f.d_out = linear.d_out;
   f.columns = linear.columns.d_out();

@@ -38,12 +38,12 @@ public:
   ModelLoader(const std::filesystem::path& model_dir, model::WeightFormat format,
               const std::optional<Sha256Digest>& pinned = std::nullopt);
   /// A model that lies in memory (model::synthetic_tensors): weights, and no text.
-  ModelLoader(model::ModelConfig config, std::shared_ptr<const model::TensorStore> tensors,
+  ModelLoader(arch::ModelPlan plan, std::shared_ptr<const model::TensorStore> tensors,
               model::WeightFormat format);
 
   /// What was read: tokenizer, template and so on come from here. nullptr for a model in memory.
   const model::ModelFiles* files() const noexcept { return files_.get(); }
-  const model::ModelConfig& config() const noexcept { return config_; }
+  const arch::ModelPlan& plan() const noexcept { return plan_; }
   const model::TensorStore& tensors() const noexcept { return *store_; }
   /// Made when it is asked for the first time, and shared by all engines of this model.
   std::shared_ptr<const model::EmbeddingTable> embeddings() const;
@@ -66,7 +66,7 @@ private:
   void open_prepared(const model::OpenedFolder& opened);
 
   std::unique_ptr<const model::ModelFiles> files_;
-  model::ModelConfig config_;
+  arch::ModelPlan plan_;
   model::WeightFormat format_;
   std::shared_ptr<const model::TensorStore> store_;
   std::unique_ptr<const model::PreparedEnclave> enclave_; ///< null: a Hugging Face folder
@@ -75,10 +75,7 @@ private:
   mutable std::shared_ptr<const model::EmbeddingTable> embeddings_;
 };
 
-/// int8 weights of matrix `id` in bytes, without padding: what progress is counted in.
-std::size_t linear_bytes(const model::ModelConfig& config, model::LinearId id);
-
 /// The figures of a quantised matrix.
-LinearFigures figures_of(const model::ModelConfig& config, const model::QuantizedLinear& linear);
+LinearFigures figures_of(const arch::ModelPlan& plan, const model::QuantizedLinear& linear);
 
 } // namespace talaria::pipeline

@@ -9,7 +9,6 @@
 #include "actors/actor_end.hpp"
 #include "core/constant_time.hpp"
 #include "core/declassify.hpp"
-#include "kernels/kernel_set.hpp"
 #include "pipeline/text_stream.hpp"
 
 namespace talaria::pipeline {
@@ -146,6 +145,7 @@ private:
     if (options_.tokenizer)
       active.stream = TextStream(*options_.tokenizer, request.stops, options_.token_table);
     const bool sample = request.max_tokens > 0;
+    length_of_[submit.sequence] = static_cast<u32>(request.prompt.size());
     planner_.add(submit.sequence, request.prompt, sample, request.logits);
     if (sample) {
       enclave::Enrol enrol;
@@ -195,20 +195,10 @@ private:
   }
 
   void send(enclave::MicroBatch plan) {
-    const std::size_t half = options_.rope_frequencies.size();
-    plan.rope_cos = Matrix<float>(plan.rows, half);
-    plan.rope_sin = Matrix<float>(plan.rows, half);
-    std::size_t row = 0;
-    const auto turn_to = [&](u32 position) {
-      kernels::rope_angles(position, options_.rope_frequencies.data(), half, plan.rope_cos.row(row),
-                           plan.rope_sin.row(row));
-      ++row;
-    };
     for (auto& segment : plan.segments) {
       segment.trace = trace_of(segment.sequence);
-      for (u32 i = 0; i < segment.count; ++i) turn_to(segment.start + i);
+      segment.length = length_of_.at(segment.sequence);
     }
-    while (plan.even && row < plan.rows) turn_to(plan.segments.back().start);
     const u32 dummies = planner_.dummy_rounds(plan.id);
     options_.ledger->sent(plan.rows, plan.padding + dummies, dummies);
     if (options_.padding.pace.count() > 0) sent_at_.emplace(plan.id, Clock::now());
@@ -268,6 +258,19 @@ private:
     if (active.completion.tokens.size() >= active.request->max_tokens)
       return finish(id, FinishReason::length, std::nullopt);
     planner_.append(id, token);
+    const u32 length = request_tokens(active);
+    if (grows_beyond(length) && !grows_beyond(length_of_.at(id))) {
+      length_of_[id] = length;
+      tell_attention<enclave::Forget>(id);
+      planner_.restart(id);
+    }
+  }
+
+  static u32 request_tokens(const Active& active) {
+    return static_cast<u32>(active.request->prompt.size() + active.completion.tokens.size());
+  }
+  bool grows_beyond(u32 tokens) const {
+    return options_.original_length != 0 && tokens > options_.original_length;
   }
 
   static void emit(Active& active, const std::string& piece) {
@@ -317,6 +320,7 @@ private:
     if (planner_.under_way(id)) return tell_attention<enclave::Abandon>(id);
     tell_attention<enclave::Forget>(id);
     lingering_.erase(id);
+    length_of_.erase(id);
   }
 
   void record(const Active& active) {
@@ -334,6 +338,7 @@ private:
   BatchPlanner planner_;
   Wiring wiring_;
   std::map<SequenceId, Active> active_;
+  std::map<SequenceId, u32> length_of_; ///< enclave::Segment::length, until it is let go
   std::map<SequenceId, u64>
       lingering_; ///< over, and not let go yet; the trace ids of their requests
   bool tick_is_set_ = false;

@@ -49,7 +49,9 @@ struct SchedulerOptions {
   std::shared_ptr<const model::Tokenizer> tokenizer;    ///< null: answers have no text
   std::shared_ptr<const model::TokenTable> token_table; ///< null: tokens are read at their places
   std::vector<u32> eos;
-  std::vector<float> rope_frequencies; ///< [head_dim / 2]
+  /// Where a RoPE has other frequencies for longer sequences (arch::Rope::original_length); 0:
+  /// nowhere. A sequence that grows beyond starts again from its first token.
+  u32 original_length = 0;
   telemetry::Tracer* tracer = nullptr;
 };
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <array>
-#include <cmath>
 #include <deque>
 #include <iterator>
 #include <memory>
@@ -10,6 +9,7 @@
 #include <span>
 #include <vector>
 
+#include "kernels/elementwise.hpp"
 #include "kernels/kernel_set.hpp"
 
 namespace talaria::enclave {
@@ -25,11 +25,11 @@ constexpr std::size_t kMostTogether = 8; ///< rows of a sequence that read its k
 class LayerAttention {
 public:
   LayerAttention(AttentionShape shape, std::shared_ptr<AttentionTeam> team)
-      : shape_(std::move(shape)), team_(std::move(team)),
-        cache_(shape_.kv_heads, shape_.head_dim, shape_.window),
-        scale_(1.0F / std::sqrt(static_cast<float>(shape_.head_dim))) {}
+      : shape_(shape.attention), last_layer_(shape.last_layer),
+        heads_(shape.attention, std::move(shape.gains), shape.neighbours), team_(std::move(team)),
+        cache_(shape_.kv_heads, shape_.head_dim, shape_.window) {}
 
-  const AttentionShape& shape() const { return shape_; }
+  bool is_last_layer() const { return last_layer_; }
 
   /// True if every segment continues its sequence exactly where the cache ends.
   bool ready(const MicroBatch& batch) const {
@@ -48,7 +48,9 @@ public:
   }
 
   /// out [rows, heads * head_dim] from qkv [rows, (heads + 2 kv_heads) * head_dim].
-  Matrix<float> run(const MicroBatch& batch, const Matrix<float>& qkv) {
+  Matrix<float> run(const MicroBatch& batch, const Matrix<float>& qkv,
+                    const model::RowPositions& positions) {
+    positions_ = &positions;
     Matrix<float> out(qkv.rows(), shape_.heads * shape_.head_dim);
     const Longest longest = longest_of(batch);
     shared_from_ = batch.even ? longest.positions : 0;
@@ -56,7 +58,7 @@ public:
     for (const Segment& segment : batch.segments) {
       const u32 together = rows_together();
       for (u32 i = 0; i < segment.count && !abandoned_.contains(segment.sequence); i += together)
-        attend_rows(batch, segment, i, std::min(together, segment.count - i), row, qkv, out);
+        attend_rows(segment, i, std::min(together, segment.count - i), row, qkv, out);
       row += segment.count;
     }
     if (batch.even && longest.positions != 0) even_out(batch, longest, qkv);
@@ -71,7 +73,7 @@ private:
     std::size_t positions = 0; ///< that a query there sees; 0: nobody attends to anything
   };
   std::size_t seen_at(std::size_t position) const {
-    return shape_.window == 0 ? position + 1 : std::min(position + 1, shape_.window);
+    return shape_.window == 0 ? position + 1 : std::min<std::size_t>(position + 1, shape_.window);
   }
   Longest longest_of(const MicroBatch& batch) const {
     Longest longest;
@@ -101,18 +103,17 @@ private:
       const bool padding = row >= batch.rows - batch.padding;
       const std::size_t end = padding ? batch.rows : batch.rows - batch.padding;
       const std::size_t count = std::min(together, end - row);
-      if (padding) prepare_padding(batch, row, count, qkv);
+      if (padding) prepare_padding(row, count, qkv);
       attend_in_vain(longest, std::span(missing).subspan(row, count));
       row += count;
     }
   }
 
-  void prepare_padding(const MicroBatch& batch, std::size_t first, std::size_t count,
-                       const Matrix<float>& qkv) {
+  void prepare_padding(std::size_t first, std::size_t count, const Matrix<float>& qkv) {
     const std::size_t stored = 2 * shape_.kv_heads * shape_.head_dim;
     if (nowhere_.size() < stored) nowhere_ = SecretBuffer<float>(stored);
     for (std::size_t i = 0; i < count; ++i) {
-      const float* k = prepare(batch, first + i, i, count, qkv);
+      const float* k = prepare(first + i, i, count, qkv);
       std::copy_n(k, stored, nowhere_.data());
     }
   }
@@ -135,16 +136,13 @@ private:
 
   /// q, k and v of one row of the micro-batch, rotated, as the `i`-th of `count` that are together.
   /// Returns where k and, behind it, v are.
-  float* prepare(const MicroBatch& batch, std::size_t row, std::size_t i, std::size_t count,
-                 const Matrix<float>& qkv) {
+  float* prepare(std::size_t row, std::size_t i, std::size_t count, const Matrix<float>& qkv) {
     const std::size_t width = work_width();
     make_room_for(count);
     float* q = work_.data() + i * width;
     float* k = q + shape_.heads * shape_.head_dim;
     std::copy_n(qkv.row(row), width, q);
-    prepare_heads(q, shape_.heads, shape_.q_norm, batch.rope_cos.row(row), batch.rope_sin.row(row));
-    prepare_heads(k, shape_.kv_heads, shape_.k_norm, batch.rope_cos.row(row),
-                  batch.rope_sin.row(row));
+    heads_.prepare(q, k, *positions_, row);
     return k;
   }
 
@@ -159,10 +157,10 @@ private:
   std::size_t group() const { return shape_.heads / shape_.kv_heads; } ///< queries of a key
 
   /// Rows [first, first + count) of a segment that begins at row `at` of the micro-batch.
-  void attend_rows(const MicroBatch& batch, const Segment& segment, u32 first, u32 count,
-                   std::size_t at, const Matrix<float>& qkv, Matrix<float>& out) {
+  void attend_rows(const Segment& segment, u32 first, u32 count, std::size_t at,
+                   const Matrix<float>& qkv, Matrix<float>& out) {
     for (u32 i = 0; i < count; ++i) {
-      const float* k = prepare(batch, at + first + i, i, count, qkv);
+      const float* k = prepare(at + first + i, i, count, qkv);
       cache_.append(segment.sequence, k, k + shape_.kv_heads * shape_.head_dim);
     }
     const u32 last = segment.start + first + count - 1;
@@ -209,26 +207,23 @@ private:
         to[n] = out.row(i) + column;
         each[n] = counts[i];
       }
-    kernels::active_kernels().attend_block(q.data(), each.data(), n, seen.k, seen.v, d, scale_,
-                                           scratch.data(), to.data());
+    if (shape_.soft_cap == 0)
+      return kernels::active_kernels().attend_block(q.data(), each.data(), n, seen.k, seen.v, d,
+                                                    shape_.scale, scratch.data(), to.data());
+    for (std::size_t i = 0; i < n; ++i)
+      kernels::attend_capped(q[i], seen.k, seen.v, each[i], d, shape_.scale, shape_.soft_cap,
+                             scratch.data(), to[i]);
   }
 
   std::size_t work_width() const { return (shape_.heads + 2 * shape_.kv_heads) * shape_.head_dim; }
 
-  void prepare_heads(float* x, std::size_t heads, const std::vector<float>& gain, const float* cos,
-                     const float* sin) const {
-    const auto& set = kernels::active_kernels();
-    for (std::size_t h = 0; h < heads; ++h, x += shape_.head_dim) {
-      if (!gain.empty()) set.rms_norm(x, gain.data(), x, shape_.head_dim, shape_.eps);
-      set.rope(x, cos, sin, shape_.head_dim);
-    }
-  }
-
-  AttentionShape shape_;
+  arch::Attention shape_;
+  bool last_layer_;
+  model::HeadPreparation heads_;
+  const model::RowPositions* positions_ = nullptr; ///< of the micro-batch under way
   std::shared_ptr<AttentionTeam> team_;
   KvCache cache_;
   std::set<SequenceId> abandoned_; ///< over, with rows still under way
-  float scale_;
   std::size_t shared_from_ = 0; ///< positions that decide whether threads share the heads of a row
   SecretBuffer<float> work_;    ///< q, k, v of the rows under way
   SecretBuffer<float> nowhere_; ///< where keys and values of padding go
@@ -279,8 +274,8 @@ AttentionStage::behavior_type attention_stage(AttentionStage::pointer self, Stag
       const auto span =
           context.span(telemetry::SpanKind::attention, batch, flow.x->rows(), flow.sent);
       Flow out = flow;
-      Matrix<float> heads = state->attention.run(batch, *flow.x);
-      if (!state->attention.shape().last_layer || every_row_goes_on(batch)) {
+      Matrix<float> heads = state->attention.run(batch, *flow.x, *flow.positions);
+      if (!state->attention.is_last_layer() || every_row_goes_on(batch)) {
         out.x = share_clear(std::move(heads));
       } else {
         out.x = wanted_rows(batch, heads);

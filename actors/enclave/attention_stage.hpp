@@ -6,19 +6,16 @@
 #include "actors/enclave/attention_team.hpp"
 #include "actors/enclave/kv_cache.hpp"
 #include "actors/enclave/stage_context.hpp"
-#include "model/weights/model_config.hpp"
+#include "arch/model_plan.hpp"
+#include "model/head_preparation.hpp"
 
 namespace talaria::enclave {
 
 /// What the attention of one layer computes with.
 struct AttentionShape {
-  std::size_t heads = 0;
-  std::size_t kv_heads = 0;
-  std::size_t head_dim = 0;
-  std::size_t window = 0;    ///< 0: none
-  float eps = 0;             ///< of q_norm and k_norm
-  std::vector<float> q_norm; ///< [head_dim] or empty
-  std::vector<float> k_norm;
+  arch::Attention attention;
+  model::LayerGains gains;
+  bool neighbours = false; ///< of the layer's RoPE
   /// In the last layer rows whose logits nobody wants end here: their keys and values are stored,
   /// and neither masks nor products are spent on them.
   bool last_layer = false;

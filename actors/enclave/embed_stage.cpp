@@ -39,36 +39,53 @@ void look_up_all(const model::EmbeddingTable& table, const MicroBatch& batch, Ma
   std::fill(rows.row(0) + real * rows.cols(), rows.row(0) + rows.rows() * rows.cols(), 0.0F);
 }
 
-} // namespace
+/// Where the rows stand. Rows of padding are prepared like others where they are to cost the same.
+std::shared_ptr<const model::RowPositions> positions_of(const model::RopeTables& ropes,
+                                                        const MicroBatch& batch) {
+  std::vector<u32> positions;
+  std::vector<u32> lengths;
+  for (const Segment& segment : batch.segments)
+    for (u32 i = 0; i < segment.count; ++i) {
+      positions.push_back(segment.start + i);
+      lengths.push_back(segment.length);
+    }
+  if (batch.even) positions.resize(batch.rows, batch.segments.back().start);
+  lengths.resize(positions.size(), batch.segments.back().length);
+  return std::make_shared<const model::RowPositions>(ropes.at(std::move(positions), lengths));
+}
 
 EmbedStage::behavior_type embed_stage(EmbedStage::pointer self, StageContext context,
-                                      std::shared_ptr<const model::EmbeddingTable> table,
-                                      std::size_t hidden, Stage next,
+                                      EmbedShape shape, Stage next,
                                       std::shared_ptr<AttentionTeam> oblivious) {
   name_exceptions_by_kind(self);
-  return {[self, context, table, hidden, next, oblivious](const Admit& admit) {
+  return {[self, context, shape, next, oblivious](const Admit& admit) {
     const MicroBatch& batch = *admit.batch;
     guarded(self, context, batch.id, [&] {
       const auto span = context.span(telemetry::SpanKind::embed, batch, batch.rows, admit.sent);
       if (context.tracing() && batch.segments.size() > 1) tell_requests(context, batch);
-      Matrix<float> rows(batch.rows, hidden);
+      Matrix<float> rows(batch.rows, shape.table->hidden());
       if (oblivious != nullptr)
-        look_up_all(*table, batch, rows, oblivious->helpers);
+        look_up_all(*shape.table, batch, rows, oblivious->helpers);
       else
-        look_up_each(*table, batch, rows);
+        look_up_each(*shape.table, batch, rows);
+      if (shape.multiplier != 1)
+        for (std::size_t i = 0; i < rows.rows() * rows.cols(); ++i)
+          rows.data()[i] *= shape.multiplier;
       Flow flow;
       flow.batch = admit.batch;
       flow.residual = flow.x = share_clear(std::move(rows));
+      flow.positions = positions_of(shape.ropes, batch);
       flow.sent = context.now();
       self->send(next, std::move(flow));
     });
   }};
 }
 
-EmbedStage spawn_embed(caf::actor_system& system, StageContext context,
-                       std::shared_ptr<const model::EmbeddingTable> table, std::size_t hidden,
+} // namespace
+
+EmbedStage spawn_embed(caf::actor_system& system, StageContext context, EmbedShape shape,
                        Stage next, std::shared_ptr<AttentionTeam> oblivious) {
-  return system.spawn(embed_stage, std::move(context), std::move(table), hidden, std::move(next),
+  return system.spawn(embed_stage, std::move(context), std::move(shape), std::move(next),
                       std::move(oblivious));
 }
 

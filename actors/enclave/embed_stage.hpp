@@ -4,22 +4,25 @@
 
 #include "actors/enclave/attention_team.hpp"
 #include "actors/enclave/stage_context.hpp"
+#include "model/rope_tables.hpp"
 #include "model/weights/quantized.hpp"
 
 namespace talaria::enclave {
 
-/// Tokens to embeddings: where a micro-batch enters the layers.
-///
-///   Admit(tokens) ──► embed ──► Flow{residual = x = embeddings} ──► first norm
-EmbedStage::behavior_type embed_stage(EmbedStage::pointer self, StageContext context,
-                                      std::shared_ptr<const model::EmbeddingTable> table,
-                                      std::size_t hidden, Stage next,
-                                      std::shared_ptr<AttentionTeam> oblivious);
+/// What embedding needs to know of a model.
+struct EmbedShape {
+  std::shared_ptr<const model::EmbeddingTable> table;
+  float multiplier = 1; ///< of the rows
+  model::RopeTables ropes;
+};
 
+/// Tokens to embeddings, and positions to angles: where a micro-batch enters the layers.
+///
+///   Admit(tokens) ──► embed ──► Flow{residual = x = embeddings, positions} ──► first norm
+///
 /// `oblivious`, if not null: rows are found by passes over the whole table, which these threads
 /// share; else each is read where it lies.
-EmbedStage spawn_embed(caf::actor_system& system, StageContext context,
-                       std::shared_ptr<const model::EmbeddingTable> table, std::size_t hidden,
+EmbedStage spawn_embed(caf::actor_system& system, StageContext context, EmbedShape shape,
                        Stage next, std::shared_ptr<AttentionTeam> oblivious = nullptr);
 
 } // namespace talaria::enclave

@@ -14,6 +14,7 @@
 #include "core/integers.hpp"
 #include "core/matrix.hpp"
 #include "core/secret.hpp"
+#include "model/rope_tables.hpp"
 #include "model/sampler.hpp"
 #include "remo/masking_scheme.hpp"
 #include "remo/public/wire_tensors.hpp"
@@ -62,6 +63,7 @@ struct Segment {
   /// A round that padding owes to an answer that is over: it passes every stage as a round of the
   /// answer would, and nobody hears what comes of it.
   bool dummy = false;
+  u32 length = 0; ///< tokens of the sequence when it began or began again (model::RopeTables)
 
   /// Trailing rows that go through the head.
   u32 wanted_rows() const { return std::max(logits_rows, sample ? 1U : 0U); }
@@ -78,8 +80,6 @@ struct MicroBatch {
   bool even = false;
   std::vector<Segment> segments;
   std::vector<u32> tokens; ///< [rows - padding]
-  Matrix<float> rope_cos;  ///< [rows, head_dim / 2]
-  Matrix<float> rope_sin;
 
   /// Of the request that its spans are filed under: the first one it carries.
   u64 trace() const { return segments.empty() ? 0 : segments.front().trace; }
@@ -100,6 +100,8 @@ struct Flow : StaysInEnclave {
   MicroBatchPtr batch;
   ClearTensor residual; ///< [rows, hidden]
   ClearTensor x;        ///< [rows, width of the stage]
+  /// Of all rows of the micro-batch, padding included: it stands where the last segment begins.
+  std::shared_ptr<const model::RowPositions> positions;
   MessageTime sent{};
 };
 

@@ -1,14 +1,25 @@
 #pragma once
 
+#include <vector>
+
 #include "actors/enclave/stage_context.hpp"
 
 namespace talaria::enclave {
 
-/// Root-mean-square norm without a weight: the gain is folded into the matrix behind it.
+/// Root-mean-square norm without a gain: it is folded into the matrix that follows.
 ///
 ///   Flow{residual} ──► norm ──► Flow{residual, x = residual / rms(residual)} ──► mask
-Stage::behavior_type norm_stage(Stage::pointer self, StageContext context, float eps, Stage next);
-
 Stage spawn_norm(caf::actor_system& system, StageContext context, float eps, Stage next);
+
+/// Norm of a block's output, gain included, which is then added to the residual stream.
+///
+///   Flow{residual, x} ──► out norm ──► Flow{residual = x = residual + gain x / rms(x)} ──► next
+Stage spawn_out_norm(caf::actor_system& system, StageContext context, std::vector<float> gain,
+                     float eps, Stage next);
+
+/// Logits that cannot grow beyond a cap.
+///
+///   Flow{x} ──► soft cap ──► Flow{x = cap tanh(x / cap)} ──► sampler
+Stage spawn_soft_cap(caf::actor_system& system, StageContext context, float cap, Stage next);
 
 } // namespace talaria::enclave

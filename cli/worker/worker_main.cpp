@@ -96,7 +96,7 @@ int check(const WorkerShare& share, const remo::LatticeParameters& parameters) {
     const bool ok = product_is_exact(*share.engine, linear, parameters.modulus(), rng);
     exact = exact && ok;
     print_out("{:<22} {:>6} x {:<7} sha256 {}  product {}\n",
-              model::linear_name(share.config, {held.matrix}), linear.d_in, linear.columns.d_out(),
+              share.plan.linears[{held.matrix}].name, linear.d_in, linear.columns.d_out(),
               to_hex(*held.digest).substr(0, 16), ok ? "exact" : "WRONG");
   }
   print_out("{} matrices, {} bytes of weights, kernels {}\n", share.engine->matrices(),
@@ -124,8 +124,8 @@ int serve(const WorkerFlags& flags, WorkerShare share, const transport::TlsConte
   worker::ServiceOptions options;
   options.listen = transport::parse_address(flags.listen);
   options.server.enclave_name = flags.enclave_name;
-  options.matrix_name = [config = share.config](u32 id) {
-    return id < model::linear_count(config) ? model::linear_name(config, {id}) : "unknown";
+  options.matrix_name = [linears = share.plan.linears](u32 id) {
+    return id < linears.size() ? linears[{id}].name : "unknown";
   };
   options.log = log_line;
   // Whoever started this worker starts it again; until then other workers answer.

@@ -12,6 +12,7 @@
 #include "core/cores.hpp"
 #include "core/error.hpp"
 #include "kernels/kernel_set.hpp"
+#include "model/weights/plan_file.hpp"
 #include "model/weights/prepared.hpp"
 #include "model/weights/quantized.hpp"
 #include "model/weights/synthetic.hpp"
@@ -23,19 +24,19 @@ namespace {
 
 /// A model folder of either kind, seen as matrices.
 struct Source {
-  model::ModelConfig config;
+  arch::ModelPlan plan;
   model::WeightFormat format = model::WeightFormat::int8;
   std::function<model::QuantizedLinear(model::LinearId)> load;
 };
 
 /// Matrices of a Hugging Face model, whose tensors are in `store`.
-Source quantising_source(model::ModelConfig config, std::shared_ptr<const model::TensorStore> store,
+Source quantising_source(arch::ModelPlan plan, std::shared_ptr<const model::TensorStore> store,
                          const WorkerFlags& flags) {
   Source source;
-  source.config = std::move(config);
+  source.plan = std::move(plan);
   source.format = model::parse_weight_format(flags.weights.empty() ? "int8" : flags.weights);
-  source.load = [store, config = source.config, format = source.format](model::LinearId id) {
-    return model::load_linear(*store, config, id, format);
+  source.load = [store, linears = source.plan.linears, format = source.format](model::LinearId id) {
+    return model::load_linear(*store, linears.at(id), format);
   };
   return source;
 }
@@ -54,16 +55,16 @@ Source open_source(const WorkerFlags& flags) {
   const model::OpenedFolder opened = model::open_folder(flags.model);
   if (opened.kind == model::FolderKind::hugging_face && pinned) {
     const model::ModelFiles files(opened, pinned);
-    return quantising_source(model::parse_model_config(files.texts().get("config.json")),
+    return quantising_source(model::parse_model_plan(files.texts().get("config.json")),
                              std::make_shared<const model::TensorStore>(files), flags);
   }
   if (opened.kind == model::FolderKind::hugging_face)
-    return quantising_source(model::load_model_config(flags.model),
+    return quantising_source(model::load_model_plan(flags.model),
                              std::make_shared<const model::TensorStore>(flags.model), flags);
   Source source;
   auto prepared = std::make_shared<const model::PreparedWorker>(opened);
   model::check_root(opened.worker(), prepared->root(), pinned);
-  source.config = prepared->config();
+  source.plan = prepared->plan();
   source.format = prepared->format();
   if (!flags.weights.empty() && model::parse_weight_format(flags.weights) != source.format)
     throw Error(Errc::usage, fmt::format("--weights {}: {} was prepared as {}", flags.weights,
@@ -72,19 +73,11 @@ Source open_source(const WorkerFlags& flags) {
   return source;
 }
 
-std::vector<model::LinearId> matrices_of(const model::ModelConfig& config, LayerRange range) {
-  std::vector<model::LinearId> ids;
-  for (u32 i = 0; i < model::linear_count(config); ++i) {
-    const bool head = model::linear_kind(config, {i}) == model::LinearKind::lm_head;
-    const u32 layer = head ? config.layers - 1 : model::linear_layer(config, {i});
-    if (range.first <= layer && layer <= range.last) ids.push_back({i});
-  }
-  return ids;
-}
-
-std::size_t bytes_of(const model::ModelConfig& config, model::LinearId id) {
-  const auto kind = model::linear_kind(config, id);
-  return model::linear_inputs(config, kind) * model::linear_outputs(config, kind);
+std::vector<arch::Linear> matrices_of(const arch::ModelPlan& plan, LayerRange range) {
+  std::vector<arch::Linear> held;
+  for (const arch::Linear& linear : plan.linears)
+    if (range.first <= linear.layer && linear.layer <= range.last) held.push_back(linear);
+  return held;
 }
 
 /// Gives the engine the matrix, or its share of columns, and says what enclaves are to be told of
@@ -112,22 +105,22 @@ WorkerShare load_share(const WorkerFlags& flags, Progress& progress) {
   const auto& parameters = remo::lattice_parameters(flags.parameters);
   const Source source = open_source(flags);
   const model::ColumnShare columns = parse_column_share(flags.columns);
-  const auto ids =
-      matrices_of(source.config, parse_layer_range(flags.layers, source.config.layers));
+  const auto linears =
+      matrices_of(source.plan, parse_layer_range(flags.layers, source.plan.layer_count()));
   const std::size_t threads =
       flags.threads != 0 ? flags.threads : std::max(1U, std::thread::hardware_concurrency());
 
   WorkerShare share;
-  share.config = source.config;
+  share.plan = source.plan;
   share.engine = std::make_shared<worker::ProductEngine>(parameters, remo::release_seed(), threads);
   share.identity.device = worker::choose_device(*share.engine, flags.device, parameters, threads);
   std::size_t total = 0;
-  for (const auto id : ids) total += bytes_of(source.config, id);
+  for (const arch::Linear& linear : linears) total += linear.d_in * linear.d_out;
   progress.begin("weights", total);
-  for (const auto id : ids) {
-    if (const auto held = hand_over(*share.engine, source.load(id), columns))
+  for (const arch::Linear& linear : linears) {
+    if (const auto held = hand_over(*share.engine, source.load(linear.id), columns))
       share.identity.matrices.push_back(*held);
-    progress.advance(bytes_of(source.config, id));
+    progress.advance(linear.d_in * linear.d_out);
   }
   progress.end();
 
@@ -138,7 +131,7 @@ WorkerShare load_share(const WorkerFlags& flags, Progress& progress) {
   share.identity.dimension = parameters.dimension();
   share.identity.weights = model::to_string(source.format);
   share.identity.public_seed = sha256(remo::release_seed());
-  share.identity.layers = source.config.layers;
+  share.identity.layers = source.plan.layer_count();
   share.identity.weight_bytes = share.engine->weight_bytes();
   return share;
 }

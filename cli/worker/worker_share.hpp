@@ -3,16 +3,16 @@
 #include <memory>
 
 #include "actors/worker/product_engine.hpp"
+#include "arch/model_plan.hpp"
 #include "cli/worker/worker_flags.hpp"
 #include "core/progress.hpp"
-#include "model/weights/model_config.hpp"
 #include "transport/identity.hpp"
 
 namespace talaria::cli {
 
 /// The part of a model that this worker was told to hold, loaded.
 struct WorkerShare {
-  model::ModelConfig config;
+  arch::ModelPlan plan;
   std::shared_ptr<worker::ProductEngine> engine;
   transport::Identity identity; ///< with the digest of everything held
 };

@@ -13,35 +13,54 @@ namespace talaria::model {
 
 namespace {
 
-/// All norms of one name over the layers, one behind the other.
-std::vector<float> load_head_norms(const TensorStore& store, const ModelConfig& config,
-                                   const char* name) {
+std::vector<float> load_bias(const TensorStore& store, const arch::Linear& linear) {
   std::vector<float> all;
-  all.reserve(std::size_t{config.layers} * config.head_dim);
-  for (u32 layer = 0; layer < config.layers; ++layer) {
-    const auto tensor = fmt::format("model.layers.{}.self_attn.{}.weight", layer, name);
-    const auto gain = read_vector(store, tensor, config.head_dim);
-    all.insert(all.end(), gain.begin(), gain.end());
-  }
-  return all;
-}
-
-std::vector<float> load_bias(const TensorStore& store, const ModelConfig& config, LinearId id) {
-  std::vector<float> all;
-  const bool wanted = has_bias(config, linear_kind(config, id));
-  for (const LinearPart& part : linear_parts(config, id)) {
+  for (const arch::LinearPart& part : linear.parts) {
     const auto name = part.base + ".bias";
-    if (wanted) {
+    if (linear.bias) {
       const auto bias = read_vector(store, name, part.rows);
       all.insert(all.end(), bias.begin(), bias.end());
     } else if (store.contains(name)) {
       throw Error(Errc::model,
-                  fmt::format("tensor {} is there, but config.json (model_type {}) says that this "
-                              "layer has no bias",
-                              name, config.model_type));
+                  fmt::format("tensor {} is there, but config.json says that this layer "
+                              "has no bias",
+                              name));
     }
   }
+  if (linear.multiplier != 1)
+    for (float& x : all) x *= linear.multiplier;
   return all;
+}
+
+std::vector<float> load_out_norm(const TensorStore& store, const std::optional<arch::Norm>& norm,
+                                 u32 hidden) {
+  if (!norm) return {};
+  return read_gain(store, norm->tensor, norm->plus_one, hidden);
+}
+
+/// Lengths of the gains of q and k; 0 without a norm.
+std::pair<std::size_t, std::size_t> head_norm_lengths(const arch::Attention& attention) {
+  switch (attention.head_norm) {
+  case arch::HeadNorm::none:
+    break;
+  case arch::HeadNorm::per_head:
+    return {attention.head_dim, attention.head_dim};
+  case arch::HeadNorm::all_heads:
+    return {attention.q_dim(), attention.kv_dim()};
+  }
+  return {0, 0};
+}
+
+LayerGains load_gains(const TensorStore& store, const arch::Layer& layer, u32 hidden) {
+  LayerGains out;
+  const arch::Attention& a = layer.attention;
+  if (const auto [q, k] = head_norm_lengths(a); q != 0) {
+    out.q = read_gain(store, a.q_norm.tensor, a.q_norm.plus_one, q);
+    out.k = read_gain(store, a.k_norm.tensor, a.k_norm.plus_one, k);
+  }
+  out.attention_out = load_out_norm(store, layer.attention_out_norm, hidden);
+  out.feed_forward_out = load_out_norm(store, layer.feed_forward_out_norm, hidden);
+  return out;
 }
 
 /// The tensor in a LockedBuffer: the one it was read into, or a copy.
@@ -73,20 +92,42 @@ std::vector<float> read_vector(const TensorStore& store, const std::string& name
   return values;
 }
 
-EnclaveTensors load_enclave_tensors(const TensorStore& store, const ModelConfig& config) {
-  EnclaveTensors out;
-  if (config.qk_norm) {
-    out.q_norm = load_head_norms(store, config, "q_norm");
-    out.k_norm = load_head_norms(store, config, "k_norm");
+std::vector<float> read_gain(const TensorStore& store, const std::string& name, bool plus_one,
+                             std::size_t elements) {
+  std::vector<float> gain = read_vector(store, name, elements);
+  if (plus_one)
+    for (float& x : gain) x += 1;
+  return gain;
+}
+
+std::vector<KeptTensor> kept_tensors(const arch::ModelPlan& plan) {
+  std::vector<KeptTensor> kept{{plan.embedding, {plan.vocab, plan.hidden}}};
+  for (const arch::Layer& layer : plan.layers) {
+    if (const auto [q, k] = head_norm_lengths(layer.attention); q != 0) {
+      kept.push_back({layer.attention.q_norm.tensor, {q}});
+      kept.push_back({layer.attention.k_norm.tensor, {k}});
+    }
+    for (const auto& norm : {layer.attention_out_norm, layer.feed_forward_out_norm})
+      if (norm) kept.push_back({norm->tensor, {plan.hidden}});
   }
-  for (u32 id = 0; id < linear_count(config); ++id)
-    out.bias.push_back(load_bias(store, config, LinearId{id}));
+  for (const arch::Linear& linear : plan.linears)
+    if (linear.bias)
+      for (const arch::LinearPart& part : linear.parts)
+        kept.push_back({part.base + ".bias", {part.rows}});
+  return kept;
+}
+
+EnclaveTensors load_enclave_tensors(const TensorStore& store, const arch::ModelPlan& plan) {
+  EnclaveTensors out;
+  for (const arch::Layer& layer : plan.layers)
+    out.gains.push_back(load_gains(store, layer, plan.hidden));
+  for (const arch::Linear& linear : plan.linears) out.bias.push_back(load_bias(store, linear));
   return out;
 }
 
-EmbeddingTable::EmbeddingTable(const TensorStore& store, const ModelConfig& config)
-    : rows_(config.vocab), hidden_(config.hidden) {
-  const TensorView& tensor = store.get(kEmbeddings, {rows_, hidden_});
+EmbeddingTable::EmbeddingTable(const TensorStore& store, const arch::ModelPlan& plan)
+    : rows_(plan.vocab), hidden_(plan.hidden) {
+  const TensorView& tensor = store.get(plan.embedding, {rows_, hidden_});
   dtype_ = tensor.dtype;
   std::tie(table_, memory_) = locked_bytes(tensor);
   // Looked at here, all of it, so that no token can make a running sequence fail later.

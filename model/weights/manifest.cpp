@@ -6,9 +6,9 @@
 #include <nlohmann/json.hpp>
 #include <optional>
 
+#include "arch/json_fields.hpp"
 #include "core/chunk_digests.hpp"
 #include "core/error.hpp"
-#include "model/weights/json_fields.hpp"
 #include "model/weights/private_file.hpp"
 
 namespace talaria::model {
@@ -168,24 +168,23 @@ void require_side(const Manifest& manifest, PreparedSide side, const std::filesy
                             to_string(manifest.side), to_string(side), to_string(side)));
 }
 
-void check_manifest(const Manifest& manifest, const ModelConfig& config,
+void check_manifest(const Manifest& manifest, const arch::ModelPlan& plan,
                     const std::filesystem::path& folder) {
   const auto check = [&](const std::string& field, const auto& found, const auto& wanted) {
     if (found != wanted)
       mismatch(folder, field, fmt::format("{}", found), fmt::format("{}", wanted));
   };
-  check("model_type", manifest.model_type, config.model_type);
-  check("layers", manifest.layers, config.layers);
-  check("the number of matrices", manifest.matrices.size(), std::size_t{linear_count(config)});
-  const std::size_t sets = manifest.weights == WeightFormat::int16 ? 2 : 1;
-  for (u32 i = 0; i < linear_count(config); ++i) {
+  check("model_type", manifest.model_type, plan.model_type);
+  check("layers", manifest.layers, plan.layer_count());
+  check("the number of matrices", manifest.matrices.size(), std::size_t{plan.linears.size()});
+  for (const arch::Linear& linear : plan.linears) {
+    const u32 i = linear.id.value;
     const MatrixEntry& entry = manifest.matrices[i];
-    const LinearKind kind = linear_kind(config, {i});
     const auto at = [i](const char* field) { return fmt::format("matrices[{}].{}", i, field); };
     check(at("id"), entry.id, i);
-    check(at("name"), entry.name, linear_name(config, {i}));
-    check(at("d_in"), entry.d_in, u64{linear_inputs(config, kind)});
-    check(at("columns"), entry.columns, u64{sets * linear_outputs(config, kind)});
+    check(at("name"), entry.name, linear.name);
+    check(at("d_in"), entry.d_in, u64{linear.d_in});
+    check(at("columns"), entry.columns, u64{columns_of(linear, manifest.weights)});
   }
 }
 

@@ -68,7 +68,7 @@ Manifest read_manifest(const std::filesystem::path& folder);
 void require_side(const Manifest& manifest, PreparedSide side, const std::filesystem::path& file);
 
 /// @throws Error{model} naming the field of FOLDER/manifest.json that does not fit its config.json.
-void check_manifest(const Manifest& manifest, const ModelConfig& config,
+void check_manifest(const Manifest& manifest, const arch::ModelPlan& plan,
                     const std::filesystem::path& folder);
 
 /// @throws Error{model}: the manifest lists `path`, and it is not there.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/error.hpp"
+#include "model/weights/plan_file.hpp"
 #include "model/weights/prepared_files.hpp"
 #include "model/weights/tensor_names.hpp"
 
@@ -22,20 +23,20 @@ PreparedWorker::PreparedWorker(const OpenedFolder& opened) : folder_(opened.work
   const auto config = read_private_file_if_there(folder_ / entry.name);
   if (!config) refuse_missing(folder_ / entry.name);
   check_entry(config->path, entry, config->text.size(), config->digest);
-  config_ = parse_model_config(*config);
-  check_manifest(manifest_, config_, folder_);
+  plan_ = parse_model_plan(*config);
+  check_manifest(manifest_, plan_, folder_);
 }
 
 QuantizedLinear PreparedWorker::load(LinearId id) const {
-  const LinearKind kind = linear_kind(config_, id);
+  const arch::Linear& wanted = plan_.linears.at(id);
   const MatrixEntry& entry = manifest_.matrices[id.value];
-  const fs::path path = folder_ / weight_file(config_, id);
+  const fs::path path = folder_ / weight_file(wanted);
   const WeightFile file(path);
   QuantizedLinear linear;
   linear.id = id;
   linear.format = manifest_.weights;
-  linear.d_in = linear_inputs(config_, kind);
-  linear.d_out = linear_outputs(config_, kind);
+  linear.d_in = wanted.d_in;
+  linear.d_out = wanted.d_out;
   linear.columns = kernels::PackedWeights(entry.d_in, entry.columns);
   file.read(entry.name, linear.columns);
   if (model::digest(linear) != entry.digest)
@@ -55,23 +56,23 @@ PreparedEnclave::PreparedEnclave(const ModelFiles& files) {
                                          (files.folder() / kManifestFile).string()));
   manifest_ = *files.manifest();
   manifest_.file("config.json"); // listed, or an error that says so
-  config_ = parse_model_config(files.texts().get("config.json"));
-  check_manifest(manifest_, config_, files.folder());
+  plan_ = parse_model_plan(files.texts().get("config.json"));
+  check_manifest(manifest_, plan_, files.folder());
   store_ = std::make_shared<const TensorStore>(files);
 }
 
 std::vector<float> PreparedEnclave::scale(LinearId id) const {
-  return read_vector(*store_, scale_tensor(config_, id),
-                     linear_outputs(config_, linear_kind(config_, id)));
+  const arch::Linear& linear = plan_.linears.at(id);
+  return read_vector(*store_, scale_tensor(linear), linear.d_out);
 }
 
-std::string scale_tensor(const ModelConfig& config, LinearId id) {
-  return linear_name(config, id) + ".scale";
+std::string scale_tensor(const arch::Linear& linear) {
+  return linear.name + ".scale";
 }
 
-std::string weight_file(const ModelConfig& config, LinearId id) {
-  if (linear_kind(config, id) == LinearKind::lm_head) return "lm_head.safetensors";
-  return fmt::format("layer-{:05}.safetensors", linear_layer(config, id));
+std::string weight_file(const arch::Linear& linear) {
+  if (linear.kind == LinearKind::lm_head) return "lm_head.safetensors";
+  return fmt::format("layer-{:05}.safetensors", linear.layer);
 }
 
 } // namespace talaria::model

@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "arch/model_plan.hpp"
 #include "model/weights/manifest.hpp"
-#include "model/weights/model_config.hpp"
 #include "model/weights/model_files.hpp"
 #include "model/weights/model_folder.hpp"
 #include "model/weights/quantized.hpp"
@@ -24,7 +24,7 @@ public:
   explicit PreparedWorker(const std::filesystem::path& folder);
   explicit PreparedWorker(const OpenedFolder& opened);
 
-  const ModelConfig& config() const noexcept { return config_; }
+  const arch::ModelPlan& plan() const noexcept { return plan_; }
   const Manifest& manifest() const noexcept { return manifest_; }
   WeightFormat format() const noexcept { return manifest_.weights; }
   /// SHA-256 of manifest.json.
@@ -39,7 +39,7 @@ private:
   std::filesystem::path folder_;
   Sha256Digest root_{};
   Manifest manifest_;
-  ModelConfig config_;
+  arch::ModelPlan plan_;
 };
 
 /// The enclave's half of a prepared model: everything but the weight matrices.
@@ -51,7 +51,7 @@ public:
   /// From files that were read already, of a prepared folder.
   explicit PreparedEnclave(const ModelFiles& files);
 
-  const ModelConfig& config() const noexcept { return config_; }
+  const arch::ModelPlan& plan() const noexcept { return plan_; }
   const Manifest& manifest() const noexcept { return manifest_; }
   WeightFormat format() const noexcept { return manifest_.weights; }
 
@@ -64,14 +64,14 @@ public:
 
 private:
   Manifest manifest_;
-  ModelConfig config_;
+  arch::ModelPlan plan_;
   std::shared_ptr<const TensorStore> store_;
 };
 
-/// "layers.3.qkv.scale": the tensor of enclave.safetensors with the scales of matrix `id`.
-std::string scale_tensor(const ModelConfig& config, LinearId id);
+/// "layers.3.qkv.scale": the tensor of enclave.safetensors with the scales of a matrix.
+std::string scale_tensor(const arch::Linear& linear);
 
-/// "layer-00003.safetensors" or "lm_head.safetensors": the file of worker/ that holds matrix `id`.
-std::string weight_file(const ModelConfig& config, LinearId id);
+/// "layer-00003.safetensors" or "lm_head.safetensors": the file of worker/ that holds a matrix.
+std::string weight_file(const arch::Linear& linear);
 
 } // namespace talaria::model

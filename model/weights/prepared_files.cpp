@@ -12,8 +12,9 @@
 #include <nlohmann/json.hpp>
 #include <system_error>
 
+#include "arch/json_fields.hpp"
 #include "core/error.hpp"
-#include "model/weights/json_fields.hpp"
+#include "model/weights/private_file.hpp"
 
 namespace talaria::model {
 

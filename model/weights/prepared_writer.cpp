@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.hpp"
+#include "model/weights/plan_file.hpp"
 #include "model/weights/prepared.hpp"
 #include "model/weights/prepared_files.hpp"
 #include "model/weights/prepared_staging.hpp"
@@ -69,24 +70,24 @@ class Preparation {
 public:
   Preparation(const fs::path& model_dir, const PrepareOptions& options, Progress& progress)
       : model_dir_(model_dir), options_(options), progress_(progress),
-        config_(load_model_config(model_dir)), store_(model_dir) {
+        plan_(load_model_plan(model_dir)), store_(model_dir) {
     // What the enclave would refuse when it loads is refused here.
-    load_enclave_tensors(store_, config_);
-    EmbeddingTable(store_, config_);
-    result_.worker.model_type = config_.model_type;
+    load_enclave_tensors(store_, plan_);
+    EmbeddingTable(store_, plan_);
+    result_.worker.model_type = plan_.model_type;
     result_.worker.weights = options.weights;
-    result_.worker.layers = config_.layers;
+    result_.worker.layers = plan_.layer_count();
     plan_enclave_tensors();
   }
 
-  u64 weight_bytes() const {
+  u64 total_weight_bytes() const {
     u64 sum = 0;
-    for (u32 i = 0; i < linear_count(config_); ++i) sum += matrix_bytes({i});
+    for (const arch::Linear& linear : plan_.linears) sum += weight_bytes(linear, options_.weights);
     return sum;
   }
   /// Both halves, small files apart.
   u64 total_bytes() const {
-    u64 sum = weight_bytes();
+    u64 sum = total_weight_bytes();
     for (const PlannedTensor& tensor : planned_) sum += tensor.bytes;
     return sum;
   }
@@ -94,7 +95,7 @@ public:
   Prepared write(const fs::path& folder) {
     make_folder(folder / "worker");
     make_folder(folder / "enclave");
-    progress_.begin("prepare", weight_bytes());
+    progress_.begin("prepare", total_weight_bytes());
     write_worker(folder / "worker");
     write_enclave(folder / "enclave");
     progress_.end();
@@ -102,34 +103,17 @@ public:
   }
 
 private:
-  u64 columns(LinearId id) const {
-    const std::size_t sets = options_.weights == WeightFormat::int16 ? 2 : 1;
-    return sets * linear_outputs(config_, linear_kind(config_, id));
-  }
-  u64 matrix_bytes(LinearId id) const {
-    return columns(id) * linear_inputs(config_, linear_kind(config_, id));
-  }
-
-  void plan(const std::string& name, std::vector<std::size_t> shape) {
-    const TensorView& view = store_.get(name, shape);
-    planned_.push_back({name, dtype_name(view.dtype), std::move(shape), view.size_bytes()});
-  }
-
   /// The tensors that are copied as they are; the scales follow them.
   void plan_enclave_tensors() {
-    plan(kEmbeddings, {config_.vocab, config_.hidden});
-    for (u32 layer = 0; config_.qk_norm && layer < config_.layers; ++layer)
-      for (const char* name : {"q_norm", "k_norm"})
-        plan(fmt::format("model.layers.{}.self_attn.{}.weight", layer, name), {config_.head_dim});
-    for (u32 i = 0; i < linear_count(config_); ++i)
-      if (has_bias(config_, linear_kind(config_, {i})))
-        for (const LinearPart& part : linear_parts(config_, {i}))
-          plan(part.base + ".bias", {part.rows});
-    copied_ = planned_.size();
-    for (u32 i = 0; i < linear_count(config_); ++i) {
-      const std::size_t outputs = linear_outputs(config_, linear_kind(config_, {i}));
-      planned_.push_back({scale_tensor(config_, {i}), "F32", {outputs}, outputs * sizeof(float)});
+    for (KeptTensor& kept : kept_tensors(plan_)) {
+      const TensorView& view = store_.get(kept.name, kept.shape);
+      planned_.push_back(
+          {kept.name, dtype_name(view.dtype), std::move(kept.shape), view.size_bytes()});
     }
+    copied_ = planned_.size();
+    for (const arch::Linear& linear : plan_.linears)
+      planned_.push_back(
+          {scale_tensor(linear), "F32", {linear.d_out}, linear.d_out * sizeof(float)});
   }
 
   /// Consecutive matrices that share a file.
@@ -137,11 +121,11 @@ private:
     Manifest& manifest = result_.worker;
     manifest.side = PreparedSide::worker;
     manifest.files.push_back(copied(model_dir_ / "config.json", folder));
-    const u32 count = linear_count(config_);
+    const u32 count = plan_.linears.size();
     for (u32 first = 0; first < count;) {
-      const std::string name = weight_file(config_, {first});
+      const std::string name = weight_file(plan_.linears[{first}]);
       u32 end = first + 1;
-      while (end < count && weight_file(config_, {end}) == name) ++end;
+      while (end < count && weight_file(plan_.linears[{end}]) == name) ++end;
       manifest.files.push_back(write_matrices(folder, name, first, end));
       first = end;
     }
@@ -151,21 +135,24 @@ private:
 
   FileEntry write_matrices(const fs::path& folder, const std::string& name, u32 first, u32 end) {
     std::vector<PlannedTensor> tensors;
-    for (u32 i = first; i < end; ++i)
-      tensors.push_back({linear_name(config_, {i}),
+    for (u32 i = first; i < end; ++i) {
+      const arch::Linear& linear = plan_.linears[{i}];
+      tensors.push_back({linear.name,
                          "I8",
-                         {linear_inputs(config_, linear_kind(config_, {i})), columns({i})},
-                         matrix_bytes({i})});
+                         {linear.d_in, columns_of(linear, options_.weights)},
+                         weight_bytes(linear, options_.weights)});
+    }
     OutputFile file(folder, name);
     file.write(safetensors_head(tensors));
     for (u32 i = first; i < end; ++i) {
       if (options_.cancelled && options_.cancelled()) throw Error(Errc::cancelled, "interrupted");
-      QuantizedLinear linear = load_linear(store_, config_, {i}, options_.weights);
+      const arch::Linear& wanted = plan_.linears[{i}];
+      QuantizedLinear linear = load_linear(store_, wanted, options_.weights);
       write_row_major(file, linear.columns);
       result_.worker.matrices.push_back(
-          {i, linear_name(config_, {i}), linear.d_in, columns({i}), digest(linear)});
+          {i, wanted.name, linear.d_in, linear.columns.d_out(), digest(linear)});
       scales_.push_back(std::move(linear.scale));
-      progress_.advance(matrix_bytes({i}));
+      progress_.advance(weight_bytes(wanted, options_.weights));
     }
     return file.finish();
   }
@@ -230,7 +217,7 @@ private:
   const fs::path& model_dir_;
   const PrepareOptions& options_;
   Progress& progress_;
-  ModelConfig config_;
+  arch::ModelPlan plan_;
   TensorStore store_;
   std::vector<PlannedTensor> planned_; ///< of enclave.safetensors, in its order
   std::size_t copied_ = 0;             ///< of these, the ones copied from the model

@@ -129,25 +129,23 @@ private:
 
 } // namespace
 
-QuantizedLinear load_linear(const TensorStore& store, const ModelConfig& config, LinearId id,
+QuantizedLinear load_linear(const TensorStore& store, const arch::Linear& wanted,
                             WeightFormat format) {
-  const LinearKind kind = linear_kind(config, id);
   QuantizedLinear linear;
-  linear.id = id;
+  linear.id = wanted.id;
   linear.format = format;
-  linear.d_in = linear_inputs(config, kind);
-  linear.d_out = linear_outputs(config, kind);
+  linear.d_in = wanted.d_in;
+  linear.d_out = wanted.d_out;
 
   // Everything is looked up before the large allocation.
   std::vector<const TensorView*> tensors;
-  for (const LinearPart& part : linear_parts(config, id))
+  for (const arch::LinearPart& part : wanted.parts)
     tensors.push_back(&store.get(part.base + ".weight", {part.rows, linear.d_in}));
-  const auto gain_name = folded_gain(config, id);
+  const std::string& gain_name = wanted.gain.tensor;
   std::vector<float> gain;
-  if (!gain_name.empty()) gain = read_vector(store, gain_name, linear.d_in);
+  if (!gain_name.empty()) gain = read_gain(store, gain_name, wanted.gain.plus_one, linear.d_in);
 
-  const std::size_t sets = format == WeightFormat::int16 ? 2 : 1;
-  linear.columns = kernels::PackedWeights(linear.d_in, sets * linear.d_out);
+  linear.columns = kernels::PackedWeights(linear.d_in, columns_of(wanted, format));
   linear.scale.resize(linear.d_out);
   Quantiser quantiser(linear);
   std::size_t column = 0;
@@ -156,7 +154,19 @@ QuantizedLinear load_linear(const TensorStore& store, const ModelConfig& config,
     quantiser.add(Rows{reader, gain, gain_name}, column);
     column += tensor->shape[0];
   }
+  if (wanted.multiplier != 1)
+    for (float& scale : linear.scale) scale *= wanted.multiplier;
   return linear;
+}
+
+const char* to_string(WeightFormat format) noexcept {
+  return format == WeightFormat::int8 ? "int8" : "int16";
+}
+
+WeightFormat parse_weight_format(std::string_view text) {
+  if (text == "int8") return WeightFormat::int8;
+  if (text == "int16") return WeightFormat::int16;
+  throw Error(Errc::usage, fmt::format("weights \"{}\"; expected int8 or int16", text));
 }
 
 Sha256Digest digest(const QuantizedLinear& linear) {

@@ -11,9 +11,9 @@
 #include <optional>
 #include <tuple>
 
+#include "arch/json_fields.hpp"
 #include "core/error.hpp"
 #include "core/locked_memory.hpp"
-#include "model/weights/json_fields.hpp"
 #include "model/weights/private_file.hpp"
 
 namespace talaria::model {
@@ -165,6 +165,16 @@ void check_metadata(const json& metadata, const std::string& file) {
 
 } // namespace
 
+std::string canonical_name(const std::string& name) {
+  constexpr std::pair<std::string_view, std::string_view> kPrefixes[] = {
+      {"language_model.model.", "model."},
+      {"model.language_model.", "model."},
+      {"language_model.lm_head.", "lm_head."}};
+  for (const auto& [prefix, replacement] : kPrefixes)
+    if (name.starts_with(prefix)) return std::string(replacement) + name.substr(prefix.size());
+  return name;
+}
+
 std::size_t TensorView::elements() const {
   std::size_t count = 1;
   for (const std::size_t dim : shape) count *= dim;
@@ -293,13 +303,13 @@ std::string read_header(u64 size, const std::string& file, Read read) {
 
 /// What the enclave keeps for as long as it runs, and small tensors.
 bool is_kept(const TensorView& tensor) {
-  return tensor.shape.size() < 2 || tensor.name == kEmbeddings;
+  return tensor.shape.size() < 2 || canonical_name(tensor.name) == kEmbeddings;
 }
 
 /// Private memory for a tensor that is kept: locked if tokens decide what is read there.
 std::span<u8> memory_for(TensorView& tensor) {
   std::span<u8> bytes;
-  if (tensor.name == kEmbeddings) {
+  if (canonical_name(tensor.name) == kEmbeddings) {
     const auto memory = std::make_shared<LockedBuffer>(tensor.size_bytes());
     bytes = memory->span();
     tensor.memory = memory;

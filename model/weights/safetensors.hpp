@@ -125,6 +125,10 @@ private:
 };
 
 /// The embedding matrix [vocab, hidden] in every model of ours.
+/// The name that a tensor of the decoder has in a checkpoint that is nothing but the decoder.
+/// Checkpoints that also see or hear put "language_model." before "model." or behind it.
+std::string canonical_name(const std::string& name);
+
 inline constexpr const char* kEmbeddings = "model.embed_tokens.weight";
 
 } // namespace talaria::model

@@ -10,12 +10,15 @@
 #include <utility>
 #include <vector>
 
+#include "arch/decoder_config.hpp"
 #include "core/error.hpp"
 #include "core/matrix.hpp"
 #include "model/weights/quantized.hpp"
 #include "model/weights/tensor_names.hpp"
 
 namespace talaria::model {
+
+using arch::DecoderConfig;
 
 namespace {
 
@@ -25,8 +28,8 @@ constexpr std::size_t kLargestShift = 1 << 16;
 constexpr float kUnit = 0x1p-20f; // weights lie in [-2^-5, 2^-5)
 constexpr u16 kOne = 0x3f80;      // as bf16
 
-ModelConfig llama(u32 hidden, u32 intermediate, u32 layers, u32 heads, u32 head_dim, bool tied) {
-  ModelConfig c;
+DecoderConfig llama(u32 hidden, u32 intermediate, u32 layers, u32 heads, u32 head_dim, bool tied) {
+  DecoderConfig c;
   c.model_type = "llama";
   c.hidden = hidden;
   c.intermediate = intermediate;
@@ -42,20 +45,20 @@ ModelConfig llama(u32 hidden, u32 intermediate, u32 layers, u32 heads, u32 head_
   return c;
 }
 
-ModelConfig llama_32(u32 hidden, u32 layers, u32 heads, u32 head_dim) {
-  ModelConfig c = llama(hidden, 8192, layers, heads, head_dim, /*tied=*/true);
-  c.rope_scaling = {RopeScaling::Kind::llama3, 32, 1, 4, 8192};
+DecoderConfig llama_32(u32 hidden, u32 layers, u32 heads, u32 head_dim) {
+  DecoderConfig c = llama(hidden, 8192, layers, heads, head_dim, /*tied=*/true);
+  c.rope_scaling = arch::RopeScaling::llama3(32, 1, 4, 8192);
   return c;
 }
 
-ModelConfig llama_3_8b() {
-  ModelConfig c = llama(4096, 14336, 32, 32, 128, /*tied=*/false);
+DecoderConfig llama_3_8b() {
+  DecoderConfig c = llama(4096, 14336, 32, 32, 128, /*tied=*/false);
   c.max_position = 8192;
   return c;
 }
 
-ModelConfig qwen_25_05b() {
-  ModelConfig c = llama(896, 4864, 24, 14, 64, /*tied=*/true);
+DecoderConfig qwen_25_05b() {
+  DecoderConfig c = llama(896, 4864, 24, 14, 64, /*tied=*/true);
   c.model_type = "qwen2";
   c.kv_heads = 2;
   c.vocab = 151936;
@@ -66,8 +69,8 @@ ModelConfig qwen_25_05b() {
   return c;
 }
 
-ModelConfig tiny() {
-  ModelConfig c = llama(256, 704, 6, 8, 32, /*tied=*/true);
+DecoderConfig tiny() {
+  DecoderConfig c = llama(256, 704, 6, 8, 32, /*tied=*/true);
   c.kv_heads = 4;
   c.vocab = 4096;
   c.max_position = 1024;
@@ -75,7 +78,7 @@ ModelConfig tiny() {
   return c;
 }
 
-ModelConfig named_shape(std::string_view name) {
+DecoderConfig named_shape(std::string_view name) {
   if (name == "llama-3.2-1b") return llama_32(2048, 16, 32, 64);
   if (name == "llama-3.2-3b") return llama_32(3072, 28, 24, 128);
   if (name == "llama-3-8b") return llama_3_8b();
@@ -89,19 +92,14 @@ ModelConfig named_shape(std::string_view name) {
 using Shapes = std::map<std::string, std::vector<std::size_t>>;
 
 /// Name and shape of every tensor that the readers of a model look for.
-Shapes tensor_shapes(const ModelConfig& config) {
-  Shapes shapes{{"model.embed_tokens.weight", {config.vocab, config.hidden}}};
-  for (u32 i = 0; i < linear_count(config); ++i) {
-    const LinearKind kind = linear_kind(config, {i});
-    for (const LinearPart& part : linear_parts(config, {i})) {
-      shapes[part.base + ".weight"] = {part.rows, linear_inputs(config, kind)};
-      if (has_bias(config, kind)) shapes[part.base + ".bias"] = {part.rows};
-    }
-    if (const auto gain = folded_gain(config, {i}); !gain.empty()) shapes[gain] = {config.hidden};
+Shapes tensor_shapes(const arch::ModelPlan& plan) {
+  Shapes shapes;
+  for (const KeptTensor& kept : kept_tensors(plan)) shapes[kept.name] = kept.shape;
+  for (const arch::Linear& linear : plan.linears) {
+    for (const arch::LinearPart& part : linear.parts)
+      shapes[part.base + ".weight"] = {part.rows, linear.d_in};
+    if (!linear.gain.tensor.empty()) shapes[linear.gain.tensor] = {linear.d_in};
   }
-  for (u32 layer = 0; config.qk_norm && layer < config.layers; ++layer)
-    for (const char* name : {"q_norm", "k_norm"})
-      shapes[fmt::format("model.layers.{}.self_attn.{}.weight", layer, name)] = {config.head_dim};
   return shapes;
 }
 
@@ -138,8 +136,8 @@ std::span<const u8> bytes_of(const AlignedBuffer<u16>& block, std::size_t first,
 
 } // namespace
 
-ModelConfig shape_config(std::string_view name, u32 layers) {
-  ModelConfig config = named_shape(name);
+DecoderConfig shape_decoder(std::string_view name, u32 layers) {
+  DecoderConfig config = named_shape(name);
   if (layers > config.layers)
     throw Error(Errc::usage,
                 fmt::format("--layers {}: {} has {} layers", layers, name, config.layers));
@@ -147,18 +145,22 @@ ModelConfig shape_config(std::string_view name, u32 layers) {
   return config;
 }
 
-std::optional<ModelConfig> random_model(const std::filesystem::path& path) {
+arch::ModelPlan shape_plan(std::string_view name, u32 layers) {
+  return arch::plan_decoder(shape_decoder(name, layers));
+}
+
+std::optional<arch::ModelPlan> random_model(const std::filesystem::path& path) {
   const std::string text = path.string();
   if (!text.starts_with(kRandom)) return std::nullopt;
   const std::string_view shape = std::string_view(text).substr(kRandom.size());
   const auto slash = shape.find('/');
-  if (slash == std::string_view::npos) return shape_config(shape, 0);
+  if (slash == std::string_view::npos) return shape_plan(shape, 0);
   u32 layers = 0;
   const std::string_view number = shape.substr(slash + 1);
   const auto [end, error] = std::from_chars(number.data(), number.data() + number.size(), layers);
   if (error != std::errc() || end != number.data() + number.size() || layers == 0)
-    throw Error(Errc::usage, text + ": behind the / stands a number of layers");
-  return shape_config(shape.substr(0, slash), layers);
+    throw Error(Errc::usage, text + ": expected a layer count after '/'");
+  return shape_plan(shape.substr(0, slash), layers);
 }
 
 std::filesystem::path random_model_path(std::string_view name, u32 layers) {
@@ -166,11 +168,11 @@ std::filesystem::path random_model_path(std::string_view name, u32 layers) {
                      : fmt::format("{}{}/{}", kRandom, name, layers);
 }
 
-std::shared_ptr<const TensorStore> synthetic_tensors(const ModelConfig& config) {
+std::shared_ptr<const TensorStore> synthetic_tensors(const arch::ModelPlan& plan) {
   std::vector<TensorView> tensors;
   std::size_t largest = 0;
   std::size_t longest_gain = 0;
-  for (auto& [name, shape] : tensor_shapes(config)) {
+  for (auto& [name, shape] : tensor_shapes(plan)) {
     TensorView& tensor = tensors.emplace_back();
     tensor.name = name;
     tensor.dtype = Dtype::bf16;

@@ -8,26 +8,25 @@
 
 namespace talaria::model {
 
-/// One Hugging Face tensor of a linear layer: `base` + ".weight" [rows, d_in], maybe `base` +
-/// ".bias".
-struct LinearPart {
-  std::string base;
-  std::size_t rows = 0;
+/// A tensor that the enclave keeps as it is, besides the scales: name and shape.
+struct KeptTensor {
+  std::string name;
+  std::vector<std::size_t> shape;
 };
 
-/// The tensors whose rows, one after the other, are the outputs of `id`.
-std::vector<LinearPart> linear_parts(const ModelConfig& config, LinearId id);
-
-/// The RMSNorm gain that is folded into `id`; empty for o and down, which follow no norm.
-std::string folded_gain(const ModelConfig& config, LinearId id);
-
-/// Whether the layer adds a bias.
-bool has_bias(const ModelConfig& config, LinearKind kind);
+/// The embedding, the gains of norms that are not folded into a matrix, and biases, in the order of
+/// the forward pass. The same list for reading, preparing and inventing a model.
+std::vector<KeptTensor> kept_tensors(const arch::ModelPlan& plan);
 
 /// All elements of a one-dimensional tensor.
 /// @throws Error{model} if one is NaN or infinite.
 std::vector<float> read_vector(const TensorStore& store, const std::string& name,
                                std::size_t elements);
+
+/// The gain of a norm: what the tensor holds, or 1 + that, in fp32.
+/// @throws Error{model} if an element is NaN or infinite.
+std::vector<float> read_gain(const TensorStore& store, const std::string& name, bool plus_one,
+                             std::size_t elements);
 
 /// @throws Error{model} naming the first of `values` that is NaN or infinite; values[0] is element
 /// `first` of `tensor`.

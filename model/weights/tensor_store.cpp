@@ -8,8 +8,8 @@
 #include <set>
 #include <utility>
 
+#include "arch/json_fields.hpp"
 #include "core/error.hpp"
-#include "model/weights/json_fields.hpp"
 #include "model/weights/model_files.hpp"
 #include "model/weights/private_file.hpp"
 
@@ -94,9 +94,17 @@ TensorStore::TensorStore(std::string source, std::vector<TensorView> tensors,
                          std::shared_ptr<const void> memory)
     : dir_(std::move(source)), in_memory_(std::move(tensors)), memory_(std::move(memory)) {
   for (const TensorView& view : in_memory_) {
-    index_.emplace(view.name, &view);
+    add(view.name, view);
     total_bytes_ += view.size_bytes();
   }
+}
+
+void TensorStore::add(const std::string& tensor, const TensorView& view) {
+  const auto [at, is_new] = index_.emplace(canonical_name(tensor), &view);
+  if (!is_new)
+    throw Error(Errc::model, fmt::format("{}: tensors \"{}\" and \"{}\" are the same one of the "
+                                         "decoder",
+                                         dir_, printable(at->second->name), printable(tensor)));
 }
 
 /// Without an index every tensor of the one file counts.
@@ -104,7 +112,7 @@ void TensorStore::take(Files files, const WeightIndex* index) {
   files_ = std::move(files);
   if (index == nullptr) {
     for (const auto& [name, file] : files_) {
-      for (const auto& [tensor, view] : file->tensors()) index_.emplace(tensor, &view);
+      for (const auto& [tensor, view] : file->tensors()) add(tensor, view);
       other_dtypes_ = file->other_dtypes();
     }
   } else {
@@ -119,7 +127,7 @@ void TensorStore::place(const std::string& tensor, const std::string& name,
   const auto at = file.tensors().find(tensor);
   const auto other = file.other_dtypes().find(tensor);
   if (at != file.tensors().end())
-    index_.emplace(tensor, &at->second);
+    add(tensor, at->second);
   else if (other != file.other_dtypes().end())
     other_dtypes_.insert(*other);
   else

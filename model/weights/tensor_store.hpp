@@ -55,13 +55,14 @@ public:
 private:
   using Files = std::map<std::string, std::shared_ptr<const SafetensorsFile>>;
   void take(Files files, const WeightIndex* index);
+  void add(const std::string& tensor, const TensorView& view);
   void place(const std::string& tensor, const std::string& file, const WeightIndex& index);
 
   std::string dir_; ///< for messages
   Files files_;     ///< by name
   std::vector<TensorView> in_memory_;
-  std::shared_ptr<const void> memory_; ///< behind in_memory_
-  std::map<std::string, const TensorView*> index_;
+  std::shared_ptr<const void> memory_;             ///< behind in_memory_
+  std::map<std::string, const TensorView*> index_; ///< by canonical name
   std::map<std::string, std::string> other_dtypes_;
   std::size_t total_bytes_ = 0;
 };

@@ -38,8 +38,9 @@ struct Fixture {
 
   static AttentionShape one_head(bool last_layer) {
     AttentionShape shape;
-    shape.heads = shape.kv_heads = 1;
-    shape.head_dim = kDim;
+    shape.attention.heads = shape.attention.kv_heads = 1;
+    shape.attention.head_dim = kDim;
+    shape.attention.scale = 0.5F;
     shape.last_layer = last_layer;
     return shape;
   }
@@ -78,24 +79,22 @@ struct Fixture {
 
 /// Rows [start, start + count) of one sequence; contents depend on the position only.
 Flow rows_of(u64 id, SequenceId sequence, u32 start, u32 count, bool sample = false,
-             std::size_t dim = kDim, std::size_t width = 3 * kDim) {
+             std::size_t width = 3 * kDim) {
   MicroBatch batch;
   batch.id = id;
   batch.rows = count;
   batch.segments.push_back({sequence, start, count, sample, 0});
-  batch.rope_cos = Matrix<float>(count, dim / 2);
-  batch.rope_sin = Matrix<float>(count, dim / 2);
   Matrix<float> qkv(count, width);
   for (u32 r = 0; r < count; ++r) {
     auto rng = seeded_rng(sequence, start + r);
     for (std::size_t c = 0; c < width; ++c)
       qkv(r, c) = static_cast<float>(rng.below(2000)) / 1000.0F - 1.0F;
-    for (std::size_t c = 0; c < dim / 2; ++c) batch.rope_cos(r, c) = 1;
   }
   Flow flow;
   flow.batch = std::make_shared<const MicroBatch>(std::move(batch));
   flow.x = share_clear(std::move(qkv));
   flow.residual = share_clear(Matrix<float>(count, 4));
+  flow.positions = std::make_shared<const model::RowPositions>(); // nothing turns
   return flow;
 }
 
@@ -125,14 +124,15 @@ BOOST_AUTO_TEST_CASE(micro_batches_that_overtake_wait_for_the_rows_before_them) 
 
 BOOST_AUTO_TEST_CASE(threads_that_share_the_heads_change_no_bit) {
   constexpr std::size_t kHeadDim = 64;
-  for (const std::size_t window : {0, 2900}) {
+  for (const u32 window : {0, 2900}) {
     AttentionShape shape;
-    shape.heads = 12;
-    shape.kv_heads = 4;
-    shape.head_dim = kHeadDim;
-    shape.window = window;
+    shape.attention.heads = 12;
+    shape.attention.kv_heads = 4;
+    shape.attention.head_dim = kHeadDim;
+    shape.attention.window = window;
+    shape.attention.scale = 0.125F;
     const auto rows = [&](u64 id, u32 start, u32 count) {
-      return rows_of(id, 1, start, count, false, kHeadDim, (12 + 2 * 4) * kHeadDim);
+      return rows_of(id, 1, start, count, false, (12 + 2 * 4) * kHeadDim);
     };
     Fixture alone(shape, std::make_shared<AttentionTeam>(1));
     Fixture shared(shape, std::make_shared<AttentionTeam>(3));
@@ -167,12 +167,11 @@ Flow even_rows(u64 id, const std::vector<u32>& contexts, u32 rows) {
   batch.even = true;
   for (std::size_t s = 0; s < contexts.size(); ++s)
     batch.segments.push_back({s + 1, contexts[s], 1, true, 0});
-  batch.rope_cos = Matrix<float>(rows, kDim / 2);
-  batch.rope_sin = Matrix<float>(rows, kDim / 2);
   Flow flow;
   flow.batch = std::make_shared<const MicroBatch>(std::move(batch));
   flow.x = share_clear(Matrix<float>(rows, 3 * kDim));
   flow.residual = share_clear(Matrix<float>(rows, 4));
+  flow.positions = std::make_shared<const model::RowPositions>();
   return flow;
 }
 
@@ -184,11 +183,11 @@ BOOST_AUTO_TEST_CASE(even_micro_batches_attend_alike_whichever_rows_are_padding)
   const kernels::KernelSet& before = kernels::active_kernels();
   noting.attend_block = noting_attend_block;
   kernels::set_active_kernels(noting);
-  for (const std::size_t window : {0, 9}) {
+  for (const u32 window : {0, 9}) {
     for (const std::vector<u32>& contexts :
          {std::vector<u32>{20}, {20, 20}, {20, 3, 11}, {1, 20}, {20, 20, 20, 20, 20, 20, 20, 20}}) {
       AttentionShape shape = Fixture::one_head(false);
-      shape.window = window;
+      shape.attention.window = window;
       Fixture f(shape, std::make_shared<AttentionTeam>(1));
       for (std::size_t s = 0; s < contexts.size(); ++s)
         f.send(rows_of(100 + s, s + 1, 0, contexts[s]));

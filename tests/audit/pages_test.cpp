@@ -79,15 +79,15 @@ private:
 };
 
 /// Rows of a page each, as in Llama-3.2-1B; little else.
-model::ModelConfig wide() {
-  model::ModelConfig config = model::shape_config("tiny", 1);
+arch::ModelPlan wide() {
+  arch::DecoderConfig config = model::shape_decoder("tiny", 1);
   config.hidden = 2048;
   config.intermediate = 64;
   config.heads = 2;
   config.kv_heads = 1;
   config.head_dim = 16;
   config.vocab = 128;
-  return config;
+  return arch::plan_decoder(config);
 }
 
 /// Prompts in which no token follows itself: a second touch of an open page is none.

@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 #include <set>
 
+#include "model/weights/plan_file.hpp"
 #include "model/weights/quantized.hpp"
 #include "tests/support/free_port.hpp"
 #include "tests/support/models.hpp"
@@ -107,10 +108,10 @@ BOOST_AUTO_TEST_CASE(the_worker_sees_no_row_twice_and_the_network_nothing_at_all
   // Neither masked rows, which TLS hides, nor embeddings, which are clear tensors.
   for (std::size_t r = 0; r < rows.size(); r += 50)
     BOOST_TEST_REQUIRE(wire.find(rows[r].substr(0, 32)) == std::string::npos);
-  const auto config = model::load_model_config(tests::model_folder("talaria-tiny"));
+  const auto plan = model::load_model_plan(tests::model_folder("talaria-tiny"));
   const model::TensorStore store(tests::model_folder("talaria-tiny"));
-  const model::EmbeddingTable table(store, config);
-  std::vector<float> embedding(config.hidden);
+  const model::EmbeddingTable table(store, plan);
+  std::vector<float> embedding(plan.hidden);
   for (u32 token = 0; token < 64; ++token) {
     table.lookup(token, embedding);
     const std::string bytes(reinterpret_cast<const char*>(embedding.data()), 16);

@@ -6,6 +6,7 @@
 #include <set>
 #include <sstream>
 
+#include "model/weights/plan_file.hpp"
 #include "model/weights/prepared_writer.hpp"
 #include "tests/support/collect.hpp"
 #include "tests/support/loopback_worker.hpp"
@@ -219,7 +220,7 @@ BOOST_DATA_TEST_CASE(topologies_change_no_bit, boost::unit_test::data::make(test
                      model) {
   const std::string folder = tests::model_folder(model);
   const auto expected = embedded_answers(folder);
-  const u32 last = model::load_model_config(folder).layers - 1;
+  const u32 last = model::load_model_plan(folder).layer_count() - 1;
   BOOST_TEST_REQUIRE(last >= 1U);
   const std::string front = "0-" + std::to_string((last - 1) / 2);
   const std::string back = std::to_string((last - 1) / 2 + 1) + "-" + std::to_string(last);

@@ -140,6 +140,18 @@ BOOST_DATA_TEST_CASE(lattice_equals_clear_bit_for_bit, boost::unit_test::data::m
       {1, 3}, expected);
 }
 
+// Everything that a family adds to a plan: norms behind blocks, caps, windows of some layers, RoPE
+// of parts of a head, multipliers.
+BOOST_DATA_TEST_CASE(every_family_is_exact_on_every_simd_target,
+                     boost::unit_test::data::make(tests::kFamilies), model) {
+  const auto expected = expectation(model, model::WeightFormat::int8, 1);
+  const unsigned here = kernels::cpu_features();
+  for (const auto& row : kernels::kernel_sets())
+    if ((row.needs & here) == row.needs) BOOST_TEST_CONTEXT("kernels " << row.name) {
+        check_world({.name = "lattice", .isa = row.name}, model, {1}, expected);
+      }
+}
+
 BOOST_DATA_TEST_CASE(every_kernel_row_gives_the_same_bits,
                      boost::unit_test::data::make(tests::kModels), model) {
   const auto expected = expectation(model, model::WeightFormat::int8, 1);

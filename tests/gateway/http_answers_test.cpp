@@ -181,7 +181,7 @@ BOOST_AUTO_TEST_CASE(the_served_model_is_listed_under_its_name) {
   const json list = json::parse(server.get("/v1/models")->body);
   BOOST_TEST_REQUIRE(list["data"].size() == 1);
   BOOST_TEST(list["data"][0]["id"] == "house-model");
-  BOOST_TEST(list["data"][0]["max_model_len"] == engine().config().max_position);
+  BOOST_TEST(list["data"][0]["max_model_len"] == engine().plan().max_position);
   BOOST_TEST(json::parse(server.get("/v1/models/house-model")->body) == list["data"][0]);
   json body = completion_of("Once", 1);
   body["model"] = "house-model";

@@ -265,7 +265,7 @@ BOOST_AUTO_TEST_CASE(messages_that_say_the_same_are_answered_the_same) {
 
 BOOST_AUTO_TEST_CASE(a_prompt_longer_than_the_context_is_refused_in_the_words_clients_look_for) {
   const RunningServer server;
-  const u32 context = engine().config().max_position;
+  const u32 context = engine().plan().max_position;
   const auto refused = [&](const std::string& path, const json& body, const char* param) {
     const auto result = server.post(path, body);
     BOOST_TEST_REQUIRE(result->status == 400);

@@ -4,6 +4,7 @@
 
 #include "cli/placement_table.hpp"
 #include "core/error.hpp"
+#include "model/weights/plan_file.hpp"
 #include "pipeline/model_loader.hpp"
 #include "tests/support/models.hpp"
 
@@ -15,7 +16,7 @@ namespace {
 
 struct Plan {
   config::PipelineConfig config;
-  model::ModelConfig model = model::load_model_config(tests::model_folder("talaria-tiny"));
+  arch::ModelPlan model = model::load_model_plan(tests::model_folder("talaria-tiny"));
 
   WorkerNode& add(const std::string& name, u32 first, u32 last) {
     WorkerNode node;

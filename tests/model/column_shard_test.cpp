@@ -3,7 +3,7 @@
 
 #include <boost/test/data/test_case.hpp>
 
-#include "model/weights/model_config.hpp"
+#include "model/weights/plan_file.hpp"
 #include "tests/model/model_folder.hpp"
 #include "tests/support/models.hpp"
 
@@ -121,13 +121,14 @@ BOOST_AUTO_TEST_CASE(a_cut_inside_a_panel_is_refused) {
 
 BOOST_DATA_TEST_CASE(panels_in_order_make_the_matrix_again,
                      bdata::make(tests::kModels) * bdata::make(kFormats), name, format) {
-  const ModelConfig config = load_model_config(tests::model_folder(name));
+  const arch::ModelPlan plan = load_model_plan(tests::model_folder(name));
   const TensorStore store(tests::model_folder(name));
   auto rng = seeded_rng(9);
   for (const LinearKind kind : {LinearKind::qkv, LinearKind::down, LinearKind::lm_head}) {
-    const LinearId id = linear_id(config, 0, kind);
-    const QuantizedLinear whole = load_linear(store, config, id, format);
-    WeightAssembler assembler(linear_name(config, id), id, format, whole.d_in, whole.d_out);
+    const arch::Linear& linear =
+        plan.linears.of(kind == LinearKind::lm_head ? plan.layer_count() - 1 : 0, kind);
+    const QuantizedLinear whole = load_linear(store, linear, format);
+    WeightAssembler assembler(linear.name, linear.id, format, whole.d_in, whole.d_out);
     BOOST_TEST_REQUIRE(assembler.panels() == whole.columns.panels());
     while (assembler.next_panel() < assembler.panels()) {
       const std::size_t first = assembler.next_panel();

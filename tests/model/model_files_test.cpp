@@ -1,4 +1,5 @@
 #include "model/weights/model_files.hpp"
+#include "model/weights/plan_file.hpp"
 
 #include <boost/test/data/test_case.hpp>
 
@@ -8,8 +9,8 @@
 #include <functional>
 #include <thread>
 
+#include "arch/json_fields.hpp"
 #include "core/chunk_digests.hpp"
-#include "model/weights/json_fields.hpp"
 #include "model/weights/prepared.hpp"
 #include "model/weights/prepared_writer.hpp"
 #include "tests/model/model_folder.hpp"
@@ -150,13 +151,13 @@ BOOST_AUTO_TEST_CASE(each_file_is_opened_once) {
   for (const fs::path& folder : {copies.published(), copies.enclave()}) {
     const tests::OpenCounter opens(folder);
     const ModelFiles files(folder);
-    const ModelConfig config = parse_model_config(files.texts().get("config.json"));
+    const arch::ModelPlan plan = parse_model_plan(files.texts().get("config.json"));
     const TensorStore store(files);
-    load_enclave_tensors(store, config);
-    const EmbeddingTable table(store, config);
+    load_enclave_tensors(store, plan);
+    const EmbeddingTable table(store, plan);
     if (files.manifest() == nullptr)
-      for (u32 i = 0; i < linear_count(config); ++i)
-        load_linear(store, config, {i}, WeightFormat::int8);
+      for (const arch::Linear& linear : plan.linears)
+        load_linear(store, linear, WeightFormat::int8);
     auto opened = opens.opened();
     BOOST_TEST(opened.size() == files.entries().size() + (files.manifest() != nullptr ? 1 : 0));
     for (const auto& [name, count] : opened) BOOST_TEST(count == 1, name << ": " << count);
@@ -194,16 +195,16 @@ BOOST_AUTO_TEST_CASE(nothing_that_happens_to_the_files_later_reaches_the_enclave
     for (const bool prepared : {false, true}) {
       const fs::path folder = prepared ? copies.enclave() : copies.published();
       const ModelFiles files(folder);
-      const ModelConfig config = parse_model_config(files.texts().get("config.json"));
+      const arch::ModelPlan plan = parse_model_plan(files.texts().get("config.json"));
       const TensorStore store(files);
       const TensorStore untouched(tests::model_folder("qwen2"));
       change(folder / (prepared ? "enclave.safetensors" : "model.safetensors"));
-      const EmbeddingTable expected(untouched, config);
-      const EmbeddingTable table(store, config);
+      const EmbeddingTable expected(untouched, plan);
+      const EmbeddingTable table(store, plan);
       BOOST_TEST(table.bytes().size() == expected.bytes().size());
       BOOST_TEST(std::equal(table.bytes().begin(), table.bytes().end(), expected.bytes().begin()));
-      BOOST_TEST((load_enclave_tensors(store, config).bias ==
-                  load_enclave_tensors(untouched, config).bias));
+      BOOST_TEST(
+          (load_enclave_tensors(store, plan).bias == load_enclave_tensors(untouched, plan).bias));
       BOOST_TEST(tests::mappings_of(copies.folder.path()).empty());
     }
   }
@@ -212,35 +213,35 @@ BOOST_AUTO_TEST_CASE(nothing_that_happens_to_the_files_later_reaches_the_enclave
 BOOST_AUTO_TEST_CASE(a_matrix_that_was_changed_after_it_was_hashed_is_refused) {
   const Copies copies;
   const ModelFiles files(copies.published());
-  const ModelConfig config = parse_model_config(files.texts().get("config.json"));
+  const arch::ModelPlan plan = parse_model_plan(files.texts().get("config.json"));
   const TensorStore store(files);
-  const LinearId id = linear_id(config, 1, LinearKind::down);
-  const Sha256Digest before = digest(load_linear(store, config, id, WeightFormat::int8));
+  const arch::Linear& down = plan.linears.of(1, LinearKind::down);
+  const Sha256Digest before = digest(load_linear(store, down, WeightFormat::int8));
   const fs::path path = copies.published() / "model.safetensors";
   const std::string whole = slurp(path);
   const u64 at = place_of(path, "model.layers.1.mlp.down_proj.weight");
   tests::overwrite(path, at + 100, std::string(1, static_cast<char>(whole[at + 100] ^ 1)));
-  check_error([&] { load_linear(store, config, id, WeightFormat::int8); }, Errc::model,
+  check_error([&] { load_linear(store, down, WeightFormat::int8); }, Errc::model,
               {path.string(), "changed"});
   tests::overwrite(path, at + 100, std::string(1, whole[at + 100]));
-  BOOST_TEST((digest(load_linear(store, config, id, WeightFormat::int8)) == before));
+  BOOST_TEST((digest(load_linear(store, down, WeightFormat::int8)) == before));
   fs::resize_file(path, at + 100);
-  check_error([&] { load_linear(store, config, id, WeightFormat::int8); }, Errc::model,
+  check_error([&] { load_linear(store, down, WeightFormat::int8); }, Errc::model,
               {path.string(), "changed"});
 }
 
 BOOST_DATA_TEST_CASE(matrices_read_in_checked_pieces_are_those_of_the_file,
                      bdata::make(tests::kModels), name) {
   const fs::path folder = tests::model_folder(name);
-  const ModelConfig config = load_model_config(folder);
+  const arch::ModelPlan plan = load_model_plan(folder);
   const ModelFiles files(folder);
   const TensorStore checked(files);
   const TensorStore plain(folder);
   BOOST_TEST(checked.total_bytes() == plain.total_bytes());
-  for (u32 i = 0; i < linear_count(config); ++i)
+  for (const arch::Linear& linear : plan.linears)
     for (const WeightFormat format : {WeightFormat::int8, WeightFormat::int16})
-      BOOST_TEST((digest(load_linear(checked, config, {i}, format)) ==
-                  digest(load_linear(plain, config, {i}, format))));
+      BOOST_TEST((digest(load_linear(checked, linear, format)) ==
+                  digest(load_linear(plain, linear, format))));
 }
 
 BOOST_AUTO_TEST_CASE(a_damaged_header_of_a_prepared_folder_is_a_wrong_digest) {

@@ -1,3 +1,4 @@
+#include "model/weights/plan_file.hpp"
 #include "model/weights/prepared.hpp"
 #include "tests/model/weight_format_text.hpp"
 
@@ -10,7 +11,7 @@
 #include <iterator>
 #include <set>
 
-#include "model/weights/json_fields.hpp"
+#include "arch/json_fields.hpp"
 #include "model/weights/prepared_writer.hpp"
 #include "tests/model/model_folder.hpp"
 #include "tests/support/models.hpp"
@@ -80,14 +81,15 @@ BOOST_AUTO_TEST_SUITE(prepared)
 BOOST_DATA_TEST_CASE(a_prepared_matrix_is_the_one_quantised_in_memory,
                      bdata::make(tests::kModels) * bdata::make(kFormats), name, format) {
   const PreparedModel model(format, name);
-  const ModelConfig config = load_model_config(tests::model_folder(name));
+  const arch::ModelPlan plan = load_model_plan(tests::model_folder(name));
   const TensorStore store(tests::model_folder(name));
   const PreparedWorker worker(model.root());
   const PreparedEnclave enclave(model.root());
   BOOST_TEST(worker.format() == format);
   BOOST_TEST(enclave.format() == format);
-  for (u32 i = 0; i < linear_count(config); ++i) {
-    const QuantizedLinear expected = load_linear(store, config, {i}, format);
+  for (const arch::Linear& wanted : plan.linears) {
+    const u32 i = wanted.id.value;
+    const QuantizedLinear expected = load_linear(store, wanted, format);
     const QuantizedLinear loaded = worker.load({i});
     BOOST_TEST(same_bytes(loaded.columns, expected.columns));
     BOOST_TEST(loaded.id.value == i);
@@ -103,19 +105,22 @@ BOOST_DATA_TEST_CASE(a_prepared_matrix_is_the_one_quantised_in_memory,
 BOOST_DATA_TEST_CASE(the_enclave_folder_loads_like_the_model_it_came_from,
                      bdata::make(tests::kModels), name) {
   const PreparedModel model(WeightFormat::int8, name);
-  const ModelConfig config = load_model_config(tests::model_folder(name));
+  const arch::ModelPlan plan = load_model_plan(tests::model_folder(name));
   const TensorStore original(tests::model_folder(name));
   const PreparedEnclave enclave(model.enclave());
-  const EnclaveTensors expected = load_enclave_tensors(original, config);
-  const EnclaveTensors loaded = load_enclave_tensors(*enclave.tensors(), enclave.config());
-  BOOST_TEST(loaded.q_norm == expected.q_norm, boost::test_tools::per_element());
-  BOOST_TEST(loaded.k_norm == expected.k_norm, boost::test_tools::per_element());
+  const EnclaveTensors expected = load_enclave_tensors(original, plan);
+  const EnclaveTensors loaded = load_enclave_tensors(*enclave.tensors(), enclave.plan());
+  for (std::size_t l = 0; l < expected.gains.size(); ++l) {
+    BOOST_TEST(loaded.gains.at(l).q == expected.gains[l].q, boost::test_tools::per_element());
+    BOOST_TEST(loaded.gains.at(l).feed_forward_out == expected.gains[l].feed_forward_out,
+               boost::test_tools::per_element());
+  }
   BOOST_TEST((loaded.bias == expected.bias));
-  const EmbeddingTable from(original, config);
-  const EmbeddingTable to(*enclave.tensors(), enclave.config());
-  std::vector<float> a(config.hidden);
-  std::vector<float> b(config.hidden);
-  for (u32 token = 0; token < config.vocab; ++token) {
+  const EmbeddingTable from(original, plan);
+  const EmbeddingTable to(*enclave.tensors(), enclave.plan());
+  std::vector<float> a(plan.hidden);
+  std::vector<float> b(plan.hidden);
+  for (u32 token = 0; token < plan.vocab; ++token) {
     from.lookup(token, a);
     to.lookup(token, b);
     BOOST_TEST_REQUIRE(std::memcmp(a.data(), b.data(), a.size() * sizeof(float)) == 0);
@@ -128,10 +133,10 @@ BOOST_DATA_TEST_CASE(the_enclave_folder_loads_like_the_model_it_came_from,
 BOOST_DATA_TEST_CASE(a_workers_folder_holds_matrices_and_nothing_of_the_enclave,
                      bdata::make(tests::kModels) * bdata::make(kFormats), name, format) {
   const PreparedModel model(format, name);
-  const ModelConfig config = load_model_config(model.worker());
+  const arch::ModelPlan plan = load_model_plan(model.worker());
   std::set<std::string> expected{"config.json", "manifest.json", "lm_head.safetensors"};
-  for (u32 layer = 0; layer < config.layers; ++layer)
-    expected.insert(weight_file(config, linear_id(config, layer, LinearKind::qkv)));
+  for (u32 layer = 0; layer < plan.layer_count(); ++layer)
+    expected.insert(weight_file(plan.linears.of(layer, LinearKind::qkv)));
   BOOST_TEST(names_in(model.worker()) == expected, boost::test_tools::per_element());
   std::set<std::string> matrices;
   for (const auto& file : expected) {
@@ -143,9 +148,8 @@ BOOST_DATA_TEST_CASE(a_workers_folder_holds_matrices_and_nothing_of_the_enclave,
       matrices.insert(tensor);
     }
   }
-  BOOST_TEST(matrices.size() == linear_count(config));
-  for (u32 i = 0; i < linear_count(config); ++i)
-    BOOST_TEST(matrices.contains(linear_name(config, {i})));
+  BOOST_TEST(matrices.size() == plan.linears.size());
+  for (const arch::Linear& linear : plan.linears) BOOST_TEST(matrices.contains(linear.name));
 }
 
 BOOST_AUTO_TEST_CASE(the_enclaves_folder_holds_no_weight_matrix_and_no_folded_gain) {
@@ -158,20 +162,21 @@ BOOST_AUTO_TEST_CASE(the_enclaves_folder_holds_no_weight_matrix_and_no_folded_ga
                           name.ends_with("k_norm.weight");
     BOOST_TEST(expected, name << " is in the enclave's folder");
   }
-  check_error([&] { load_linear(*enclave.tensors(), enclave.config(), {0}, WeightFormat::int8); },
-              Errc::model, {"q_proj.weight", "missing"});
+  check_error(
+      [&] { load_linear(*enclave.tensors(), enclave.plan().linears[{0}], WeightFormat::int8); },
+      Errc::model, {"q_proj.weight", "missing"});
 }
 
 BOOST_AUTO_TEST_CASE(matrices_are_written_row_major) {
   const PreparedModel model;
-  const ModelConfig config = load_model_config(model.worker());
-  const LinearId id = linear_id(config, 1, LinearKind::qkv);
-  const QuantizedLinear linear = PreparedWorker(model.worker()).load(id);
-  const std::string text = slurp(model.worker() / weight_file(config, id));
+  const arch::ModelPlan plan = load_model_plan(model.worker());
+  const arch::Linear& wanted = plan.linears.of(1, LinearKind::qkv);
+  const QuantizedLinear linear = PreparedWorker(model.worker()).load(wanted.id);
+  const std::string text = slurp(model.worker() / weight_file(wanted));
   u64 length = 0;
   std::memcpy(&length, text.data(), 8);
   const auto header = parse_json(std::string_view(text).substr(8, length), "header");
-  const auto& entry = header.at(linear_name(config, id));
+  const auto& entry = header.at(wanted.name);
   const std::size_t begin = 8 + length + entry.at("data_offsets")[0].get<u64>();
   const std::size_t columns = linear.columns.d_out();
   BOOST_TEST(entry.at("shape")[0].get<u64>() == linear.d_in);
@@ -217,38 +222,40 @@ BOOST_AUTO_TEST_CASE(every_listed_file_has_the_listed_size_and_digest) {
 BOOST_AUTO_TEST_CASE(a_flipped_weight_is_named_with_its_matrix_and_leaves_the_others_usable) {
   const PreparedModel model;
   const PreparedWorker worker(model.worker());
-  const LinearId id = linear_id(worker.config(), 0, LinearKind::down); // the last of its file
-  const fs::path path = model.worker() / weight_file(worker.config(), id);
+  const arch::Linear& linear =
+      worker.plan().linears.of(0, LinearKind::down); // the last of its file
+  const fs::path path = model.worker() / weight_file(linear);
   std::string text = slurp(path);
   text.back() = static_cast<char>(text.back() ^ 1);
   spill(path, text);
-  check_error([&] { worker.load(id); }, Errc::model, {path.string(), "layers.0.down", "SHA-256"});
-  worker.load(linear_id(worker.config(), 0, LinearKind::qkv));
+  check_error([&] { worker.load(linear.id); }, Errc::model,
+              {path.string(), "layers.0.down", "SHA-256"});
+  worker.load(worker.plan().linears.of(0, LinearKind::qkv).id);
 }
 
 BOOST_AUTO_TEST_CASE(a_truncated_or_missing_layer_is_an_error_when_it_is_loaded) {
   const PreparedModel model;
-  const ModelConfig config = load_model_config(model.worker());
-  const LinearId id = linear_id(config, 1, LinearKind::o);
-  const fs::path path = model.worker() / weight_file(config, id);
+  const arch::ModelPlan plan = load_model_plan(model.worker());
+  const arch::Linear& linear = plan.linears.of(1, LinearKind::o);
+  const fs::path path = model.worker() / weight_file(linear);
   const std::string whole = slurp(path);
   for (const std::size_t length :
        {std::size_t{0}, std::size_t{5}, std::size_t{100}, whole.size() / 2, whole.size() - 1}) {
     spill(path, whole.substr(0, length));
     const PreparedWorker worker(model.worker());
-    check_error([&] { worker.load(id); }, Errc::model, {path.string()});
+    check_error([&] { worker.load(linear.id); }, Errc::model, {path.string()});
   }
   fs::remove(path);
   const PreparedWorker worker(model.worker());
-  check_error([&] { worker.load(id); }, Errc::model, {path.string(), "No such file"});
-  worker.load(linear_id(config, 0, LinearKind::o)); // a worker with these layers needs no others
+  check_error([&] { worker.load(linear.id); }, Errc::model, {path.string(), "No such file"});
+  worker.load(plan.linears.of(0, LinearKind::o).id); // a worker with these layers needs no others
 }
 
 BOOST_AUTO_TEST_CASE(damaged_headers_of_weight_files_are_errors_and_nothing_else) {
   const PreparedModel model;
   const PreparedWorker worker(model.worker());
-  const LinearId id = linear_id(worker.config(), 0, LinearKind::qkv);
-  const fs::path path = model.worker() / weight_file(worker.config(), id);
+  const arch::Linear& linear = worker.plan().linears.of(0, LinearKind::qkv);
+  const fs::path path = model.worker() / weight_file(linear);
   const std::string whole = slurp(path);
   auto rng = seeded_rng(11);
   u64 length = 0;
@@ -259,8 +266,8 @@ BOOST_AUTO_TEST_CASE(damaged_headers_of_weight_files_are_errors_and_nothing_else
     text[at] = static_cast<char>(rng.below(256));
     spill(path, text);
     try { // a changed entry of another matrix, or a changed blank, does no harm
-      const QuantizedLinear linear = worker.load(id);
-      BOOST_TEST((digest(linear) == worker.manifest().matrices[id.value].digest));
+      const QuantizedLinear loaded = worker.load(linear.id);
+      BOOST_TEST((digest(loaded) == worker.manifest().matrices[linear.id.value].digest));
     } catch (const Error& error) {
       BOOST_TEST(to_string(error.code()) == std::string("model"));
     }
@@ -270,14 +277,14 @@ BOOST_AUTO_TEST_CASE(damaged_headers_of_weight_files_are_errors_and_nothing_else
 BOOST_AUTO_TEST_CASE(weights_of_another_model_are_refused) {
   const PreparedModel model;
   const PreparedWorker worker(model.worker());
-  const LinearId id = linear_id(worker.config(), 0, LinearKind::qkv);
+  const arch::Linear& linear = worker.plan().linears.of(0, LinearKind::qkv);
   fs::copy_file(model.worker() / "layer-00001.safetensors",
                 model.worker() / "layer-00000.safetensors", fs::copy_options::overwrite_existing);
-  check_error([&] { worker.load(id); }, Errc::model, {"layers.0.qkv", "missing"});
+  check_error([&] { worker.load(linear.id); }, Errc::model, {"layers.0.qkv", "missing"});
   const PreparedModel wide(WeightFormat::int16);
   fs::copy_file(wide.worker() / "layer-00000.safetensors",
                 model.worker() / "layer-00000.safetensors", fs::copy_options::overwrite_existing);
-  check_error([&] { worker.load(id); }, Errc::model, {"layers.0.qkv", "shape"});
+  check_error([&] { worker.load(linear.id); }, Errc::model, {"layers.0.qkv", "shape"});
 }
 
 BOOST_AUTO_TEST_CASE(a_changed_or_missing_file_of_the_enclave_is_named) {
@@ -296,7 +303,7 @@ BOOST_AUTO_TEST_CASE(a_changed_or_missing_file_of_the_enclave_is_named) {
     spill(path, whole);
   }
   const PreparedEnclave whole_again(model.root());
-  BOOST_TEST(whole_again.config().model_type == "qwen2");
+  BOOST_TEST(whole_again.plan().model_type == "qwen2");
 }
 
 namespace {
@@ -365,10 +372,10 @@ BOOST_AUTO_TEST_CASE(an_existing_folder_is_replaced_only_by_force_and_only_if_it
   force.force = true;
   check_error([&] { prepare(original, model.root()); }, Errc::usage,
               {model.root().string(), "--force"});
-  BOOST_TEST(PreparedWorker(model.root()).config().model_type == "qwen2");
+  BOOST_TEST(PreparedWorker(model.root()).plan().model_type == "qwen2");
   prepare(original, model.root(), force);
-  BOOST_TEST(PreparedWorker(model.root()).config().model_type == "llama");
-  BOOST_TEST(PreparedEnclave(model.root()).config().model_type == "llama");
+  BOOST_TEST(PreparedWorker(model.root()).plan().model_type == "llama");
+  BOOST_TEST(PreparedEnclave(model.root()).plan().model_type == "llama");
 
   const fs::path other = model.folder.path() / "other";
   fs::create_directory(other);

@@ -1,3 +1,4 @@
+#include "arch/decoder_config.hpp"
 #include "model/weights/quantized.hpp"
 #include "tests/model/weight_format_text.hpp"
 
@@ -6,8 +7,8 @@
 #include <cmath>
 #include <limits>
 
-#include "model/weights/model_config.hpp"
 #include "model/weights/oblivious_lookup.hpp"
+#include "model/weights/plan_file.hpp"
 #include "tests/model/model_folder.hpp"
 
 using namespace talaria;
@@ -31,8 +32,8 @@ int largest(WeightFormat format) {
 }
 
 /// Awkward on purpose: no dimension is a multiple of 4 inputs or 16 columns, several panels.
-ModelConfig small_config() {
-  ModelConfig config;
+arch::DecoderConfig small_config() {
+  arch::DecoderConfig config;
   config.model_type = "llama";
   config.hidden = 13;
   config.intermediate = 75;
@@ -55,7 +56,7 @@ std::vector<float> random_values(std::size_t count, Rng& rng) {
   return values;
 }
 
-TestTensors small_tensors(const ModelConfig& config) {
+TestTensors small_tensors(const arch::DecoderConfig& config) {
   auto rng = seeded_rng(1);
   TestTensors out;
   const auto add = [&](const std::string& name, std::vector<std::size_t> shape) {
@@ -64,7 +65,7 @@ TestTensors small_tensors(const ModelConfig& config) {
     out[name] = {shape, random_values(count, rng)};
   };
   const std::size_t hidden = config.hidden, inner = config.intermediate;
-  const std::size_t q = config.q_dim(), kv = config.kv_dim();
+  const std::size_t q = config.heads * config.head_dim, kv = config.kv_heads * config.head_dim;
   add("model.embed_tokens.weight", {config.vocab, hidden});
   add("lm_head.weight", {config.vocab, hidden});
   add("model.norm.weight", {hidden});
@@ -88,7 +89,7 @@ TestTensors small_tensors(const ModelConfig& config) {
 
 /// A model on disk whose tensors a test may change before it is opened.
 struct Model {
-  ModelConfig config = small_config();
+  arch::DecoderConfig config = small_config();
   TestTensors tensors = small_tensors(config);
   std::string dtype = "F32";
   TemporaryFolder folder;
@@ -97,8 +98,14 @@ struct Model {
     folder.write("model.safetensors", safetensors_file(tensors, dtype));
     return TensorStore(folder.path());
   }
+  arch::ModelPlan plan() const { return arch::plan_decoder(config); }
+  /// The head counts as part of the last layer.
+  u32 head_last(u32 layer, LinearKind kind) const {
+    return kind == LinearKind::lm_head ? config.layers - 1 : layer;
+  }
   QuantizedLinear load(u32 layer, LinearKind kind, WeightFormat format) const {
-    return load_linear(open(), config, linear_id(config, layer, kind), format);
+    const arch::ModelPlan plan = this->plan();
+    return load_linear(open(), plan.linears.of(head_last(layer, kind), kind), format);
   }
   /// W[j][i] of the fused matrix by the definition: rows of the parts, gain multiplied in.
   std::vector<std::vector<float>> expected(u32 layer, LinearKind kind) const {
@@ -169,8 +176,8 @@ BOOST_DATA_TEST_CASE(every_column_is_its_weights_over_its_scale,
   BOOST_TEST_REQUIRE(linear.scale.size() == linear.d_out);
   BOOST_TEST((linear.columns.d_in() == linear.d_in));
   BOOST_TEST(linear.columns.d_out() == linear.d_out * (format == WeightFormat::int16 ? 2 : 1));
-  BOOST_TEST(linear.d_in == linear_inputs(model.config, kind));
-  BOOST_TEST(linear.d_out == linear_outputs(model.config, kind));
+  BOOST_TEST(linear.d_in == model.plan().linears.of(model.head_last(0, kind), kind).d_in);
+  BOOST_TEST(linear.d_out == model.plan().linears.of(model.head_last(0, kind), kind).d_out);
   for (std::size_t j = 0; j < linear.d_out; ++j) {
     float top = 0;
     for (const float w : rows[j]) top = std::max(top, std::fabs(w));
@@ -370,19 +377,19 @@ BOOST_AUTO_TEST_CASE(missing_tensors_and_wrong_shapes_are_errors) {
 }
 
 BOOST_AUTO_TEST_CASE(ids_name_every_matrix_once) {
-  const ModelConfig config = small_config();
-  BOOST_TEST(linear_count(config) == 9u);
+  const arch::ModelPlan plan = arch::plan_decoder(small_config());
+  BOOST_TEST(plan.linears.size() == 9u);
   std::map<std::string, u32> names;
   for (u32 value = 0; value < 9; ++value) {
     const LinearId id{value};
-    ++names[linear_name(config, id)];
-    BOOST_TEST((linear_id(config, linear_layer(config, id), linear_kind(config, id)) == id));
+    ++names[plan.linears[id].name];
+    BOOST_TEST((plan.linears.of(plan.linears[id].layer, plan.linears[id].kind).id == id));
   }
   BOOST_TEST(names.size() == 9u);
-  BOOST_TEST(linear_name(config, LinearId{6}) == "layers.1.gate_up");
-  BOOST_TEST(linear_name(config, LinearId{8}) == "lm_head");
-  check_error([&] { linear_kind(config, LinearId{9}); }, Errc::internal, {"9"});
-  check_error([&] { linear_id(config, 2, LinearKind::o); }, Errc::internal, {"2"});
+  BOOST_TEST(plan.linears[LinearId{6}].name == "layers.1.gate_up");
+  BOOST_TEST(plan.linears[LinearId{8}].name == "lm_head");
+  check_error([&] { plan.linears.at(LinearId{9}); }, Errc::internal, {"9"});
+  check_error([&] { plan.linears.of(2, LinearKind::o); }, Errc::internal, {"2"});
 }
 
 BOOST_AUTO_TEST_CASE(weight_formats_are_parsed_by_name) {
@@ -393,7 +400,7 @@ BOOST_AUTO_TEST_CASE(weight_formats_are_parsed_by_name) {
 
 BOOST_AUTO_TEST_CASE(biases_are_concatenated_by_id) {
   const Model model;
-  const auto enclave = load_enclave_tensors(model.open(), model.config);
+  const auto enclave = load_enclave_tensors(model.open(), model.plan());
   BOOST_TEST_REQUIRE(enclave.bias.size() == 9u);
   std::vector<float> expected;
   for (const char* part : {"q", "k", "v"}) {
@@ -403,10 +410,11 @@ BOOST_AUTO_TEST_CASE(biases_are_concatenated_by_id) {
   }
   BOOST_TEST(enclave.bias[4] == expected, boost::test_tools::per_element());
   for (const u32 id : {1u, 2u, 3u, 5u, 6u, 7u, 8u}) BOOST_TEST(enclave.bias[id].empty());
-  BOOST_TEST((enclave.q_norm.empty() && enclave.k_norm.empty()));
+  for (const LayerGains& gains : enclave.gains)
+    BOOST_TEST((gains.q.empty() && gains.k.empty() && gains.attention_out.empty()));
 }
 
-BOOST_AUTO_TEST_CASE(head_norms_are_concatenated_by_layer) {
+BOOST_AUTO_TEST_CASE(head_norms_are_read_by_layer) {
   Model model;
   model.config.qk_norm = true;
   std::vector<float> expected;
@@ -416,25 +424,57 @@ BOOST_AUTO_TEST_CASE(head_norms_are_concatenated_by_layer) {
       tensor.shape = {10};
       for (u32 i = 0; i < 10; ++i)
         tensor.values.push_back(static_cast<float>(100 * layer + i) + (name[0] == 'q' ? 0 : 0.5f));
-      if (name[0] == 'k')
-        expected.insert(expected.end(), tensor.values.begin(), tensor.values.end());
+      if (name[0] == 'k' && layer == 1) expected = tensor.values;
     }
-  const auto enclave = load_enclave_tensors(model.open(), model.config);
-  BOOST_TEST(enclave.k_norm == expected, boost::test_tools::per_element());
-  BOOST_TEST(enclave.q_norm[19] == 109.0f);
+  const auto enclave = load_enclave_tensors(model.open(), model.plan());
+  BOOST_TEST(enclave.gains[1].k == expected, boost::test_tools::per_element());
+  BOOST_TEST(enclave.gains[1].q[9] == 109.0f);
   model.tensors.erase("model.layers.1.self_attn.q_norm.weight");
-  check_error([&] { load_enclave_tensors(model.open(), model.config); }, Errc::model,
+  check_error([&] { load_enclave_tensors(model.open(), model.plan()); }, Errc::model,
               {"model.layers.1.self_attn.q_norm.weight"});
+}
+
+// y = W x grows by the multiplier, and so does its bias; what goes to the worker stays.
+BOOST_AUTO_TEST_CASE(a_multiplier_is_part_of_scales_and_biases) {
+  Model model;
+  model.config.o_bias = true;
+  for (u32 layer = 0; layer < 2; ++layer)
+    model.tensors[layer_base(layer) + "self_attn.o_proj.bias"] = {{13}, std::vector<float>(13, 3)};
+  arch::ModelPlan plan = arch::plan_layers(model.config);
+  for (arch::Layer& layer : plan.layers) layer.multiplier = 0.25f;
+  plan.linears = linear_table(plan, model.config.names());
+  const auto store = model.open();
+  const auto plain =
+      load_linear(store, model.plan().linears.of(1, LinearKind::o), WeightFormat::int8);
+  const auto scaled = load_linear(store, plan.linears.of(1, LinearKind::o), WeightFormat::int8);
+  BOOST_TEST((digest(plain) == digest(scaled)));
+  for (std::size_t j = 0; j < 13; ++j) BOOST_TEST(scaled.scale[j] == plain.scale[j] * 0.25f);
+  BOOST_TEST(load_enclave_tensors(store, plan).bias[5] == std::vector<float>(13, 0.75f),
+             boost::test_tools::per_element());
+}
+
+// Gemma's gains are stored minus one.
+BOOST_AUTO_TEST_CASE(one_is_added_to_a_gain_in_fp32) {
+  Model model;
+  arch::ModelPlan plan = model.plan();
+  const std::string norm = "model.layers.0.input_layernorm.weight";
+  const auto plain = load_linear(model.open(), plan.linears[{0}], WeightFormat::int8);
+  for (float& gain : model.tensors[norm].values) gain -= 1; // values of few bits: exact
+  arch::Linear wanted = plan.linears[{0}];
+  wanted.gain.plus_one = true;
+  const auto again = load_linear(model.open(), wanted, WeightFormat::int8);
+  BOOST_TEST((digest(again) == digest(plain)));
+  BOOST_TEST(again.scale == plain.scale, boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_CASE(a_bias_the_config_denies_or_lacks_is_an_error) {
   Model model;
   model.config.qkv_bias = false;
-  check_error([&] { load_enclave_tensors(model.open(), model.config); }, Errc::model,
+  check_error([&] { load_enclave_tensors(model.open(), model.plan()); }, Errc::model,
               {"model.layers.0.self_attn.q_proj.bias", "no bias"});
   model.config.qkv_bias = true;
   model.config.o_bias = true;
-  check_error([&] { load_enclave_tensors(model.open(), model.config); }, Errc::model,
+  check_error([&] { load_enclave_tensors(model.open(), model.plan()); }, Errc::model,
               {"model.layers.0.self_attn.o_proj.bias", "missing"});
 }
 
@@ -442,7 +482,7 @@ BOOST_AUTO_TEST_CASE(embedding_rows_are_those_of_the_file) {
   Model model;
   model.dtype = "BF16";
   const auto store = model.open();
-  const EmbeddingTable table(store, model.config);
+  const EmbeddingTable table(store, model.plan());
   std::vector<float> row(13);
   for (const u32 token : {0u, 1u, 77u, 130u}) {
     table.lookup(token, row);
@@ -457,7 +497,7 @@ BOOST_AUTO_TEST_CASE(an_embedding_table_is_a_private_copy) {
   Model model;
   model.dtype = "BF16";
   const auto store = model.open();
-  const EmbeddingTable table(store, model.config);
+  const EmbeddingTable table(store, model.plan());
   BOOST_TEST(table.rows() == 131u);
   BOOST_TEST(table.hidden() == 13u);
   BOOST_TEST((table.dtype() == Dtype::bf16));
@@ -485,7 +525,7 @@ BOOST_DATA_TEST_CASE(oblivious_lookups_give_the_rows_of_ordinary_ones,
   Model model;
   model.dtype = dtype;
   const auto store = model.open();
-  const EmbeddingTable table(store, model.config);
+  const EmbeddingTable table(store, model.plan());
   ThreadTeam team(threads);
   for (const std::size_t count : {0u, 1u, 2u, 7u, 8u, 9u, 40u, 131u}) {
     std::vector<u32> tokens(count);
@@ -516,7 +556,7 @@ BOOST_AUTO_TEST_CASE(an_embedding_table_with_nan_is_refused_at_load) {
   Model model;
   model.tensors["model.embed_tokens.weight"].values[1702] = std::numeric_limits<float>::quiet_NaN();
   const auto store = model.open();
-  check_error([&] { EmbeddingTable(store, model.config); }, Errc::model,
+  check_error([&] { EmbeddingTable(store, model.plan()); }, Errc::model,
               {"model.embed_tokens.weight", "element 1702 is NaN"});
 }
 
@@ -526,19 +566,17 @@ BOOST_DATA_TEST_CASE(shipped_models_load_whole,
                                   "models/talaria-tiny"}),
                      name) {
   const auto folder = std::filesystem::path(TALARIA_SOURCE_DIR) / name;
-  const ModelConfig config = load_model_config(folder);
+  const arch::ModelPlan plan = load_model_plan(folder);
   const TensorStore store(folder);
-  for (u32 id = 0; id < linear_count(config); ++id) {
-    const auto linear = load_linear(store, config, LinearId{id}, WeightFormat::int8);
+  for (const arch::Linear& wanted : plan.linears) {
+    const auto linear = load_linear(store, wanted, WeightFormat::int8);
     BOOST_TEST(std::count(linear.scale.begin(), linear.scale.end(), 0.0f) == 0);
   }
-  const auto enclave = load_enclave_tensors(store, config);
-  BOOST_TEST(enclave.q_norm.size() ==
-             (config.qk_norm ? std::size_t{config.layers} * config.head_dim : 0));
-  BOOST_TEST(enclave.bias[0].size() ==
-             (config.qkv_bias ? linear_outputs(config, LinearKind::qkv) : 0));
-  const EmbeddingTable table(store, config);
-  std::vector<float> row(config.hidden);
-  table.lookup(config.vocab - 1, row);
+  const auto enclave = load_enclave_tensors(store, plan);
+  const arch::Linear& qkv = plan.linears[{0}];
+  BOOST_TEST(enclave.bias[0].size() == (qkv.bias ? qkv.d_out : 0));
+  const EmbeddingTable table(store, plan);
+  std::vector<float> row(plan.hidden);
+  table.lookup(plan.vocab - 1, row);
   BOOST_TEST(std::any_of(row.begin(), row.end(), [](float x) { return x != 0; }));
 }

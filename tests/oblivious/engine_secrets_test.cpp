@@ -15,8 +15,8 @@ namespace bdata = boost::unit_test::data;
 namespace {
 
 /// As small as a model can be: valgrind is some fifty times slower than the CPU.
-model::ModelConfig smallest() {
-  model::ModelConfig config = model::shape_config("tiny", 1);
+arch::ModelPlan smallest() {
+  arch::DecoderConfig config = model::shape_decoder("tiny", 1);
   config.hidden = 32;
   config.intermediate = 32;
   config.heads = 2;
@@ -24,7 +24,7 @@ model::ModelConfig smallest() {
   config.head_dim = 16;
   config.vocab = 96;
   config.eos = {90, 91};
-  return config;
+  return arch::plan_decoder(config);
 }
 
 /// What leaves the enclave is public from there on: masked, it looks uniform.
@@ -41,9 +41,9 @@ worker::Worker declassifying(caf::actor_system& system, worker::Worker worker) {
 }
 
 EngineOptions options_for(bool oblivious) {
-  const model::ModelConfig config = smallest();
+  const arch::ModelPlan plan = smallest();
   EngineOptions options;
-  options.model = std::make_shared<const ModelLoader>(config, model::synthetic_tensors(config),
+  options.model = std::make_shared<const ModelLoader>(plan, model::synthetic_tensors(plan),
                                                       model::WeightFormat::int8);
   options.threads = 1;
   options.pool.rows_ahead = 0;

@@ -262,9 +262,9 @@ BOOST_AUTO_TEST_CASE(the_worker_is_never_shown_the_same_row_twice) {
 }
 
 BOOST_AUTO_TEST_CASE(a_model_in_memory_answers_in_tokens_and_engines_share_its_weights) {
-  const model::ModelConfig config = model::shape_config("tiny", 1);
+  const arch::ModelPlan plan = model::shape_plan("tiny", 1);
   EngineOptions options;
-  options.model = std::make_shared<const ModelLoader>(config, model::synthetic_tensors(config),
+  options.model = std::make_shared<const ModelLoader>(plan, model::synthetic_tensors(plan),
                                                       model::WeightFormat::int8);
   SilentProgress progress;
   Engine lattice(options, progress);

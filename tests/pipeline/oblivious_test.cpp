@@ -50,10 +50,10 @@ BOOST_AUTO_TEST_CASE(an_unknown_token_is_refused_either_way) {
     SilentProgress progress;
     Engine engine(options, progress);
     Request request;
-    request.prompt = {1, engine.config().vocab, 2};
+    request.prompt = {1, engine.plan().vocab, 2};
     request.max_tokens = 1;
     BOOST_CHECK_THROW(run_to_end(engine, request), Error);
-    request.prompt[1] = engine.config().vocab - 1;
+    request.prompt[1] = engine.plan().vocab - 1;
     BOOST_TEST(run_to_end(engine, request).tokens.size() == 1u);
   }
 }

@@ -168,7 +168,6 @@ struct PacedScheduler {
         });
     SchedulerOptions options;
     options.padding = std::move(padding);
-    options.rope_frequencies = {1.0F};
     scheduler = spawn_scheduler(system, std::move(options));
     Wiring wiring;
     wiring.entrance = entrance;
@@ -460,7 +459,7 @@ BOOST_AUTO_TEST_CASE(workers_see_bucket_sizes_only_and_no_bit_of_an_answer_chang
     BOOST_TEST(!padded_rows->repeated()); // dummies have masks of their own, too
     // Every round passes every matrix: no chunk of a prompt looks unlike another round.
     const auto rows = padded_rows->by_matrix();
-    BOOST_TEST(rows.size() == model::linear_count(padded.config()));
+    BOOST_TEST(rows.size() == padded.plan().linears.size());
     for (const auto& [matrix, sizes] : rows) BOOST_TEST(sizes.size() == rows.at(0).size());
     const PaddingCost cost = padded.padding_cost();
     BOOST_TEST(cost.dummy_rows > 0U);

@@ -13,6 +13,11 @@ inline const std::filesystem::path kReferences = kSource / "tests" / "data" / "r
 inline constexpr std::array<const char*, 5> kModels{"talaria-tiny", "llama3", "mistral", "qwen2",
                                                     "qwen3"};
 
+/// The families that are values of the plan, beside those of kModels.
+inline constexpr std::array<const char*, 13> kFamilies{
+    "smollm3",    "phi3",          "olmo2",        "olmo3",       "gemma2",  "gemma3", "ministral3",
+    "llama_yarn", "llama_dynamic", "llama_linear", "llama_rope5", "granite", "glm4"};
+
 inline std::filesystem::path model_folder(const std::string& name) {
   if (name == "talaria-tiny") return kSource / "models" / name;
   return kSource / "tests" / "data" / "conformance" / name;

@@ -1,0 +1,80 @@
+#pragma once
+
+#include <nlohmann/json.hpp>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "arch/decoder_config.hpp"
+#include "arch/json_fields.hpp"
+
+namespace talaria::arch {
+
+/// Defaults of a family in transformers, for keys that are absent.
+struct Defaults {
+  u32 kv_heads = 0; ///< 0: as many as heads
+  u32 head_dim = 0; ///< 0: hidden / heads
+  u32 max_position = 2048;
+  float rope_theta = 10000;
+  bool tied_embeddings = false;
+  bool attention_bias = false; ///< the field exists
+  bool mlp_bias = false;       ///< the field exists
+  bool partial_rotary = false; ///< the field exists
+  const char* activation_key = "hidden_act";
+  const char* activation = "silu"; ///< the one that is computed
+};
+
+/// A config.json while a family function reads it. In checkpoints that also see or hear, the
+/// decoder is described by the inner object `text_config`.
+class ConfigText {
+public:
+  /// Borrows `object`. @throws Error{model} if text_config is there and no object.
+  ConfigText(const nlohmann::json& object, std::string file);
+
+  const JsonFields& fields() const { return fields_; } ///< of the decoder
+  const nlohmann::json& object() const { return *text_; }
+  bool nested() const { return text_ != outer_; }
+  const std::string& where() const { return where_; }
+  /// The decoder's model_type; @throws Error{model} if there is none.
+  std::string model_type() const;
+
+  /// @throws Error{model} if `architectures` names something else than these.
+  void check_architecture(std::initializer_list<const char*> names) const;
+  /// Dimensions, norms, RoPE, biases, special tokens: what all decoders have.
+  DecoderConfig decoder(const Defaults& defaults) const;
+  /// The RoPE of layers of this type (`rope_parameters` may have one for each) and its theta.
+  struct RopeText {
+    float theta = 10000;
+    float partial_rotary = 1;
+    RopeScaling scaling;
+    bool of_this_type = false; ///< there is an entry for this very layer type
+  };
+  RopeText rope(const Defaults& defaults, const char* layer_type, u32 max_position) const;
+  /// The window of `sliding_window`: null or absent is none.
+  std::optional<u32> window() const;
+  /// For each layer whether it slides: `layer_types`, or if absent `rule(layer)`.
+  /// @throws Error{model} if the list has another length or other words.
+  std::vector<bool> sliding_layers(u32 layers, bool (*rule)(u32 layer, u32 pattern),
+                                   u32 pattern) const;
+
+  /// That `layer_types`, if it is there, says what the other fields say: all layers slide, or none.
+  void require_layer_types(const DecoderConfig& config) const;
+  /// `llama_4_scaling_beta` of rope_parameters; 0 if absent.
+  float query_beta() const;
+
+private:
+  void read_dimensions(const Defaults& defaults, DecoderConfig& config) const;
+  void refuse_what_is_not_computed(const Defaults& defaults, const std::string& type) const;
+
+  const nlohmann::json* outer_;
+  const nlohmann::json* text_;
+  std::string file_;
+  std::string where_;
+  JsonFields outer_fields_;
+  JsonFields fields_;
+};
+
+/// True for numbers above 0.
+bool positive(float x);
+
+} // namespace talaria::arch

@@ -1,0 +1,72 @@
+#pragma once
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/integers.hpp"
+
+namespace talaria::arch {
+
+/// What an outsourced matrix is for. q, k, v are one matrix (columns in that order), gate and up
+/// are one.
+enum class LinearKind : u8 { qkv, o, gate_up, down, lm_head };
+
+/// Names one outsourced matrix of a model: its place in the LinearTable. The same number on both
+/// sides of the wire.
+struct LinearId {
+  u32 value = 0;
+  friend auto operator<=>(const LinearId&, const LinearId&) = default;
+};
+
+/// A tensor whose rows are outputs of a matrix: `base` + ".weight" [rows, d_in], maybe `base` +
+/// ".bias" [rows].
+struct LinearPart {
+  std::string base;
+  std::size_t rows = 0;
+};
+
+/// The gain of a norm before a matrix, which is folded into the matrix.
+struct FoldedGain {
+  std::string tensor; ///< [d_in]; empty: none
+  bool plus_one = false;
+};
+
+/// One outsourced matrix, y = W x (+ bias).
+struct Linear {
+  LinearId id;
+  std::string name; ///< "layers.3.gate_up" or "lm_head": for logs, errors and prepared folders
+  LinearKind kind = LinearKind::qkv;
+  u32 layer = 0; ///< that it is placed with: the head comes with the last one
+  std::size_t d_in = 0;
+  std::size_t d_out = 0;         ///< outputs of the model, not column sets
+  std::vector<LinearPart> parts; ///< whose rows, one part after the other, are the outputs
+  FoldedGain gain;
+  bool bias = false;
+  float multiplier = 1; ///< of the outputs, bias included
+};
+
+/// Every matrix that goes out, in the order of the forward pass: layer by layer qkv, o, gate_up,
+/// down; the head is the last.
+class LinearTable {
+public:
+  LinearTable() = default;
+  explicit LinearTable(std::vector<Linear> linears);
+
+  u32 size() const noexcept { return static_cast<u32>(linears_.size()); }
+  /// @throws Error{internal} for an id that the model does not have.
+  const Linear& at(LinearId id) const;
+  const Linear& operator[](LinearId id) const { return at(id); }
+  /// @throws Error{internal} if there is none.
+  const Linear& of(u32 layer, LinearKind kind) const;
+  const Linear& head() const { return linears_.back(); }
+
+  std::vector<Linear>::const_iterator begin() const noexcept { return linears_.begin(); }
+  std::vector<Linear>::const_iterator end() const noexcept { return linears_.end(); }
+
+private:
+  std::vector<Linear> linears_;
+};
+
+} // namespace talaria::arch

@@ -1,0 +1,45 @@
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "arch/model_plan.hpp"
+
+namespace talaria::arch {
+
+/// How frequencies are stretched beyond the length a model was trained for: `rope_scaling`, or
+/// since transformers 5 `rope_parameters`, of config.json. Formulas: modeling_rope_utils.py of
+/// transformers.
+struct RopeScaling {
+  enum class Kind : u8 {
+    none,
+    linear,  ///< every frequency divided by `factor`
+    llama3,  ///< low ones divided, high ones kept, a blend between
+    yarn,    ///< the same by a ramp over the index, and a magnitude
+    dynamic, ///< none up to original_max_position; then theta grows with the sequence
+    longrope ///< a factor for each pair, of two sets by the length of the sequence
+  };
+  Kind kind = Kind::none;
+  float factor = 1;
+  float low_freq_factor = 1; ///< llama3
+  float high_freq_factor = 4;
+  u32 original_max_position = 0; ///< llama3, yarn, longrope, dynamic
+  float beta_fast = 32;          ///< yarn
+  float beta_slow = 1;
+  bool truncate = true;
+  float mscale = 0; ///< yarn; 0: not given
+  float mscale_all_dim = 0;
+  std::optional<float> attention_factor; ///< yarn, longrope
+  std::vector<float> short_factor;       ///< longrope, [rotated / 2]
+  std::vector<float> long_factor;
+
+  static RopeScaling linear(float factor);
+  static RopeScaling llama3(float factor, float low, float high, u32 original);
+};
+
+/// Frequencies of `rotated` (even) dimensions, in fp32 with the roundings of torch:
+/// 1 / theta^(2i / rotated), then the scaling.
+Rope make_rope(std::string name, float theta, u32 rotated, const RopeScaling& scaling);
+
+} // namespace talaria::arch

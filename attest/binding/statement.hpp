@@ -1,0 +1,41 @@
+#pragma once
+
+#include <array>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "attest/binding/document.hpp"
+#include "core/digest.hpp"
+
+namespace talaria::attest {
+
+/// What an enclave says about itself. It is worth what the measurement beside it is worth, and is
+/// looked at only after that has passed. Every field must be there.
+struct Statement {
+  std::string service;              ///< name of the service, as in its certificate
+  std::array<u8, 32> instance{};    ///< random at start
+  std::string software;             ///< "talaria 0.4.0"
+  Sha256Digest binary{};            ///< of the running program
+  Sha256Digest configuration{};     ///< of the resolved configuration
+  std::string model;                ///< its name
+  Sha256Digest model_root{};        ///< over the sorted digests of its matrices
+  std::string weights;              ///< "int8", "int16"
+  std::string scheme;               ///< "lattice"
+  std::string parameters;           ///< "S48"
+  std::string integrity;            ///< "freivalds"
+  std::string padding;              ///< how requests are padded
+  std::array<u8, 32> receipt_key{}; ///< Ed25519
+  Sha256Digest tls_key{};           ///< of the SubjectPublicKeyInfo
+  TimePoint issued{};
+};
+
+/// JSON in one fixed order and without white space: the same statement gives the same bytes.
+/// @throws Error{usage} if it is larger than 8 KiB or a text is no line of printable ASCII.
+std::string to_json(const Statement& statement);
+
+/// Reads such JSON of at most 8 KiB, in any order; unknown, repeated and missing fields are
+/// refused. Stage policy, `statement`.
+Parsed<Statement> parse_statement(std::string_view json);
+
+} // namespace talaria::attest

@@ -1,0 +1,95 @@
+#include "attest/command/attest_command.hpp"
+
+#include <memory>
+#include <string>
+
+#include "cli/commands.hpp"
+
+namespace talaria::cli {
+namespace {
+
+void add_verify(CLI::App& attest, Action& chosen) {
+  auto flags = std::make_shared<talaria::attest::VerifyOptions>();
+  CLI::App* command = attest.add_subcommand(
+      "verify", "Judge evidence by a policy; exit 0 accepted, 6 undecided, 7 not genuine, 8 not "
+                "allowed, 9 not bound, 10 accepted but simulated");
+  command->add_option("--policy", flags->policy, "policy file")->required();
+  command->add_option("--evidence", flags->evidence, "evidence document (JSON)")->required();
+  command->add_option("--bundle", flags->bundle, "collateral for what the document lacks (tar)");
+  command->add_option("--at", flags->at, "judge at this time, like 2026-08-01T00:00:00Z");
+  command->add_option("--report-data", flags->report_data,
+                      "what the evidence must be bound to: 64 bytes, hexadecimal");
+  command->add_option("--nonce", flags->nonce,
+                      "what the vTPM's quote must carry (Azure), hexadecimal");
+  command->add_flag("--allow-simulated", flags->allow_simulated,
+                    "accept a simulated platform, if the policy does as well");
+  command->add_flag("--json", flags->json, "print one JSON object");
+  command->callback([flags, &chosen] {
+    chosen = [flags](InterruptWatch&) { return talaria::attest::verify_evidence_file(*flags); };
+  });
+}
+
+void add_policy(CLI::App& attest, Action& chosen) {
+  auto flags = std::make_shared<talaria::attest::PolicyOptions>();
+  CLI::App* command =
+      attest.add_subcommand("policy", "Write a policy that accepts exactly one machine");
+  command->add_option("--from", flags->evidence, "evidence document of that machine")->required();
+  command->add_option("-o,--output", flags->output, "file to write (default: standard output)");
+  command->add_option("--name", flags->name, "name of policy and image (default: the file's)");
+  command->add_option("--at", flags->at, "judge the evidence at this time");
+  command->add_option("--simulated-root", flags->simulated_root,
+                      "roots.pem of the simulated platform that made it");
+  command->callback([flags, &chosen] {
+    chosen = [flags](InterruptWatch&) { return talaria::attest::write_policy(*flags); };
+  });
+}
+
+void add_bundle(CLI::App& attest, Action& chosen) {
+  auto flags = std::make_shared<talaria::attest::BundleOptions>();
+  CLI::App* command =
+      attest.add_subcommand("bundle", "Pack the collateral of evidence documents for later");
+  command->add_option("EVIDENCE", flags->evidence, "evidence documents")->required();
+  command->add_option("-o,--output", flags->output, "tar file to write")->required();
+  command->add_flag("--json", flags->json, "print one JSON object");
+  command->callback([flags, &chosen] {
+    chosen = [flags](InterruptWatch&) { return talaria::attest::write_bundle(*flags); };
+  });
+}
+
+void add_simulate(CLI::App& attest, Action& chosen) {
+  auto flags = std::make_shared<talaria::attest::SimulateOptions>();
+  CLI::App* simulate = attest.add_subcommand(
+      "simulate", "A platform that exists nowhere, for trying out: it proves nothing");
+  simulate->require_subcommand(1);
+  CLI::App* init = simulate->add_subcommand("init", "Make its authority, good for 30 days");
+  init->add_option("DIR", flags->folder, "folder to write into")->required();
+  init->callback([flags, &chosen] {
+    chosen = [flags](InterruptWatch&) { return talaria::attest::simulate_platform(flags->folder); };
+  });
+  CLI::App* report = simulate->add_subcommand("report", "Sign whatever is asked for");
+  report->add_option("DIR", flags->folder, "folder of the authority")->required();
+  report->add_option("-o,--output", flags->output, "evidence document (default: standard output)");
+  report->add_flag("--tdx", flags->tdx, "a TDX quote in place of an SNP report");
+  report->add_option("--measurement", flags->measurement, "MEASUREMENT or MRTD, hexadecimal");
+  report->add_option("--host-data", flags->host_data, "HOST_DATA or MRCONFIGID, hexadecimal");
+  report->add_option("--report-data", flags->report_data, "REPORT_DATA, hexadecimal");
+  report->add_option("--policy-bits", flags->policy_bits, "guest policy or TD attributes: a mask");
+  report->add_option("--tcb", flags->tcb, "SNP: boot loader, TEE, SNP, microcode")->delimiter(',');
+  report->add_option("--vmpl", flags->vmpl, "SNP: 0 to 3");
+  report->callback([flags, &chosen] {
+    chosen = [flags](InterruptWatch&) { return talaria::attest::simulate_evidence(*flags); };
+  });
+}
+
+} // namespace
+
+void add_attest_command(CLI::App& app, Action& chosen) {
+  CLI::App* attest = app.add_subcommand("attest", "Evidence of confidential hardware");
+  attest->require_subcommand(1);
+  add_verify(*attest, chosen);
+  add_policy(*attest, chosen);
+  add_bundle(*attest, chosen);
+  add_simulate(*attest, chosen);
+}
+
+} // namespace talaria::cli

@@ -1,0 +1,25 @@
+#pragma once
+
+#include <cstddef>
+
+namespace talaria::kernels {
+
+// Functions that few families need. They are written once, on canonical_exp, and are the same for
+// every SIMD target; neither a branch nor an address depends on the numbers.
+
+/// tanh(x) = 1 - 2 / (exp(2 x) + 1): within 1e-7 of it, absolutely.
+float canonical_tanh(float x) noexcept;
+
+/// x[i] = cap tanh(x[i] / cap). In place. cap > 0.
+void soft_cap(float* x, std::size_t n, float cap) noexcept;
+
+/// out[i] = gelu(gate[i]) up[i] with GELU's tanh form, g / (1 + exp(-2 z)) for
+/// z = sqrt(2 / pi) (g + 0.044715 g^3). In place allowed.
+void gelu_tanh_mul(const float* gate, const float* up, float* out, std::size_t n) noexcept;
+
+/// KernelSet::attend whose scores are capped: score[p] = cap tanh(dot(q, k[p]) scale / cap).
+/// k, v: [count][head_dim] packed, count >= 1. scratch: round_up(count, 16) floats.
+void attend_capped(const float* q, const float* k, const float* v, std::size_t count,
+                   std::size_t head_dim, float scale, float cap, float* scratch, float* out);
+
+} // namespace talaria::kernels

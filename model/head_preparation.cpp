@@ -1,0 +1,67 @@
+#include "model/head_preparation.hpp"
+
+#include <algorithm>
+#include <cmath>
+
+#include "core/secret.hpp"
+#include "kernels/kernel_set.hpp"
+
+namespace talaria::model {
+
+namespace {
+
+/// 0 1 2 3 4 5 -> 0 2 4 1 3 5: pairs of neighbours become pairs of halves.
+void part_neighbours(float* x, std::size_t n, float* scratch) {
+  std::copy_n(x, n, scratch);
+  for (std::size_t i = 0; i < n / 2; ++i) {
+    x[i] = scratch[2 * i];
+    x[n / 2 + i] = scratch[2 * i + 1];
+  }
+}
+
+} // namespace
+
+HeadPreparation::HeadPreparation(const arch::Attention& attention, LayerGains gains,
+                                 bool neighbours)
+    : attention_(attention), gains_(std::move(gains)), neighbours_(neighbours) {}
+
+void HeadPreparation::norm(float* x, std::size_t heads, const std::vector<float>& gain,
+                           float eps) const {
+  const auto& set = kernels::active_kernels();
+  const std::size_t d = attention_.head_dim;
+  if (attention_.head_norm == arch::HeadNorm::all_heads) {
+    set.rms_norm(x, gain.data(), x, heads * d, eps);
+    return;
+  }
+  for (std::size_t h = 0; h < heads; ++h) set.rms_norm(x + h * d, gain.data(), x + h * d, d, eps);
+}
+
+void HeadPreparation::turn(float* x, std::size_t heads, const RowPositions::Angles& angles,
+                           std::size_t row) const {
+  const auto& set = kernels::active_kernels();
+  const std::size_t turned = 2 * angles.cos.cols();
+  SecretBuffer<float> scratch(neighbours_ ? turned : 0);
+  for (std::size_t h = 0; h < heads; ++h, x += attention_.head_dim) {
+    if (neighbours_) part_neighbours(x, turned, scratch.data());
+    set.rope(x, angles.cos.row(row), angles.sin.row(row), turned);
+  }
+}
+
+void HeadPreparation::prepare(float* q, float* k, const RowPositions& rows, std::size_t row) const {
+  const arch::Attention& a = attention_;
+  if (a.head_norm != arch::HeadNorm::none) {
+    norm(q, a.heads, gains_.q, a.q_norm.eps);
+    norm(k, a.kv_heads, gains_.k, a.k_norm.eps);
+  }
+  if (a.rope) {
+    turn(q, a.heads, rows.ropes[*a.rope], row);
+    turn(k, a.kv_heads, rows.ropes[*a.rope], row);
+  }
+  if (a.query_beta != 0) {
+    const auto beyond = static_cast<float>(rows.position[row] / a.query_length);
+    const float factor = 1 + a.query_beta * std::log(1 + beyond);
+    for (std::size_t i = 0; i < a.q_dim(); ++i) q[i] *= factor;
+  }
+}
+
+} // namespace talaria::model

@@ -1,0 +1,30 @@
+#pragma once
+
+#include "arch/model_plan.hpp"
+#include "model/rope_tables.hpp"
+#include "model/weights/quantized.hpp"
+
+namespace talaria::model {
+
+/// What happens to queries and keys between their matrix and the scores: norm, RoPE, and scaling by
+/// position, as the plan of a layer has them.
+class HeadPreparation {
+public:
+  /// @param neighbours whether the layer's RoPE pairs neighbours (arch::Rope::neighbours).
+  HeadPreparation(const arch::Attention& attention, LayerGains gains, bool neighbours);
+
+  /// One row, in place: q [heads, head_dim], k [kv_heads, head_dim]. Where neighbours are paired,
+  /// the turned dimensions of q and k come out in another order, the same for both, which scores do
+  /// not see.
+  void prepare(float* q, float* k, const RowPositions& rows, std::size_t row) const;
+
+private:
+  void norm(float* x, std::size_t heads, const std::vector<float>& gain, float eps) const;
+  void turn(float* x, std::size_t heads, const RowPositions::Angles& angles, std::size_t row) const;
+
+  arch::Attention attention_;
+  LayerGains gains_;
+  bool neighbours_;
+};
+
+} // namespace talaria::model

@@ -1,0 +1,420 @@
+#include "arch/model_plan.hpp"
+
+#include <boost/test/data/test_case.hpp>
+
+#include <cmath>
+#include <cstdlib>
+#include <fstream>
+#include <functional>
+
+#include "arch/decoder_config.hpp"
+#include "model/weights/plan_file.hpp"
+#include "tests/model/model_folder.hpp"
+
+using namespace talaria;
+using namespace talaria::arch;
+using namespace talaria::test;
+namespace bdata = boost::unit_test::data;
+using nlohmann::json;
+
+namespace {
+
+const std::string kModels[] = {"tests/data/conformance/llama3", "tests/data/conformance/mistral",
+                               "tests/data/conformance/qwen2", "tests/data/conformance/qwen3",
+                               "models/talaria-tiny"};
+
+std::filesystem::path model_folder(const std::string& name) {
+  return std::filesystem::path(TALARIA_SOURCE_DIR) / name;
+}
+
+json minimal(const std::string& type) {
+  return {{"model_type", type},      {"hidden_size", 64},        {"intermediate_size", 96},
+          {"num_hidden_layers", 2},  {"num_attention_heads", 8}, {"vocab_size", 100},
+          {"num_key_value_heads", 4}};
+}
+
+ModelPlan load(const json& object) {
+  TemporaryFolder folder;
+  folder.write("config.json", object.dump());
+  return model::load_model_plan(folder.path());
+}
+
+/// A minimal config changed by `fields` (null removes) must be refused, naming file and `field`.
+void check_refused(const std::string& type, const json& fields, const std::string& field,
+                   const std::string& part = "") {
+  json object = minimal(type);
+  for (const auto& [key, value] : fields.items()) object[key] = value;
+  BOOST_TEST_CONTEXT(object.dump()) {
+    check_error([&] { load(object); }, Errc::model, {"config.json: ", field, part});
+  }
+}
+
+const Attention& attention(const ModelPlan& plan) {
+  return plan.layers.front().attention;
+}
+bool has_bias(const ModelPlan& plan, LinearKind kind) {
+  return plan.linears.of(0, kind).bias;
+}
+float rms_eps(const ModelPlan& plan) {
+  return plan.final_norm.eps;
+}
+const std::vector<float>& frequencies_of(const ModelPlan& plan) {
+  return plan.ropes.front().frequencies;
+}
+
+} // namespace
+
+BOOST_DATA_TEST_CASE(conformance_models_read_as_their_files_say, bdata::make(kModels), name) {
+  std::ifstream in(model_folder(name) / "config.json");
+  const json file = json::parse(in);
+  const ModelPlan plan = model::load_model_plan(model_folder(name));
+  const auto integer = [&file](const char* key, u32 otherwise) {
+    return file.value(key, otherwise);
+  };
+  BOOST_TEST(plan.model_type == file.at("model_type").get<std::string>());
+  BOOST_TEST(plan.hidden == file.at("hidden_size").get<u32>());
+  BOOST_TEST(plan.layers.front().feed_forward.intermediate ==
+             file.at("intermediate_size").get<u32>());
+  BOOST_TEST(plan.layer_count() == file.at("num_hidden_layers").get<u32>());
+  BOOST_TEST(attention(plan).heads == file.at("num_attention_heads").get<u32>());
+  BOOST_TEST(attention(plan).kv_heads == file.at("num_key_value_heads").get<u32>());
+  BOOST_TEST(attention(plan).head_dim == integer("head_dim", plan.hidden / attention(plan).heads));
+  BOOST_TEST(plan.vocab == 4096u);
+  BOOST_TEST(plan.max_position == file.at("max_position_embeddings").get<u32>());
+  BOOST_TEST(rms_eps(plan) == file.at("rms_norm_eps").get<float>());
+  BOOST_TEST(plan.tied_embeddings == file.at("tie_word_embeddings").get<bool>());
+  BOOST_TEST(plan.bos.value() == 4092u);
+  BOOST_TEST((attention(plan).head_norm == HeadNorm::per_head) == (plan.model_type == "qwen3"));
+  BOOST_TEST(has_bias(plan, LinearKind::qkv) == (plan.model_type == "qwen2"));
+  BOOST_TEST((!has_bias(plan, LinearKind::o) && !has_bias(plan, LinearKind::down)));
+  BOOST_TEST(attention(plan).window == (plan.model_type == "mistral" ? 24u : 0u));
+}
+
+BOOST_AUTO_TEST_CASE(llama3_reads_its_scaling_and_both_end_tokens) {
+  const ModelPlan plan = model::load_model_plan(model_folder(kModels[0]));
+  const auto scaling = RopeScaling::llama3(8, 1, 4, 256);
+  BOOST_TEST(frequencies_of(plan) ==
+                 make_rope("", 500000, attention(plan).head_dim, scaling).frequencies,
+             boost::test_tools::per_element());
+  BOOST_TEST(plan.eos == (std::vector<u32>{4095, 4093}), boost::test_tools::per_element());
+  BOOST_TEST(model::load_model_plan(model_folder(kModels[1])).eos == std::vector<u32>{4095},
+             boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(absent_fields_take_the_defaults_of_transformers) {
+  const ModelPlan llama = load(minimal("llama"));
+  BOOST_TEST(attention(llama).head_dim == 8u);
+  BOOST_TEST(llama.max_position == 2048u);
+  BOOST_TEST(rms_eps(llama) == 1e-6f);
+  BOOST_TEST(frequencies_of(llama) == make_rope("", 10000, 8, {}).frequencies,
+             boost::test_tools::per_element());
+  BOOST_TEST(
+      (!llama.tied_embeddings && attention(llama).window == 0 && !llama.bos && llama.eos.empty()));
+  for (const LinearKind kind : {LinearKind::qkv, LinearKind::o, LinearKind::down})
+    BOOST_TEST(!has_bias(llama, kind));
+  BOOST_TEST((attention(llama).head_norm == HeadNorm::none));
+
+  BOOST_TEST(attention(load(minimal("mistral"))).window == 4096u);
+  BOOST_TEST(load(minimal("mistral")).max_position == 131072u);
+  BOOST_TEST(has_bias(load(minimal("qwen2")), LinearKind::qkv));
+  BOOST_TEST(!has_bias(load(minimal("qwen2")), LinearKind::o));
+  BOOST_TEST(attention(load(minimal("qwen3"))).head_dim == 128u);
+  BOOST_TEST((attention(load(minimal("qwen3"))).head_norm == HeadNorm::per_head));
+
+  json without_kv = minimal("llama");
+  without_kv.erase("num_key_value_heads");
+  BOOST_TEST(attention(load(without_kv)).kv_heads == 8u);
+  without_kv["num_key_value_heads"] = nullptr;
+  BOOST_TEST(attention(load(without_kv)).kv_heads == 8u);
+  without_kv["model_type"] = "mistral";
+  BOOST_TEST(attention(load(without_kv)).kv_heads == 8u);
+}
+
+BOOST_AUTO_TEST_CASE(biases_are_those_of_the_family) {
+  json llama = minimal("llama");
+  llama["attention_bias"] = true;
+  BOOST_TEST((has_bias(load(llama), LinearKind::qkv) && has_bias(load(llama), LinearKind::o) &&
+              !has_bias(load(llama), LinearKind::down)));
+  llama["mlp_bias"] = true;
+  BOOST_TEST(has_bias(load(llama), LinearKind::down));
+  json qwen3 = minimal("qwen3");
+  qwen3["attention_bias"] = true;
+  BOOST_TEST((has_bias(load(qwen3), LinearKind::qkv) && has_bias(load(qwen3), LinearKind::o)));
+  check_refused("mistral", {{"attention_bias", true}}, "attention_bias");
+  check_refused("qwen2", {{"mlp_bias", true}}, "mlp_bias");
+}
+
+BOOST_AUTO_TEST_CASE(the_window_is_read_as_each_family_means_it) {
+  json mistral = minimal("mistral");
+  mistral["sliding_window"] = nullptr;
+  BOOST_TEST(attention(load(mistral)).window == 0u);
+  mistral["sliding_window"] = 7;
+  BOOST_TEST(attention(load(mistral)).window == 7u);
+
+  for (const char* type : {"qwen2", "qwen3"}) {
+    json qwen = minimal(type);
+    qwen["sliding_window"] = 16;
+    BOOST_TEST(attention(load(qwen)).window == 0u);
+    qwen["use_sliding_window"] = true; // max_window_layers is 28 by default: none of two layers
+    BOOST_TEST(attention(load(qwen)).window == 0u);
+    qwen["max_window_layers"] = 0;
+    BOOST_TEST(attention(load(qwen)).window == 16u);
+    qwen["layer_types"] = {"sliding_attention", "sliding_attention"};
+    BOOST_TEST(attention(load(qwen)).window == 16u);
+    qwen["layer_types"] = {"full_attention", "sliding_attention"};
+    BOOST_TEST(attention(load(qwen)).window == 0u);
+    BOOST_TEST(load(qwen).layers[1].attention.window == 16u);
+    qwen.erase("layer_types");
+    qwen["max_window_layers"] = 1;
+    BOOST_TEST(attention(load(qwen)).window == 0u);
+    BOOST_TEST(load(qwen).layers[1].attention.window == 16u);
+    check_refused(type, {{"layer_types", {"full_attention", "sliding_attention"}}}, "layer_types");
+    check_refused(type, {{"layer_types", {"full_attention"}}}, "layer_types");
+  }
+  check_refused("mistral", {{"sliding_window", 0}}, "sliding_window");
+}
+
+BOOST_AUTO_TEST_CASE(rope_is_read_from_older_and_newer_files_alike) {
+  const json llama3{{"factor", 4},
+                    {"low_freq_factor", 1},
+                    {"high_freq_factor", 3},
+                    {"original_max_position_embeddings", 512}};
+  for (const char* kind_key : {"type", "rope_type"}) {
+    json older = minimal("llama");
+    older["rope_theta"] = 5e5;
+    older["rope_scaling"] = llama3;
+    older["rope_scaling"][kind_key] = "llama3";
+    json newer = minimal("llama");
+    newer["rope_parameters"] = older["rope_scaling"];
+    newer["rope_parameters"]["rope_theta"] = 5e5;
+    for (const json& object : {older, newer}) {
+      const ModelPlan plan = load(object);
+      BOOST_TEST(frequencies_of(plan) ==
+                     make_rope("", 5e5f, 8, RopeScaling::llama3(4, 1, 3, 512)).frequencies,
+                 boost::test_tools::per_element());
+    }
+  }
+  json linear = minimal("llama");
+  linear["rope_scaling"] = {{"type", "linear"}, {"factor", 2.5}};
+  BOOST_TEST(frequencies_of(load(linear)) ==
+                 make_rope("", 10000, 8, RopeScaling::linear(2.5f)).frequencies,
+             boost::test_tools::per_element());
+  json plain = minimal("llama");
+  plain["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 1e6}};
+  BOOST_TEST(frequencies_of(load(plain)) == make_rope("", 1e6f, 8, {}).frequencies,
+             boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(rope_that_is_not_computed_is_refused_by_name) {
+  for (const char* kind : {"mrope", "proportional", "YARN", ""})
+    check_refused("llama", {{"rope_scaling", {{"rope_type", kind}, {"factor", 2}}}}, "rope_type",
+                  "\"longrope\" or \"llama3\"");
+  for (const char* kind : {"longrope", "su"})
+    check_refused("llama", {{"rope_scaling", {{"rope_type", kind}, {"factor", 2}}}},
+                  "short_factor");
+  check_refused("llama",
+                {{"rope_scaling",
+                  {{"type", "longrope"}, {"short_factor", {1, 1}}, {"long_factor", {1, 1, 1, 1}}}}},
+                "short_factor");
+  check_refused("llama", {{"rope_scaling", {{"type", "dynamic"}}}}, "factor", "missing");
+  check_refused("llama", {{"rope_scaling", {{"type", "yarn"}, {"beta_fast", 1}, {"beta_slow", 2}}}},
+                "beta_fast");
+  check_refused("llama", {{"rope_scaling", {{"type", "linear"}}}}, "factor", "missing");
+  check_refused("llama", {{"rope_scaling", {{"type", "linear"}, {"factor", 0}}}}, "factor");
+  check_refused("llama", {{"rope_scaling", {{"type", "linear"}, {"factor", 1e300}}}}, "factor");
+  check_refused("llama", {{"rope_scaling", {{"type", "linear"}, {"rope_type", "llama3"}}}}, "type");
+  check_refused("llama", {{"rope_scaling", {{"type", "default"}, {"mrope_section", {1}}}}},
+                "mrope_section");
+  check_refused("llama", {{"rope_scaling", {{"type", "default"}, {"partial_rotary_factor", 0.5}}}},
+                "partial_rotary_factor");
+  check_refused("llama", {{"rope_scaling", "linear"}}, "rope_scaling");
+  check_refused("llama", {{"rope_theta", -1}}, "rope_theta");
+  check_refused("llama", {{"rope_theta", 5}, {"rope_parameters", {{"rope_theta", 6}}}},
+                "rope_theta");
+  const json linear{{"type", "linear"}, {"factor", 2}};
+  check_refused("llama", {{"rope_scaling", linear}, {"rope_parameters", linear}}, "rope_scaling");
+  json llama3{{"rope_type", "llama3"},
+              {"factor", 4},
+              {"low_freq_factor", 4},
+              {"high_freq_factor", 4},
+              {"original_max_position_embeddings", 512}};
+  check_refused("llama", {{"rope_scaling", llama3}}, "high_freq_factor");
+  llama3["low_freq_factor"] = 1;
+  llama3.erase("original_max_position_embeddings");
+  check_refused("llama", {{"rope_scaling", llama3}}, "original_max_position_embeddings");
+}
+
+BOOST_AUTO_TEST_CASE(what_is_not_computed_is_refused_by_name) {
+  for (const char* type : {"gemma", "mixtral", "qwen2_moe", "gpt2", "", "LLAMA"})
+    check_refused("llama", {{"model_type", type}}, "model_type", "qwen3");
+  check_refused("llama", {{"model_type", nullptr}}, "model_type");
+  check_refused("llama", {{"architectures", {"MistralForCausalLM"}}}, "architectures",
+                "LlamaForCausalLM");
+  check_refused("llama", {{"architectures", json::array()}}, "architectures");
+  check_refused("llama", {{"architectures", "LlamaForCausalLM"}}, "architectures");
+  check_refused("llama", {{"hidden_act", "gelu"}}, "hidden_act", "silu");
+  check_refused("llama", {{"quantization_config", {{"bits", 4}}}}, "quantization_config");
+  check_refused("llama", {{"num_experts", 8}}, "num_experts");
+  check_refused("llama", {{"num_local_experts", 8}}, "num_local_experts");
+  check_refused("llama", {{"partial_rotary_factor", 0.5}}, "partial_rotary_factor");
+}
+
+BOOST_AUTO_TEST_CASE(dimensions_that_make_no_sense_are_refused_by_name) {
+  for (const char* field : {"hidden_size", "intermediate_size", "num_hidden_layers",
+                            "num_attention_heads", "vocab_size"})
+    for (const json& value : {json(nullptr), json(0), json(-1), json(1.5), json("64"), json(true),
+                              json(4294967296u), json(~u64{0}), json(json::array({64}))})
+      check_refused("llama", {{field, value}}, field);
+  check_refused("llama", {{"num_key_value_heads", 3}}, "num_key_value_heads", "8");
+  check_refused("llama", {{"num_key_value_heads", 0}}, "num_key_value_heads");
+  check_refused("llama", {{"head_dim", 7}}, "head_dim");
+  check_refused("llama", {{"head_dim", 0}}, "head_dim");
+  check_refused("llama", {{"hidden_size", 60}}, "head_dim");
+  check_refused("llama", {{"hidden_size", 8}}, "head_dim");
+  check_refused("llama", {{"max_position_embeddings", 0}}, "max_position_embeddings");
+  check_refused("llama", {{"rms_norm_eps", 0}}, "rms_norm_eps");
+  check_refused("llama", {{"rms_norm_eps", "1e-5"}}, "rms_norm_eps");
+  check_refused("llama", {{"tie_word_embeddings", 1}}, "tie_word_embeddings");
+  check_refused("llama", {{"eos_token_id", 100}}, "eos_token_id");
+  check_refused("llama", {{"eos_token_id", {1, -1}}}, "eos_token_id");
+  check_refused("llama", {{"bos_token_id", "1"}}, "bos_token_id");
+}
+
+BOOST_AUTO_TEST_CASE(a_damaged_config_file_is_an_error_naming_it) {
+  TemporaryFolder folder;
+  const auto path = folder.path() / "config.json";
+  check_error([&] { model::load_model_plan(folder.path()); }, Errc::model, {path.string()});
+  for (const std::string& text :
+       {std::string(), std::string("{"), std::string("[]"), std::string("null"),
+        std::string(5, '\0'), std::string(100000, '['), std::string("{\"vocab_size\":1e999}"),
+        minimal("llama").dump().substr(1), minimal("llama").dump() + "x"}) {
+    folder.write("config.json", text);
+    check_error([&] { model::load_model_plan(folder.path()); }, Errc::model, {path.string()});
+  }
+  const std::string twice = R"({"vocab_size": 1, "vocab_size": 2})";
+  folder.write("config.json", twice);
+  check_error([&] { model::load_model_plan(folder.path()); }, Errc::model, {"vocab_size", "twice"});
+}
+
+BOOST_DATA_TEST_CASE(rope_frequencies_match_the_formula_in_long_double, bdata::make(kModels),
+                     name) {
+  const ModelPlan plan = model::load_model_plan(model_folder(name));
+  std::ifstream in(model_folder(name) / "config.json");
+  const json file = json::parse(in);
+  const auto frequencies = frequencies_of(plan);
+  BOOST_TEST_REQUIRE(frequencies.size() == attention(plan).head_dim / 2);
+  BOOST_TEST(frequencies[0] == 1.0f);
+  const json& s = file.at("rope_scaling");
+  const bool stretched = s.is_object();
+  const long double pi = std::acos(-1.0L);
+  int kept = 0, divided = 0;
+  for (std::size_t i = 0; i < frequencies.size(); ++i) {
+    const long double fraction = 2.0L * i / attention(plan).head_dim;
+    long double x = std::exp(-fraction * std::log(file.at("rope_theta").get<long double>()));
+    if (stretched) {
+      // The blend of transformers, written as a clamp: 1 keeps, 0 divides by the factor.
+      const auto low = s.at("low_freq_factor").get<long double>();
+      const auto high = s.at("high_freq_factor").get<long double>();
+      const long double turns =
+          s.at("original_max_position_embeddings").get<long double>() * x / (2 * pi);
+      const long double blend = std::clamp((turns - low) / (high - low), 0.0L, 1.0L);
+      kept += blend == 1;
+      divided += blend == 0;
+      x = x * (blend + (1 - blend) / s.at("factor").get<long double>());
+    }
+    // Exponent, power and quotient are rounded to fp32 one after another; the exponent's error
+    // grows with log theta.
+    BOOST_TEST(std::fabs(frequencies[i] / static_cast<double>(x) - 1) < 1.5e-6,
+               "frequency " << i << " is " << frequencies[i]);
+  }
+  BOOST_TEST((!stretched || (kept > 0 && divided > 0)));
+}
+
+BOOST_AUTO_TEST_CASE(rope_frequencies_round_as_torch_does) {
+  // 1.0 / (theta ** (torch.arange(0, 16, 2, dtype=torch.int64).float() / 16)), theta 10000
+  const float expected[] = {0x1p+0f,        0x1.43d136p-2f, 0x1.99999ap-4f,  0x1.030dc6p-5f,
+                            0x1.47ae14p-7f, 0x1.9e7c70p-9f, 0x1.0624dep-10f, 0x1.4b96c0p-12f};
+  json object = minimal("llama");
+  object["head_dim"] = 16;
+  const auto plain = frequencies_of(load(object));
+  BOOST_TEST_REQUIRE(plain.size() == 8u);
+  for (std::size_t i = 0; i < 8; ++i) BOOST_TEST(plain[i] == expected[i]);
+  object["rope_scaling"] = {{"type", "linear"}, {"factor", 4}};
+  const auto linear = frequencies_of(load(object));
+  for (std::size_t i = 0; i < 8; ++i) BOOST_TEST(linear[i] == expected[i] / 4);
+}
+
+BOOST_AUTO_TEST_CASE(newer_spellings_say_the_same) {
+  const auto conformance = std::filesystem::path(TALARIA_SOURCE_DIR) / "tests/data/conformance";
+  for (const char* name : {"gemma3", "glm4", "olmo3", "phi3", "smollm3"}) BOOST_TEST_CONTEXT(name) {
+      TemporaryFolder folder;
+      std::filesystem::copy_file(conformance / name / "config.v5.json",
+                                 folder.path() / "config.json");
+      const ModelPlan older = model::load_model_plan(conformance / name);
+      const ModelPlan newer = model::load_model_plan(folder.path());
+      BOOST_TEST(plan_text(newer) == plan_text(older));
+      for (std::size_t r = 0; r < older.ropes.size(); ++r)
+        BOOST_TEST(newer.ropes.at(r).frequencies == older.ropes[r].frequencies,
+                   boost::test_tools::per_element());
+    }
+}
+
+// Values that no shipped family combines yet: the plan and its matrices follow them all the same.
+BOOST_AUTO_TEST_CASE(a_plan_follows_its_layers) {
+  DecoderConfig config;
+  config.hidden = 12;
+  config.intermediate = 20;
+  config.layers = 2;
+  config.heads = 3;
+  config.kv_heads = 1;
+  config.head_dim = 4;
+  config.vocab = 50;
+  config.max_position = 64;
+  config.rms_eps = 1e-5f;
+  config.rope_theta = 1e4f;
+  ModelPlan plan = plan_layers(config, "decoder.");
+  plan.layers[1].attention.heads = 6; // another width in the second layer
+  plan.layers[1].attention.kv_heads = 2;
+  plan.layers[1].feed_forward.intermediate = 8;
+  plan.layers[1].attention_norm.reset();
+  plan.layers[0].multiplier = 0.5f;
+  TensorNames names;
+  names.root = "decoder.";
+  names.head = "output";
+  names.fused_qkv = true;
+  names.o_bias = true;
+  names.logit_multiplier = 0.25f;
+  const LinearTable table = linear_table(plan, names);
+
+  BOOST_TEST_REQUIRE(table.size() == 9u);
+  BOOST_TEST(table.of(1, LinearKind::qkv).d_out == 40u);
+  BOOST_TEST(table.of(1, LinearKind::qkv).gain.tensor.empty());
+  BOOST_TEST(table.of(0, LinearKind::qkv).gain.tensor == "decoder.layers.0.input_layernorm.weight");
+  BOOST_TEST(table.of(0, LinearKind::qkv).parts.front().base ==
+             "decoder.layers.0.self_attn.qkv_proj");
+  BOOST_TEST(table.of(1, LinearKind::o).d_in == 24u);
+  BOOST_TEST(table.of(1, LinearKind::o).bias);
+  BOOST_TEST(table.of(0, LinearKind::down).multiplier == 0.5f);
+  BOOST_TEST(table.of(1, LinearKind::down).d_in == 8u);
+  BOOST_TEST(table.head().parts.front().base == "output");
+  BOOST_TEST(table.head().multiplier == 0.25f);
+  BOOST_TEST(table.head().layer == 1u);
+  for (u32 i = 0; i < table.size(); ++i) BOOST_TEST(table[{i}].id.value == i);
+  check_error([&] { table.at({9}); }, Errc::internal, {"9"});
+}
+
+const char* const kPlanned[] = {"llama3",     "mistral",    "qwen2",   "qwen3",  "smollm3",
+                                "phi3",       "olmo2",      "olmo3",   "gemma2", "gemma3",
+                                "ministral3", "llama_yarn", "granite", "glm4",   "llama_dynamic"};
+
+// Golden text, which a reader can check against the family's paper: tests/data/plans. To accept a
+// change: TALARIA_WRITE_PLANS=1 build/tests/arch_test
+BOOST_DATA_TEST_CASE(plans_of_the_conformance_models, bdata::make(kPlanned), name) {
+  const std::filesystem::path source = TALARIA_SOURCE_DIR;
+  const auto golden = source / "tests/data/plans" / (std::string(name) + ".txt");
+  const std::string text =
+      plan_text(model::load_model_plan(source / "tests/data/conformance" / name));
+  if (std::getenv("TALARIA_WRITE_PLANS") != nullptr) std::ofstream(golden) << text;
+  std::ifstream in(golden);
+  BOOST_TEST(text == std::string(std::istreambuf_iterator<char>(in), {}));
+}
