@@ -10,11 +10,10 @@
 #include <fmt/format.h>
 
 #include "actors/worker_interface.hpp"
+#include "arch/model_plan.hpp"
 #include "audit/statistics.hpp"
 #include "core/random.hpp"
 #include "core/wall_clock.hpp"
-#include "model/weights/model_config.hpp"
-#include "model/weights/quantized.hpp"
 
 namespace talaria::audit {
 namespace {
@@ -296,9 +295,9 @@ std::vector<TimedAnswer> time_rounds(const pipeline::EngineOptions& engine,
     return spawn_watch(system, std::move(worker), watch);
   };
   pipeline::Engine under_watch(padded, progress);
-  const model::ModelConfig& config = under_watch.config();
+  const arch::ModelPlan& plan = under_watch.plan();
   const u32 half = padding.rounds / 2;
-  const u32 room = config.max_position - std::min(config.max_position, padding.rounds);
+  const u32 room = plan.max_position - std::min(plan.max_position, padding.rounds);
   ChaChaRng rng = seeded_rng(options.seed);
   const std::vector<bool> kinds = shuffled_kinds(options.answers / 4 * 4, rng);
   std::vector<TimedAnswer> out;
@@ -307,12 +306,12 @@ std::vector<TimedAnswer> time_rounds(const pipeline::EngineOptions& engine,
     watch->clear();
     pipeline::Request request;
     request.prompt.resize(std::max(1U, std::min(options.prompt, room)));
-    for (u32& token : request.prompt) token = static_cast<u32>(rng.below(config.vocab));
+    for (u32& token : request.prompt) token = static_cast<u32>(rng.below(plan.vocab));
     request.max_tokens = ends_early ? half : padding.rounds;
     request.ignore_eos = true;
     run_to_end(under_watch, std::move(request));
     under_watch.wait_until_quiet();
-    out.push_back(watch->last(padding.rounds - half, model::linear_count(config), ends_early));
+    out.push_back(watch->last(padding.rounds - half, plan.linears.size(), ends_early));
   }
   return out;
 }
