@@ -2,7 +2,6 @@
 
 #include <boost/core/demangle.hpp>
 #include <caf/all.hpp>
-#include <chrono>
 #include <exception>
 #include <future>
 #include <memory>
@@ -37,13 +36,6 @@ void name_exceptions_by_kind(Self* self) {
   });
 }
 
-/// Whether an actor has been cleaned up: it will never answer again.
-template <class Handle>
-bool has_ended(const Handle& whom) {
-  return caf::actor_cast<caf::abstract_actor*>(whom)->getf(
-      caf::abstract_actor::is_cleaned_up_flag);
-}
-
 /// Asks an actor from a thread outside the system and waits for the answer, or for the end of that
 /// actor: CAF tells nobody of an answer that was promised and never given. How long an actor that
 /// lives may think is for that actor to bound.
@@ -52,27 +44,26 @@ template <class Answer, class Handle, class Question>
 Answer ask_until_it_ends(caf::actor_system& system, const Handle& whom, Question question) {
   const auto promise = std::make_shared<std::promise<Answer>>();
   auto future = promise->get_future();
-  system.spawn([promise, whom, question = std::move(question)](caf::event_based_actor* self) {
-    const auto fail = [self, promise](const Error& error) {
-      promise->set_exception(std::make_exception_ptr(error));
-      self->quit();
-    };
-    name_exceptions_by_kind(self);
-    self->monitor(whom);
-    self->set_down_handler([fail](caf::down_msg& down) { fail(from_caf(down.reason)); });
-    self->request(whom, caf::infinite, question)
-        .then(
-            [self, promise](Answer& answer) {
-              promise->set_value(std::move(answer));
-              self->quit();
-            },
-            [fail](caf::error& error) { fail(from_caf(error)); });
-  });
-  // The end of an actor has been seen to reach nobody in some runs: it is looked for as well.
-  constexpr std::chrono::seconds kLook{1};
-  while (future.wait_for(kLook) != std::future_status::ready)
-    if (has_ended(whom) && future.wait_for(kLook) != std::future_status::ready)
-      throw Error(Errc::no_worker, "the worker has ended without an answer");
+  // Held until the answer is there. An actor that waits for a response is kept alive by its request
+  // alone: a promise that is broken, not kept, lets go of it, and with it of the notice of the end
+  // that its monitor would have been sent a moment later.
+  const caf::actor asking =
+      system.spawn([promise, whom, question = std::move(question)](caf::event_based_actor* self) {
+        const auto fail = [self, promise](const Error& error) {
+          promise->set_exception(std::make_exception_ptr(error));
+          self->quit();
+        };
+        name_exceptions_by_kind(self);
+        self->monitor(whom);
+        self->set_down_handler([fail](caf::down_msg& down) { fail(from_caf(down.reason)); });
+        self->request(whom, caf::infinite, question)
+            .then(
+                [self, promise](Answer& answer) {
+                  promise->set_value(std::move(answer));
+                  self->quit();
+                },
+                [fail](caf::error& error) { fail(from_caf(error)); });
+      });
   return future.get();
 }
 

@@ -10,6 +10,7 @@
 #include "audit/attacks.hpp"
 #include "audit/baselines.hpp"
 #include "audit/recording.hpp"
+#include "audit/round_clock.hpp"
 #include "audit/scoring.hpp"
 #include "audit/traffic.hpp"
 #include "core/error.hpp"
@@ -59,7 +60,9 @@ std::vector<Attack> chosen_attacks(const std::vector<std::string>& names) {
   if (names.empty()) return all_attacks();
   std::vector<Attack> out;
   for (const std::string& name : names) {
-    if (name == traffic_info().name || name == stream_info().name) continue; // engines of their own
+    if (name == traffic_info().name || name == stream_info().name ||
+        name == round_clock_info().name)
+      continue; // engines of their own
     const auto it = std::find_if(all_attacks().begin(), all_attacks().end(),
                                  [&](const Attack& each) { return each.info.name == name; });
     if (it == all_attacks().end())
@@ -92,6 +95,7 @@ public:
     attack_all();
     attack_traffic();
     attack_stream();
+    attack_rounds();
     judge();
     report_.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -116,6 +120,7 @@ private:
   void attack_all();
   void attack_traffic();
   void attack_stream();
+  void attack_rounds();
   void judge();
   Recording record_scheme(remo::SchemeKind kind, const std::string& name, double rank, bool judged);
   void add(std::string note, Recording recording, bool configured) {
@@ -274,6 +279,25 @@ void Audit::attack_stream() {
   }
 }
 
+/// Padding as configured or, if it has no rounds, as one might set it.
+void Audit::attack_rounds() {
+  if (!takes(options_.attacks, round_clock_info())) return;
+  say("telling dummy rounds by the clock");
+  pipeline::Padding padding = options_.engine.padding;
+  if (padding.rounds < 2) padding = rounds_padding();
+  RoundClockOptions options;
+  options.seed = options_.seed;
+  if (options_.quick) {
+    options.answers = 16;
+    options.prompt = 96;
+  }
+  report_.attacks.push_back(round_clock_info());
+  for (AttackResult& result : round_clock(engine_, padding, options, progress_)) {
+    result.scheme = report_.configured;
+    report_.cells.push_back(std::move(result));
+  }
+}
+
 void Audit::judge() {
   std::vector<AttackResult> judged;
   for (const AttackResult& cell : report_.cells)
@@ -289,6 +313,7 @@ std::vector<std::string> attack_names() {
   for (const Attack& attack : all_attacks()) out.push_back(attack.info.name);
   out.push_back(traffic_info().name);
   out.push_back(stream_info().name);
+  out.push_back(round_clock_info().name);
   return out;
 }
 

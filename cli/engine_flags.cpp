@@ -11,7 +11,6 @@
 #include "core/console.hpp"
 #include "core/cores.hpp"
 #include "core/locked_memory.hpp"
-#include "core/process_hardening.hpp"
 #include "kernels/kernel_set.hpp"
 #include "model/weights/quantized.hpp"
 
@@ -186,8 +185,7 @@ pipeline::EngineOptions EngineFlags::engine_options() const {
 pipeline::EngineOptions EngineFlags::engine_options(const config::PipelineConfig& settings) const {
   // Before anything is loaded, so that memory lies next to these processors.
   if (!settings.pipeline.cores.empty()) run_on_cores(parse_cores(settings.pipeline.cores));
-  if (const MemoryLock lock = lock_process_memory(); !lock.warning.empty())
-    print_log("talaria: warning: {}", lock.warning);
+  lock_process_memory(); // print_warnings() says what could not be locked
   pipeline::EngineOptions options;
   options.model_dir = settings.model;
   options.model_sha256 = settings.model_sha256;

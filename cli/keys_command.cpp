@@ -1,12 +1,14 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <vector>
 
 #include "cli/commands.hpp"
+#include "config/pipeline_config.hpp"
 #include "core/console.hpp"
 #include "core/error.hpp"
 #include "gateway/keys.hpp"
@@ -20,9 +22,21 @@ using Keys = std::vector<gateway::StoredKey>;
 struct KeysFlags {
   std::string name;
   std::string file = "talaria.keys";
+  std::string config; ///< a pipeline.yaml that names the file; empty: it does not
   gateway::ClientLimits limits;
   bool json = false;
 };
+
+/// @throws Error{config} if the pipeline.yaml names no file of keys
+KeysFlags with_file_of_config(KeysFlags flags) {
+  if (flags.config.empty()) return flags;
+  const auto settings = config::load_pipeline_config(flags.config, ::getenv);
+  if (!settings.serve.keys)
+    throw Error(Errc::config,
+                fmt::format("{}: names no file of keys; expected serve.keys", flags.config));
+  flags.file = settings.serve.keys->string();
+  return flags;
+}
 
 Keys::const_iterator find(const Keys& keys, const std::string& name) {
   return std::find_if(keys.begin(), keys.end(),
@@ -82,9 +96,13 @@ CLI::App* add_action(CLI::App& keys, const char* name, const char* what,
                      const std::shared_ptr<KeysFlags>& flags, int (*act)(const KeysFlags&),
                      Action& chosen) {
   CLI::App* command = keys.add_subcommand(name, what);
-  command->add_option("--file", flags->file, "the file of keys (default talaria.keys)");
-  command->callback(
-      [flags, act, &chosen] { chosen = [flags, act](InterruptWatch&) { return act(*flags); }; });
+  CLI::Option* file =
+      command->add_option("--file", flags->file, "the file of keys (default talaria.keys)");
+  command->add_option("--config", flags->config, "the pipeline.yaml whose serve.keys is meant")
+      ->excludes(file);
+  command->callback([flags, act, &chosen] {
+    chosen = [flags, act](InterruptWatch&) { return act(with_file_of_config(*flags)); };
+  });
   return command;
 }
 

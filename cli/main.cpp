@@ -8,6 +8,7 @@
 #include "core/error.hpp"
 #include "core/openssl_memory.hpp"
 #include "core/process_hardening.hpp"
+#include "model/unicode.hpp"
 
 namespace talaria::cli {
 
@@ -53,6 +54,7 @@ int talaria_main(int argc, char** argv) {
   guard_standard_descriptors();
   harden_process();
   wipe_what_openssl_frees();
+  model::unicode::wipe_what_icu_frees();
   std::vector<std::string> arguments = take_arguments(argc, argv);
   InterruptWatch interrupts;
   CLI::App app("Talaria: a language model in somebody else's cloud, without showing it the prompt",

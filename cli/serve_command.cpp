@@ -11,6 +11,8 @@
 #include "cli/engine_flags.hpp"
 #include "cli/protection.hpp"
 #include "cli/run_report.hpp"
+#include "config/scalars.hpp"
+#include "config/serve.hpp"
 #include "core/console.hpp"
 #include "gateway/http_server.hpp"
 #include "gateway/keys.hpp"
@@ -43,7 +45,9 @@ std::string model_name(const config::PipelineConfig& settings) {
 
 gateway::AccessOptions access_options(const config::PipelineConfig& settings) {
   const auto& limits = settings.serve.per_client;
-  return {settings.serve.keys, false, {limits.requests, limits.tokens_per_minute}};
+  const bool by_permission =
+      settings.serve.listen && config::parse_unix_path(*settings.serve.listen);
+  return {settings.serve.keys, by_permission, {limits.requests, limits.tokens_per_minute}};
 }
 
 /// @throws Error{model} naming file and line for a template that cannot render a conversation: now,
@@ -64,7 +68,7 @@ bool is_loopback(const transport::Address& address) {
 }
 
 void warn_about_open_address(const gateway::ServerOptions& options) {
-  if (options.tls || is_loopback(options.listen)) return;
+  if (options.tls || options.socket || is_loopback(options.listen)) return;
   print_log("talaria: warning: {} can be reached from other machines, and prompts travel to it "
             "without encryption (serve.insecure)",
             to_string(options.listen));
@@ -97,7 +101,11 @@ gateway::ServerOptions server_options(const config::PipelineConfig& settings,
                                       const pipeline::EngineOptions& engine_options,
                                       const pipeline::Engine& engine) {
   gateway::ServerOptions options;
-  options.listen = transport::parse_address(settings.serve.listen.value_or(kDefaultListen));
+  const std::string listen = settings.serve.listen.value_or(kDefaultListen);
+  if (const auto path = config::parse_unix_path(listen))
+    options.socket = *path;
+  else
+    options.listen = transport::parse_address(listen);
   options.most_body_bytes = settings.serve.limits.body;
   options.most_parsing_bytes = settings.serve.limits.parsing;
   if (settings.telemetry.metrics)
@@ -182,6 +190,18 @@ void announce_on_output(const std::string& line) {
   if (!write_fully(STDOUT_FILENO, line + "\n")) print_line(line);
 }
 
+/// What clients connect to, once the port is known.
+std::function<std::string(u16 port)> url_of(const gateway::ServerOptions& options) {
+  if (options.socket)
+    return [url = (options.tls ? "https+unix:" : "unix:") + options.socket->string()](u16) {
+      return url;
+    };
+  return [host = options.listen.host, tls = options.tls != nullptr](u16 port) {
+    return fmt::format("{}://{}", tls ? "https" : "http",
+                       to_string(transport::Address{host, port}));
+  };
+}
+
 int serve(GatewayContext& context, Announce announce) {
   const config::PipelineConfig& settings = context.config;
   require_protection(settings, context.allowed);
@@ -201,13 +221,11 @@ int serve(GatewayContext& context, Announce announce) {
   print_warnings(engine);
   auto options = server_options(settings, engine_options, engine);
   warn_about_open_address(options);
-  transport::Address address = options.listen;
-  const char* scheme = options.tls ? "https" : "http";
+  const auto url = url_of(options);
   gateway::HttpServer server(engine, std::move(options), print_line);
-  address.port = server.port();
   const Published published(context, server, engine);
   const EndsWhenBroken ends(engine, server);
-  announce(fmt::format("listening on {}://{}", scheme, to_string(address)));
+  announce("listening on " + url(server.port()));
   context.ready();
   server.run();
   engine.write_trace();
@@ -217,12 +235,23 @@ int serve(GatewayContext& context, Announce announce) {
 
 struct ServeFlags {
   std::string file;
+  std::string listen; ///< empty: as the file says
   EngineFlags engine; ///< --model-sha256 alone
   Allowances allowed;
 };
 
+/// What holds for `serve.listen` holds for the flag.
+void listen_at(const std::string& address, config::Serve& serve) {
+  if (const std::string mistake = config::mistake_in_listen(address); !mistake.empty())
+    throw Error(Errc::usage, "--listen " + mistake);
+  serve.listen = address;
+  if (const std::string exposed = config::exposure_of(serve); !exposed.empty())
+    throw Error(Errc::usage, "--listen: serve " + exposed);
+}
+
 int serve_file(const ServeFlags& flags, InterruptWatch& interrupts) {
-  const config::PipelineConfig settings = flags.engine.resolve_for(flags.file);
+  config::PipelineConfig settings = flags.engine.resolve_for(flags.file);
+  if (!flags.listen.empty()) listen_at(flags.listen, settings.serve);
   GatewayContext context{settings, interrupts, [] {}, [](const auto&) {}};
   context.allowed = flags.allowed;
   return serve(context, announce_on_output);
@@ -241,6 +270,8 @@ void add_serve_command(CLI::App& app, Action& chosen) {
   CLI::App* command = app.add_subcommand(
       "serve", "Answer OpenAI's API over HTTP; the workers of the file must be up (see launch)");
   command->add_option("FILE", flags->file, "pipeline.yaml, or a model folder")->required();
+  command->add_option("--listen", flags->listen,
+                      "HOST:PORT or unix:/PATH, in the place of serve.listen");
   flags->allowed.add_to(*command);
   flags->engine.add_pin_to(*command);
   command->callback([flags, &chosen] {

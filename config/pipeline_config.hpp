@@ -121,7 +121,7 @@ struct ServeStream {
 
 /// `serve:`
 struct Serve {
-  std::optional<std::string> listen; ///< HOST:PORT; nothing: the file has no `serve`
+  std::optional<std::string> listen; ///< HOST:PORT or unix:/PATH; nothing: no `serve` in the file
   std::optional<ServeTls> tls;
   bool insecure = false;            ///< plain HTTP is wanted where other machines reach it
   std::vector<std::string> hosts;   ///< further names of this server, as clients write them

@@ -67,6 +67,15 @@ std::optional<Address> parse_address(std::string_view text) {
   return Address{std::string(host), static_cast<u16>(*port)};
 }
 
+std::optional<std::string_view> parse_unix_path(std::string_view text) {
+  constexpr std::string_view kPrefix = "unix:";
+  if (!text.starts_with(kPrefix)) return std::nullopt;
+  text.remove_prefix(kPrefix.size());
+  if (!text.starts_with('/') || text.ends_with('/') || text.find('\0') != text.npos)
+    return std::nullopt;
+  return text;
+}
+
 std::optional<LayerRange> parse_layers(std::string_view text) {
   if (text == "all") return LayerRange{0, kMaxLayer, true};
   const std::size_t dash = text.find('-');

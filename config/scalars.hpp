@@ -38,6 +38,9 @@ std::optional<double> parse_real(std::string_view text);
 /// "HOST:PORT": a name, an IPv4 address, or an IPv6 address in brackets.
 std::optional<Address> parse_address(std::string_view text);
 
+/// "unix:/PATH", a socket in the file system: its absolute path, which is no folder's.
+std::optional<std::string_view> parse_unix_path(std::string_view text);
+
 /// "A-B" with A <= B <= kMaxLayer, "A", or "all".
 std::optional<LayerRange> parse_layers(std::string_view text);
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cctype>
 #include <fstream>
+#include <sys/un.h>
 #include <system_error>
 
 #include <fmt/format.h>
@@ -18,6 +19,8 @@ using std::chrono::seconds;
 
 constexpr u64 kMostConnections = 1'000'000;
 constexpr std::size_t kMostListed = 256;
+constexpr const char* kServedAddress = "HOST:PORT or unix:/PATH";
+constexpr std::size_t kLongestSocketPath = sizeof(sockaddr_un::sun_path) - 1;
 
 ReadValue pem_file_in(std::filesystem::path& out, const std::filesystem::path& folder) {
   return [&out, &folder](const Value& value) {
@@ -125,27 +128,46 @@ ReadValue stream_in(ServeStream& out) {
   };
 }
 
-/// Whoever else reaches the address must say who he is, and nobody must hear him say it.
-void check_open_address(const Serve& serve, const Value& value) {
-  const auto address = serve.listen ? parse_address(*serve.listen) : std::nullopt;
-  if (!address || is_loopback(address->host)) return;
-  if (!serve.tls && !serve.insecure)
-    return value.refuse(fmt::format("listens on {}, which other machines can reach, without TLS; "
-                                    "expected tls: {{ cert, key }}, or insecure: true if something "
-                                    "in front of it ends TLS",
-                                    *serve.listen));
-  if (!serve.keys)
-    value.refuse(fmt::format("listens on {}, which other machines can reach, and asks nobody who "
-                             "he is; expected keys: FILE (talaria keys add makes one)",
-                             *serve.listen));
+ReadValue served_address_in(std::optional<std::string>& out) {
+  return [&out](const Value& value) {
+    const auto text = scalar_text(value, kServedAddress);
+    if (!text) return;
+    const std::string mistake = mistake_in_listen(*text);
+    if (mistake.empty())
+      out = std::string(*text);
+    else
+      value.refuse(mistake);
+  };
 }
 
 } // namespace
 
+std::string mistake_in_listen(std::string_view text) {
+  const auto path = parse_unix_path(text);
+  if (path && path->size() > kLongestSocketPath)
+    return fmt::format("names a socket of {} bytes; a socket's path has at most {}", path->size(),
+                       kLongestSocketPath);
+  if (path || parse_address(text)) return {};
+  return fmt::format("is {}; expected {}", in_quotes(text), kServedAddress);
+}
+
+std::string exposure_of(const Serve& serve) {
+  const auto address = serve.listen ? parse_address(*serve.listen) : std::nullopt;
+  if (!address || is_loopback(address->host)) return {};
+  if (!serve.tls && !serve.insecure)
+    return fmt::format("listens on {}, which other machines can reach, without TLS; expected tls: "
+                       "{{ cert, key }}, or insecure: true if something in front of it ends TLS",
+                       *serve.listen);
+  if (serve.keys) return {};
+  return fmt::format("listens on {}, which other machines can reach, and asks nobody who he is; "
+                     "expected keys: FILE (talaria keys add makes one)",
+                     *serve.listen);
+}
+
 ReadValue serve_in(Serve& out, const std::filesystem::path& folder) {
   return [&out, &folder](const Value& value) {
     read_mapping(value,
-                 {{"listen", listen_address_in(out.listen), Presence::required},
+                 {{"listen", served_address_in(out.listen), Presence::required},
                   {"tls", tls_in(out.tls, folder)},
                   {"insecure", flag_in(out.insecure)},
                   {"allow_special", flag_in(out.allow_special)},
@@ -158,7 +180,7 @@ ReadValue serve_in(Serve& out, const std::filesystem::path& folder) {
                   {"per_client", per_client_in(out.per_client)},
                   {"stream", stream_in(out.stream)},
                   {"limits", limits_in(out.limits)}});
-    check_open_address(out, value);
+    if (const std::string exposed = exposure_of(out); !exposed.empty()) value.refuse(exposed);
   };
 }
 

@@ -8,6 +8,8 @@
 
 #include <atomic>
 #include <cerrno>
+#include <cstdlib>
+#include <fstream>
 #include <new>
 #include <utility>
 
@@ -22,6 +24,7 @@ constexpr std::size_t kSlack = 64;
 
 std::atomic<std::size_t> wanted_total{0};
 std::atomic<std::size_t> unlocked_total{0};
+std::atomic<bool> process_refused{false};
 
 std::size_t page() noexcept {
   static const auto bytes = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
@@ -55,8 +58,22 @@ std::string limit_text() {
   return fmt::format("{} KiB", limit.rlim_cur / 1024);
 }
 
-std::string swap_text() {
-  const std::size_t swap = swap_of_machine();
+/// The effective capabilities of this process; 0 if the kernel does not say.
+unsigned long long effective_capabilities() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);)
+    if (line.starts_with("CapEff:")) return std::strtoull(line.c_str() + 7, nullptr, 16);
+  return 0;
+}
+
+bool may_lock_without_limit() {
+  constexpr int kCapIpcLock = 14; // linux/capability.h
+  rlimit limit{};
+  return (::getrlimit(RLIMIT_MEMLOCK, &limit) == 0 && limit.rlim_cur == RLIM_INFINITY) ||
+         (effective_capabilities() >> kCapIpcLock & 1) != 0;
+}
+
+std::string swap_text(std::size_t swap) {
   if (swap == 0) return "there is no swap now, so keep it off";
   return fmt::format("and {} MiB of swap are on: turn it off", swap >> 20);
 }
@@ -90,12 +107,24 @@ std::size_t unlocked_bytes() noexcept {
   return unlocked_total;
 }
 
-std::string lock_warning() {
+bool lock_process_memory() noexcept {
+  process_refused =
+      !(may_lock_without_limit() && ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0);
+  return !process_refused;
+}
+
+std::string lock_warning(const std::filesystem::path& root) {
   const std::size_t unlocked = unlocked_total;
-  if (unlocked == 0) return {};
+  const std::size_t swap = swap_of_machine(root);
+  if (unlocked == 0 && (!process_refused || swap == 0)) return {};
+  if (unlocked == 0)
+    return fmt::format(
+        "what requests hold in memory is not locked: RLIMIT_MEMLOCK is {} (ulimit -l "
+        "unlimited, or LimitMEMLOCK=infinity of a systemd unit); {}",
+        limit_text(), swap_text(swap));
   return fmt::format("{} KiB that should never leave memory are not locked: RLIMIT_MEMLOCK is {}, "
                      "{} KiB are needed (ulimit -l, or LimitMEMLOCK= of a systemd unit); {}",
-                     kib(unlocked), limit_text(), kib(wanted_total), swap_text());
+                     kib(unlocked), limit_text(), kib(wanted_total), swap_text(swap));
 }
 
 LockedBuffer::LockedBuffer(std::size_t bytes) : bytes_(bytes) {

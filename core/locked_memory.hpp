@@ -1,6 +1,7 @@
 #pragma once
 
 #include <cstddef>
+#include <filesystem>
 #include <span>
 #include <string>
 
@@ -27,9 +28,16 @@ void unlock_memory(void* memory, std::size_t bytes, const LockReport& report) no
 /// Bytes that should be locked now and are not, in the whole process.
 std::size_t unlocked_bytes() noexcept;
 
-/// One line for the operator that names the limit, what is needed and whether there is swap; empty
-/// if everything is locked.
-std::string lock_warning();
+/// Locks all memory of the process, present and future, as pages are first touched (mlockall).
+/// Without the right to (an unlimited RLIMIT_MEMLOCK or CAP_IPC_LOCK) nothing is locked: a limit
+/// that is reached later would make allocations fail. @return whether it is locked
+bool lock_process_memory() noexcept;
+
+/// One line for the operator that names the limit and whether there is swap: if memory that was to
+/// be locked one by one is not, with what that needs; or else if lock_process_memory() was not
+/// allowed to and this machine swaps. Empty if there is nothing to do.
+/// @param root  where the kernel's /proc is found; another one for tests
+std::string lock_warning(const std::filesystem::path& root = "/");
 
 /// `bytes` of zeroed, private, locked memory on pages of its own, with 64 readable bytes behind
 /// them so that vector kernels may load past the end. Empty for 0. Move-only; locked as far as the

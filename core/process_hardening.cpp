@@ -1,45 +1,18 @@
 #include "core/process_hardening.hpp"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdlib>
 #include <cstring>
-#include <fstream>
 
-#include "core/machine_memory.hpp"
 #include "core/secret.hpp"
 
 namespace talaria {
-
-namespace {
-
-constexpr int kCapIpcLock = 14; ///< linux/capability.h
-
-/// The effective capabilities of this process; 0 if the kernel does not say.
-unsigned long long effective_capabilities() {
-  std::ifstream status("/proc/self/status");
-  for (std::string line; std::getline(status, line);)
-    if (line.starts_with("CapEff:")) return std::strtoull(line.c_str() + 7, nullptr, 16);
-  return 0;
-}
-
-bool may_lock_without_limit(const rlimit& limit) {
-  return limit.rlim_cur == RLIM_INFINITY || (effective_capabilities() >> kCapIpcLock & 1) != 0;
-}
-
-std::string limit_text(const rlimit& limit) {
-  return limit.rlim_cur == RLIM_INFINITY ? "unlimited"
-                                         : std::to_string(limit.rlim_cur >> 10) + " KiB";
-}
-
-} // namespace
 
 void guard_standard_descriptors() noexcept {
   for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; ++fd) {
@@ -55,18 +28,6 @@ void harden_process() noexcept {
   ::setrlimit(RLIMIT_CORE, &none);
   ::prctl(PR_SET_DUMPABLE, 0);
   std::signal(SIGPIPE, SIG_IGN);
-}
-
-MemoryLock lock_process_memory(const std::filesystem::path& root) {
-  rlimit limit{};
-  ::getrlimit(RLIMIT_MEMLOCK, &limit);
-  if (may_lock_without_limit(limit) && ::mlockall(MCL_CURRENT | MCL_FUTURE | MCL_ONFAULT) == 0)
-    return {true, {}};
-  if (swap_of_machine(root) == 0) return {};
-  return {false, "memory cannot be locked (limit of locked memory: " + limit_text(limit) +
-                     ") and this machine swaps, so what the enclave holds may reach a disk; turn "
-                     "swap off (swapoff -a), or raise the limit (LimitMEMLOCK=infinity, ulimit -l "
-                     "unlimited)"};
 }
 
 void hide_arguments(int argc, char** argv, std::span<const std::string_view> flags) noexcept {

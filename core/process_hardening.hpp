@@ -1,8 +1,6 @@
 #pragma once
 
-#include <filesystem>
 #include <span>
-#include <string>
 #include <string_view>
 
 namespace talaria {
@@ -16,18 +14,6 @@ void guard_standard_descriptors() noexcept;
 /// process of the same user may trace it or read its memory (PR_SET_DUMPABLE). Writing to a pipe
 /// or socket whose reader is gone becomes an error instead of a signal. Before any thread starts.
 void harden_process() noexcept;
-
-/// What became of the attempt to keep all memory of the process out of swap.
-struct MemoryLock {
-  bool locked = false; ///< present and future pages stay in memory
-  std::string warning; ///< empty: nothing to say, since it is locked or nothing is swapped here
-};
-
-/// Locks all memory, present and future, as pages are first touched (mlockall). Without the right
-/// to (an unlimited RLIMIT_MEMLOCK or CAP_IPC_LOCK) nothing is locked: a limit that is reached
-/// later would make allocations fail. Then there is a warning if the machine swaps.
-/// @param root  where the kernel's /proc is found; another one for tests
-MemoryLock lock_process_memory(const std::filesystem::path& root = "/");
 
 /// Overwrites the values of `flags` ("--prompt") in the process's argument vector, both as
 /// "--prompt TEXT" and "--prompt=TEXT", so that they no longer stand in /proc/PID/cmdline. The

@@ -2,7 +2,8 @@
 // every block is overwritten before malloc gets it back. Prompts and answers pass through strings,
 // JSON values, token lists and messages of many libraries; wiping each of those by its type would
 // leave out the next one. What does not come from operator new is wiped by its owners: tensors and
-// masks by SecretBuffer (core/secret.hpp), C libraries through their own allocation hooks.
+// masks by SecretBuffer (core/secret.hpp), C libraries
+// through their own allocation hooks (core/wiping_blocks.hpp).
 //
 // The whole usable size is wiped, since a string or vector may have held more than its last size.
 // Sanitizers replace operator delete themselves and keep freed memory to find uses of it.

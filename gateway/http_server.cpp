@@ -15,6 +15,7 @@
 #include "gateway/httpd.hpp"
 #include "gateway/readiness.hpp"
 #include "gateway/router.hpp"
+#include "gateway/unix_listener.hpp"
 
 namespace talaria::gateway {
 
@@ -74,7 +75,10 @@ struct HttpServer::Impl {
         probes(options.limits, 1, probe_router,
                [this](const Exchange& exchange) { answered(exchange); }) {
     route();
-    port = api.bind(options.listen.host, options.listen.port, options.tls);
+    if (options.socket)
+      api.adopt(socket.emplace(*options.socket).take(), options.tls);
+    else
+      port = api.bind(options.listen.host, options.listen.port, options.tls);
     if (options.metrics)
       metrics_port = probes.bind(options.metrics->host, options.metrics->port, options.metrics_tls);
   }
@@ -98,6 +102,7 @@ struct HttpServer::Impl {
   AccessPolicy probe_policy;
   Router api_router;
   Router probe_router;
+  std::optional<UnixListener> socket; ///< its file; gone before the last of the requests is
   Httpd api;
   Httpd probes; ///< serves only if there is an address for it
   u16 port = 0;

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <chrono>
+#include <filesystem>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -20,7 +21,8 @@ namespace talaria::gateway {
 
 struct ServerOptions {
   transport::Address listen{"127.0.0.1", 8000};
-  std::shared_ptr<transport::ServerTls> tls; ///< of `listen`; null: plain
+  std::optional<std::filesystem::path> socket; ///< in the file system, in the place of `listen`
+  std::shared_ptr<transport::ServerTls> tls;   ///< of `listen` or `socket`; null: plain
   /// A second address for /metrics, with /health and /ready; nothing: no metrics at all, since they
   /// tell whoever reads them how many tokens everybody uses.
   std::optional<transport::Address> metrics;
@@ -69,7 +71,7 @@ public:
   void run();
   /// Makes run() return. Thread-safe, returns at once.
   void stop();
-  /// The port that `listen` was bound to.
+  /// The port that `listen` was bound to; 0 for a `socket`.
   u16 port() const noexcept;
   /// The port that `metrics` was bound to; 0 without one.
   u16 metrics_port() const noexcept;

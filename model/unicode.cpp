@@ -4,8 +4,10 @@
 #include <unicode/casemap.h>
 #include <unicode/normalizer2.h>
 #include <unicode/uchar.h>
+#include <unicode/uclean.h>
 
 #include "core/error.hpp"
+#include "core/wiping_blocks.hpp"
 #include "model/utf8.hpp"
 
 namespace talaria::model::unicode {
@@ -43,6 +45,15 @@ icu::StringPiece piece(std::string_view text) {
 }
 
 } // namespace
+
+bool wipe_what_icu_frees() noexcept {
+  UErrorCode status = U_ZERO_ERROR;
+  u_setMemoryFunctions(
+      nullptr, [](const void*, size_t bytes) { return take_block(bytes); },
+      [](const void*, void* block, size_t bytes) { return resize_block(block, bytes); },
+      [](const void*, void* block) { give_block(block); }, &status);
+  return U_SUCCESS(status);
+}
 
 std::string normalize(std::string_view text, NormalForm form) {
   std::string out;

@@ -8,6 +8,10 @@ namespace talaria::model {
 /// What the rest of the room asks of the Unicode tables (ICU); text is valid UTF-8.
 namespace unicode {
 
+/// Makes ICU overwrite every block that it frees, for it works on text of users. To be called
+/// before anything else of this file; false if that is too late, and nothing has changed.
+bool wipe_what_icu_frees() noexcept;
+
 enum class NormalForm { nfc, nfd, nfkc, nfkd };
 std::string normalize(std::string_view text, NormalForm form);
 

@@ -81,7 +81,9 @@ int connect_one(const Socket& socket, const addrinfo& target, TimePoint deadline
   return error;
 }
 
+/// Empty for a socket in the file system.
 Address address_of(const sockaddr_storage& from, socklen_t size) {
+  if (from.ss_family == AF_UNIX) return {};
   char host[NI_MAXHOST] = {};
   char port[NI_MAXSERV] = {};
   const int error = ::getnameinfo(reinterpret_cast<const sockaddr*>(&from), size, host, sizeof host,

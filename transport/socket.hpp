@@ -30,7 +30,7 @@ u16 local_port(const Socket& socket);
 
 struct Accepted {
   Socket socket;
-  Address peer;
+  Address peer; ///< empty for a socket in the file system
 };
 /// The next waiting connection, blocking and with TCP_NODELAY; nothing if there is none, or if the
 /// process is out of descriptors (`out_of_descriptors` says so).

@@ -82,7 +82,7 @@ const Mistake kMistakes[] = {
     {"cores: \"0-3,8\"", "cores: 3-1",
      "F:11:84: pipeline.cores: is '3-1'; expected processors like 0-3,8"},
     {"listen: 127.0.0.1:8000", "listen: 8000",
-     "F:21:18: serve.listen: is '8000'; expected HOST:PORT"},
+     "F:21:18: serve.listen: is '8000'; expected HOST:PORT or unix:/PATH"},
     {"127.0.0.1:9400", "127.0.0.256:9400",
      "F:22:23: telemetry.metrics: is '127.0.0.256:9400'; expected HOST:PORT"},
     // workers

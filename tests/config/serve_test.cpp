@@ -35,6 +35,12 @@ const Mistake kMistakes[] = {
      "F:2:1: serve: listens on 0.0.0.0:8000, which other machines can reach, and asks nobody who "
      "he "
      "is; expected keys: FILE (talaria keys add makes one)"},
+    {"serve: { listen: \"unix:run/api.sock\" }",
+     "F:2:18: serve.listen: is 'unix:run/api.sock'; expected HOST:PORT or unix:/PATH"},
+    {"serve: { listen: \"unix:\" }",
+     "F:2:18: serve.listen: is 'unix:'; expected HOST:PORT or unix:/PATH"},
+    {"serve: { listen: \"unix:/run/\" }",
+     "F:2:18: serve.listen: is 'unix:/run/'; expected HOST:PORT or unix:/PATH"},
     {"serve: { listen: 127.0.0.1:8000, model_name: \"a b\" }",
      "F:2:46: serve.model_name: is 'a b'; expected 1 to 256 printable ASCII characters without "
      "blanks"},
@@ -146,6 +152,23 @@ BOOST_AUTO_TEST_CASE(everything_that_can_be_said_arrives) {
   BOOST_TEST((serve.limits.head_within == 3s));
   BOOST_TEST((serve.limits.body_within == 4s));
   BOOST_TEST((serve.limits.idle == 5s));
+}
+
+// Whoever may open the file may ask: neither keys nor TLS are needed.
+BOOST_AUTO_TEST_CASE(a_socket_in_the_file_system_is_an_address) {
+  const auto serve = parse("model: model\nserve: { listen: unix:/run/talaria/api.sock }\n").serve;
+  BOOST_TEST(serve.listen.value() == "unix:/run/talaria/api.sock");
+  BOOST_TEST(!serve.keys.has_value());
+}
+
+BOOST_AUTO_TEST_CASE(a_path_that_no_socket_can_have_is_refused) {
+  const std::string longest = "unix:/" + std::string(106, 'x');
+  const auto file = [](const std::string& listen) {
+    return "model: model\nserve: { listen: \"" + listen + "\" }\n";
+  };
+  BOOST_TEST(parse(file(longest)).serve.listen.value() == longest);
+  BOOST_TEST(complaint(file(longest + "x")) ==
+             "F:2:18: serve.listen: names a socket of 108 bytes; a socket's path has at most 107");
 }
 
 BOOST_AUTO_TEST_CASE(plain_http_beyond_loopback_must_be_asked_for) {

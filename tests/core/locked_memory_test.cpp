@@ -8,11 +8,14 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 #include <fstream>
 #include <functional>
 #include <sstream>
 #include <string>
 #include <utility>
+
+#include "tests/support/temporary_folder.hpp"
 
 using namespace talaria;
 
@@ -111,6 +114,43 @@ BOOST_AUTO_TEST_CASE(what_the_limit_forbids_is_counted_and_named) {
                       warning.find("RLIMIT_MEMLOCK is 64 KiB") != std::string::npos &&
                       warning.find("1032 KiB are needed") != std::string::npos &&
                       warning.find("swap") != std::string::npos;
+             }) == 0);
+}
+
+/// Two folders that look like the kernel's /proc.
+struct Machines {
+  Machines() {
+    std::filesystem::permissions(folder.path(), std::filesystem::perms(0755)); // for another user
+    for (const auto& [name, kib] : {std::pair{"swapping", "8388604"}, {"quiet", "0"}}) {
+      std::filesystem::create_directories(folder.path() / name / "proc");
+      std::ofstream(folder.path() / name / "proc" / "meminfo")
+          << "MemTotal: 1000 kB\nSwapTotal: " << kib << " kB\n";
+    }
+  }
+  tests::TemporaryFolder folder;
+  std::filesystem::path swapping = folder.path() / "swapping";
+  std::filesystem::path quiet = folder.path() / "quiet";
+};
+
+BOOST_FIXTURE_TEST_CASE(a_process_that_cannot_be_locked_is_told_where_the_machine_swaps, Machines) {
+  BOOST_TEST(in_child_with_limit(std::size_t{64} << 10, [this] {
+               if (lock_process_memory()) return false;
+               const std::string warning = lock_warning(swapping);
+               return warning.find("RLIMIT_MEMLOCK is 64 KiB") != std::string::npos &&
+                      warning.find("8191 MiB of swap are on") != std::string::npos &&
+                      lock_warning(quiet).empty();
+             }) == 0);
+}
+
+// One sentence about one thing: what it asks for covers both.
+BOOST_FIXTURE_TEST_CASE(two_reasons_are_one_warning, Machines) {
+  BOOST_TEST(in_child_with_limit(std::size_t{64} << 10, [this] {
+               const LockedBuffer large(std::size_t{1} << 20);
+               lock_process_memory();
+               const std::string warning = lock_warning(swapping);
+               return warning.find("KiB are needed") != std::string::npos &&
+                      warning.find("RLIMIT_MEMLOCK") == warning.rfind("RLIMIT_MEMLOCK") &&
+                      warning.find('\n') == std::string::npos;
              }) == 0);
 }
 

@@ -108,34 +108,6 @@ BOOST_AUTO_TEST_CASE(a_hardened_process_survives_a_reader_that_is_gone) {
   }));
 }
 
-BOOST_AUTO_TEST_CASE(memory_that_cannot_be_locked_is_told_where_the_machine_swaps) {
-  const tests::TemporaryFolder folder;
-  std::filesystem::permissions(folder.path(), std::filesystem::perms(0755)); // for another user
-  const auto machine_with_swap = [&](const std::string& name, const std::string& kib) {
-    const auto root = folder.path() / name;
-    std::filesystem::create_directories(root / "proc");
-    std::ofstream(root / "proc/meminfo") << "MemTotal: 1000 kB\nSwapTotal: " << kib << " kB\n";
-    return root;
-  };
-  const auto swapping = machine_with_swap("swapping", "8388604");
-  const auto without = machine_with_swap("without", "0");
-  const auto lock_as_nobody = [](const std::filesystem::path& root) {
-    const rlimit few{rlim_t{64} << 10, rlim_t{64} << 10};
-    ::setrlimit(RLIMIT_MEMLOCK, &few);
-    if (::geteuid() == 0 && ::setuid(65534) != 0) std::abort(); // gives up CAP_IPC_LOCK
-    return lock_process_memory(root);
-  };
-  BOOST_TEST(holds_in_child([&] {
-    const MemoryLock lock = lock_as_nobody(swapping);
-    return !lock.locked && lock.warning.find("64 KiB") != std::string::npos &&
-           lock.warning.find("swapoff") != std::string::npos;
-  }));
-  BOOST_TEST(holds_in_child([&] {
-    const MemoryLock lock = lock_as_nobody(without);
-    return !lock.locked && lock.warning.empty();
-  }));
-}
-
 BOOST_AUTO_TEST_CASE(values_of_secret_flags_leave_the_argument_vector) {
   Arguments arguments({"talaria", "run", "--prompt", "my secret", "--model", "m", "--prompt=other",
                        "--prompt-file", "f"});

@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "tests/support/process.hpp"
+#include "tests/support/server_certificate.hpp"
 #include "tests/support/server_process.hpp"
 
 namespace talaria {
@@ -59,10 +61,10 @@ std::vector<std::string> found_in_memory(pid_t pid, const std::vector<std::strin
   return found;
 }
 
-} // namespace
+using Access = tests::ServerProcess::Access;
 
-BOOST_AUTO_TEST_CASE(nothing_of_a_prompt_or_an_answer_stays_in_memory) {
-  tests::ServerProcess server(kBin, "");
+void check_that_nothing_stays(const Access& access) {
+  tests::ServerProcess server(kBin, "", {}, access);
   // Longer than what strings keep inside themselves; no two pieces alike.
   const std::string prompt = "zanzibar quartz obelisk 7391 vexing jukebox gryphon";
   const auto ask = [&](const std::string& body) {
@@ -79,14 +81,38 @@ BOOST_AUTO_TEST_CASE(nothing_of_a_prompt_or_an_answer_stays_in_memory) {
       R"("}],"max_tokens":48,"ignore_eos":true,"temperature":0,"stream":true})");
   // Ordinary traffic reuses what was freed; a few requests are enough to end the last request.
   for (int i = 0; i < 3; ++i) BOOST_TEST(server.get("/health") == 200);
-  const std::vector<std::string> secrets{prompt.substr(0, 24), prompt.substr(24),
-                                         text.substr(4, 24)};
+  std::vector<std::string> secrets{prompt.substr(0, 24), prompt.substr(24), text.substr(4, 24)};
+  if (!access.key.empty()) secrets.push_back(access.key);
   const bool gone =
       tests::eventually([&] { return found_in_memory(server.pid(), secrets).empty(); });
   if (!gone)
     for (const auto& place : found_in_memory(server.pid(), secrets)) BOOST_TEST_MESSAGE(place);
   BOOST_TEST(gone);
   BOOST_TEST(server.stop() == 0);
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(nothing_of_a_prompt_or_an_answer_stays_in_memory) {
+  check_that_nothing_stays({});
+}
+
+// OpenSSL's records, zlib's window, the table of keys and what is read from each header.
+BOOST_AUTO_TEST_CASE(nothing_stays_of_what_came_compressed_over_tls_with_a_key) {
+  const tests::TemporaryFolder folder;
+  const auto file = [&](const char* name) { return (folder.path() / name).string(); };
+  const tests::Finished added =
+      tests::run_program({kBin / "talaria", "keys", "add", "alice", "--file", file("keys")});
+  BOOST_TEST_REQUIRE(added.status == 0, added.err);
+  const std::string key = added.out.substr(0, added.out.find('\n'));
+  tests::make_server_certificate(folder.path());
+  Access access;
+  access.settings = ", keys: " + file("keys") + ", tls: { cert: " + file("api.pem") +
+                    ", key: " + file("api.key") + " }";
+  access.tls = true;
+  access.compress = true;
+  access.key = key;
+  check_that_nothing_stays(access);
 }
 
 } // namespace talaria

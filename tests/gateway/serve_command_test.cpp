@@ -8,8 +8,8 @@
 #include "tests/support/free_port.hpp"
 #include "tests/support/models.hpp"
 #include "tests/support/process.hpp"
+#include "tests/support/server_certificate.hpp"
 #include "tests/support/temporary_folder.hpp"
-#include "transport/x509.hpp"
 
 namespace talaria::tests {
 
@@ -44,9 +44,11 @@ public:
   explicit ConfigFile(const std::string& more) : path_(folder_.path() / "pipeline.yaml") {
     std::ofstream(path_) << "model: " << model_folder("talaria-tiny").string() << "\n" << more;
   }
-  Finished serve(std::function<void(pid_t)> once_it_listens = nullptr) const {
-    return run_program({TALARIA_BIN "/talaria", "serve", path_.string()}, {},
-                       std::move(once_it_listens));
+  Finished serve(std::function<void(pid_t)> once_it_listens = nullptr,
+                 const std::vector<std::string>& flags = {}) const {
+    std::vector<std::string> command{TALARIA_BIN "/talaria", "serve", path_.string()};
+    command.insert(command.end(), flags.begin(), flags.end());
+    return run_program(command, {}, std::move(once_it_listens));
   }
 
 private:
@@ -156,6 +158,59 @@ BOOST_AUTO_TEST_CASE(keys_are_added_listed_and_taken_back) {
              2);
 }
 
+// With the program that makes the keys and the program that asks for them.
+BOOST_AUTO_TEST_CASE(who_has_a_key_is_served_from_the_moment_it_is_added_until_it_is_taken_back) {
+  const TemporaryFolder folder;
+  const std::string keys = (folder.path() / "keys").string();
+  const auto change = [&](const char* action, const char* name) {
+    const Finished done =
+        run_program({TALARIA_BIN "/talaria", "keys", action, name, "--file", keys});
+    BOOST_TEST(done.status == 0, done.err);
+    return done.out.substr(0, done.out.find('\n'));
+  };
+  const std::string alice = change("add", "alice");
+  const int port = tests::free_port();
+  const ConfigFile file("serve: { listen: '127.0.0.1:" + std::to_string(port) + "', keys: " + keys +
+                        " }\n");
+  const auto status_with = [&](const std::string& key) {
+    httplib::Client client("127.0.0.1", port);
+    client.set_read_timeout(std::chrono::minutes(2));
+    if (!key.empty()) client.set_bearer_token_auth(key);
+    const auto result =
+        client.Post("/v1/completions", R"({"prompt":"Once","max_tokens":1})", "application/json");
+    return result ? result->status : -1;
+  };
+  const Finished finished = file.serve([&](pid_t server) {
+    BOOST_TEST(status_with("") == 401);
+    BOOST_TEST(status_with(alice) == 200);
+    BOOST_TEST(status_with(alice + "x") == 401);
+    const std::string bob = change("add", "bob");
+    BOOST_TEST(status_with(bob) == 200);
+    BOOST_TEST(status_with(alice) == 200);
+    change("remove", "alice");
+    BOOST_TEST(status_with(alice) == 401);
+    BOOST_TEST(status_with(bob) == 200);
+    ::kill(server, SIGTERM);
+  });
+  BOOST_TEST(finished.status == 0, finished.err);
+  BOOST_TEST(finished.err.find(alice) == std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(the_file_of_keys_is_the_one_that_a_configuration_names) {
+  const TemporaryFolder folder;
+  const auto yaml = (folder.path() / "pipeline.yaml").string();
+  const auto keys = [&](const std::string& serve) {
+    std::ofstream(yaml) << "model: " << model_folder("talaria-tiny").string() << "\n" << serve;
+    return run_program({TALARIA_BIN "/talaria", "keys", "add", "alice", "--config", yaml});
+  };
+  BOOST_TEST(keys("").status == 2);
+  const Finished added = keys("serve: { listen: 127.0.0.1:1, keys: house.keys }\n");
+  BOOST_TEST(added.status == 0, added.err);
+  BOOST_TEST(run_program({TALARIA_BIN "/talaria", "keys", "list", "--json", "--file",
+                          (folder.path() / "house.keys").string()})
+                 .out.find("alice") != std::string::npos);
+}
+
 // B33: the server was ready, and every answer an internal error.
 BOOST_AUTO_TEST_CASE(a_folder_whose_name_cannot_stand_in_answers_is_refused) {
   const ModelCopy copy("\xff\xfe");
@@ -174,6 +229,54 @@ BOOST_AUTO_TEST_CASE(a_template_that_cannot_render_a_message_is_refused) {
              finished.err);
 }
 
+// Whoever may open the file may ask; the flag goes before the file.
+BOOST_AUTO_TEST_CASE(it_serves_at_a_socket_in_the_file_system) {
+  const TemporaryFolder folder;
+  const std::string socket = (folder.path() / "api.sock").string();
+  const ConfigFile file("serve: { listen: '127.0.0.1:1' }\n");
+  std::string answer;
+  mode_t mode = 0;
+  const Finished finished = file.serve(
+      [&](pid_t server) {
+        struct stat info {};
+        if (::lstat(socket.c_str(), &info) == 0) mode = info.st_mode & 07777;
+        httplib::Client client(socket);
+        client.set_address_family(AF_UNIX);
+        client.set_read_timeout(std::chrono::minutes(2));
+        if (const auto result = client.Post(
+                "/v1/completions", R"({"prompt":"Once","max_tokens":2})", "application/json"))
+          answer = result->body;
+        ::kill(server, SIGTERM);
+      },
+      {"--listen", "unix:" + socket});
+  BOOST_TEST(finished.status == 0, finished.err);
+  BOOST_TEST(finished.out == "listening on unix:" + socket + "\n");
+  BOOST_TEST(mode == 0600U);
+  BOOST_TEST(answer.find("\"choices\"") != std::string::npos, answer);
+  BOOST_TEST(!std::filesystem::exists(socket));
+}
+
+BOOST_AUTO_TEST_CASE(a_socket_that_cannot_be_is_one_line_and_status_2) {
+  const ConfigFile file("serve: { listen: 'unix:/proc/talaria/api.sock' }\n");
+  const Finished finished = file.serve();
+  BOOST_TEST(finished.status == 2);
+  BOOST_TEST(finished.err.find("unix:/proc/talaria/api.sock: its folder") != std::string::npos,
+             finished.err);
+  BOOST_TEST(std::count(finished.err.begin(), finished.err.end(), '\n') == 1, finished.err);
+}
+
+BOOST_AUTO_TEST_CASE(the_flag_for_the_address_opens_nothing_that_the_file_may_not) {
+  const ConfigFile file("");
+  const auto complaint = [&](const std::string& address) {
+    const Finished finished = file.serve(nullptr, {"--listen", address});
+    BOOST_TEST(finished.status == 2);
+    return finished.err;
+  };
+  BOOST_TEST(complaint("0.0.0.0:0").find("without TLS") != std::string::npos);
+  BOOST_TEST(complaint("8000").find("expected HOST:PORT or unix:/PATH") != std::string::npos);
+  BOOST_TEST(complaint("unix:here").find("expected HOST:PORT or unix:/PATH") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(an_open_address_needs_tls_or_a_word) {
   const Finished finished = ConfigFile("serve: { listen: '0.0.0.0:0' }\n").serve();
   BOOST_TEST(finished.status == 2);
@@ -182,17 +285,9 @@ BOOST_AUTO_TEST_CASE(an_open_address_needs_tls_or_a_word) {
 }
 
 BOOST_AUTO_TEST_CASE(tls_ends_in_the_gateway) {
-  using namespace std::chrono_literals;
   const int port = tests::free_port();
   const TemporaryFolder folder;
-  const auto now = std::chrono::system_clock::now();
-  const auto made = transport::Credential::create(
-      {"127.0.0.1", transport::CertificateUse::server, now - 1h, now + 24h}, nullptr);
-  const auto key = made.key_pem();
-  std::ofstream(folder.path() / "api.pem") << made.certificate_pem();
-  std::ofstream(folder.path() / "api.key")
-      .write(key.data(), static_cast<std::streamsize>(key.size()));
-  std::filesystem::permissions(folder.path() / "api.key", std::filesystem::perms(0600));
+  make_server_certificate(folder.path());
   const ConfigFile file("serve: { listen: '127.0.0.1:" + std::to_string(port) +
                         "', tls: { cert: " + (folder.path() / "api.pem").string() +
                         ", key: " + (folder.path() / "api.key").string() + " } }\n");

@@ -8,7 +8,8 @@ using gateway::HttpResponse;
 using namespace std::chrono_literals;
 
 ToyServer::ToyServer(gateway::HttpLimits limits, std::size_t threads,
-                     std::shared_ptr<transport::ServerTls> tls, std::vector<std::string> origins)
+                     std::shared_ptr<transport::ServerTls> tls, std::vector<std::string> origins,
+                     transport::Socket also_at)
     : policy_("127.0.0.1", {"served.example"}, std::move(origins)), router_(1'000'000),
       httpd_(limits, threads, router_, [this](const gateway::Exchange& e) { note(e); }) {
   router_.set_policy(policy_);
@@ -26,6 +27,7 @@ ToyServer::ToyServer(gateway::HttpLimits limits, std::size_t threads,
   router_.post("/wait", [this](const std::string&, HttpResponse& r) { wait(r); });
   router_.post("/stream", [this](const std::string&, HttpResponse& r) { stream(r); });
   port_ = httpd_.bind("127.0.0.1", 0, std::move(tls));
+  if (also_at) httpd_.adopt(std::move(also_at));
   thread_ = std::thread([this] { httpd_.serve(); });
 }
 

@@ -22,7 +22,7 @@ class ToyServer {
 public:
   explicit ToyServer(gateway::HttpLimits limits = {}, std::size_t threads = 32,
                      std::shared_ptr<transport::ServerTls> tls = nullptr,
-                     std::vector<std::string> origins = {});
+                     std::vector<std::string> origins = {}, transport::Socket also_at = {});
   ~ToyServer();
 
   u16 port() const { return port_; }
