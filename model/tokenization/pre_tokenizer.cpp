@@ -158,7 +158,7 @@ std::unique_ptr<PreTokenizer> parse_metaspace(const JsonNode& node) {
 
 std::unique_ptr<PreTokenizer> parse_splitter(const JsonNode& node, int depth);
 
-std::unique_ptr<PreTokenizer> parse_sequence(const JsonNode& node, int depth) {
+std::unique_ptr<PreTokenizer> parse_pre_tokenizers(const JsonNode& node, int depth) {
   if (depth == kMaxNesting) node.fail("is nested too deeply");
   std::vector<std::unique_ptr<PreTokenizer>> steps;
   for (const JsonNode& step : node["pretokenizers"].elements())
@@ -168,7 +168,7 @@ std::unique_ptr<PreTokenizer> parse_sequence(const JsonNode& node, int depth) {
 
 std::unique_ptr<PreTokenizer> parse_splitter(const JsonNode& node, int depth) {
   const std::string& type = node["type"].string();
-  if (type == "Sequence") return parse_sequence(node, depth);
+  if (type == "Sequence") return parse_pre_tokenizers(node, depth);
   if (type == "Split") return parse_split(node);
   if (type == "Digits") return parse_digits(node);
   if (type == "Metaspace") return parse_metaspace(node);
