@@ -86,15 +86,7 @@ void add_openai_fields(FieldReaders& readers) {
       only({"medium"}, "no template takes it; say in a message how long answers shall be");
 }
 
-constexpr const char* kNoGrammar = "there is no grammar engine yet that masks what does not fit";
-
 void add_vllm_fields(FieldReaders& readers) {
-  readers["response_format"] = only({json{{"type", "text"}}}, kNoGrammar);
-  for (const char* grammar : {"guided_json", "guided_regex", "guided_choice", "guided_grammar",
-                              "structured_outputs", "grammar", "json_schema"})
-    readers[grammar] = only({json::object()}, kNoGrammar);
-  for (const char* setting : {"guided_decoding_backend", "guided_whitespace_pattern"})
-    readers[setting] = only({}, kNoGrammar);
   readers["length_penalty"] = only({1}, "it is for beam search");
   readers["early_stopping"] = readers["use_beam_search"] = only({false}, "there is no beam search");
   readers["priority"] = only({0}, "requests have no priorities");

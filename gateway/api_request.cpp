@@ -87,6 +87,7 @@ FieldReaders common_readers(u32 least_tokens) {
   add_fields_without_effect(readers);
   add_sampling_fields(readers);
   add_answer_fields(readers);
+  add_form_fields(readers);
   readers["model"] = read_model;
   readers["max_tokens"] = token_count(&Draft::max_tokens, least_tokens);
   readers["max_completion_tokens"] = token_count(&Draft::max_completion_tokens, least_tokens);
@@ -160,6 +161,8 @@ void settle_answers(Draft& draft) {
     throw bad_field(draft.best_of ? "best_of" : "n",
                     fmt::format("the request asks for {} answers; at most {} run at once", answers,
                                 draft.defaults.prompts));
+  if (request.form.kind != AnswerForm::Kind::any && request.ignore_eos)
+    throw bad_field("ignore_eos", "an answer of a given form ends where it is complete");
   if (request.max_tokens < request.sampling.min_tokens)
     throw bad_field("min_tokens", "min_tokens is more than max_tokens");
   if (request.echo && request.logprobs && !request.prompt_logprobs)
@@ -178,6 +181,8 @@ void settle_template(Draft& draft) {
   chat.add_generation_prompt = draft.add_generation_prompt.value_or(!chat.continue_final_message);
   if (draft.chooses_no_tool) chat.tools.clear();
   draft.request.tools.expected = !chat.tools.empty();
+  if (draft.request.form.kind == AnswerForm::Kind::calls && chat.tools.empty())
+    throw bad_field("tool_choice", "tool_choice asks for a call, and there are no tools");
 }
 
 void read_fields(const json& object, const FieldReaders& readers, Draft& draft) {

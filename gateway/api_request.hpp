@@ -35,6 +35,15 @@ struct ToolUse {
   bool parallel = true;  ///< several in one answer
 };
 
+/// What an answer has to be.
+struct AnswerForm {
+  enum class Kind : u8 { any, json_object, json_schema, regex, choice, calls };
+  Kind kind = Kind::any;
+  std::string field{};              ///< that asks for it
+  std::string text{};               ///< a schema or an expression; the tool to be called, if one
+  std::vector<std::string> texts{}; ///< to choose from
+};
+
 /// One request to /v1/chat/completions (`messages`) or /v1/completions (`prompts`), validated.
 struct ApiRequest {
   std::vector<model::ChatMessage> messages;
@@ -51,6 +60,7 @@ struct ApiRequest {
   std::vector<std::string> bad_words; ///< in the answer; what tokens they are is not known here
   std::vector<std::string> stops;
   std::vector<u32> stop_tokens;
+  AnswerForm form;
   bool with_stop = false;
   bool skip_special = true;
 

@@ -74,12 +74,13 @@ public:
   /// @throws Admission::Full
   Answering(CompletionService& service, bool chat, Prepared prepared)
       : service_(service), exchange_(Httpd::exchange()), request_(std::move(prepared.request)),
-        prompts_(std::move(prepared.prompts)), texts_(std::move(prepared.texts)),
+        prompts_(std::move(prepared.prompts)), grammar_(std::move(prepared.grammar)),
+        texts_(std::move(prepared.texts)),
         stream_(ResponseFormat(shape_of(chat)), service.options_.stream.pace, Clock::now()) {
     for (const auto& each : prompts_) usage_.prompt_tokens += each.size();
     if (request_.tools.expected)
       finders_.resize(prompts_.size() * request_.choices,
-                      ToolCallFinder(service.prompts_.tool_syntax(), request_.tools.parallel));
+                      ToolCallFinder(tool_syntax(), request_.tools.parallel));
     generation_.emplace(service.engine_, service.admission_, exchange_.visit->client().name,
                         engine_requests(), request_.stream);
   }
@@ -148,6 +149,12 @@ private:
     return shape;
   }
 
+  /// A call that is forced is written in one way for all models.
+  ToolSyntax tool_syntax() const {
+    const bool forced = request_.form.kind == AnswerForm::Kind::calls;
+    return forced ? ToolSyntax::hermes : service_.prompts_.tool_syntax();
+  }
+
   /// For each prompt as many as it takes, the seed one more each time: a choice is the answer to a
   /// request with its own seed.
   std::vector<pipeline::Request> engine_requests() const {
@@ -168,6 +175,7 @@ private:
     out.stop_tokens = request_.stop_tokens;
     out.with_stop = request_.with_stop;
     out.skip_special = request_.skip_special;
+    out.grammar = grammar_;
     out.scores.answer = request_.logprobs;
     if (request_.best_of > request_.choices && !out.scores.answer) out.scores.answer = 0;
     out.scores.prompt = request_.prompt_logprobs;
@@ -325,6 +333,7 @@ private:
   Exchange& exchange_;
   const ApiRequest request_;
   const std::vector<std::vector<u32>> prompts_;
+  const std::shared_ptr<model::grammar::TokenGrammar> grammar_;
   const std::vector<std::string> texts_; ///< of the prompts, if they stand before answers
   EventStream stream_;
   std::vector<ToolCallFinder> finders_; ///< of the answers given, if they may hold calls

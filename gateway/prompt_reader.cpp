@@ -8,6 +8,7 @@
 #include <thread>
 #include <utility>
 
+#include "gateway/answer_grammar.hpp"
 #include "gateway/raw_json.hpp"
 #include "gateway/tool_prompt.hpp"
 
@@ -37,7 +38,7 @@ u64 Prepared::tokens_asked() const {
   return u64{request.max_tokens} * request.best_of * prompts.size();
 }
 
-PromptReader::PromptReader(const pipeline::Engine& engine, const ApiDefaults& defaults,
+PromptReader::PromptReader(pipeline::Engine& engine, const ApiDefaults& defaults,
                            const std::optional<model::ChatEncoder>& chat)
     : engine_(engine), defaults_(defaults), chat_(chat),
       short_({.running = kShortBodies, .waiting = kAnyNumber}),
@@ -51,6 +52,8 @@ Prepared PromptReader::read(bool chat, std::string body, const std::string& clie
   std::string().swap(body);
   check_possible(prepared.request);
   ban_words(prepared.request);
+  if (prepared.request.form.kind != AnswerForm::Kind::any)
+    prepared.grammar = grammar_of(prepared.request);
   if (chat) prepared.prompts.push_back(chat_prompt(prepared.request));
   for (const Prompt& each : prepared.request.prompts) {
     prepared.prompts.push_back(prompt(each, prepared.request));
@@ -89,6 +92,17 @@ std::string PromptReader::detokenize(std::string body, const std::string& client
 
 ApiRequest PromptReader::parse(bool chat, const std::string& body) const {
   return chat ? parse_chat_request(body, defaults_) : parse_completion_request(body, defaults_);
+}
+
+std::shared_ptr<model::grammar::TokenGrammar>
+PromptReader::grammar_of(const ApiRequest& request) const {
+  const auto rules = answer_rules(request);
+  try {
+    return engine_.grammar(rules);
+  } catch (const Error& error) {
+    if (error.code() != Errc::usage) throw;
+    throw bad_field(request.form.field, error.what());
+  }
 }
 
 ToolSyntax PromptReader::tool_syntax() const {

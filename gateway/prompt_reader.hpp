@@ -18,6 +18,7 @@ namespace talaria::gateway {
 struct Prepared {
   ApiRequest request; ///< without messages and prompts
   std::vector<std::vector<u32>> prompts;
+  std::shared_ptr<model::grammar::TokenGrammar> grammar; ///< of the answers; null: any
   std::vector<std::string> texts; ///< of the prompts, if they are to stand before the answers
 
   u64 prompt_tokens() const;
@@ -32,7 +33,7 @@ struct Prepared {
 class PromptReader {
 public:
   /// All must outlive this object; `chat` may hold nothing.
-  PromptReader(const pipeline::Engine& engine, const ApiDefaults& defaults,
+  PromptReader(pipeline::Engine& engine, const ApiDefaults& defaults,
                const std::optional<model::ChatEncoder>& chat);
 
   /// @param client  whose turn it takes
@@ -59,6 +60,7 @@ private:
   ApiRequest parse(bool chat, const std::string& body) const;
   std::vector<u32> chat_prompt(ApiRequest& request) const;
   std::vector<u32> prompt(const Prompt& prompt, const ApiRequest& request) const;
+  std::shared_ptr<model::grammar::TokenGrammar> grammar_of(const ApiRequest& request) const;
   void check_possible(const ApiRequest& request) const;
   void ban_words(ApiRequest& request) const;
   /// What `encode` makes of a text, given how many ids are of use.
@@ -66,7 +68,7 @@ private:
                            const char* field) const;
   void require_fit(std::size_t tokens, const char* field) const;
 
-  const pipeline::Engine& engine_;
+  pipeline::Engine& engine_;
   const ApiDefaults& defaults_;
   const std::optional<model::ChatEncoder>& chat_;
   Admission short_;

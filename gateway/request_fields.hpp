@@ -44,6 +44,8 @@ void add_sampling_fields(FieldReaders& readers);
 void add_answer_fields(FieldReaders& readers);
 /// Fields whose value changes nothing, and those that cannot be honoured: both endpoints.
 void add_fields_without_effect(FieldReaders& readers);
+/// What form an answer has to have: both endpoints.
+void add_form_fields(FieldReaders& readers);
 /// Tools, and what else a chat template takes.
 void add_template_fields(FieldReaders& readers);
 

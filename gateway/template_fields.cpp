@@ -53,13 +53,29 @@ void read_tools(const std::string& field, const json& value, Draft& draft) {
   if (!value.empty()) draft.request.chat.tools = raw_member(draft.body, field).value();
 }
 
+bool is_named_tool(const json& value) {
+  return value.is_object() && value.value("type", json()) == "function" &&
+         value.value("function", json()).is_object();
+}
+
+/// A grammar makes the model call one.
+void read_forced_call(const std::string& field, const json& value, Draft& draft) {
+  AnswerForm& form = draft.request.form;
+  if (form.kind != AnswerForm::Kind::any)
+    throw bad_field(field, field + " and " + form.field + " both say what form answers have");
+  form.kind = AnswerForm::Kind::calls;
+  form.field = field;
+  if (value.is_object())
+    form.text = text_of(field + ".function.name", value["function"].value("name", json()));
+}
+
 void read_tool_choice(const std::string& field, const json& value, Draft& draft) {
   if (value == "none")
     draft.chooses_no_tool = true;
+  else if (value == "required" || is_named_tool(value))
+    read_forced_call(field, value, draft);
   else if (value != "auto")
-    throw bad_field(field,
-                    "only \"auto\" and \"none\" are supported: there is no grammar engine yet "
-                    "that makes a model call a tool");
+    throw bad_field(field, field + " must be none, auto, required or the name of a function");
 }
 
 void read_reasoning_effort(const std::string& field, const json& value, Draft& draft) {

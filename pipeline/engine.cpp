@@ -13,6 +13,7 @@
 #include "core/aes_rng.hpp"
 #include "core/constant_time.hpp"
 #include "core/declassify.hpp"
+#include "model/grammar/token_grammar.hpp"
 #include "model/token_table.hpp"
 #include "pipeline/answered_once.hpp"
 #include "pipeline/cluster_session.hpp"
@@ -155,6 +156,8 @@ struct Engine::Impl {
   std::shared_ptr<Vitals> vitals = std::make_shared<Vitals>();
   std::vector<u32> eos; ///< tokens that end an answer
   bool oblivious = false;
+  std::once_flag tree_made;
+  std::shared_ptr<const model::grammar::TokenTree> tree; ///< of the tokens, once a grammar is asked
   std::atomic<u64> last_sequence{0};
   std::unique_ptr<VmGenerationWatch> generation_watch; ///< of the pool
 
@@ -387,6 +390,17 @@ enclave::SequenceId Engine::submit(Request request, std::shared_ptr<RequestSink>
   submit.request = std::make_shared<const Request>(std::move(request));
   caf::anon_send(impl_->scheduler, std::move(submit));
   return sequence;
+}
+
+std::shared_ptr<model::grammar::TokenGrammar> Engine::grammar(const model::grammar::Rules& rules) {
+  using namespace model::grammar;
+  if (impl_->oblivious)
+    throw Error(Errc::usage, "grammars cannot be had with enclave.oblivious: on, since what they "
+                             "allow depends on the tokens before");
+  std::call_once(impl_->tree_made, [this] {
+    impl_->tree = std::make_shared<const TokenTree>(TokenTree::of(tokenizer()));
+  });
+  return std::make_shared<TokenGrammar>(rules, impl_->tree, impl_->eos);
 }
 
 void Engine::cancel(enclave::SequenceId sequence) {

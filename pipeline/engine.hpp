@@ -23,6 +23,10 @@
 #include "remo/mask_pool.hpp"
 #include "remo/masking_scheme.hpp"
 
+namespace talaria::model::grammar {
+struct Rules;
+}
+
 namespace talaria::pipeline {
 
 class ModelLoader;
@@ -105,6 +109,10 @@ public:
   /// What is done once with that error, on a thread of the engine, which must not be ended there;
   /// at once if the engine is broken already. Null: nothing. No action runs once this has returned.
   void on_broken(std::function<void(const Error&)> action);
+
+  /// Keeps answers inside a grammar; given to one request, or to several.
+  /// @throws Error{usage} for a grammar that is too large, or an oblivious engine
+  std::shared_ptr<model::grammar::TokenGrammar> grammar(const model::grammar::Rules& rules);
 
   /// @throws Error{usage} for an empty prompt, an id outside the vocabulary, a prompt longer than
   /// the context, or scores and special tokens of an oblivious engine. max_tokens is cut to what

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -26,6 +27,8 @@ struct Request {
   bool with_stop = false;         ///< or behind it
   bool skip_special = true;       ///< special tokens are no text
   enclave::ScoresWanted scores;
+  /// What the answer has to be: Engine::grammar(); null: anything. Several requests may share one.
+  std::shared_ptr<model::grammar::TokenGrammar> grammar;
   LogitsWanted logits = LogitsWanted::none; ///< last or all if max_tokens is 0
   u64 trace = 0; ///< its name in traces and logs; 0: the engine makes one
 };

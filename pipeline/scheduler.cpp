@@ -158,6 +158,7 @@ private:
       enrol.sampling = request.sampling;
       enrol.prompt = request.prompt;
       enrol.scores = request.scores;
+      enrol.grammar = request.grammar;
       self_->send(wiring_.sampler, std::move(enrol));
     }
   }

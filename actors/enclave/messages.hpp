@@ -20,6 +20,10 @@
 #include "remo/masking_scheme.hpp"
 #include "remo/public/wire_tensors.hpp"
 
+namespace talaria::model::grammar {
+class TokenGrammar;
+}
+
 namespace talaria::enclave {
 
 /// Base of every message that must never leave the process. Serialising one is refused with
@@ -162,6 +166,7 @@ struct Enrol : StaysInEnclave {
   model::SamplingParameters sampling;
   std::vector<u32> prompt;
   ScoresWanted scores;
+  std::shared_ptr<model::grammar::TokenGrammar> grammar; ///< of the answer; null: any
 };
 
 /// What the sampler stage made of one micro-batch.

@@ -7,6 +7,8 @@
 #include <span>
 #include <unordered_map>
 
+#include "model/grammar/token_grammar.hpp"
+
 namespace talaria::enclave {
 
 namespace {
@@ -16,10 +18,29 @@ struct SequenceState {
   std::vector<u32> seen; ///< prompt and answer so far
   std::size_t prompt;    ///< tokens of it
   ScoresWanted scores;
+  std::shared_ptr<model::grammar::TokenGrammar> grammar;
+  model::grammar::TokenGrammar::State place; ///< in it
 
   std::size_t answered() const { return seen.size() - prompt; }
 };
 using Sequences = std::unordered_map<SequenceId, SequenceState>;
+
+/// The logits of what may come next, in the place of all.
+class Masked {
+public:
+  Masked(const SequenceState& state, std::span<const float> logits) : logits_(logits) {
+    if (!state.grammar) return;
+    copy_ = SecretBuffer<float>(logits.size(), Unwritten{});
+    std::copy(logits.begin(), logits.end(), copy_.data());
+    state.grammar->mask(state.place, copy_.span());
+    logits_ = copy_.span();
+  }
+  std::span<const float> logits() const noexcept { return logits_; }
+
+private:
+  std::span<const float> logits_;
+  SecretBuffer<float> copy_;
+};
 
 /// A token for one row. Nothing if that cannot be done: then this sequence ends, and no other.
 std::optional<Sampled::Choice> choose_one(Sequences& sequences, SequenceId sequence,
@@ -28,8 +49,10 @@ std::optional<Sampled::Choice> choose_one(Sequences& sequences, SequenceId seque
   if (it == sequences.end()) return std::nullopt;
   SequenceState& state = it->second;
   try {
+    const Masked masked(state, logits);
     Sampled::Choice choice{
-        sequence, state.sampler.sample(logits, state.seen, state.answered()), {}};
+        sequence, state.sampler.sample(masked.logits(), state.seen, state.answered()), {}};
+    if (state.grammar) state.place = state.grammar->advance(state.place, choice.token);
     if (state.scores.answer)
       choice.scores = model::score_token(logits, choice.token, *state.scores.answer);
     state.seen.push_back(choice.token);
@@ -57,7 +80,8 @@ void draw_in_vain(Sequences& sequences, const Flow& flow, const std::vector<Draw
     if (it == sequences.end()) continue; // a prompt that is not to be continued
     SequenceState& state = it->second;
     try {
-      state.sampler.sample_in_vain(flow.x->row_span(from.row), state.seen, state.answered());
+      const Masked masked(state, flow.x->row_span(from.row));
+      state.sampler.sample_in_vain(masked.logits(), state.seen, state.answered());
       if (state.scores.answer)
         (void)model::score_token(flow.x->row_span(from.row), 0, *state.scores.answer);
     } catch (const std::exception&) { // the row it stands for has found the same
@@ -133,8 +157,10 @@ SamplerStage::behavior_type sampler_stage(SamplerStage::pointer self, StageConte
           [sequences, oblivious](const Enrol& enrol) {
             try {
               sequences->insert_or_assign(
-                  enrol.sequence, SequenceState{model::Sampler(enrol.sampling, oblivious),
-                                                enrol.prompt, enrol.prompt.size(), enrol.scores});
+                  enrol.sequence,
+                  SequenceState{model::Sampler(enrol.sampling, oblivious), enrol.prompt,
+                                enrol.prompt.size(), enrol.scores, enrol.grammar,
+                                enrol.grammar ? enrol.grammar->start() : 0});
             } catch (const std::exception&) { // its first row finds no sampler and ends it
             }
           },

@@ -353,6 +353,91 @@ BOOST_AUTO_TEST_CASE(tools_and_their_history_are_taken) {
   BOOST_TEST(std::count(ids.begin(), ids.end(), *ends) == 3);
 }
 
+BOOST_AUTO_TEST_CASE(answers_have_the_form_that_is_asked_for) {
+  const RunningServer server;
+  const auto answer = [&](const json& form, u64 seed) {
+    json body = with(chat_of("Hello", 400), form);
+    body.update({{"ignore_eos", false}, {"temperature", 2}, {"seed", seed}});
+    return server.answer("/v1/chat/completions", body)["choices"][0];
+  };
+  const json schema{{"type", "object"},
+                    {"properties",
+                     {{"name", {{"type", "string"}, {"maxLength", 12}}},
+                      {"age", {{"type", "integer"}, {"minimum", 0}, {"maximum", 150}}}}},
+                    {"required", {"name", "age"}},
+                    {"additionalProperties", false}};
+  for (u64 seed = 0; seed < 8; ++seed) {
+    const json format{{"type", "json_schema"},
+                      {"json_schema", {{"name", "n"}, {"schema", schema}}}};
+    const json choice = answer({{"response_format", format}}, seed);
+    BOOST_TEST(choice["finish_reason"] == "stop");
+    const json value = json::parse(choice["message"]["content"].get<std::string>());
+    BOOST_TEST(value.size() == 2u);
+    BOOST_TEST(value["name"].is_string());
+    BOOST_TEST((value["age"].get<int>() >= 0 && value["age"].get<int>() <= 150));
+    const std::string chosen =
+        answer({{"guided_choice", {"yes", "no", "maybe"}}}, seed)["message"]["content"];
+    BOOST_TEST((chosen == "yes" || chosen == "no" || chosen == "maybe"));
+    const std::string date =
+        answer({{"structured_outputs", {{"regex", "\\d{4}-\\d{2}"}}}}, seed)["message"]["content"];
+    BOOST_TEST(date.size() == 7u);
+    BOOST_TEST(date[4] == '-');
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_call_that_is_asked_for_is_made) {
+  const RunningServer server;
+  const auto tool = [](const char* name, const json& properties) {
+    return json{{"type", "function"},
+                {"function",
+                 {{"name", name},
+                  {"parameters",
+                   {{"type", "object"},
+                    {"properties", properties},
+                    {"required", json::array({properties.begin().key()})},
+                    {"additionalProperties", false}}}}}};
+  };
+  json body = chat_of("Hello", 200);
+  body.erase("ignore_eos");
+  body["tools"] = json::array({tool("weather", {{"city", {{"enum", {"Ulm", "Bonn"}}}}}),
+                               tool("noon", {{"day", {{"type", "boolean"}}}})});
+  body["tool_choice"] = {{"type", "function"}, {"function", {{"name", "weather"}}}};
+  const json choice = server.answer("/v1/chat/completions", body)["choices"][0];
+  BOOST_TEST(choice["finish_reason"] == "tool_calls");
+  BOOST_TEST(choice["message"]["content"].is_null());
+  BOOST_TEST_REQUIRE(choice["message"]["tool_calls"].size() == 1u);
+  const json& call = choice["message"]["tool_calls"][0];
+  BOOST_TEST(call["function"]["name"] == "weather");
+  const json arguments = json::parse(call["function"]["arguments"].get<std::string>());
+  BOOST_TEST((arguments["city"] == "Ulm" || arguments["city"] == "Bonn"));
+  // Streamed, the same call in parts.
+  std::string name;
+  std::string streamed;
+  std::string reason;
+  for (const json& event :
+       events_of(server.post("/v1/chat/completions", with(body, {{"stream", true}}))->body)) {
+    if (event.is_string()) continue;
+    const json& part = event["choices"][0];
+    if (part["finish_reason"].is_string()) reason = part["finish_reason"];
+    for (const json& each : part["delta"].value("tool_calls", json::array())) {
+      BOOST_TEST(each["index"] == 0);
+      name += each["function"].value("name", "");
+      streamed += each["function"].value("arguments", "");
+    }
+  }
+  BOOST_TEST(name == "weather");
+  BOOST_TEST(json::parse(streamed) == arguments);
+  BOOST_TEST(reason == "tool_calls");
+  body["tool_choice"] = {{"type", "function"}, {"function", {{"name", "other"}}}};
+  BOOST_TEST(server.post("/v1/chat/completions", body)->status == 400);
+  body["tool_choice"] = "required";
+  body["parallel_tool_calls"] = false;
+  body["temperature"] = 2;
+  BOOST_TEST(
+      server.answer("/v1/chat/completions", body)["choices"][0]["message"]["tool_calls"].size() ==
+      1u);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 } // namespace talaria::tests
