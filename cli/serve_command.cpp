@@ -14,6 +14,7 @@
 #include "config/scalars.hpp"
 #include "config/serve.hpp"
 #include "core/console.hpp"
+#include "core/digest.hpp"
 #include "gateway/http_server.hpp"
 #include "gateway/keys.hpp"
 #include "model/tokenizer.hpp"
@@ -97,6 +98,17 @@ bool is_padded(const config::Padding& padding) {
   return !padding.buckets.empty() || padding.rounds > 1 || padding.pace.count() > 0;
 }
 
+/// Names what answers depend on besides requests: the model's files, how its weights are rounded,
+/// the parameters that bound activations, and this program. Equal names, equal bits.
+std::string fingerprint(const pipeline::EngineOptions& options) {
+  const auto& scheme = options.scheme;
+  const std::string text = fmt::format("talaria {}\nmodel {}\nweights {}\nparameters {}\n",
+                                       TALARIA_VERSION, to_hex(options.model->files()->root()),
+                                       to_string(options.weights), scheme.parameters->name);
+  return "fp_" +
+         to_hex(sha256({reinterpret_cast<const u8*>(text.data()), text.size()})).substr(0, 16);
+}
+
 gateway::ServerOptions server_options(const config::PipelineConfig& settings,
                                       const pipeline::EngineOptions& engine_options,
                                       const pipeline::Engine& engine) {
@@ -116,6 +128,8 @@ gateway::ServerOptions server_options(const config::PipelineConfig& settings,
   options.limits = http_limits(settings.serve.limits);
   options.coarse_metrics = is_padded(settings.masking.padding);
   options.model_name = model_name(settings);
+  options.version = TALARIA_VERSION;
+  options.fingerprint = fingerprint(engine_options);
   options.chat_template = load_chat_template(settings, *engine_options.model);
   options.allow_special = settings.serve.allow_special;
   options.access = access_options(settings);

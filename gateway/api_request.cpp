@@ -3,15 +3,13 @@
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <functional>
-#include <map>
 #include <nlohmann/json.hpp>
-#include <optional>
 
 #include "core/random.hpp"
 #include "gateway/chat_messages.hpp"
 #include "gateway/client_json.hpp"
 #include "gateway/json_fields.hpp"
+#include "gateway/request_fields.hpp"
 
 namespace talaria::gateway {
 
@@ -19,66 +17,12 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::size_t kMostStops = 16;
-constexpr std::size_t kLongestStop = 1024;   // bytes; the end of an answer is searched for each
 constexpr u32 kDefaultCompletionTokens = 16; // OpenAI's default for /v1/completions
-
-/// A request being read.
-struct Draft {
-  const ApiDefaults& defaults;
-  ApiRequest request;
-  std::optional<u32> max_tokens;
-  std::optional<u32> max_completion_tokens;
-  std::optional<u64> seed;
-  bool has_stream_options = false;
-};
-
-/// Puts a field that is not null into the draft.
-using Reader = std::function<void(const std::string& field, const json& value, Draft& draft)>;
-using Readers = std::map<std::string, Reader, std::less<>>;
-
-/// Into a member of the sampling parameters, whose own rules decide about the range.
-Reader sampling_number(float model::SamplingParameters::*member) {
-  return [member](const std::string& field, const json& value, Draft& draft) {
-    model::SamplingParameters alone;
-    alone.*member = draft.request.sampling.*member = number_of(field, value);
-    try {
-      alone.validate();
-    } catch (const Error& error) {
-      throw bad_field(field, error.what());
-    }
-  };
-}
 
 void read_model(const std::string& field, const json& value, Draft& draft) {
   if (text_of(field, value) != draft.defaults.model)
     throw ApiError(404, fmt::format("this model is not served here; '{}' is", draft.defaults.model),
                    field, "model_not_found");
-}
-
-void read_top_k(const std::string& field, const json& value, Draft& draft) {
-  const bool all = value.is_number_integer() && value == -1; // as vLLM's clients write it
-  draft.request.sampling.top_k = all ? 0 : whole_number_of(field, value, 0);
-}
-
-void read_seed(const std::string& field, const json& value, Draft& draft) {
-  if (!value.is_number_integer()) throw bad_field(field, field + " must be a whole number");
-  draft.seed = value.is_number_unsigned() ? value.get<u64>() : static_cast<u64>(value.get<i64>());
-}
-
-void read_one_stop(const std::string& field, const json& value, Draft& draft) {
-  if (!value.is_string() || value.get_ref<const std::string&>().empty() ||
-      value.get_ref<const std::string&>().size() > kLongestStop)
-    throw bad_field(field, fmt::format("{} must be a string of 1 to {} bytes, or a list of them",
-                                       field, kLongestStop));
-  draft.request.stops.push_back(value.get<std::string>());
-}
-
-void read_stop(const std::string& field, const json& value, Draft& draft) {
-  if (!value.is_array()) return read_one_stop(field, value, draft);
-  if (value.size() > kMostStops)
-    throw bad_field(field, fmt::format("{} has more than {} strings", field, kMostStops));
-  for (const json& stop : value) read_one_stop(field, stop, draft);
 }
 
 void read_stream_options(const std::string& field, const json& value, Draft& draft) {
@@ -131,108 +75,56 @@ void read_prompt(const std::string& field, const json& value, Draft& draft) {
     prompts.push_back(prompt_of(fmt::format("{}[{}]", field, i), value[i]));
 }
 
-/// A field that asks for something only with other values than these, which it may not have.
-Reader only(std::vector<json> neutral) {
-  return [neutral = std::move(neutral)](const std::string& field, const json& value, Draft&) {
-    if (std::find(neutral.begin(), neutral.end(), value) == neutral.end())
-      throw bad_field(field, fmt::format("this value of {} is not supported; leave it out", field));
+/// `least`: 0 if an endpoint answers without generating anything.
+FieldReader token_count(std::optional<u32> Draft::*member, u32 least) {
+  return [member, least](const std::string& field, const json& value, Draft& draft) {
+    draft.*member = whole_number_of(field, value, least);
   };
 }
 
-/// Labels for the caller's own books, and hints about caches that do not exist here.
-void accept_text(const std::string& field, const json& value, Draft&) {
-  text_of(field, value);
-}
-
-void accept_labels(const std::string& field, const json& value, Draft&) {
-  if (!value.is_object()) throw bad_field(field, field + " must be an object");
-  for (const auto& [name, label] : value.items())
-    if (!label.is_primitive()) throw bad_field(field, field + " must hold strings");
-}
-
-void accept_flag(const std::string& field, const json& value, Draft&) {
-  flag_of(field, value);
-}
-
-void add_length_and_sampling(Readers& readers) {
-  using P = model::SamplingParameters;
-  readers["max_tokens"] = [](const std::string& field, const json& value, Draft& draft) {
-    draft.max_tokens = whole_number_of(field, value, 1);
-  };
-  readers["max_completion_tokens"] = [](const std::string& field, const json& value, Draft& draft) {
-    draft.max_completion_tokens = whole_number_of(field, value, 1);
-  };
-  readers["ignore_eos"] = [](const std::string& field, const json& value, Draft& draft) {
-    draft.request.ignore_eos = flag_of(field, value);
-  };
-  readers["temperature"] = sampling_number(&P::temperature);
-  readers["top_p"] = sampling_number(&P::top_p);
-  readers["repetition_penalty"] = sampling_number(&P::repetition_penalty);
-  readers["top_k"] = read_top_k;
-  readers["seed"] = read_seed;
-  readers["stop"] = read_stop;
-}
-
-/// What both endpoints know.
-/// OpenAI's fields with the values that ask for nothing, and vLLM's.
-void add_fields_without_effect(Readers& readers) {
-  for (const char* label : {"user", "prompt_cache_key", "safety_identifier", "request_id"})
-    readers[label] = accept_text;
-  readers["metadata"] = accept_labels;
-  readers["store"] = only({false});
-  readers["service_tier"] = only({"auto", "default"});
-  readers["prompt_cache_retention"] = only({"in_memory", "in-memory"});
-  readers["response_format"] = only({json{{"type", "text"}}});
-  readers["n"] = readers["length_penalty"] = only({1});
-  readers["presence_penalty"] = readers["frequency_penalty"] = only({0});
-  readers["logit_bias"] = only({json::object()});
-  for (const char* amount : {"min_p", "min_tokens", "priority"}) readers[amount] = only({0});
-  for (const char* list : {"stop_token_ids", "bad_words"}) readers[list] = only({json::array()});
-  for (const char* flag : {"include_stop_str_in_output", "use_beam_search", "return_token_ids",
-                           "return_tokens_as_token_ids"})
-    readers[flag] = only({false});
-  for (const char* flag : {"skip_special_tokens", "spaces_between_special_tokens"})
-    readers[flag] = only({true});
-}
-
-Readers common_readers() {
-  Readers readers;
+FieldReaders common_readers(u32 least_tokens) {
+  FieldReaders readers;
+  add_fields_without_effect(readers);
+  add_sampling_fields(readers);
+  add_answer_fields(readers);
+  add_form_fields(readers);
   readers["model"] = read_model;
-  add_length_and_sampling(readers);
+  readers["max_tokens"] = token_count(&Draft::max_tokens, least_tokens);
+  readers["max_completion_tokens"] = token_count(&Draft::max_completion_tokens, least_tokens);
   readers["stream"] = [](const std::string& field, const json& value, Draft& draft) {
     draft.request.stream = flag_of(field, value);
   };
   readers["stream_options"] = read_stream_options;
-  add_fields_without_effect(readers);
   return readers;
 }
 
-Readers chat_readers() {
-  Readers readers = common_readers();
+FieldReaders chat_readers() {
+  FieldReaders readers = common_readers(1);
+  add_template_fields(readers);
   readers["messages"] = read_messages;
-  readers["tools"] = readers["functions"] = only({json::array()});
-  // Without tools a model can only choose none.
-  readers["tool_choice"] = readers["function_call"] = only({"none", "auto"});
-  readers["parallel_tool_calls"] = accept_flag;
-  readers["logprobs"] = only({false});
-  readers["top_logprobs"] = only({0});
-  readers["modalities"] = only({json::array({"text"})});
-  readers["reasoning_effort"] = only({"none"});
-  readers["verbosity"] = only({"medium"});
-  readers["add_generation_prompt"] = only({true});
-  readers["continue_final_message"] = readers["add_special_tokens"] = only({false});
-  readers["documents"] = only({json::array()});
-  readers["chat_template_kwargs"] = only({json::object()});
+  readers["echo"] = only({false}, "a chat's prompt is not text that a client wrote");
+  const FieldReader logprobs = readers["logprobs"];
+  readers["logprobs"] = [logprobs](const std::string& field, const json& value, Draft& draft) {
+    flag_of(field, value);
+    logprobs(field, value, draft);
+  };
+  readers["top_logprobs"] = [logprobs](const std::string& field, const json& value, Draft& draft) {
+    whole_number_of(field, value, 0);
+    logprobs(field, value, draft);
+    draft.top_logprobs = std::exchange(draft.request.logprobs, std::nullopt);
+  };
   return readers;
 }
 
-Readers completion_readers() {
-  Readers readers = common_readers();
+FieldReaders completion_readers() {
+  FieldReaders readers = common_readers(0);
   readers["prompt"] = read_prompt;
-  readers["echo"] = only({false});
-  readers["best_of"] = only({1});
-  readers["suffix"] = only({""});
-  readers["add_special_tokens"] = only({true});
+  readers["n_predict"] = token_count(&Draft::max_tokens, 0); // llama.cpp's name
+  readers["echo"] = [](const std::string& field, const json& value, Draft& draft) {
+    draft.request.echo = flag_of(field, value);
+  };
+  readers["best_of"] = token_count(&Draft::best_of, 1);
+  readers["suffix"] = only({""}, "the model's tokens for filling in a middle are not known here");
   return readers;
 }
 
@@ -253,13 +145,47 @@ model::SamplingParameters model_defaults(const model::GenerationConfig& defaults
   return sampling;
 }
 
-ApiRequest parse(std::string_view body, const ApiDefaults& defaults, const Readers& readers,
-                 u32 default_tokens) {
-  const ClientJson parsed = parse_object(body, defaults);
-  const json& object = parsed.value;
-  Draft draft{defaults, {}, {}, {}, {}, false};
+/// What fields say together.
+void settle_answers(Draft& draft) {
   ApiRequest& request = draft.request;
-  request.sampling = model_defaults(defaults.generation);
+  if (draft.top_logprobs.value_or(0) > 0 && !draft.wants_logprobs)
+    throw bad_field("top_logprobs", "top_logprobs needs logprobs: true");
+  if (draft.wants_logprobs) request.logprobs = draft.top_logprobs.value_or(0);
+  request.best_of = draft.best_of.value_or(request.choices);
+  if (request.best_of < request.choices) throw bad_field("best_of", "best_of must be at least n");
+  if (request.best_of > request.choices && request.stream)
+    throw bad_field("best_of", "which answers are best is known at their end: leave out stream, or "
+                               "let best_of be n");
+  const std::size_t answers = std::size_t{request.best_of} * request.prompt_count();
+  if (answers > draft.defaults.prompts)
+    throw bad_field(draft.best_of ? "best_of" : "n",
+                    fmt::format("the request asks for {} answers; at most {} run at once", answers,
+                                draft.defaults.prompts));
+  if (request.form.kind != AnswerForm::Kind::any && request.ignore_eos)
+    throw bad_field("ignore_eos", "an answer of a given form ends where it is complete");
+  if (request.max_tokens < request.sampling.min_tokens)
+    throw bad_field("min_tokens", "min_tokens is more than max_tokens");
+  if (request.echo && request.logprobs && !request.prompt_logprobs)
+    request.prompt_logprobs = request.logprobs;
+  if (request.stream && request.prompt_logprobs)
+    throw bad_field("stream", "the prompt's logprobs cannot be streamed; leave out stream");
+  if (request.stream && request.return_token_ids)
+    throw bad_field("stream", "token ids cannot be streamed; leave out stream");
+}
+
+void settle_template(Draft& draft) {
+  model::ChatOptions& chat = draft.request.chat;
+  if (chat.continue_final_message && draft.add_generation_prompt.value_or(false))
+    throw bad_field("continue_final_message",
+                    "continue_final_message and add_generation_prompt exclude each other");
+  chat.add_generation_prompt = draft.add_generation_prompt.value_or(!chat.continue_final_message);
+  if (draft.chooses_no_tool) chat.tools.clear();
+  draft.request.tools.expected = !chat.tools.empty();
+  if (draft.request.form.kind == AnswerForm::Kind::calls && chat.tools.empty())
+    throw bad_field("tool_choice", "tool_choice asks for a call, and there are no tools");
+}
+
+void read_fields(const json& object, const FieldReaders& readers, Draft& draft) {
   for (const auto& [field, value] : object.items()) {
     if (value.is_null()) continue; // asks for nothing, whatever the field
     const auto reader = readers.find(field);
@@ -267,6 +193,19 @@ ApiRequest parse(std::string_view body, const ApiDefaults& defaults, const Reade
       throw bad_field(field, fmt::format("'{}' is not supported by this endpoint", field));
     reader->second(field, value, draft);
   }
+}
+
+Draft draft_of(std::string_view body, const ApiDefaults& defaults) {
+  return {defaults, body, {}, {}, {}, {}, {}, {}, {}};
+}
+
+ApiRequest parse(std::string_view body, const ApiDefaults& defaults, const FieldReaders& readers,
+                 u32 default_tokens) {
+  const ClientJson parsed = parse_object(body, defaults);
+  Draft draft = draft_of(body, defaults);
+  ApiRequest& request = draft.request;
+  request.sampling = model_defaults(defaults.generation);
+  read_fields(parsed.value, readers, draft);
   if (draft.has_stream_options && !request.stream)
     throw bad_field("stream_options", "stream_options needs stream: true");
   const auto asked = draft.max_completion_tokens ? draft.max_completion_tokens : draft.max_tokens;
@@ -275,23 +214,77 @@ ApiRequest parse(std::string_view body, const ApiDefaults& defaults, const Reade
     request.sampling.seed = *draft.seed;
   else if (request.sampling.temperature > 0)
     request.sampling.seed = ChaChaRng::from_system().below(~u64{0});
+  settle_template(draft);
+  settle_answers(draft);
   return std::move(draft.request);
 }
 
 } // namespace
 
 ApiRequest parse_chat_request(std::string_view body, const ApiDefaults& defaults) {
-  static const Readers readers = chat_readers();
+  static const FieldReaders readers = chat_readers();
   ApiRequest request = parse(body, defaults, readers, kRestOfContext);
   if (request.messages.empty()) throw bad_field("messages", "messages is missing");
   return request;
 }
 
 ApiRequest parse_completion_request(std::string_view body, const ApiDefaults& defaults) {
-  static const Readers readers = completion_readers();
+  static const FieldReaders readers = completion_readers();
   ApiRequest request = parse(body, defaults, readers, kDefaultCompletionTokens);
   if (request.prompts.empty()) throw bad_field("prompt", "prompt is missing");
   return request;
+}
+
+namespace {
+
+FieldReaders tokenize_readers() {
+  FieldReaders readers;
+  add_template_fields(readers);
+  readers["model"] = read_model;
+  readers["messages"] = read_messages;
+  readers["prompt"] = read_prompt;
+  readers["add_special_tokens"] = [](const std::string& field, const json& value, Draft& draft) {
+    draft.request.add_special_tokens = flag_of(field, value);
+  };
+  readers["return_token_strs"] = [](const std::string& field, const json& value, Draft& draft) {
+    draft.with_strings = flag_of(field, value);
+  };
+  return readers;
+}
+
+FieldReaders detokenize_readers() {
+  FieldReaders readers;
+  readers["model"] = read_model;
+  readers["tokens"] = [](const std::string& field, const json& value, Draft& draft) {
+    if (!value.is_array()) throw bad_field(field, field + " must be a list of token ids");
+    draft.request.prompts.emplace_back(tokens_of(field, value));
+  };
+  return readers;
+}
+
+} // namespace
+
+TokenizeRequest parse_tokenize_request(std::string_view body, const ApiDefaults& defaults) {
+  static const FieldReaders readers = tokenize_readers();
+  const ClientJson parsed = parse_object(body, defaults);
+  Draft draft = draft_of(body, defaults);
+  read_fields(parsed.value, readers, draft);
+  settle_template(draft);
+  if (draft.request.prompts.size() + draft.request.messages.size() == 0)
+    throw bad_field("prompt", "prompt or messages is missing");
+  if (draft.request.prompts.size() > 1 ||
+      draft.request.prompts.empty() == draft.request.messages.empty())
+    throw bad_field("prompt", "give one prompt, or messages");
+  return {std::move(draft.request), draft.with_strings};
+}
+
+std::vector<u32> parse_detokenize_request(std::string_view body, const ApiDefaults& defaults) {
+  static const FieldReaders readers = detokenize_readers();
+  const ClientJson parsed = parse_object(body, defaults);
+  Draft draft = draft_of(body, defaults);
+  read_fields(parsed.value, readers, draft);
+  if (draft.request.prompts.empty()) throw bad_field("tokens", "tokens is missing");
+  return std::get<std::vector<u32>>(std::move(draft.request.prompts.front()));
 }
 
 } // namespace talaria::gateway

@@ -29,20 +29,55 @@ inline constexpr u32 kRestOfContext = ~u32{0};
 /// Text, or token ids.
 using Prompt = std::variant<std::string, std::vector<u32>>;
 
+/// What a request says of calls of tools.
+struct ToolUse {
+  bool expected = false; ///< the answer may hold calls, which are to be found in it
+  bool parallel = true;  ///< several in one answer
+};
+
+/// What an answer has to be.
+struct AnswerForm {
+  enum class Kind : u8 { any, json_object, json_schema, regex, choice, calls };
+  Kind kind = Kind::any;
+  std::string field{};              ///< that asks for it
+  std::string text{};               ///< a schema or an expression; the tool to be called, if one
+  std::vector<std::string> texts{}; ///< to choose from
+};
+
 /// One request to /v1/chat/completions (`messages`) or /v1/completions (`prompts`), validated.
 struct ApiRequest {
   std::vector<model::ChatMessage> messages;
   std::vector<Prompt> prompts;
-  u32 max_tokens = 0; ///< at least 1
+  model::ChatOptions chat;
+  ToolUse tools;
+  std::string reasoning_effort;           ///< for templates that take it; empty: not told
+  std::optional<bool> add_special_tokens; ///< to the prompt; nothing: the endpoint's way
+  u32 truncate = 0; ///< the last so many tokens of the prompt are taken; 0: all
+
+  u32 max_tokens = 0; ///< 0 only for /v1/completions: nothing is generated
   bool ignore_eos = false;
   model::SamplingParameters sampling;
+  std::vector<std::string> bad_words; ///< in the answer; what tokens they are is not known here
   std::vector<std::string> stops;
+  std::vector<u32> stop_tokens;
+  AnswerForm form;
+  bool with_stop = false;
+  bool skip_special = true;
+
+  u32 choices = 1;   ///< answers to each prompt
+  u32 best_of = 1;   ///< at least `choices`: as many are made, the likeliest are given
+  bool echo = false; ///< the prompt stands before the answer
+  /// Scores of the answer's tokens, with so many of the likeliest others.
+  std::optional<u32> logprobs;
+  std::optional<u32> prompt_logprobs; ///< the same of the prompt's tokens
+  bool tokens_as_ids = false;         ///< "token_id:7" in the place of a token's text there
+  bool return_token_ids = false;      ///< beside the text
+
   bool stream = false;
   bool include_usage = false;      ///< only with stream
   std::optional<bool> obfuscation; ///< whether events are filled up; nothing: the server decides
 
-  /// Answers asked for.
-  std::size_t answers() const { return messages.empty() ? prompts.size() : 1; }
+  std::size_t prompt_count() const { return messages.empty() ? prompts.size() : 1; }
 };
 
 /// The body of a request to /v1/chat/completions. Sampling fields that are absent take the model's
@@ -53,5 +88,14 @@ ApiRequest parse_chat_request(std::string_view body, const ApiDefaults& defaults
 
 /// The same for /v1/completions.
 ApiRequest parse_completion_request(std::string_view body, const ApiDefaults& defaults);
+
+/// A request to /tokenize: of either form, with what says how its prompt is made.
+struct TokenizeRequest {
+  ApiRequest prompt;
+  bool with_strings = false;
+};
+TokenizeRequest parse_tokenize_request(std::string_view body, const ApiDefaults& defaults);
+/// The ids in the body of a request to /detokenize.
+std::vector<u32> parse_detokenize_request(std::string_view body, const ApiDefaults& defaults);
 
 } // namespace talaria::gateway

@@ -5,10 +5,13 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "core/integers.hpp"
 #include "core/random.hpp"
+#include "gateway/answer_piece.hpp"
 #include "gateway/api_error.hpp"
+#include "gateway/logprobs_json.hpp"
 #include "pipeline/request.hpp"
 
 namespace talaria::gateway {
@@ -30,6 +33,13 @@ struct ResponseShape {
   /// records of TLS have the size of what is in them, and would tell how long every token is. 0: no
   /// filling.
   std::size_t room = 0;
+  /// "system_fingerprint": equal ones mean equal answers to equal requests. Empty: none.
+  std::string fingerprint{};
+  bool echo = false;                ///< the prompt stands before an answer
+  std::optional<u32> logprobs{};    ///< scores of tokens, with so many others each
+  LogprobsJson::TokenBytes bytes{}; ///< of tokens, for those
+  bool tokens_as_ids = false;       ///< there
+  bool return_token_ids = false;
 };
 
 /// The bodies of one answered request, as OpenAI's API has them. Chunks come as whole server-sent
@@ -39,12 +49,14 @@ public:
   /// Takes a random id and the present time.
   explicit ResponseFormat(ResponseShape shape);
 
-  std::string whole(std::span<const pipeline::Completion> answers, Usage usage) const;
+  std::string whole(std::span<const WholeAnswer> answers, Usage usage) const;
 
   /// Before the first text of answer `index`; empty for /v1/completions.
   std::string opening(std::size_t index);
   /// One event, or several if `piece` is too long for one of the common size.
   std::string text(std::size_t index, std::string_view piece);
+  /// The same for a piece that may hold more than text.
+  std::string piece(std::size_t index, const AnswerPiece& piece);
   std::string ending(std::size_t index, pipeline::FinishReason reason);
   /// After the last answer; empty unless usage was asked for.
   std::string usage(Usage usage);
@@ -62,6 +74,10 @@ private:
   std::string chunk(const nlohmann::ordered_json& choice) const;
   std::string opening_chunk(std::size_t index) const;
   std::string text_chunk(std::size_t index, std::string_view piece) const;
+  std::string scored_chunk(std::size_t index, const AnswerPiece& piece);
+  std::string call_events(std::size_t index, const ToolCall& call);
+  nlohmann::ordered_json choice_of(const WholeAnswer& answer, std::size_t index) const;
+  nlohmann::ordered_json scores_of(const WholeAnswer& answer) const;
   std::string ending_chunk(std::size_t index, const char* reason) const;
   std::string usage_chunk(Usage usage) const;
   std::size_t common_size() const;
@@ -69,6 +85,9 @@ private:
   std::string filler(std::size_t size);
 
   ResponseShape shape_;
+  LogprobsJson logprobs_;
+  std::vector<std::size_t> offsets_; ///< of the answers' next tokens, in characters
+  std::vector<std::size_t> calls_;   ///< in the answers so far
   std::string id_;
   i64 created_; ///< seconds since 1970
   std::optional<ChaChaRng> rng_;

@@ -6,6 +6,7 @@
 #include <nlohmann/json.hpp>
 #include <string_view>
 
+#include "gateway/client_json.hpp"
 #include "gateway/json_fields.hpp"
 
 namespace talaria::gateway {
@@ -66,29 +67,77 @@ std::string role_of(const std::string& path, const json& message) {
                   path + ".role must be system, developer, user, assistant or tool");
 }
 
-/// Everything beside role and content.
-void check_other_fields(const std::string& path, const json& message) {
+/// The JSON text of a string.
+std::string json_string(std::string_view text) {
+  return json(text).dump();
+}
+
+/// The arguments of a call as a JSON object: templates write them as one, as it came.
+std::string arguments_of(const std::string& path, const json& function) {
+  const auto found = function.find("arguments");
+  if (found == function.end() || found->is_null()) return "{}";
+  if (found->is_object()) return found->dump();
+  const std::string text = text_of(path, *found);
+  if (text.find_first_not_of(" \t\r\n") == std::string::npos) return "{}";
+  try {
+    if (parse_client_json(text, nullptr).value.is_object()) return text;
+  } catch (const ApiError&) { // its places are those of a text inside the body
+  }
+  throw bad_field(path, path + " must be the text of a JSON object");
+}
+
+/// A call that the assistant made, as templates take it.
+std::string call_of(const std::string& path, const json& call) {
+  const json function = call.is_object() ? call.value("function", json()) : json();
+  if (!function.is_object() || call.value("type", json("function")) != "function")
+    throw bad_field(path, path + " must be a call of a function");
+  std::string out = "{";
+  if (const json id = call.value("id", json()); !id.is_null())
+    out += "\"id\":" + json_string(text_of(path + ".id", id)) + ",";
+  const std::string name = text_of(path + ".function.name", function.value("name", json()));
+  return out + fmt::format(R"("type":"function","function":{{"name":{},"arguments":{}}}}})",
+                           json_string(name), arguments_of(path + ".function.arguments", function));
+}
+
+std::string calls_of(const std::string& field, const json& value) {
+  if (!value.is_array()) throw bad_field(field, field + " must be a list of calls");
+  std::string out;
+  for (std::size_t i = 0; i < value.size(); ++i)
+    out += (i > 0 ? "," : "") + call_of(fmt::format("{}[{}]", field, i), value[i]);
+  return "[" + out + "]";
+}
+
+/// Everything beside role and content: for the template, as the text of an object.
+std::string other_fields(const std::string& path, const json& message, bool by_assistant) {
+  std::string out;
+  const auto add = [&](const std::string& name, const std::string& value) {
+    out += (out.empty() ? "" : ",") + json_string(name) + ":" + value;
+  };
   for (const auto& [name, value] : message.items()) {
     const std::string field = path + "." + name;
-    if (name == "role" || name == "content") continue;
-    if (name == "name" || name == "tool_call_id" || name == "id") {
-      if (!value.is_null()) text_of(field, value); // templates have no place for these
-    } else if (name == "refusal") {
-      if (!value.is_null()) text_of(field, value);
+    if (name == "role" || name == "content" || value.is_null()) continue;
+    if (name == "name" || name == "tool_call_id" ||
+        (by_assistant && (name == "reasoning_content" || name == "reasoning"))) {
+      add(name, json_string(text_of(field, value)));
+    } else if (name == "id" || name == "refusal") {
+      text_of(field, value);
     } else if (name == "annotations") {
-      if (!value.is_null() && !value.is_array()) throw bad_field(field, field + " must be a list");
+      if (!value.is_array()) throw bad_field(field, field + " must be a list");
+    } else if (name == "tool_calls" && by_assistant && !is_nothing(value)) {
+      add(name, calls_of(field, value));
     } else if (name != "cache_control" && !is_nothing(value)) {
       throw bad_field(field, field + " is not supported");
     }
   }
+  return out.empty() ? out : "{" + out + "}";
 }
 
 model::ChatMessage message_of(const std::string& path, const json& value) {
   if (!value.is_object()) throw bad_field(path, path + " must be an object");
-  check_other_fields(path, value);
   model::ChatMessage message;
   message.role = role_of(path, value);
   const bool by_assistant = message.role == "assistant";
+  message.fields = other_fields(path, value, by_assistant);
   const auto content = value.find("content");
   const bool absent = content == value.end() || content->is_null();
   if (absent && !by_assistant) throw bad_field(path + ".content", path + ".content is missing");

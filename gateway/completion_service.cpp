@@ -4,6 +4,9 @@
 
 #include <algorithm>
 #include <chrono>
+#include <iterator>
+#include <nlohmann/json.hpp>
+#include <numeric>
 #include <utility>
 
 #include "gateway/event_stream.hpp"
@@ -70,13 +73,16 @@ class CompletionService::Answering {
 public:
   /// @throws Admission::Full
   Answering(CompletionService& service, bool chat, Prepared prepared)
-      : service_(service), exchange_(Httpd::exchange()), streams_(prepared.request.stream),
-        stream_(ResponseFormat(shape_of(chat, prepared.request, prepared.prompts.size())),
-                service.options_.stream.pace, Clock::now()) {
-    for (const auto& each : prepared.prompts) prompt_tokens_.push_back(each.size());
-    usage_.prompt_tokens = prepared.prompt_tokens();
+      : service_(service), exchange_(Httpd::exchange()), request_(std::move(prepared.request)),
+        prompts_(std::move(prepared.prompts)), grammar_(std::move(prepared.grammar)),
+        texts_(std::move(prepared.texts)),
+        stream_(ResponseFormat(shape_of(chat)), service.options_.stream.pace, Clock::now()) {
+    for (const auto& each : prompts_) usage_.prompt_tokens += each.size();
+    if (request_.tools.expected)
+      finders_.resize(prompts_.size() * request_.choices,
+                      ToolCallFinder(tool_syntax(), request_.tools.parallel));
     generation_.emplace(service.engine_, service.admission_, exchange_.visit->client().name,
-                        engine_requests(std::move(prepared)), streams_);
+                        engine_requests(), request_.stream);
   }
   ~Answering() { account(); }
   Answering(const Answering&) = delete;
@@ -90,7 +96,7 @@ public:
     }
     account();
     throw_if_failed();
-    return stream_.format().whole(generation_->completions(), usage_);
+    return stream_.format().whole(whole_answers(), usage_);
   }
 
   /// Waits for the first event, for a while, in which an error can still become the status of the
@@ -127,26 +133,104 @@ public:
   }
 
 private:
-  ResponseShape shape_of(bool chat, const ApiRequest& request, std::size_t answers) const {
-    ResponseShape shape{chat, service_.options_.defaults.model, answers, request.include_usage, 0};
-    if (request.obfuscation.value_or(service_.options_.stream.obfuscation))
+  ResponseShape shape_of(bool chat) const {
+    ResponseShape shape{chat, service_.options_.defaults.model, prompts_.size() * request_.choices,
+                        request_.include_usage, 0};
+    if (request_.obfuscation.value_or(service_.options_.stream.obfuscation))
       shape.room = service_.longest_token_;
+    shape.fingerprint = service_.options_.fingerprint;
+    shape.echo = request_.echo;
+    shape.logprobs = request_.logprobs;
+    shape.bytes = [&tokenizer = service_.engine_.tokenizer()](u32 token) {
+      return tokenizer.token_bytes(token);
+    };
+    shape.tokens_as_ids = request_.tokens_as_ids;
+    shape.return_token_ids = request_.return_token_ids;
     return shape;
   }
 
-  std::vector<pipeline::Request> engine_requests(Prepared prepared) const {
+  /// A call that is forced is written in one way for all models.
+  ToolSyntax tool_syntax() const {
+    const bool forced = request_.form.kind == AnswerForm::Kind::calls;
+    return forced ? ToolSyntax::hermes : service_.prompts_.tool_syntax();
+  }
+
+  /// For each prompt as many as it takes, the seed one more each time: a choice is the answer to a
+  /// request with its own seed.
+  std::vector<pipeline::Request> engine_requests() const {
     std::vector<pipeline::Request> requests;
-    for (auto& prompt : prepared.prompts) {
-      pipeline::Request each;
-      each.prompt = std::move(prompt);
-      each.max_tokens = prepared.request.max_tokens;
-      each.ignore_eos = prepared.request.ignore_eos;
-      each.sampling = prepared.request.sampling;
-      each.stops = prepared.request.stops;
-      each.trace = exchange_.trace;
-      requests.push_back(std::move(each));
-    }
+    for (const auto& prompt : prompts_)
+      for (u32 i = 0; i < request_.best_of; ++i) requests.push_back(engine_request(prompt, i));
     return requests;
+  }
+
+  pipeline::Request engine_request(const std::vector<u32>& prompt, u32 choice) const {
+    pipeline::Request out;
+    out.prompt = prompt;
+    out.max_tokens = request_.max_tokens;
+    out.ignore_eos = request_.ignore_eos;
+    out.sampling = request_.sampling;
+    out.sampling.seed += choice;
+    out.stops = request_.stops;
+    out.stop_tokens = request_.stop_tokens;
+    out.with_stop = request_.with_stop;
+    out.skip_special = request_.skip_special;
+    out.grammar = grammar_;
+    out.scores.answer = request_.logprobs;
+    if (request_.best_of > request_.choices && !out.scores.answer) out.scores.answer = 0;
+    out.scores.prompt = request_.prompt_logprobs;
+    if (out.max_tokens == 0) out.logits = pipeline::LogitsWanted::last;
+    out.trace = exchange_.trace;
+    return out;
+  }
+
+  /// The answers to a prompt that are given, of those that were made: the likeliest by token.
+  std::vector<std::size_t> best_of(std::size_t prompt) const {
+    const auto likelihood = [this](std::size_t index) {
+      const auto& scores = generation_->completions()[index].scores;
+      double sum = 0;
+      for (const auto& each : scores) sum += double{each.chosen.logprob};
+      return scores.empty() ? 0 : sum / static_cast<double>(scores.size());
+    };
+    std::vector<std::size_t> indices(request_.best_of);
+    std::iota(indices.begin(), indices.end(), prompt * request_.best_of);
+    if (request_.best_of > request_.choices)
+      std::stable_sort(indices.begin(), indices.end(),
+                       [&](std::size_t a, std::size_t b) { return likelihood(a) > likelihood(b); });
+    indices.resize(request_.choices);
+    return indices;
+  }
+
+  std::vector<WholeAnswer> whole_answers() {
+    std::vector<WholeAnswer> out;
+    for (std::size_t prompt = 0; prompt < prompts_.size(); ++prompt)
+      for (const std::size_t index : best_of(prompt))
+        out.push_back(whole_answer(prompt, generation_->completions()[index], out.size()));
+    return out;
+  }
+
+  WholeAnswer whole_answer(std::size_t prompt, const pipeline::Completion& completion,
+                           std::size_t index) {
+    WholeAnswer out;
+    out.text = completion.text;
+    out.reason = to_string(completion.reason);
+    out.stopped_by = completion.ended_by;
+    out.stopped_by_token = completion.ended_by_token;
+    if (request_.logprobs) out.scores = completion.scores;
+    if (request_.prompt_logprobs) out.prompt_scores = completion.prompt_scores;
+    out.prompt = prompts_[prompt];
+    out.tokens = completion.tokens;
+    if (request_.echo) out.text = texts_[prompt] + out.text;
+    if (!finders_.empty()) {
+      AnswerParts parts = finders_[index].push(out.text);
+      AnswerParts rest = finders_[index].finish();
+      out.text = parts.text + rest.text;
+      out.calls = std::move(parts.calls);
+      std::move(rest.calls.begin(), rest.calls.end(), std::back_inserter(out.calls));
+      if (!out.calls.empty() && completion.reason == pipeline::FinishReason::stop)
+        out.reason = "tool_calls";
+    }
+    return out;
   }
 
   /// Waits for something to happen.
@@ -168,8 +252,20 @@ private:
   }
 
   void take(const AnswerEvent& event) {
-    if (!streams_) return;
-    if (!event.over) return stream_.text(event.answer, event.text);
+    if (!request_.stream) return;
+    AnswerPiece piece{event.text, event.scores, {}};
+    if (!finders_.empty()) {
+      ToolCallFinder& finder = finders_[event.answer];
+      AnswerParts parts = event.over ? finder.finish() : finder.push(event.text);
+      piece.text = std::move(parts.text);
+      piece.calls = std::move(parts.calls);
+    }
+    if (request_.echo && !echoed_[event.answer]) {
+      piece.text = texts_[event.answer / request_.choices] + piece.text;
+      echoed_[event.answer] = true;
+    }
+    if (!piece.empty()) stream_.add(event.answer, std::move(piece));
+    if (!event.over) return;
     const auto& completion = generation_->completions()[event.answer];
     if (!completion.error && completion.reason != pipeline::FinishReason::cancelled)
       stream_.ended(event.answer, completion.reason);
@@ -224,7 +320,8 @@ private:
     for (std::size_t i = 0; i < generation_->submitted(); ++i) {
       usage_.completion_tokens += completions[i].tokens.size();
       const double queued = seconds_between(exchange_.began, generation_->submitted_at(i));
-      service_.metrics_.answered(completions[i], prompt_tokens_[i], queued, latency);
+      service_.metrics_.answered(completions[i], prompts_[i / request_.best_of].size(), queued,
+                                 latency);
       if (completions[i].error) service_.log_failure(*completions[i].error, exchange_.trace);
     }
     exchange_.prompt_tokens = usage_.prompt_tokens;
@@ -234,9 +331,13 @@ private:
 
   CompletionService& service_;
   Exchange& exchange_;
-  const bool streams_;
+  const ApiRequest request_;
+  const std::vector<std::vector<u32>> prompts_;
+  const std::shared_ptr<model::grammar::TokenGrammar> grammar_;
+  const std::vector<std::string> texts_; ///< of the prompts, if they stand before answers
   EventStream stream_;
-  std::vector<std::size_t> prompt_tokens_;
+  std::vector<ToolCallFinder> finders_; ///< of the answers given, if they may hold calls
+  std::vector<bool> echoed_ = std::vector<bool>(prompts_.size() * request_.choices);
   std::optional<Generation> generation_;
   std::optional<ApiError> refused_; ///< left the queue to another client
   Usage usage_;
@@ -258,6 +359,24 @@ void CompletionService::chat(std::string body, HttpResponse& response) {
 
 void CompletionService::completion(std::string body, HttpResponse& response) {
   answer(false, std::move(body), response);
+}
+
+void CompletionService::tokenize(std::string body, HttpResponse& response) {
+  check_client();
+  const auto [ids, with_strings] = prompts_.tokenize(
+      std::move(body), Httpd::exchange().visit->client().name, [this] { check_client(); });
+  nlohmann::ordered_json out{
+      {"count", ids.size()}, {"max_model_len", engine_.plan().max_position}, {"tokens", ids}};
+  if (with_strings)
+    for (const u32 id : ids) out["token_strs"].push_back(engine_.tokenizer().token(id));
+  response.set_content(out.dump(), "application/json");
+}
+
+void CompletionService::detokenize(std::string body, HttpResponse& response) {
+  check_client();
+  const std::string text = prompts_.detokenize(
+      std::move(body), Httpd::exchange().visit->client().name, [this] { check_client(); });
+  response.set_content(nlohmann::ordered_json{{"prompt", text}}.dump(), "application/json");
 }
 
 void CompletionService::answer(bool chat, std::string body, HttpResponse& response) {

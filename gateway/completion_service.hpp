@@ -36,6 +36,7 @@ public:
     Admission::Limits limits;
     StreamOptions stream;
     bool coarse_metrics = false;
+    std::string fingerprint; ///< what answers depend on besides requests; empty: not told
     Log log; ///< told what failed inside, with the request's id; never what a client sent
   };
   /// `engine` and `shutdown` must outlive this object.
@@ -45,6 +46,9 @@ public:
   /// @throws ApiError, Error
   void chat(std::string body, HttpResponse& response);
   void completion(std::string body, HttpResponse& response);
+  /// vLLM's /tokenize and /detokenize.
+  void tokenize(std::string body, HttpResponse& response);
+  void detokenize(std::string body, HttpResponse& response);
 
   const Metrics& metrics() const noexcept { return metrics_; }
   Metrics& metrics() noexcept { return metrics_; }

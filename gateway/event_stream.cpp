@@ -12,10 +12,18 @@ EventStream::EventStream(ResponseFormat format, std::chrono::milliseconds pace,
     : format_(std::move(format)), pace_(pace), begin_(begin), answers_(format_.shape().answers) {}
 
 void EventStream::text(std::size_t answer, std::string_view piece) {
-  if (paced())
-    answers_[answer].text += piece;
-  else
-    events_ += format_.text(answer, piece);
+  add(answer, {std::string(piece), {}, {}});
+}
+
+void EventStream::add(std::size_t answer, AnswerPiece piece) {
+  if (!paced()) {
+    events_ += format_.piece(answer, piece);
+    return;
+  }
+  AnswerPiece& unsent = answers_[answer].unsent;
+  unsent.text += piece.text;
+  unsent.scores.insert(unsent.scores.end(), piece.scores.begin(), piece.scores.end());
+  unsent.calls.insert(unsent.calls.end(), piece.calls.begin(), piece.calls.end());
 }
 
 void EventStream::ended(std::size_t answer, pipeline::FinishReason reason) {
@@ -49,12 +57,15 @@ std::string EventStream::openings() {
 std::string EventStream::tick(std::size_t index) {
   Answer& answer = answers_[index];
   if (answer.over) return {};
+  AnswerPiece& unsent = answer.unsent;
   const std::size_t room = format_.shape().room;
   const std::size_t size =
-      room == 0 ? answer.text.size() : first_that_fits(answer.text, room).size();
-  std::string out = format_.text(index, std::string_view(answer.text).substr(0, size));
-  answer.text.erase(0, size);
-  if (answer.text.empty() && answer.reason) {
+      room == 0 ? unsent.text.size() : first_that_fits(unsent.text, room).size();
+  AnswerPiece now{unsent.text.substr(0, size), std::exchange(unsent.scores, {}), {}};
+  unsent.text.erase(0, size);
+  if (unsent.text.empty()) now.calls = std::exchange(unsent.calls, {});
+  std::string out = format_.piece(index, now);
+  if (unsent.empty() && answer.reason) {
     answer.over = true;
     out += format_.ending(index, *answer.reason);
   }
@@ -64,7 +75,7 @@ std::string EventStream::tick(std::size_t index) {
 bool EventStream::pending() const {
   if (!paced()) return !events_.empty();
   return std::any_of(answers_.begin(), answers_.end(), [](const Answer& answer) {
-    return !answer.text.empty() || (answer.reason && !answer.over);
+    return !answer.unsent.empty() || (answer.reason && !answer.over);
   });
 }
 

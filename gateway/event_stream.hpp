@@ -30,6 +30,7 @@ public:
   EventStream(ResponseFormat format, std::chrono::milliseconds pace, Clock::time_point begin);
 
   void text(std::size_t answer, std::string_view piece);
+  void add(std::size_t answer, AnswerPiece piece);
   void ended(std::size_t answer, pipeline::FinishReason reason);
 
   /// What goes out at `now`, the opening events first; empty: nothing yet.
@@ -44,7 +45,7 @@ public:
 
 private:
   struct Answer {
-    std::string text; ///< not sent yet
+    AnswerPiece unsent;
     std::optional<pipeline::FinishReason> reason;
     bool over = false; ///< its end has been sent
   };

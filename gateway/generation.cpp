@@ -48,17 +48,22 @@ class Generation::Sink final : public pipeline::RequestSink {
 public:
   Sink(std::shared_ptr<Feed> feed, std::size_t answer, bool with_text)
       : feed_(std::move(feed)), answer_(answer), with_text_(with_text) {}
+  void chosen(u32, const model::TokenScores* scores) override {
+    if (with_text_ && scores != nullptr) scores_.push_back(*scores);
+  }
   void text(std::string_view piece) override {
-    if (with_text_) feed_->put({{answer_, std::string(piece), false}, {}});
+    if (with_text_)
+      feed_->put({{answer_, std::string(piece), std::exchange(scores_, {}), false}, {}});
   }
   void finished(pipeline::Completion completion) override {
-    feed_->put({{answer_, {}, true}, std::move(completion)});
+    feed_->put({{answer_, {}, std::exchange(scores_, {}), true}, std::move(completion)});
   }
 
 private:
   std::shared_ptr<Feed> feed_;
   std::size_t answer_;
   bool with_text_;
+  std::vector<model::TokenScores> scores_; ///< of tokens whose text is not certain
 };
 
 Generation::Generation(pipeline::Engine& engine, Admission& admission, const std::string& client,

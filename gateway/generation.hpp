@@ -13,8 +13,9 @@ namespace talaria::gateway {
 /// Something that happened to one of the answers of a generation.
 struct AnswerEvent {
   std::size_t answer = 0;
-  std::string text;  ///< became certain
-  bool over = false; ///< the last event of this answer
+  std::string text;                       ///< became certain
+  std::vector<model::TokenScores> scores; ///< of the tokens it came of, if they are wanted
+  bool over = false;                      ///< the last event of this answer
 };
 
 /// The answers of one HTTP request while they wait and are made, each as soon as it has a place.

@@ -56,6 +56,7 @@ CompletionService::Options service_options(const pipeline::Engine& engine, Serve
   out.limits = {options.most_running, options.most_waiting};
   out.stream = options.stream;
   out.coarse_metrics = options.coarse_metrics;
+  out.fingerprint = options.fingerprint;
   out.log = log;
   return out;
 }
@@ -116,7 +117,7 @@ struct HttpServer::Impl {
 void HttpServer::Impl::route() {
   const auto created = unix_time();
   const u32 context = engine.plan().max_position;
-  const auto json = [](HttpResponse& response, const std::string& body) {
+  const auto answer_json = [](HttpResponse& response, const std::string& body) {
     response.set_content(body, "application/json");
   };
   api_router.set_policy(api_policy);
@@ -127,16 +128,25 @@ void HttpServer::Impl::route() {
                                                   exchange.connection->remote_address()));
   });
   api_router.get("/v1/models", [=, this](HttpResponse& response) {
-    json(response, models_body(options.model_name, context, created));
+    answer_json(response, models_body(options.model_name, context, created));
   });
   api_router.get("/v1/models/" + options.model_name, [=, this](HttpResponse& response) {
-    json(response, model_body(options.model_name, context, created));
+    answer_json(response, model_body(options.model_name, context, created));
   });
   api_router.post("/v1/chat/completions", [this](std::string body, HttpResponse& response) {
     service.chat(std::move(body), response);
   });
   api_router.post("/v1/completions", [this](std::string body, HttpResponse& response) {
     service.completion(std::move(body), response);
+  });
+  api_router.post("/tokenize", [this](std::string body, HttpResponse& response) {
+    service.tokenize(std::move(body), response);
+  });
+  api_router.post("/detokenize", [this](std::string body, HttpResponse& response) {
+    service.detokenize(std::move(body), response);
+  });
+  api_router.get("/version", [=, this](HttpResponse& response) {
+    answer_json(response, fmt::format(R"({{"version":"{}"}})", options.version));
   });
   add_probes(probe_router);
   probe_router.get("/metrics", [this](HttpResponse& response) {

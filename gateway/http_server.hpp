@@ -33,6 +33,9 @@ struct ServerOptions {
   /// Figures of single answers are rounded or left out: they would undo masking.padding.
   bool coarse_metrics = false;
   std::string model_name; ///< what clients call the model; not empty
+  std::string version;    ///< of this program, for /version
+  /// What answers depend on besides requests (`system_fingerprint`); empty: not told.
+  std::string fingerprint;
   /// Nothing: /v1/chat/completions is refused.
   std::optional<model::ChatTemplate> chat_template;
   bool allow_special = false;       ///< text of messages may become special tokens
@@ -50,7 +53,8 @@ struct ServerOptions {
 /// OpenAI's API over HTTP, with or without TLS 1.3.
 ///
 ///   POST /v1/chat/completions, /v1/completions   streamed or whole
-///   GET  /v1/models, /health, /ready
+///   POST /tokenize, /detokenize                  as vLLM has them
+///   GET  /v1/models, /version, /health, /ready
 ///
 /// At an address of its own: GET /metrics, /health, /ready.
 ///

@@ -4,8 +4,13 @@
 
 #include <algorithm>
 #include <limits>
+#include <nlohmann/json.hpp>
 #include <thread>
 #include <utility>
+
+#include "gateway/answer_grammar.hpp"
+#include "gateway/raw_json.hpp"
+#include "gateway/tool_prompt.hpp"
 
 namespace talaria::gateway {
 
@@ -30,10 +35,10 @@ u64 Prepared::prompt_tokens() const {
 
 u64 Prepared::tokens_asked() const {
   if (request.max_tokens == kRestOfContext) return 0;
-  return u64{request.max_tokens} * prompts.size();
+  return u64{request.max_tokens} * request.best_of * prompts.size();
 }
 
-PromptReader::PromptReader(const pipeline::Engine& engine, const ApiDefaults& defaults,
+PromptReader::PromptReader(pipeline::Engine& engine, const ApiDefaults& defaults,
                            const std::optional<model::ChatEncoder>& chat)
     : engine_(engine), defaults_(defaults), chat_(chat),
       short_({.running = kShortBodies, .waiting = kAnyNumber}),
@@ -41,42 +46,168 @@ PromptReader::PromptReader(const pipeline::Engine& engine, const ApiDefaults& de
 
 Prepared PromptReader::read(bool chat, std::string body, const std::string& client,
                             const std::function<void()>& check) {
-  const auto place = (body.size() > kShortBody ? long_ : short_).enter(client, 1);
-  place->await(check);
+  const auto place = turn(body.size(), client, check);
   Prepared prepared;
   prepared.request = parse(chat, body);
   std::string().swap(body);
+  check_possible(prepared.request);
+  ban_words(prepared.request);
+  if (prepared.request.form.kind != AnswerForm::Kind::any)
+    prepared.grammar = grammar_of(prepared.request);
   if (chat) prepared.prompts.push_back(chat_prompt(prepared.request));
-  for (const Prompt& each : prepared.request.prompts) prepared.prompts.push_back(prompt(each));
+  for (const Prompt& each : prepared.request.prompts) {
+    prepared.prompts.push_back(prompt(each, prepared.request));
+    if (!prepared.request.echo) continue;
+    const auto* text = std::get_if<std::string>(&each);
+    prepared.texts.push_back(
+        text != nullptr ? *text : engine_.tokenizer().decode(prepared.prompts.back(), true));
+  }
   prepared.request.messages = {};
   prepared.request.prompts = {};
   return prepared;
+}
+
+std::unique_ptr<Admission::Ticket> PromptReader::turn(std::size_t bytes, const std::string& client,
+                                                      const std::function<void()>& check) {
+  auto place = (bytes > kShortBody ? long_ : short_).enter(client, 1);
+  place->await(check);
+  return place;
+}
+
+PromptReader::Tokenized PromptReader::tokenize(std::string body, const std::string& client,
+                                               const std::function<void()>& check) {
+  const auto place = turn(body.size(), client, check);
+  auto [request, with_strings] = parse_tokenize_request(body, defaults_);
+  if (request.messages.empty()) return {prompt(request.prompts.front(), request), with_strings};
+  if (!chat_) throw bad_field("messages", "the model has no chat template");
+  return {chat_prompt(request), with_strings};
+}
+
+std::string PromptReader::detokenize(std::string body, const std::string& client,
+                                     const std::function<void()>& check) {
+  const auto place = turn(body.size(), client, check);
+  const auto ids = parse_detokenize_request(body, defaults_);
+  return engine_.tokenizer().decode(ids, /*skip_special=*/false);
 }
 
 ApiRequest PromptReader::parse(bool chat, const std::string& body) const {
   return chat ? parse_chat_request(body, defaults_) : parse_completion_request(body, defaults_);
 }
 
-/// Every message takes a token at least.
-std::vector<u32> PromptReader::chat_prompt(const ApiRequest& request) const {
-  require_fit(request.messages.size(), "messages");
-  return fitting([&](std::size_t most) { return chat_->encode(request.messages, most); },
-                 "messages");
+std::shared_ptr<model::grammar::TokenGrammar>
+PromptReader::grammar_of(const ApiRequest& request) const {
+  const auto rules = answer_rules(request);
+  try {
+    return engine_.grammar(rules);
+  } catch (const Error& error) {
+    if (error.code() != Errc::usage) throw;
+    throw bad_field(request.form.field, error.what());
+  }
 }
 
-std::vector<u32> PromptReader::prompt(const Prompt& prompt) const {
+ToolSyntax PromptReader::tool_syntax() const {
+  return tool_syntax_of(chat_ ? chat_->chat().source() : std::string());
+}
+
+/// What depends on the model and on how the engine runs.
+void PromptReader::check_possible(const ApiRequest& request) const {
+  const u32 vocab = engine_.plan().vocab;
+  const auto require_known = [vocab](u32 id, const char* field) {
+    if (id >= vocab)
+      throw bad_field(field,
+                      fmt::format("{}: a token is outside the vocabulary of {}", field, vocab));
+  };
+  for (const auto& [id, bias] : request.sampling.logit_bias) require_known(id, "logit_bias");
+  for (const u32 id : request.sampling.allowed) require_known(id, "allowed_token_ids");
+  for (const u32 id : request.stop_tokens) require_known(id, "stop_token_ids");
+  if (!engine_.oblivious()) return;
+  constexpr const char* kWhy =
+      " cannot be had with enclave.oblivious: on, where nothing may depend "
+      "on which token it is about";
+  if (request.logprobs || request.best_of > request.choices)
+    throw bad_field(request.logprobs ? "logprobs" : "best_of",
+                    (request.logprobs ? "logprobs" : "best_of") + std::string(kWhy));
+  if (request.prompt_logprobs)
+    throw bad_field("prompt_logprobs", "prompt_logprobs" + std::string(kWhy));
+  if (!request.skip_special)
+    throw bad_field("skip_special_tokens", "skip_special_tokens: false" + std::string(kWhy));
+}
+
+/// As vLLM does: each word as it stands at the beginning of a text, and behind a blank if that
+/// makes it another token.
+void PromptReader::ban_words(ApiRequest& request) const {
+  for (const std::string& word : request.bad_words) {
+    const auto begin = word.find_first_not_of(" \t\r\n");
+    const std::string bare = begin == std::string::npos ? word : word.substr(begin);
+    const auto& tokenizer = engine_.tokenizer();
+    std::vector<u32> alone = tokenizer.encode(bare, /*add_special_tokens=*/false);
+    std::vector<u32> behind = tokenizer.encode(" " + bare, /*add_special_tokens=*/false);
+    if (alone.empty()) throw bad_field("bad_words", "bad_words holds a word without tokens");
+    auto& banned = request.sampling.banned;
+    const bool other = behind.size() == alone.size() && behind.front() != alone.front();
+    banned.push_back(std::move(alone));
+    if (other) banned.push_back(std::move(behind));
+  }
+}
+
+namespace {
+
+/// The last tokens, as many as the request wants.
+std::vector<u32> truncated(std::vector<u32> ids, const ApiRequest& request) {
+  if (request.truncate > 0 && ids.size() > request.truncate)
+    ids.erase(ids.begin(), ids.end() - static_cast<std::ptrdiff_t>(request.truncate));
+  return ids;
+}
+
+/// For templates that scale or switch their model's reasoning.
+void tell_reasoning_effort(const ApiRequest& request, std::string_view source,
+                           std::string& variables) {
+  std::string field;
+  if (source.find("reasoning_effort") != std::string_view::npos)
+    field = "\"reasoning_effort\":" + nlohmann::json(request.reasoning_effort).dump();
+  else if (source.find("enable_thinking") != std::string_view::npos)
+    field = std::string("\"enable_thinking\":") +
+            (request.reasoning_effort == "none" ? "false" : "true");
+  if (field.empty() ||
+      raw_member(variables, std::string_view(field).substr(1, field.find(':') - 2)))
+    return;
+  variables = variables.empty() ? "{" + field + "}" : "{" + field + "," + variables.substr(1);
+}
+
+} // namespace
+
+/// Every message takes a token at least.
+std::vector<u32> PromptReader::chat_prompt(ApiRequest& request) const {
+  require_fit(request.messages.size(), "messages");
+  const std::string& source = chat_->chat().source();
+  model::ChatOptions& options = request.chat;
+  if (!options.documents.empty() && source.find("documents") == std::string::npos)
+    throw bad_field("documents", "the model's chat template has no place for documents");
+  if (!request.reasoning_effort.empty()) tell_reasoning_effort(request, source, options.variables);
+  write_tools_by_hand(source, request.messages, options);
+  if (request.tools.expected && marks_calls_by_special_tokens(tool_syntax()))
+    request.skip_special = engine_.oblivious();
+  return truncated(
+      fitting([&](std::size_t most) { return chat_->encode(request.messages, most, options); },
+              "messages"),
+      request);
+}
+
+std::vector<u32> PromptReader::prompt(const Prompt& prompt, const ApiRequest& request) const {
   if (const auto* text = std::get_if<std::string>(&prompt))
-    return fitting(
-        [&](std::size_t most) {
-          return engine_.tokenizer().encode(*text, /*add_special_tokens=*/true, most);
-        },
-        "prompt");
+    return truncated(fitting(
+                         [&](std::size_t most) {
+                           return engine_.tokenizer().encode(
+                               *text, request.add_special_tokens.value_or(true), most);
+                         },
+                         "prompt"),
+                     request);
   const auto& ids = std::get<std::vector<u32>>(prompt);
   require_fit(ids.size(), "prompt");
   const u32 vocab = engine_.plan().vocab;
   if (std::any_of(ids.begin(), ids.end(), [&](u32 id) { return id >= vocab; }))
     throw bad_field("prompt", fmt::format("a token is outside the vocabulary of {}", vocab));
-  return ids;
+  return truncated(ids, request);
 }
 
 std::vector<u32>

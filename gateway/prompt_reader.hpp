@@ -7,6 +7,7 @@
 
 #include "gateway/admission.hpp"
 #include "gateway/api_request.hpp"
+#include "gateway/tool_calls.hpp"
 #include "model/chat_encoder.hpp"
 #include "pipeline/engine.hpp"
 
@@ -17,6 +18,8 @@ namespace talaria::gateway {
 struct Prepared {
   ApiRequest request; ///< without messages and prompts
   std::vector<std::vector<u32>> prompts;
+  std::shared_ptr<model::grammar::TokenGrammar> grammar; ///< of the answers; null: any
+  std::vector<std::string> texts; ///< of the prompts, if they are to stand before the answers
 
   u64 prompt_tokens() const;
   /// Tokens that the answers may have at most, as the request says; 0 if it does not.
@@ -30,7 +33,7 @@ struct Prepared {
 class PromptReader {
 public:
   /// All must outlive this object; `chat` may hold nothing.
-  PromptReader(const pipeline::Engine& engine, const ApiDefaults& defaults,
+  PromptReader(pipeline::Engine& engine, const ApiDefaults& defaults,
                const std::optional<model::ChatEncoder>& chat);
 
   /// @param client  whose turn it takes
@@ -38,17 +41,34 @@ public:
   /// @throws ApiError 400, 404, 429; Error for a template that fails
   Prepared read(bool chat, std::string body, const std::string& client,
                 const std::function<void()>& check);
+  struct Tokenized {
+    std::vector<u32> ids;
+    bool with_strings = false;
+  };
+  /// The same for a request to /tokenize.
+  Tokenized tokenize(std::string body, const std::string& client,
+                     const std::function<void()>& check);
+  /// The text of the ids in a request to /detokenize.
+  std::string detokenize(std::string body, const std::string& client,
+                         const std::function<void()>& check);
+  /// How the model writes calls of tools.
+  ToolSyntax tool_syntax() const;
 
 private:
+  std::unique_ptr<Admission::Ticket> turn(std::size_t bytes, const std::string& client,
+                                          const std::function<void()>& check);
   ApiRequest parse(bool chat, const std::string& body) const;
-  std::vector<u32> chat_prompt(const ApiRequest& request) const;
-  std::vector<u32> prompt(const Prompt& prompt) const;
+  std::vector<u32> chat_prompt(ApiRequest& request) const;
+  std::vector<u32> prompt(const Prompt& prompt, const ApiRequest& request) const;
+  std::shared_ptr<model::grammar::TokenGrammar> grammar_of(const ApiRequest& request) const;
+  void check_possible(const ApiRequest& request) const;
+  void ban_words(ApiRequest& request) const;
   /// What `encode` makes of a text, given how many ids are of use.
   std::vector<u32> fitting(const std::function<std::vector<u32>(std::size_t most)>& encode,
                            const char* field) const;
   void require_fit(std::size_t tokens, const char* field) const;
 
-  const pipeline::Engine& engine_;
+  pipeline::Engine& engine_;
   const ApiDefaults& defaults_;
   const std::optional<model::ChatEncoder>& chat_;
   Admission short_;

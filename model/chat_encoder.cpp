@@ -29,11 +29,11 @@ void ChatEncoder::check_markers() const {
   }
 }
 
-std::vector<u32> ChatEncoder::encode(const std::vector<ChatMessage>& messages,
-                                     std::size_t most) const {
+std::vector<u32> ChatEncoder::encode(const std::vector<ChatMessage>& messages, std::size_t most,
+                                     const ChatOptions& options) const {
   MarkedText prompt;
   try {
-    prompt = chat_.prompt(messages, /*add_generation_prompt=*/true);
+    prompt = chat_.prompt(messages, options);
   } catch (const Error& error) {
     std::string what = error.what();
     if (!what.starts_with(chat_.file())) throw;

@@ -21,7 +21,8 @@ public:
   /// @throws Error{usage}, whose message holds no path: for what the template refuses or cannot
   /// render; TextTooLong.
   std::vector<u32> encode(const std::vector<ChatMessage>& messages,
-                          std::size_t most = Tokenizer::no_bound) const;
+                          std::size_t most = Tokenizer::no_bound,
+                          const ChatOptions& options = {}) const;
   const ChatTemplate& chat() const noexcept { return chat_; }
 
 private:

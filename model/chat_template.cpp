@@ -7,6 +7,7 @@
 
 #include "core/error.hpp"
 #include "model/jinja/interpreter.hpp"
+#include "model/jinja/json_value.hpp"
 #include "model/jinja/parser.hpp"
 #include "model/one_line.hpp"
 #include "model/tokenizer.hpp"
@@ -129,24 +130,78 @@ jinja::Value to_value(const ChatMessage& message, const jinja::Site& site) {
     if (const auto bad = find_invalid_utf8(*text))
       throw Error(Errc::usage, fmt::format("a message is not valid UTF-8 at byte {}", *bad));
   }
-  const Origin origin = message.role == "assistant" ? Origin::answer : Origin::input;
-  return jinja::Value::dict({{std::string("role"), role_of(message)},
-                             {std::string("content"), MarkedText(message.content, origin)}},
-                            site);
+  const bool by_assistant = message.role == "assistant";
+  const Origin origin = by_assistant ? Origin::answer : Origin::input;
+  std::vector<std::pair<jinja::Value, jinja::Value>> items{
+      {std::string("role"), role_of(message)},
+      {std::string("content"), MarkedText(message.content, origin)}};
+  if (message.fields.empty()) return jinja::Value::dict(std::move(items), site);
+  // A client wrote them: also what it says the assistant has called.
+  const jinja::Value more = jinja::from_json(message.fields, Origin::input, site);
+  for (const auto& [name, value] : more.dict()->items)
+    items.emplace_back(std::string(*name.text()), value);
+  return jinja::Value::dict(std::move(items), site);
+}
+
+/// The prompt up to the end of the last message, as transformers cuts it: blanks at its end stay if
+/// the template has left them.
+MarkedText up_to_the_end_of(const ChatMessage& last, const MarkedText& prompt) {
+  constexpr std::string_view kBlanks = " \t\n\r\f\v";
+  const std::string_view content = last.content;
+  const std::size_t begin = content.find_first_not_of(kBlanks);
+  if (begin == std::string_view::npos)
+    throw Error(Errc::usage, "the last message is empty and cannot be continued");
+  const std::size_t end = content.find_last_not_of(kBlanks) + 1;
+  const auto place = std::string_view(prompt.text()).rfind(content.substr(begin, end - begin));
+  if (place == std::string_view::npos)
+    throw Error(Errc::usage, "the last message does not stand in the prompt as it is written, and "
+                             "cannot be continued");
+  std::size_t cut = place + end - begin;
+  if (std::string_view(prompt.text()).substr(cut).starts_with(content.substr(end)))
+    cut += content.size() - end;
+  return prompt.part(0, cut);
+}
+
+/// What the template's author and the server say stays theirs.
+void check_free(const std::string& name, const ChatTemplate::Variables& special_tokens) {
+  constexpr std::string_view kOwn[] = {"messages", "tools", "documents", "add_generation_prompt",
+                                       "additional_special_tokens"};
+  const bool own = std::find(std::begin(kOwn), std::end(kOwn), name) != std::end(kOwn) ||
+                   std::any_of(special_tokens.begin(), special_tokens.end(),
+                               [&](const auto& token) { return token.first == name; });
+  if (own || name.ends_with("_token"))
+    throw Error(Errc::usage, fmt::format("the template's variable '{}' cannot be set", name));
 }
 
 } // namespace
 
 MarkedText ChatTemplate::prompt(const std::vector<ChatMessage>& messages,
                                 bool add_generation_prompt) const {
+  ChatOptions options;
+  options.add_generation_prompt = add_generation_prompt;
+  return prompt(messages, options);
+}
+
+MarkedText ChatTemplate::prompt(const std::vector<ChatMessage>& messages,
+                                const ChatOptions& options) const {
   jinja::Interpreter interpreter(impl_->body, impl_->file);
   const jinja::Site start(impl_->file, 1, interpreter.budget());
   std::vector<jinja::Value> list;
   for (const ChatMessage& message : messages) list.push_back(to_value(message, start));
   interpreter.define("messages", jinja::Value::list(std::move(list), jinja::Sequence::list, start));
-  interpreter.define("tools", jinja::None{});
-  interpreter.define("documents", jinja::None{});
-  interpreter.define("add_generation_prompt", jinja::Value(add_generation_prompt));
+  const auto json = [&](const std::string& text) {
+    return text.empty() ? jinja::Value(jinja::None{})
+                        : jinja::from_json(text, Origin::input, start);
+  };
+  interpreter.define("tools", json(options.tools));
+  interpreter.define("documents", json(options.documents));
+  interpreter.define("add_generation_prompt", jinja::Value(options.add_generation_prompt));
+  const jinja::Value variables = json(options.variables);
+  if (variables.dict() != nullptr)
+    for (const auto& [name, value] : variables.dict()->items) {
+      check_free(*name.text(), impl_->special_tokens);
+      interpreter.define(*name.text(), value);
+    }
   for (const auto& [name, text] : impl_->special_tokens) interpreter.define(name, text);
   if (!impl_->additional.empty()) {
     std::vector<jinja::Value> tokens(impl_->additional.begin(), impl_->additional.end());
@@ -154,7 +209,8 @@ MarkedText ChatTemplate::prompt(const std::vector<ChatMessage>& messages,
                        jinja::Value::list(std::move(tokens), jinja::Sequence::list, start));
   }
   if (const auto date = impl_->clock.now()) interpreter.set_clock(*date);
-  return interpreter.run();
+  MarkedText out = interpreter.run();
+  return options.continue_final_message ? up_to_the_end_of(messages.back(), out) : out;
 }
 
 std::string ChatTemplate::render(const std::vector<ChatMessage>& messages,

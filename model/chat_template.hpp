@@ -17,6 +17,18 @@ class TextFiles;
 struct ChatMessage {
   std::string role;
   std::string content;
+  /// The text of a JSON object: more that a template may ask for, e.g. tool_calls. Empty: nothing.
+  std::string fields{};
+};
+
+/// What a conversation is rendered with besides its messages. Text of JSON, or empty.
+struct ChatOptions {
+  bool add_generation_prompt = true;
+  /// The prompt ends where the last message does, so that the answer continues it.
+  bool continue_final_message = false;
+  std::string tools{};     ///< a list
+  std::string documents{}; ///< a list
+  std::string variables{}; ///< an object: more variables of the template
 };
 
 /// A model's chat template: the part of Jinja2 that templates of published models use, rendered
@@ -45,11 +57,13 @@ public:
   void set_clock(const ChatClock& clock);
 
   /// The prompt, in which text of messages is marked: an assistant's as an answer, all other as
-  /// input, roles too unless they are one of those that templates know. Encode it without adding
-  /// more tokens.
-  /// @throws Error{usage} with the template's own words if it calls raise_exception, Error{model}
-  /// for a construct that has no meaning here (the line is named). Bounded work: loops and output
-  /// are limited.
+  /// input, roles too unless they are one of those that templates know, and tools, documents and
+  /// variables. Encode it without adding more tokens.
+  /// @throws Error{usage} with the template's own words if it calls raise_exception, for a message
+  /// that is not UTF-8, a variable that is not the caller's to set, or a last message that does not
+  /// stand in the prompt and cannot be continued; Error{model} for a construct that has no meaning
+  /// here (the line is named). Bounded work: loops and output are limited.
+  MarkedText prompt(const std::vector<ChatMessage>& messages, const ChatOptions& options) const;
   MarkedText prompt(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const;
   /// The text of prompt().
   std::string render(const std::vector<ChatMessage>& messages, bool add_generation_prompt) const;

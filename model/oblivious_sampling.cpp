@@ -1,10 +1,13 @@
 #include "model/oblivious_sampling.hpp"
 
+#include <cmath>
+
 #include "core/constant_time.hpp"
 #include "core/declassify.hpp"
 #include "core/error.hpp"
 #include "core/secret.hpp"
-#include "model/sampler.hpp"
+#include "model/logit_adjustment.hpp"
+#include "model/sampling_parameters.hpp"
 #include "model/scores.hpp"
 
 namespace talaria::model {
@@ -15,6 +18,7 @@ using constant_time::choose;
 using constant_time::equal;
 using constant_time::less;
 
+using Scores = SecretBuffer<double>;
 using Ranks = SecretBuffer<u64>;
 using Weights = SecretBuffer<u64>;
 /// Bit id % 32 of word id / 32: the token was seen.
@@ -68,22 +72,30 @@ SeenBits mark(std::span<const u32> seen, std::size_t vocab) {
   return words;
 }
 
-/// Ranks of the scores behind the repetition penalty.
-Ranks rank_all(std::span<const float> logits, std::span<const u32> seen, double penalty) {
-  Ranks ranks(logits.size(), Unwritten{});
-  for (std::size_t i = 0; i < logits.size(); ++i)
-    ranks[i] = scores::rank_of(widen(std::bit_cast<u32>(logits[i])));
-  if (penalty == 1) return ranks;
-  const SeenBits bits = mark(seen, logits.size());
+/// The repetition penalty.
+void penalise_all(Scores& values, std::span<const u32> seen, double penalty) {
+  const SeenBits bits = mark(seen, values.size());
   const u64 zero = scores::rank_of(0);
-  for (std::size_t i = 0; i < logits.size(); ++i) {
-    const double score = scores::score_of(ranks[i]);
-    const u64 larger = scores::rank_of(score / penalty);
-    const u64 smaller = scores::rank_of(score * penalty);
-    const u64 punished = choose(less(zero, ranks[i]), larger, smaller);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    const u64 rank = scores::rank_of(values[i]);
+    const u64 larger = scores::rank_of(values[i] / penalty);
+    const u64 smaller = scores::rank_of(values[i] * penalty);
+    const u64 punished = choose(less(zero, rank), larger, smaller);
     const u64 was_seen = u64{0} - (bits[i / 32] >> (i % 32) & 1);
-    ranks[i] = choose(was_seen, punished, ranks[i]);
+    values[i] = scores::score_of(choose(was_seen, punished, rank));
   }
+}
+
+/// Ranks of the scores behind all that changes them.
+Ranks rank_all(std::span<const float> logits, std::span<const u32> seen,
+               std::span<const u32> answer, double penalty, LogitAdjustment& adjustment) {
+  Scores values(logits.size(), Unwritten{});
+  for (std::size_t i = 0; i < logits.size(); ++i) values[i] = widen(std::bit_cast<u32>(logits[i]));
+  adjustment.offset(values.span(), answer);
+  if (penalty != 1) penalise_all(values, seen, penalty);
+  adjustment.penalise(values.span(), answer);
+  Ranks ranks(logits.size(), Unwritten{});
+  for (std::size_t i = 0; i < logits.size(); ++i) ranks[i] = scores::rank_of(values[i]);
   return ranks;
 }
 
@@ -93,8 +105,7 @@ u64 greatest(const Ranks& ranks) {
   return best;
 }
 
-u32 first_greatest(const Ranks& ranks) {
-  const u64 best = greatest(ranks);
+u32 first_greatest(const Ranks& ranks, u64 best) {
   u64 first = ~u64{0};
   for (std::size_t i = 0; i < ranks.size(); ++i) {
     const u64 at = u64{i} | ~equal(ranks[i], best);
@@ -176,13 +187,16 @@ u32 draw(const Weights& weights, Rng& rng) {
 } // namespace
 
 u32 sample_obliviously(std::span<const float> logits, std::span<const u32> seen,
-                       const SamplingParameters& parameters, Rng& rng) {
+                       std::span<const u32> answer, const SamplingParameters& parameters,
+                       LogitAdjustment& adjustment, Rng& rng) {
   check_every_logit(logits);
   const double penalty = parameters.repetition_penalty;
-  const Ranks ranks = rank_all(logits, seen, penalty);
-  if (parameters.temperature == 0 || parameters.top_k == 1) return first_greatest(ranks);
+  const Ranks ranks = rank_all(logits, seen, answer, penalty, adjustment);
+  const u64 highest = greatest(ranks);
+  require(static_cast<u32>(equal(highest, scores::rank_of(-INFINITY))), kNothingLeft);
+  if (parameters.temperature == 0 || parameters.top_k == 1) return first_greatest(ranks, highest);
 
-  const double best = scores::score_of(greatest(ranks));
+  const double best = scores::score_of(highest);
   const u64 unit = scores::unit_weight(ranks.size());
   Weights weights(ranks.size(), Unwritten{});
   for (std::size_t i = 0; i < ranks.size(); ++i)
@@ -190,8 +204,13 @@ u32 sample_obliviously(std::span<const float> logits, std::span<const u32> seen,
         scores::weight(scores::score_of(ranks[i]), best, double{parameters.temperature}, unit);
   if (const std::size_t k = parameters.top_k; k > 0 && k < ranks.size()) {
     // Floats as doubles end in 29 equal bits.
-    const SecretBuffer<u64> kept = keep_best(ranks, k, penalty == 1 ? 29 : 0);
+    const bool only_floats = penalty == 1 && !adjustment.is_needed();
+    const SecretBuffer<u64> kept = keep_best(ranks, k, only_floats ? 29 : 0);
     for (std::size_t i = 0; i < weights.size(); ++i) weights[i] &= kept[i];
+  }
+  if (const double p = parameters.min_p; p > 0) {
+    const u64 least = scores::least_weight(unit, p);
+    for (u64& weight : weights.span()) weight &= ~less(weight, least);
   }
   if (const double p = parameters.top_p; p < 1)
     keep_nucleus(weights, unit, scores::part_of(sum(weights), p));

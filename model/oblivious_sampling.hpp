@@ -7,7 +7,11 @@
 
 namespace talaria::model {
 
+class LogitAdjustment;
 struct SamplingParameters;
+
+/// What both ways say if the parameters forbid every token.
+inline constexpr const char* kNothingLeft = "no token is left to choose from";
 
 /// The token that Sampler picks from the same logits, parameters and random bytes, bit for bit, in
 /// time and at addresses that depend on none but the parameters and the lengths of `logits` and
@@ -16,7 +20,9 @@ struct SamplingParameters;
 ///
 /// Divisions and products of doubles count as constant in time: no operand is subnormal.
 /// @throws Error{internal} as Sampler does; that there is an error may be seen.
+/// @param answer  the last of `seen`  @param adjustment  of the same parameters, oblivious
 u32 sample_obliviously(std::span<const float> logits, std::span<const u32> seen,
-                       const SamplingParameters& parameters, Rng& rng);
+                       std::span<const u32> answer, const SamplingParameters& parameters,
+                       LogitAdjustment& adjustment, Rng& rng);
 
 } // namespace talaria::model

@@ -124,6 +124,8 @@ u32 draw(std::vector<Candidate>& candidates, Rng& rng) {
   return last;
 }
 
+constexpr const char* kPenaltyRange = "a number from -2 to 2";
+
 void require(bool holds, const char* field, float value, const char* range) {
   if (!holds) throw Error(Errc::usage, fmt::format("{} {}; expected {}", field, value, range));
 }
@@ -136,23 +138,47 @@ void SamplingParameters::validate() const {
   require(top_p > 0 && top_p <= 1, "top_p", top_p, "a number above 0, at most 1");
   require(repetition_penalty > 0 && repetition_penalty <= 100, "repetition_penalty",
           repetition_penalty, "a number above 0, at most 100");
+  require(min_p >= 0 && min_p <= 1, "min_p", min_p, "a number from 0 to 1");
+  const auto is_penalty = [](float x) { return x >= -2 && x <= 2; };
+  require(is_penalty(presence_penalty), "presence_penalty", presence_penalty, kPenaltyRange);
+  require(is_penalty(frequency_penalty), "frequency_penalty", frequency_penalty, kPenaltyRange);
+  for (const auto& [id, bias] : logit_bias)
+    require(bias >= -100 && bias <= 100, "logit_bias", bias, "numbers from -100 to 100");
 }
 
 Sampler::Sampler(const SamplingParameters& parameters, bool oblivious)
-    : parameters_(parameters), oblivious_(oblivious), rng_(seeded_rng(parameters.seed)) {
+    : parameters_(parameters), oblivious_(oblivious), adjustment_(parameters, oblivious),
+      rng_(seeded_rng(parameters.seed)) {
   parameters_.validate();
 }
 
-u32 Sampler::sample(std::span<const float> logits, std::span<const u32> seen) {
-  if (oblivious_) return sample_obliviously(logits, seen, parameters_, rng_);
+u32 Sampler::sample(std::span<const float> logits, std::span<const u32> seen,
+                    std::size_t answered) {
+  return pick(logits, seen, answered, rng_);
+}
+
+void Sampler::sample_in_vain(std::span<const float> logits, std::span<const u32> seen,
+                             std::size_t answered) {
+  auto rng = seeded_rng(parameters_.seed);
+  (void)pick(logits, seen, answered, rng);
+  adjustment_.count_in_vain();
+}
+
+u32 Sampler::pick(std::span<const float> logits, std::span<const u32> seen, std::size_t answered,
+                  Rng& rng) {
+  const auto answer = seen.last(std::min(answered, seen.size()));
+  if (oblivious_) return sample_obliviously(logits, seen, answer, parameters_, adjustment_, rng);
   const bool greedy = parameters_.temperature == 0 || parameters_.top_k == 1;
-  if (greedy && parameters_.repetition_penalty == 1)
+  if (greedy && parameters_.repetition_penalty == 1 && !adjustment_.is_needed())
     if (const auto id = greatest(logits)) return *id;
   check_logits(logits);
   std::vector<double> values(logits.begin(), logits.end());
+  adjustment_.offset(values, answer);
   penalise(values, seen, parameters_.repetition_penalty);
-  if (greedy)
-    return static_cast<u32>(std::max_element(values.begin(), values.end()) - values.begin());
+  adjustment_.penalise(values, answer);
+  const auto best = std::max_element(values.begin(), values.end());
+  if (!std::isfinite(*best)) throw Error(Errc::internal, kNothingLeft);
+  if (greedy) return static_cast<u32>(best - values.begin());
 
   std::vector<Candidate> candidates;
   candidates.reserve(values.size());
@@ -160,12 +186,17 @@ u32 Sampler::sample(std::span<const float> logits, std::span<const u32> seen) {
     candidates.push_back({static_cast<u32>(i), scores::rank_of(values[i])});
   if (const std::size_t k = parameters_.top_k; k > 0 && k < candidates.size())
     keep_best(candidates, [k](std::size_t count, u64) { return count < k; });
-  soften(candidates, parameters_.temperature, scores::unit_weight(logits.size()));
+  const u64 unit = scores::unit_weight(logits.size());
+  soften(candidates, parameters_.temperature, unit);
+  if (const double p = parameters_.min_p; p > 0) {
+    const u64 least = scores::least_weight(unit, p);
+    std::erase_if(candidates, [least](const Candidate& c) { return c.rank < least; });
+  }
   if (const double p = parameters_.top_p; p < 1) {
     const u64 enough = scores::part_of(total(candidates), p);
     keep_best(candidates, [enough](std::size_t, u64 weight) { return weight < enough; });
   }
-  return draw(candidates, rng_);
+  return draw(candidates, rng);
 }
 
 } // namespace talaria::model

@@ -63,6 +63,11 @@ inline u64 part_of(u64 total, double p) {
   return static_cast<u64>(below + static_cast<i64>(static_cast<double>(below) < part));
 }
 
+/// What a candidate has to weigh that is at least the part `p` as likely as the best, 0 <= p <= 1.
+inline u64 least_weight(u64 unit, double p) {
+  return p < 1 ? part_of(unit, p) : unit;
+}
+
 /// floor(uniform total) for `uniform` in [0, 1) given by the upper 53 of 64 random bits.
 inline u64 target_of(u64 random, u64 total) {
   return static_cast<u64>(u128{random >> 11} * total >> 53);

@@ -342,6 +342,10 @@ std::string Tokenizer::decode_bytes(std::span<const u32> ids, bool skip_special)
   return out;
 }
 
+std::string Tokenizer::token_bytes(u32 id) const {
+  return bytes_of(id, /*skip_special=*/false, /*first=*/false).value_or(std::string());
+}
+
 std::string Tokenizer::decode(std::span<const u32> ids, bool skip_special) const {
   return replace_invalid_utf8(decode_bytes(ids, skip_special));
 }

@@ -72,6 +72,10 @@ public:
   /// decode_bytes with each maximal ill-formed subsequence replaced by one U+FFFD.
   std::string decode(std::span<const u32> ids, bool skip_special) const;
 
+  /// The bytes of one token that is not the first of a text, special ones too; none if it stands
+  /// for nothing.
+  std::string token_bytes(u32 id) const;
+
   /// One more than the largest id that has a token.
   u32 vocab_size() const noexcept;
   std::optional<u32> token_id(std::string_view token) const;

@@ -31,6 +31,7 @@ public:
   AnsweredOnce& operator=(const AnsweredOnce&) = delete;
 
   void token() override { sink_->token(); }
+  void chosen(u32 id, const model::TokenScores* scores) override { sink_->chosen(id, scores); }
   void text(std::string_view piece) override { sink_->text(piece); }
   void logits(u32 start, MatrixView<const float> rows) override { sink_->logits(start, rows); }
   void finished(Completion completion) override {

@@ -13,6 +13,7 @@
 #include "core/aes_rng.hpp"
 #include "core/constant_time.hpp"
 #include "core/declassify.hpp"
+#include "model/grammar/token_grammar.hpp"
 #include "model/token_table.hpp"
 #include "pipeline/answered_once.hpp"
 #include "pipeline/cluster_session.hpp"
@@ -91,6 +92,32 @@ bool any_outside(std::span<const u32> tokens, u32 vocab) {
   return declassified(outside) != 0;
 }
 
+/// @throws Error{usage} for an id outside the vocabulary
+void check_ids(const Request& request, u32 vocab) {
+  const model::SamplingParameters& sampling = request.sampling;
+  std::vector<u32> named;
+  for (const auto& [id, bias] : sampling.logit_bias) named.push_back(id);
+  for (const auto& word : sampling.banned) named.insert(named.end(), word.begin(), word.end());
+  for (const auto* ids : {&sampling.allowed, &sampling.ends, &request.stop_tokens})
+    named.insert(named.end(), ids->begin(), ids->end());
+  if (any_outside(request.prompt, vocab))
+    throw Error(Errc::usage, fmt::format("a prompt token is outside the vocabulary of {}", vocab));
+  if (any_outside(named, vocab))
+    throw Error(Errc::usage, fmt::format("a token that a parameter names (logit_bias, allowed, "
+                                         "banned or stop tokens) is outside the vocabulary of {}",
+                                         vocab));
+}
+
+/// Lists of likely tokens are made by looking where they are.
+void check_oblivious(const Request& request) {
+  if (request.scores.any())
+    throw Error(Errc::usage, "logprobs cannot be had with enclave.oblivious: on, since what is "
+                             "done for them shows the tokens");
+  if (!request.skip_special)
+    throw Error(Errc::usage, "special tokens cannot be shown with enclave.oblivious: on, which has "
+                             "no table for them");
+}
+
 std::size_t thread_count(std::size_t asked) {
   return asked != 0 ? asked : std::max(1U, std::thread::hardware_concurrency());
 }
@@ -135,6 +162,10 @@ struct Engine::Impl {
   Scheduler scheduler;
   std::vector<Graph::Stage> stages;
   std::shared_ptr<Vitals> vitals = std::make_shared<Vitals>();
+  std::vector<u32> eos; ///< tokens that end an answer
+  bool oblivious = false;
+  std::once_flag tree_made;
+  std::shared_ptr<const model::grammar::TokenTree> tree; ///< of the tokens, once a grammar is asked
   std::atomic<u64> last_sequence{0};
   std::unique_ptr<VmGenerationWatch> generation_watch; ///< of the pool
 
@@ -256,7 +287,9 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   if (options.oblivious && tokenizer)
     scheduler_options.token_table =
         std::make_shared<const model::TokenTable>(*tokenizer, /*skip_special=*/true);
-  scheduler_options.eos = generation.eos.empty() ? loader.plan().eos : generation.eos;
+  eos = generation.eos.empty() ? loader.plan().eos : generation.eos;
+  oblivious = options.oblivious;
+  scheduler_options.eos = eos;
   scheduler_options.original_length = original_length(loader.plan());
   scheduler_options.tracer = tracer.get();
   scheduler = spawn_scheduler(system, std::move(scheduler_options));
@@ -318,6 +351,9 @@ const model::ModelFiles& Engine::model_files() const {
     throw Error(Errc::internal, "a model in memory has no files");
   return *impl_->loader.files();
 }
+bool Engine::oblivious() const {
+  return impl_->oblivious;
+}
 const std::string& Engine::warning() const {
   return impl_->warning;
 }
@@ -344,12 +380,16 @@ enclave::SequenceId Engine::submit(Request request, std::shared_ptr<RequestSink>
     throw Error(Errc::usage, fmt::format("the prompt fills the context of {} tokens; nothing can "
                                          "be generated behind it",
                                          length));
-  if (any_outside(request.prompt, model.vocab))
-    throw Error(Errc::usage,
-                fmt::format("a prompt token is outside the vocabulary of {}", model.vocab));
-  if (request.max_tokens == 0 && request.logits == LogitsWanted::none)
+  if (request.max_tokens == 0 && request.logits == LogitsWanted::none && !request.scores.prompt)
     throw Error(Errc::usage, "max_tokens is 0: nothing to generate; ask for at least one token");
   request.sampling.validate();
+  if (request.sampling.min_tokens > 0) {
+    auto& ends = request.sampling.ends;
+    ends.insert(ends.end(), request.stop_tokens.begin(), request.stop_tokens.end());
+    if (!request.ignore_eos) ends.insert(ends.end(), impl_->eos.begin(), impl_->eos.end());
+  }
+  check_ids(request, model.vocab);
+  if (impl_->oblivious) check_oblivious(request);
   request.max_tokens = std::min(request.max_tokens, static_cast<u32>(model.max_position - length));
   if (request.trace == 0) request.trace = telemetry::new_trace_id();
   Submit submit;
@@ -359,6 +399,17 @@ enclave::SequenceId Engine::submit(Request request, std::shared_ptr<RequestSink>
   submit.request = std::make_shared<const Request>(std::move(request));
   caf::anon_send(impl_->scheduler, std::move(submit));
   return sequence;
+}
+
+std::shared_ptr<model::grammar::TokenGrammar> Engine::grammar(const model::grammar::Rules& rules) {
+  using namespace model::grammar;
+  if (impl_->oblivious)
+    throw Error(Errc::usage, "grammars cannot be had with enclave.oblivious: on, since what they "
+                             "allow depends on the tokens before");
+  std::call_once(impl_->tree_made, [this] {
+    impl_->tree = std::make_shared<const TokenTree>(TokenTree::of(tokenizer()));
+  });
+  return std::make_shared<TokenGrammar>(rules, impl_->tree, impl_->eos);
 }
 
 void Engine::cancel(enclave::SequenceId sequence) {

@@ -22,6 +22,10 @@
 #include "remo/mask_pool.hpp"
 #include "remo/masking_scheme.hpp"
 
+namespace talaria::model::grammar {
+struct Rules;
+}
+
 namespace talaria::pipeline {
 
 class ModelLoader;
@@ -91,6 +95,8 @@ public:
   /// What was read of the model's folder, chat template and all.
   /// @throws Error{internal} for a model in memory.
   const model::ModelFiles& model_files() const;
+  /// Whether EngineOptions::oblivious was set.
+  bool oblivious() const;
   /// Line to print about the scheme in use; empty for lattice.
   const std::string& warning() const;
   std::size_t hint_bytes() const;
@@ -103,10 +109,14 @@ public:
   /// at once if the engine is broken already. Null: nothing. No action runs once this has returned.
   void on_broken(std::function<void(const Error&)> action);
 
-  /// @throws Error{usage} for an empty prompt, an id outside the vocabulary, or a prompt longer
-  /// than the context. max_tokens is cut to what the context holds. The sink is told everything
-  /// else, possibly before this returns; whatever happens, it hears finished() once. Returns the
-  /// request's name for cancel().
+  /// Keeps answers inside a grammar; given to one request, or to several.
+  /// @throws Error{usage} for a grammar that is too large, or an oblivious engine
+  std::shared_ptr<model::grammar::TokenGrammar> grammar(const model::grammar::Rules& rules);
+
+  /// @throws Error{usage} for an empty prompt, an id outside the vocabulary, a prompt longer than
+  /// the context, or scores and special tokens of an oblivious engine. max_tokens is cut to what
+  /// the context holds. The sink is told everything else, possibly before this returns; whatever
+  /// happens, it hears finished() once. Returns the request's name for cancel().
   enclave::SequenceId submit(Request request, std::shared_ptr<RequestSink> sink);
   /// Ends one request; its sink hears FinishReason::cancelled. Nothing happens if it is over.
   void cancel(enclave::SequenceId sequence);

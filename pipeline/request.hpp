@@ -1,5 +1,6 @@
 #pragma once
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -16,10 +17,18 @@ namespace talaria::pipeline {
 /// One prompt to be continued.
 struct Request {
   std::vector<u32> prompt; ///< at least one token
-  u32 max_tokens = 0;      ///< 0: only the prompt is processed, for `logits`
+  u32 max_tokens = 0;      ///< 0: only the prompt is processed, for `logits` or prompt scores
   bool ignore_eos = false;
   model::SamplingParameters sampling;
-  std::vector<std::string> stops;           ///< the answer ends before the first of these
+  /// The answer ends behind one of these as behind the model's own ends. Unlike those they show in
+  /// its text only with `with_stop`.
+  std::vector<u32> stop_tokens;
+  std::vector<std::string> stops; ///< the answer ends before the first of these
+  bool with_stop = false;         ///< or behind it
+  bool skip_special = true;       ///< special tokens are no text
+  enclave::ScoresWanted scores;
+  /// What the answer has to be: Engine::grammar(); null: anything. Several requests may share one.
+  std::shared_ptr<model::grammar::TokenGrammar> grammar;
   LogitsWanted logits = LogitsWanted::none; ///< last or all if max_tokens is 0
   u64 trace = 0; ///< its name in traces and logs; 0: the engine makes one
 };
@@ -37,6 +46,10 @@ struct Timings {
 struct Completion {
   std::vector<u32> tokens;
   std::string text;
+  std::vector<model::TokenScores> scores;        ///< of `tokens` but for an end, if they are wanted
+  std::vector<model::TokenScores> prompt_scores; ///< of the prompt's from the second on, likewise
+  std::string ended_by;                          ///< the stop string, if one ended it
+  std::optional<u32> ended_by_token;             ///< the one of stop_tokens, if one ended it
   FinishReason reason = FinishReason::stop;
   std::optional<Error> error; ///< set if reason is error
   Timings timings;
@@ -49,6 +62,9 @@ public:
   virtual ~RequestSink() = default;
   /// One more token of the answer; before its text.
   virtual void token() {}
+  /// The same token with its id and, if they are wanted, its scores (null if not); not for one that
+  /// ends the answer and is no part of its text.
+  virtual void chosen(u32 /*id*/, const model::TokenScores* /*scores*/) {}
   /// Text that became certain; may be empty (a token inside a character).
   virtual void text(std::string_view /*piece*/) {}
   /// Logits of positions start, start + 1, ... as asked for; in order.

@@ -87,8 +87,10 @@ public:
     retire(sampled.micro_batch);
     for (const auto& logits : sampled.logits)
       for_request(logits.sequence, [&] { deliver_logits(logits); });
+    for (const auto& scores : sampled.prompt_scores)
+      for_request(scores.sequence, [&] { take_prompt_scores(scores); });
     for (const auto& choice : sampled.choices)
-      for_request(choice.sequence, [&] { take_token(choice.sequence, choice.token); });
+      for_request(choice.sequence, [&] { take_token(choice); });
     for (const SequenceId id : sampled.failed)
       finish(id, FinishReason::error, Error(Errc::internal, "no token could be chosen"));
     dispatch();
@@ -143,15 +145,20 @@ private:
                                                           Completion{}, now, now, now})
                          .first->second;
     if (options_.tokenizer)
-      active.stream = TextStream(*options_.tokenizer, request.stops, options_.token_table);
+      active.stream = TextStream(*options_.tokenizer, request.stops,
+                                 request.skip_special ? options_.token_table : nullptr,
+                                 {request.with_stop, request.skip_special});
     const bool sample = request.max_tokens > 0;
     length_of_[submit.sequence] = static_cast<u32>(request.prompt.size());
-    planner_.add(submit.sequence, request.prompt, sample, request.logits);
-    if (sample) {
+    const auto logits = request.scores.prompt ? LogitsWanted::all : request.logits;
+    planner_.add(submit.sequence, request.prompt, sample, logits);
+    if (sample || request.scores.any()) {
       enclave::Enrol enrol;
       enrol.sequence = submit.sequence;
       enrol.sampling = request.sampling;
       enrol.prompt = request.prompt;
+      enrol.scores = request.scores;
+      enrol.grammar = request.grammar;
       self_->send(wiring_.sampler, std::move(enrol));
     }
   }
@@ -243,7 +250,18 @@ private:
       finish(logits.sequence, FinishReason::length, std::nullopt);
   }
 
-  void take_token(SequenceId id, u32 token) {
+  void take_prompt_scores(const enclave::Sampled::PromptScores& part) {
+    const auto it = active_.find(part.sequence);
+    if (it == active_.end()) return;
+    auto& scores = it->second.completion.prompt_scores;
+    scores.insert(scores.end(), part.scores.begin(), part.scores.end());
+    const Request& request = *it->second.request;
+    if (request.max_tokens == 0 && part.end == request.prompt.size())
+      finish(part.sequence, FinishReason::length, std::nullopt);
+  }
+
+  void take_token(const enclave::Sampled::Choice& choice) {
+    const auto& [id, token, scores] = choice;
     const auto it = active_.find(id);
     if (it == active_.end()) return; // cancelled while its row was in flight
     Active& active = it->second;
@@ -251,10 +269,17 @@ private:
     if (active.completion.tokens.empty()) active.first_token = active.last_token;
     active.completion.tokens.push_back(token);
     active.sink->token();
-    if (!active.request->ignore_eos && is_one_of(options_.eos, token))
+    const bool ends = !active.request->ignore_eos && is_one_of(options_.eos, token);
+    const bool stops = !ends && is_one_of(active.request->stop_tokens, token);
+    if (stops) active.completion.ended_by_token = token;
+    if ((ends || stops) && !active.request->with_stop)
       return finish(id, FinishReason::stop, std::nullopt);
+    if (scores) active.completion.scores.push_back(*scores);
+    active.sink->chosen(token, scores ? &*scores : nullptr);
     emit(active, active.stream.push(token));
-    if (active.stream.stopped()) return finish(id, FinishReason::stop, std::nullopt);
+    active.completion.ended_by = active.stream.stopped_by();
+    if (ends || stops || active.stream.stopped())
+      return finish(id, FinishReason::stop, std::nullopt);
     if (active.completion.tokens.size() >= active.request->max_tokens)
       return finish(id, FinishReason::length, std::nullopt);
     planner_.append(id, token);

@@ -4,6 +4,7 @@
 #include <caf/all.hpp>
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 #include <type_traits>
 #include <utility>
@@ -16,8 +17,13 @@
 #include "core/secret.hpp"
 #include "model/rope_tables.hpp"
 #include "model/sampler.hpp"
+#include "model/token_scores.hpp"
 #include "remo/masking_scheme.hpp"
 #include "remo/public/wire_tensors.hpp"
+
+namespace talaria::model::grammar {
+class TokenGrammar;
+}
 
 namespace talaria::enclave {
 
@@ -148,11 +154,22 @@ struct Forget : StaysInEnclave {
   SequenceId sequence = 0;
 };
 
+/// How likely tokens were, which a sequence may hand back beside them; with how many of the
+/// likeliest others each.
+struct ScoresWanted {
+  std::optional<u32> answer; ///< of the tokens that are sampled; nothing: none
+  std::optional<u32> prompt; ///< of the prompt's, from the second on, whose rows must be wanted
+
+  bool any() const noexcept { return answer || prompt; }
+};
+
 /// A new sequence for the sampler stage.
 struct Enrol : StaysInEnclave {
   SequenceId sequence = 0;
   model::SamplingParameters sampling;
   std::vector<u32> prompt;
+  ScoresWanted scores;
+  std::shared_ptr<model::grammar::TokenGrammar> grammar; ///< of the answer; null: any
 };
 
 /// What the sampler stage made of one micro-batch.
@@ -160,15 +177,23 @@ struct Sampled : StaysInEnclave {
   struct Choice {
     SequenceId sequence = 0;
     u32 token = 0;
+    std::optional<model::TokenScores> scores; ///< if they are wanted
   };
   struct Logits {
     SequenceId sequence = 0;
     u32 start = 0;    ///< position of the first row
     ClearTensor rows; ///< [count, vocab]
   };
+  /// In the place of Logits, for sequences that want their prompt's scores.
+  struct PromptScores {
+    SequenceId sequence = 0;
+    u32 end = 0;                            ///< position behind the last row
+    std::vector<model::TokenScores> scores; ///< of the tokens behind the rows, within the prompt
+  };
   u64 micro_batch = 0;
   std::vector<Choice> choices;
   std::vector<Logits> logits;
+  std::vector<PromptScores> prompt_scores;
   std::vector<SequenceId> failed; ///< no token can be chosen for them
 };
 

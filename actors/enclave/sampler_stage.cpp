@@ -7,6 +7,8 @@
 #include <span>
 #include <unordered_map>
 
+#include "model/grammar/token_grammar.hpp"
+
 namespace talaria::enclave {
 
 namespace {
@@ -14,21 +16,47 @@ namespace {
 struct SequenceState {
   model::Sampler sampler;
   std::vector<u32> seen; ///< prompt and answer so far
-  model::SamplingParameters parameters;
-  bool oblivious;
+  std::size_t prompt;    ///< tokens of it
+  ScoresWanted scores;
+  std::shared_ptr<model::grammar::TokenGrammar> grammar;
+  model::grammar::TokenGrammar::State place; ///< in it
+
+  std::size_t answered() const { return seen.size() - prompt; }
 };
 using Sequences = std::unordered_map<SequenceId, SequenceState>;
 
+/// The logits of what may come next, in the place of all.
+class Masked {
+public:
+  Masked(const SequenceState& state, std::span<const float> logits) : logits_(logits) {
+    if (!state.grammar) return;
+    copy_ = SecretBuffer<float>(logits.size(), Unwritten{});
+    std::copy(logits.begin(), logits.end(), copy_.data());
+    state.grammar->mask(state.place, copy_.span());
+    logits_ = copy_.span();
+  }
+  std::span<const float> logits() const noexcept { return logits_; }
+
+private:
+  std::span<const float> logits_;
+  SecretBuffer<float> copy_;
+};
+
 /// A token for one row. Nothing if that cannot be done: then this sequence ends, and no other.
-std::optional<u32> choose_one(Sequences& sequences, SequenceId sequence,
-                              std::span<const float> logits) {
+std::optional<Sampled::Choice> choose_one(Sequences& sequences, SequenceId sequence,
+                                          std::span<const float> logits) {
   const auto it = sequences.find(sequence);
   if (it == sequences.end()) return std::nullopt;
   SequenceState& state = it->second;
   try {
-    const u32 token = state.sampler.sample(logits, state.seen);
-    state.seen.push_back(token);
-    return token;
+    const Masked masked(state, logits);
+    Sampled::Choice choice{
+        sequence, state.sampler.sample(masked.logits(), state.seen, state.answered()), {}};
+    if (state.grammar) state.place = state.grammar->advance(state.place, choice.token);
+    if (state.scores.answer)
+      choice.scores = model::score_token(logits, choice.token, *state.scores.answer);
+    state.seen.push_back(choice.token);
+    return choice;
   } catch (const std::exception&) {
     return std::nullopt;
   }
@@ -43,19 +71,53 @@ struct Drawn {
 /// A token for each row of padding, which nobody gets: from the rows of others in turn, with their
 /// parameters, since what sampling costs depends on both. Where there are none, this is the middle
 /// of a prompt, whose last row went through the head for that.
-void draw_in_vain(const Sequences& sequences, const Flow& flow, const std::vector<Drawn>& drawn) {
+void draw_in_vain(Sequences& sequences, const Flow& flow, const std::vector<Drawn>& drawn) {
   const MicroBatch& batch = *flow.batch;
   for (std::size_t i = 0; i < batch.head_padding; ++i) {
     const Drawn from =
         drawn.empty() ? Drawn{batch.segments.back().sequence, i} : drawn[i % drawn.size()];
     const auto it = sequences.find(from.sequence);
     if (it == sequences.end()) continue; // a prompt that is not to be continued
+    SequenceState& state = it->second;
     try {
-      model::Sampler sampler(it->second.parameters, it->second.oblivious);
-      (void)sampler.sample(flow.x->row_span(from.row), it->second.seen);
+      const Masked masked(state, flow.x->row_span(from.row));
+      state.sampler.sample_in_vain(masked.logits(), state.seen, state.answered());
+      if (state.scores.answer)
+        (void)model::score_token(flow.x->row_span(from.row), 0, *state.scores.answer);
     } catch (const std::exception&) { // the row it stands for has found the same
     }
   }
+}
+
+/// What the prompt's own tokens scored behind the rows of a segment.
+Sampled::PromptScores score_prompt(const SequenceState& state, const Segment& segment,
+                                   const Matrix<float>& logits, std::size_t first_row) {
+  Sampled::PromptScores out{segment.sequence, segment.start + segment.count, {}};
+  for (u32 i = 0; i < segment.logits_rows; ++i) {
+    const std::size_t next = segment.start + segment.count - segment.logits_rows + i + 1;
+    if (next >= state.prompt) break;
+    out.scores.push_back(
+        model::score_token(logits.row_span(first_row + i), state.seen[next], *state.scores.prompt));
+  }
+  return out;
+}
+
+/// Logits that the caller asked for, or what comes of them.
+void hand_back(const Sequences& sequences, const Segment& segment, const Matrix<float>& logits,
+               std::size_t first_row, Sampled& out) {
+  const auto it = sequences.find(segment.sequence);
+  if (it != sequences.end() && it->second.scores.prompt) {
+    try {
+      out.prompt_scores.push_back(score_prompt(it->second, segment, logits, first_row));
+    } catch (const std::exception&) {
+      out.failed.push_back(segment.sequence);
+    }
+    return;
+  }
+  Matrix<float> rows(segment.logits_rows, logits.cols());
+  std::copy_n(logits.row(first_row), segment.logits_rows * logits.cols(), rows.data());
+  const u32 start = segment.start + segment.count - segment.logits_rows;
+  out.logits.push_back({segment.sequence, start, share_clear(std::move(rows))});
 }
 
 Sampled choose(Sequences& sequences, const Flow& flow) {
@@ -65,19 +127,13 @@ Sampled choose(Sequences& sequences, const Flow& flow) {
   const Matrix<float>& logits = *flow.x;
   std::size_t row = 0;
   for (const Segment& segment : flow.batch->segments) {
-    const u32 wanted = segment.wanted_rows();
-    row += wanted;
-    if (segment.logits_rows > 0) {
-      const std::size_t asked = segment.logits_rows;
-      Matrix<float> rows(asked, logits.cols());
-      std::copy_n(logits.row(row - asked), asked * logits.cols(), rows.data());
-      const u32 start = segment.start + segment.count - segment.logits_rows;
-      out.logits.push_back({segment.sequence, start, share_clear(std::move(rows))});
-    }
+    row += segment.wanted_rows();
+    if (segment.logits_rows > 0)
+      hand_back(sequences, segment, logits, row - segment.logits_rows, out);
     if (!segment.sample) continue;
     drawn.push_back({segment.sequence, row - 1});
-    if (const auto token = choose_one(sequences, segment.sequence, logits.row_span(row - 1)))
-      out.choices.push_back({segment.sequence, *token});
+    if (auto choice = choose_one(sequences, segment.sequence, logits.row_span(row - 1)))
+      out.choices.push_back(*std::move(choice));
     else
       out.failed.push_back(segment.sequence);
   }
@@ -100,9 +156,11 @@ SamplerStage::behavior_type sampler_stage(SamplerStage::pointer self, StageConte
           },
           [sequences, oblivious](const Enrol& enrol) {
             try {
-              sequences->insert_or_assign(enrol.sequence,
-                                          SequenceState{model::Sampler(enrol.sampling, oblivious),
-                                                        enrol.prompt, enrol.sampling, oblivious});
+              sequences->insert_or_assign(
+                  enrol.sequence,
+                  SequenceState{model::Sampler(enrol.sampling, oblivious), enrol.prompt,
+                                enrol.prompt.size(), enrol.scores, enrol.grammar,
+                                enrol.grammar ? enrol.grammar->start() : 0});
             } catch (const std::exception&) { // its first row finds no sampler and ends it
             }
           },

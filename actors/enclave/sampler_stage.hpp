@@ -4,7 +4,8 @@
 
 namespace talaria::enclave {
 
-/// Picks tokens from logits, each sequence by its own parameters, seed and history.
+/// Picks tokens from logits, each sequence by its own parameters, seed and history, and scores them
+/// for those that ask.
 ///
 ///   Enrol{sequence, parameters, prompt} ──►┐
 ///   Flow{x = logits of the wanted rows} ──►├─ sampler ──► Sampled{tokens, logits} ──► overseer

@@ -76,7 +76,7 @@ BOOST_AUTO_TEST_CASE(messages_keep_roles_and_order) {
   BOOST_TEST(chat.messages[0].role == "system");
   BOOST_TEST(chat.messages[3].role == "tool");
   BOOST_TEST(chat.messages[3].content == "t");
-  BOOST_TEST(chat.answers() == 1);
+  BOOST_TEST(chat.prompt_count() == 1u);
 }
 
 BOOST_AUTO_TEST_CASE(a_prompt_has_four_forms) {
@@ -95,6 +95,44 @@ BOOST_AUTO_TEST_CASE(stop_is_one_string_or_several) {
              1);
   BOOST_TEST(
       parse_completion_request(R"({"prompt":"a","stop":["x","y"]})", defaults()).stops.size() == 2);
+}
+
+BOOST_AUTO_TEST_CASE(tools_are_kept_as_they_are_written) {
+  const std::string tools =
+      R"([ {"type":"function", "function":{"parameters":{"z":1,"a":[{"b":"]"}]}, "name":"f"}} ])";
+  const auto chat = parse_chat_request(
+      R"({"tool\u0073":)" + tools + R"( , "messages":[{"role":"user","content":"\"tools\":7"}]})",
+      defaults());
+  BOOST_TEST(chat.chat.tools == tools);
+  BOOST_TEST(chat.tools.expected);
+  const auto none = parse_chat_request(R"({"tool_choice":"none","tools":)" + tools +
+                                           R"(,"messages":[{"role":"user","content":"a"}]})",
+                                       defaults());
+  BOOST_TEST(none.chat.tools.empty());
+  BOOST_TEST(!none.tools.expected);
+}
+
+BOOST_AUTO_TEST_CASE(calls_in_the_history_go_to_the_template_with_arguments_as_objects) {
+  const auto chat = parse_chat_request(
+      R"({"messages":[{"role":"assistant","content":null,"tool_calls":[{"id":"c1","type":"function",
+          "function":{"name":"f","arguments":"{\"b\": 1, \"a\": 2}"}}]},
+          {"role":"tool","tool_call_id":"c1","name":"f","content":"7"}]})",
+      defaults());
+  BOOST_TEST(chat.messages[0].content.empty());
+  BOOST_TEST(chat.messages[0].fields ==
+             R"({"tool_calls":[{"id":"c1","type":"function","function":{"name":"f","arguments":)"
+             R"({"b": 1, "a": 2}}}]})");
+  BOOST_TEST(chat.messages[1].fields == R"({"name":"f","tool_call_id":"c1"})");
+}
+
+BOOST_AUTO_TEST_CASE(answers_asked_for_are_counted) {
+  const auto wanted = [](const char* body) { return parse_completion_request(body, defaults()); };
+  BOOST_TEST(wanted(R"({"prompt":"a","n":3})").choices == 3u);
+  BOOST_TEST(wanted(R"({"prompt":"a","n":3})").best_of == 3u);
+  BOOST_TEST(wanted(R"({"prompt":"a","n":2,"best_of":4})").best_of == 4u);
+  BOOST_CHECK_THROW(wanted(R"({"prompt":["a","b"],"n":3})"), ApiError); // more than may run
+  BOOST_CHECK_THROW(wanted(R"({"prompt":"a","n":2,"best_of":1})"), ApiError);
+  BOOST_CHECK_THROW(wanted(R"({"prompt":"a","best_of":2,"stream":true})"), ApiError);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

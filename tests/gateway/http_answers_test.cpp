@@ -21,7 +21,9 @@ BOOST_AUTO_TEST_CASE(a_completion_is_the_engines_answer_with_its_token_counts) {
   const auto prompt_tokens = engine().tokenizer().encode("Once upon a time", true).size();
   BOOST_TEST(body["usage"] == json({{"prompt_tokens", prompt_tokens},
                                     {"completion_tokens", 12},
-                                    {"total_tokens", prompt_tokens + 12}}));
+                                    {"total_tokens", prompt_tokens + 12},
+                                    {"prompt_tokens_details", {{"cached_tokens", 0}}},
+                                    {"completion_tokens_details", {{"reasoning_tokens", 0}}}}));
 }
 
 BOOST_AUTO_TEST_CASE(a_chat_answer_is_the_engines_answer_to_the_rendered_messages) {
@@ -29,7 +31,7 @@ BOOST_AUTO_TEST_CASE(a_chat_answer_is_the_engines_answer_to_the_rendered_message
   const auto expected = chatted("Hello there", 12);
   const json body = server.answer("/v1/chat/completions", chat_of("Hello there", 12));
   BOOST_TEST(body["choices"][0]["message"] ==
-             json({{"role", "assistant"}, {"content", expected.text}}));
+             json({{"role", "assistant"}, {"content", expected.text}, {"refusal", nullptr}}));
   BOOST_TEST(body["object"] == "chat.completion");
   BOOST_TEST(body["id"].get<std::string>().starts_with("chatcmpl-"));
 }

@@ -213,10 +213,26 @@ constructs = {
 }
 
 
-def render(text, messages, add_generation_prompt):
+tools = [{"type": "function", "function": {
+    "name": "weather", "description": "What it's <like>", "parameters": {
+        "type": "object", "properties": {"city": {"type": "string"}, "days": {"type": "integer"}},
+        "required": ["city"], "minimum": 1.5}}},
+    {"function": {"parameters": {}, "name": "noon"}, "type": "function"}]
+call = {"id": "abcdefghi", "type": "function",
+        "function": {"name": "weather", "arguments": {"days": 3, "city": "Köln"}}}
+with_tools = [
+    [{"role": "user", "content": "Hello"}],
+    [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Rain?"},
+     {"role": "assistant", "content": "", "tool_calls": [call]},
+     {"role": "tool", "content": "[true, 7]", "tool_call_id": "abcdefghi"},
+     {"role": "assistant", "content": "Yes."}, {"role": "user", "content": "Sure?"}],
+]
+
+
+def render(text, messages, add_generation_prompt, tools=None):
     try:
         return {"rendered": environment.from_string(text).render(
-            messages=messages, tools=None, documents=None,
+            messages=messages, tools=tools, documents=None,
             add_generation_prompt=add_generation_prompt, bos_token="<s>", eos_token="</s>")}
     except Exception as error:  # Python's own, too: they end a rendering like a TemplateError
         return {"error": str(error)}
@@ -229,6 +245,10 @@ def cases():
             for prompt in (True, False):
                 yield {"file": path.name, "messages": messages, "add_generation_prompt": prompt,
                        **render(path.read_text(encoding="utf-8"), messages, prompt)}
+        for messages in with_tools:
+            text = path.read_text(encoding="utf-8")
+            yield {"file": path.name, "messages": messages, "add_generation_prompt": True,
+                   "tools": tools, **render(text, messages, True, tools)}
     messages = [{"role": role, "content": content} for role, content in conversations[3]]
     for name, text in constructs.items():
         yield {"name": name, "template": text, "messages": messages, "add_generation_prompt": True,

@@ -75,16 +75,32 @@ BOOST_AUTO_TEST_CASE(the_shipped_template_reproduces_the_reference_prompts) {
 }
 
 BOOST_AUTO_TEST_CASE(every_template_renders_as_jinja2_renders_it) {
-  const Json vectors = Json::parse(read_text("/tests/golden/chat_vectors.json"));
+  using Ordered = nlohmann::ordered_json; // the order of fields is a part of prompts
+  const Ordered vectors = Ordered::parse(read_text("/tests/golden/chat_vectors.json"));
   BOOST_TEST_REQUIRE(vectors.size() > 250u);
-  for (const Json& one : vectors) {
+  const auto conversation = [](const Ordered& list) {
+    std::vector<ChatMessage> out;
+    for (Ordered message : list) {
+      ChatMessage next{message["role"], message["content"]};
+      message.erase("role");
+      message.erase("content");
+      if (!message.empty()) next.fields = message.dump();
+      out.push_back(next);
+    }
+    return out;
+  };
+  for (const Ordered& one : vectors) {
     const bool in_file = one.contains("file");
     const std::string name = in_file ? one["file"] : one["name"];
     const std::string text = in_file ? read_text("/tests/data/chat_templates/" + name)
                                      : one["template"].get<std::string>();
+    ChatOptions options;
+    options.add_generation_prompt = one["add_generation_prompt"];
+    if (one.contains("tools")) options.tools = one["tools"].dump();
     const auto rendered = [&] {
       return ChatTemplate::parse(text, name, {{"bos_token", "<s>"}, {"eos_token", "</s>"}})
-          .render(messages_in(one["messages"]), one["add_generation_prompt"]);
+          .prompt(conversation(one["messages"]), options)
+          .text();
     };
     BOOST_TEST_CONTEXT(name << " " << one["messages"].dump()) {
       if (one.contains("rendered"))
@@ -123,6 +139,58 @@ BOOST_AUTO_TEST_CASE(known_models_get_the_prompt_they_were_trained_with) {
              "<s>[INST] a [/INST]b</s>[INST] c [/INST]");
   BOOST_TEST(prompt("mistral-v0.3.jinja", turns) ==
              "<s>[INST]  Hi [/INST] Hello!</s>[INST] Be brief.\n\nBye[/INST]");
+}
+
+BOOST_AUTO_TEST_CASE(a_prompt_may_end_where_the_last_message_does) {
+  ChatOptions options;
+  options.add_generation_prompt = false;
+  options.continue_final_message = true;
+  const auto prompt = [&](const std::string& text, const std::string& last) {
+    return ChatTemplate::parse(text, "t", {})
+        .prompt({{"user", "ab"}, {"assistant", last}}, options)
+        .text();
+  };
+  const std::string plain = "{% for m in messages %}<{{ m.content }}>{% endfor %}";
+  const std::string trimmed = "{% for m in messages %}<{{ m.content | trim }}>{% endfor %}";
+  BOOST_TEST(prompt(plain, "ab") == "<ab><ab");
+  BOOST_TEST(prompt(plain, " ab \n") == "<ab>< ab \n");
+  BOOST_TEST(prompt(trimmed, " ab \n") == "<ab><ab");
+  BOOST_CHECK_THROW(prompt("{{ messages[0].content }}", "cd"), Error);
+  BOOST_CHECK_THROW(prompt(plain, " "), Error);
+}
+
+BOOST_AUTO_TEST_CASE(variables_of_a_request_are_no_more_than_that) {
+  const auto chat = ChatTemplate::parse(
+      "{{ bos_token }}{% if think %}{{ think.deep[1] }}{% endif %}", "t", {{"bos_token", "<s>"}});
+  ChatOptions options;
+  BOOST_TEST(chat.prompt(hello, options).text() == "<s>");
+  options.variables = R"({"think":{"deep":[1,"<s>"]}})";
+  const MarkedText prompt = chat.prompt(hello, options);
+  BOOST_TEST(prompt.text() == "<s><s>");
+  BOOST_TEST((prompt.origin(0, 3) == Origin::author));
+  BOOST_TEST((prompt.origin(3, 6) == Origin::input));
+  for (const char* own : {R"({"bos_token":"x"})", R"({"messages":[]})", R"({"tools":[]})",
+                          R"({"unk_token":"x"})", R"({"add_generation_prompt":true})"}) {
+    options.variables = own;
+    BOOST_CHECK_EXCEPTION(chat.prompt(hello, options), Error,
+                          [](const Error& error) { return error.code() == Errc::usage; });
+  }
+}
+
+BOOST_AUTO_TEST_CASE(tools_and_calls_are_text_of_the_client) {
+  const std::string text = "{{ tools | tojson }}{% for m in messages %}{{ m.content }}"
+                           "{{ m.tool_calls[0].function.arguments.x }}{% endfor %}";
+  ChatOptions options;
+  options.tools = R"([{"<end>":"<end>"}])";
+  const MarkedText prompt =
+      ChatTemplate::parse(text, "t", {})
+          .prompt(
+              {{"assistant", "!", R"({"tool_calls":[{"function":{"arguments":{"x":"<end>"}}}]})"}},
+              options);
+  BOOST_TEST(prompt.text() == R"([{"<end>": "<end>"}]!<end>)");
+  for (std::size_t at = prompt.text().find("<end>"); at != std::string::npos;
+       at = prompt.text().find("<end>", at + 1))
+    BOOST_TEST((prompt.origin(at, at + 5) == Origin::input));
 }
 
 BOOST_AUTO_TEST_CASE(a_template_may_refuse_in_its_own_words) {

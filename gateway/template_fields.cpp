@@ -1,0 +1,119 @@
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "gateway/json_fields.hpp"
+#include "gateway/raw_json.hpp"
+#include "gateway/request_fields.hpp"
+
+namespace talaria::gateway {
+
+using nlohmann::json;
+
+namespace {
+
+constexpr std::size_t kMostTools = 128;
+constexpr std::size_t kLongestToolName = 64;
+
+bool is_name(const std::string& text) {
+  return !text.empty() && text.size() <= kLongestToolName &&
+         std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '_' || c == '-' || c == '.';
+         });
+}
+
+void check_tool(const std::string& path, const json& tool) {
+  if (!tool.is_object() || tool.value("type", json()) != "function")
+    throw bad_field(path, path + " must be {\"type\": \"function\", \"function\": {...}}; tools of "
+                                 "other types are not supported");
+  const json function = tool.value("function", json());
+  const std::string inside = path + ".function";
+  if (!function.is_object()) throw bad_field(inside, inside + " must be an object");
+  const json name = function.value("name", json());
+  if (!name.is_string() || !is_name(name.get<std::string>()))
+    throw bad_field(inside + ".name",
+                    fmt::format("{}.name must be 1 to {} letters, digits, '_', '-' or '.'", inside,
+                                kLongestToolName));
+  for (const char* text : {"description"})
+    if (const json value = function.value(text, json()); !value.is_null())
+      text_of(inside + "." + text, value);
+  const json parameters = function.value("parameters", json());
+  if (!parameters.is_null() && !parameters.is_object())
+    throw bad_field(inside + ".parameters", inside + ".parameters must be an object");
+}
+
+void read_tools(const std::string& field, const json& value, Draft& draft) {
+  if (!value.is_array() || value.size() > kMostTools)
+    throw bad_field(field, fmt::format("{} must be a list of at most {} tools", field, kMostTools));
+  for (std::size_t i = 0; i < value.size(); ++i)
+    check_tool(fmt::format("{}[{}]", field, i), value[i]);
+  // As they are written: the order of fields is a part of the prompt.
+  if (!value.empty()) draft.request.chat.tools = raw_member(draft.body, field).value();
+}
+
+bool is_named_tool(const json& value) {
+  return value.is_object() && value.value("type", json()) == "function" &&
+         value.value("function", json()).is_object();
+}
+
+/// A grammar makes the model call one.
+void read_forced_call(const std::string& field, const json& value, Draft& draft) {
+  AnswerForm& form = draft.request.form;
+  if (form.kind != AnswerForm::Kind::any)
+    throw bad_field(field, field + " and " + form.field + " both say what form answers have");
+  form.kind = AnswerForm::Kind::calls;
+  form.field = field;
+  if (value.is_object())
+    form.text = text_of(field + ".function.name", value["function"].value("name", json()));
+}
+
+void read_tool_choice(const std::string& field, const json& value, Draft& draft) {
+  if (value == "none")
+    draft.chooses_no_tool = true;
+  else if (value == "required" || is_named_tool(value))
+    read_forced_call(field, value, draft);
+  else if (value != "auto")
+    throw bad_field(field, field + " must be none, auto, required or the name of a function");
+}
+
+void read_reasoning_effort(const std::string& field, const json& value, Draft& draft) {
+  text_of(field, value);
+  draft.request.reasoning_effort = value.get<std::string>();
+}
+
+FieldReader raw_option(std::string model::ChatOptions::*member, bool is_list) {
+  return [member, is_list](const std::string& field, const json& value, Draft& draft) {
+    if (is_list ? !value.is_array() : !value.is_object())
+      throw bad_field(field, field + (is_list ? " must be a list" : " must be an object"));
+    if (!value.empty()) draft.request.chat.*member = raw_member(draft.body, field).value();
+  };
+}
+
+} // namespace
+
+void add_template_fields(FieldReaders& readers) {
+  readers["tools"] = read_tools;
+  readers["tool_choice"] = read_tool_choice;
+  readers["functions"] = only({json::array()}, "it is the older form of tools; send those");
+  readers["function_call"] =
+      only({"none", "auto"}, "it is the older form of tool_choice; send that");
+  readers["parallel_tool_calls"] = [](const std::string& field, const json& value, Draft& draft) {
+    draft.request.tools.parallel = flag_of(field, value);
+  };
+  readers["reasoning_effort"] = read_reasoning_effort;
+  readers["documents"] = raw_option(&model::ChatOptions::documents, true);
+  readers["chat_template_kwargs"] = raw_option(&model::ChatOptions::variables, false);
+  readers["chat_template"] =
+      only({}, "the template decides which text becomes special tokens, and is the server's");
+  readers["add_generation_prompt"] = [](const std::string& field, const json& value, Draft& draft) {
+    draft.add_generation_prompt = flag_of(field, value);
+  };
+  readers["continue_final_message"] = [](const std::string& field, const json& value,
+                                         Draft& draft) {
+    draft.request.chat.continue_final_message = flag_of(field, value);
+  };
+}
+
+} // namespace talaria::gateway

@@ -1,0 +1,143 @@
+#include "model/grammar/automaton.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "core/error.hpp"
+
+namespace talaria::model::grammar {
+
+namespace {
+
+constexpr std::size_t kMostPlaces = 500'000;
+constexpr std::size_t kMostVisited = 20'000; // of one state: alternatives, not texts
+
+} // namespace
+
+Automaton::Automaton(const Rules& rules) {
+  Place leave;
+  const u32 end = add(leave);
+  // Calls name rules by number: where each begins is known when all are compiled.
+  for (const Expression& body : rules.bodies) rules_.push_back(compile(body, end));
+  StateData first;
+  close(rules_.front(), 0, first);
+  if (intern(std::move(first)) == kDead)
+    throw Error(Errc::usage, "the grammar has no text: it calls itself before a byte");
+}
+
+u32 Automaton::add(Place place) {
+  if (places_.size() >= kMostPlaces)
+    throw Error(Errc::usage, "the grammar is too large; use smaller bounds of repetitions");
+  places_.push_back(std::move(place));
+  return static_cast<u32>(places_.size() - 1);
+}
+
+/// Where `expression` begins, if `next` comes behind it.
+u32 Automaton::compile(const Expression& expression, u32 next) {
+  const Node& node = *expression;
+  switch (node.kind) {
+  case Node::Kind::bytes:
+    return add({Place::Kind::bytes, node.bytes, {next}, 0});
+  case Node::Kind::sequence:
+    for (auto part = node.parts.rbegin(); part != node.parts.rend(); ++part)
+      next = compile(*part, next);
+    return next;
+  case Node::Kind::any_of: {
+    Place split{Place::Kind::split, {}, {}, 0};
+    for (const Expression& part : node.parts) split.next.push_back(compile(part, next));
+    return add(std::move(split));
+  }
+  case Node::Kind::repeat:
+    return compile_repeat(node, next);
+  case Node::Kind::rule:
+    return add({Place::Kind::call, {}, {next}, node.rule});
+  }
+  return next;
+}
+
+u32 Automaton::compile_repeat(const Node& node, u32 next) {
+  const Expression& part = node.parts.front();
+  u32 at = next;
+  if (node.most == 0) {
+    const u32 loop = add({Place::Kind::split, {}, {next}, 0});
+    const u32 body = compile(part, loop);
+    places_[loop].next.push_back(body);
+    at = loop;
+  }
+  for (u32 i = node.least; i < node.most; ++i) {
+    const u32 body = compile(part, at);
+    at = add({Place::Kind::split, {}, {next, body}, 0});
+  }
+  for (u32 i = 0; i < node.least; ++i) at = compile(part, at);
+  return at;
+}
+
+Automaton::Stack Automaton::push(u32 place, Stack below) {
+  const auto [known, is_new] =
+      known_stacks_.try_emplace({place, below}, static_cast<Stack>(stacks_.size()));
+  if (is_new) stacks_.emplace_back(place, below);
+  return known->second;
+}
+
+/// Adds what can be reached from a place without a byte.
+void Automaton::close(u32 place, Stack stack, StateData& state) {
+  visited_.clear();
+  std::vector<Point> open{{place, stack}};
+  while (!open.empty()) {
+    const auto [at, behind] = open.back();
+    open.pop_back();
+    if (std::find(visited_.begin(), visited_.end(), Point(at, behind)) != visited_.end()) continue;
+    visited_.emplace_back(at, behind);
+    if (visited_.size() > kMostVisited)
+      throw Error(Errc::usage, "the grammar calls itself without a byte in between");
+    const Place& here = places_[at];
+    switch (here.kind) {
+    case Place::Kind::bytes:
+      state.points.emplace_back(at, behind);
+      break;
+    case Place::Kind::split:
+      for (const u32 next : here.next) open.emplace_back(next, behind);
+      break;
+    case Place::Kind::call: {
+      // A call at a rule's end returns to where that rule does: lists do not pile up.
+      const bool last = places_[here.next[0]].kind == Place::Kind::leave;
+      open.emplace_back(rules_[here.rule], last ? behind : push(here.next[0], behind));
+      break;
+    }
+    case Place::Kind::leave:
+      if (behind == 0)
+        state.accepts = true;
+      else
+        open.emplace_back(stacks_[behind]);
+      break;
+    }
+  }
+}
+
+Automaton::State Automaton::intern(StateData state) {
+  std::sort(state.points.begin(), state.points.end());
+  state.points.erase(std::unique(state.points.begin(), state.points.end()), state.points.end());
+  if (state.points.empty() && !state.accepts) return kDead;
+  const auto [known, is_new] =
+      known_states_.try_emplace({state.accepts, state.points}, static_cast<State>(states_.size()));
+  if (!is_new) return known->second;
+  if (states_.size() >= kMostStates)
+    throw Error(Errc::usage, "the grammar has too many states; use smaller bounds of repetitions");
+  states_.push_back(std::move(state));
+  return known->second;
+}
+
+Automaton::State Automaton::next(State from, u8 byte) {
+  const auto index = static_cast<std::size_t>(from);
+  if (states_[index].next.empty()) states_[index].next.assign(256, kUnknown);
+  if (const State known = states_[index].next[byte]; known != kUnknown) return known;
+  StateData reached;
+  const auto points = states_[index].points;
+  for (const auto& [place, behind] : points)
+    if (places_[place].bytes[byte]) close(places_[place].next[0], behind, reached);
+  const State to = intern(std::move(reached));
+  states_[index].next[byte] = to;
+  return to;
+}
+
+} // namespace talaria::model::grammar

@@ -1,0 +1,293 @@
+#include "model/grammar/regex.hpp"
+
+#include <fmt/format.h>
+
+#include <optional>
+
+#include "core/error.hpp"
+
+namespace talaria::model::grammar {
+
+namespace {
+
+constexpr int kDeepestGroup = 64;
+
+CharacterSet everything_but_newlines() {
+  CharacterSet set;
+  set.ascii.set();
+  set.ascii.reset('\n');
+  set.ascii.reset('\r');
+  set.others = true;
+  return set;
+}
+
+CharacterSet opposite(CharacterSet set) {
+  set.ascii.flip();
+  set.others = !set.others;
+  return set;
+}
+
+/// \d, \w, \s and their opposites.
+std::optional<CharacterSet> named_set(char name) {
+  CharacterSet set;
+  switch (name) {
+  case 'd':
+  case 'D':
+    for (char c = '0'; c <= '9'; ++c) set.ascii.set(static_cast<std::size_t>(c));
+    break;
+  case 'w':
+  case 'W':
+    for (unsigned c = 0; c < 128; ++c)
+      if ((c >= '0' && c <= '9') || (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_')
+        set.ascii.set(c);
+    break;
+  case 's':
+  case 'S':
+    for (const char c : {' ', '\t', '\n', '\r', '\f', '\v'})
+      set.ascii.set(static_cast<std::size_t>(c));
+    break;
+  default:
+    return std::nullopt;
+  }
+  return name >= 'a' ? set : opposite(set);
+}
+
+class RegexParser {
+public:
+  RegexParser(std::string_view pattern, const CharacterWriter& writer)
+      : pattern_(pattern), writer_(writer) {}
+
+  Expression parse(bool whole) {
+    std::vector<Expression> parts;
+    const bool from_start = take('^');
+    if (!whole && !from_start) parts.push_back(anything());
+    bool to_end = false;
+    if (pattern_.ends_with('$') && !pattern_.ends_with("\\$")) {
+      pattern_.remove_suffix(1);
+      to_end = true;
+    }
+    const std::size_t begin = at_;
+    parts.push_back(alternatives(0));
+    // In ^a|b$ each sign belongs to one side only.
+    if (top_alternatives_ && (from_start || to_end) && !whole)
+      fail(begin, "alternatives with ^ or $ outside a group");
+    if (at_ != pattern_.size()) fail(at_, "a closing bracket without an opening one");
+    if (!whole && !to_end) parts.push_back(anything());
+    return sequence(std::move(parts));
+  }
+
+private:
+  [[noreturn]] void fail(std::size_t at, std::string_view what) const {
+    throw Error(
+        Errc::usage,
+        fmt::format("the pattern has {} at character {}, which is not supported", what, at));
+  }
+  bool more() const { return at_ < pattern_.size(); }
+  bool take(char wanted) {
+    if (!more() || pattern_[at_] != wanted) return false;
+    ++at_;
+    return true;
+  }
+  Expression anything() const {
+    CharacterSet set;
+    set.ascii.set();
+    set.others = true;
+    return repeat(writer_(set), 0, 0);
+  }
+
+  Expression alternatives(int depth) {
+    std::vector<Expression> parts{terms(depth)};
+    while (take('|')) {
+      if (depth == 0) top_alternatives_ = true;
+      parts.push_back(terms(depth));
+    }
+    return any_of(std::move(parts));
+  }
+
+  Expression terms(int depth) {
+    std::vector<Expression> parts;
+    while (more() && pattern_[at_] != '|' && pattern_[at_] != ')')
+      parts.push_back(repeated(atom(depth)));
+    return sequence(std::move(parts));
+  }
+
+  Expression repeated(Expression part) {
+    while (more()) {
+      if (take('*')) {
+        part = repeat(std::move(part), 0, 0);
+      } else if (take('+')) {
+        part = repeat(std::move(part), 1, 0);
+      } else if (take('?')) {
+        part = optional(std::move(part));
+      } else if (pattern_[at_] == '{') {
+        part = counted(std::move(part));
+      } else {
+        break;
+      }
+      take('?'); // lazy or not, the texts are the same
+    }
+    return part;
+  }
+
+  Expression counted(Expression part) {
+    const std::size_t begin = at_++;
+    const auto least = number();
+    if (!least) fail(begin, "a brace that counts nothing");
+    if (take('}')) {
+      if (*least == 0) return sequence({});
+      return repeat(std::move(part), *least, *least);
+    }
+    if (!take(',')) fail(begin, "a brace that counts nothing");
+    if (take('}')) return repeat(std::move(part), *least, 0);
+    const auto most = number();
+    if (!most || !take('}')) fail(begin, "a brace that counts nothing");
+    if (*most == 0) return sequence({});
+    return repeat(std::move(part), *least, *most);
+  }
+
+  std::optional<u32> number() {
+    u32 value = 0;
+    const std::size_t begin = at_;
+    while (more() && pattern_[at_] >= '0' && pattern_[at_] <= '9' && at_ - begin < 7)
+      value = value * 10 + static_cast<u32>(pattern_[at_++] - '0');
+    return at_ == begin ? std::nullopt : std::optional(value);
+  }
+
+  Expression atom(int depth) {
+    if (depth > kDeepestGroup) fail(at_, "groups nested too deeply");
+    const std::size_t begin = at_;
+    const char c = pattern_[at_++];
+    switch (c) {
+    case '(': {
+      if (take('?') && !take(':')) fail(begin, "a group that looks around or has a name");
+      Expression inside = alternatives(depth + 1);
+      if (!take(')')) fail(begin, "a group without an end");
+      return inside;
+    }
+    case '[':
+      return writer_(character_class());
+    case '.':
+      return writer_(everything_but_newlines());
+    case '\\': {
+      if (!more()) fail(begin, "a backslash at its end");
+      if (const auto set = named_set(pattern_[at_])) {
+        ++at_;
+        return writer_(*set);
+      }
+      return character(escape());
+    }
+    case '^':
+    case '$':
+      fail(begin, "an anchor inside");
+    case '*':
+    case '+':
+    case '?':
+    case '{':
+      fail(begin, "a repetition of nothing");
+    default:
+      if (static_cast<u8>(c) >= 0x80) { // characters of several bytes stand for themselves
+        while (more() && (static_cast<u8>(pattern_[at_]) & 0xC0) == 0x80) ++at_;
+        return literal(pattern_.substr(begin, at_ - begin));
+      }
+      return character(c);
+    }
+  }
+
+  Expression character(char c) const {
+    CharacterSet set;
+    set.ascii.set(static_cast<std::size_t>(c));
+    return writer_(set);
+  }
+
+  /// The character behind a backslash.
+  char escape() {
+    const char c = pattern_[at_++];
+    switch (c) {
+    case 'n':
+      return '\n';
+    case 't':
+      return '\t';
+    case 'r':
+      return '\r';
+    case 'f':
+      return '\f';
+    case 'v':
+      return '\v';
+    default:
+      if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+          static_cast<u8>(c) >= 0x80)
+        fail(at_ - 2, fmt::format("\\{}", c));
+      return c;
+    }
+  }
+
+  CharacterSet character_class() {
+    const std::size_t begin = at_ - 1;
+    CharacterSet set;
+    const bool negated = take('^');
+    for (bool first = true;; first = false) {
+      if (!more()) fail(begin, "a class without an end");
+      if (!first && take(']')) break;
+      if (first && pattern_[at_] == ']') fail(begin, "an empty class");
+      if (pattern_[at_] == '\\' && at_ + 1 < pattern_.size())
+        if (const auto named = named_set(pattern_[at_ + 1])) {
+          at_ += 2;
+          set.ascii |= named->ascii;
+          set.others |= named->others;
+          continue;
+        }
+      const char low = class_character(begin);
+      char high = low;
+      if (at_ + 1 < pattern_.size() && pattern_[at_] == '-' && pattern_[at_ + 1] != ']') {
+        ++at_;
+        high = class_character(begin);
+      }
+      if (high < low) fail(begin, "a range that ends before it begins");
+      for (int c = low; c <= high; ++c) set.ascii.set(static_cast<std::size_t>(c));
+    }
+    return negated ? opposite(set) : set;
+  }
+
+  char class_character(std::size_t begin) {
+    const char c = pattern_[at_++];
+    if (static_cast<u8>(c) >= 0x80) fail(begin, "a class of characters beyond ASCII");
+    if (c != '\\') return c;
+    if (!more()) fail(begin, "a class without an end");
+    if (take('b')) return '\b';
+    return escape();
+  }
+
+  std::string_view pattern_;
+  const CharacterWriter& writer_;
+  std::size_t at_ = 0;
+  bool top_alternatives_ = false;
+};
+
+} // namespace
+
+Expression beyond_ascii() {
+  static const Expression characters = [] {
+    const auto tail = byte_range(0x80, 0xBF);
+    return any_of({sequence({byte_range(0xC2, 0xDF), tail}),
+                   sequence({byte_range(0xE0, 0xE0), byte_range(0xA0, 0xBF), tail}),
+                   sequence({byte_range(0xE1, 0xEC), tail, tail}),
+                   sequence({byte_range(0xED, 0xED), byte_range(0x80, 0x9F), tail}),
+                   sequence({byte_range(0xEE, 0xEF), tail, tail}),
+                   sequence({byte_range(0xF0, 0xF0), byte_range(0x90, 0xBF), tail, tail}),
+                   sequence({byte_range(0xF1, 0xF3), tail, tail, tail}),
+                   sequence({byte_range(0xF4, 0xF4), byte_range(0x80, 0x8F), tail, tail})});
+  }();
+  return characters;
+}
+
+Expression plain_characters(const CharacterSet& set) {
+  ByteSet bytes;
+  for (std::size_t c = 0; c < 128; ++c) bytes[c] = set.ascii[c];
+  return set.others ? any_of({one_of(bytes), beyond_ascii()}) : one_of(bytes);
+}
+
+Expression parse_regex(std::string_view pattern, bool whole, const CharacterWriter& writer) {
+  return RegexParser(pattern, writer).parse(whole);
+}
+
+} // namespace talaria::model::grammar

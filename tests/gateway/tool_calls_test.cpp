@@ -1,0 +1,193 @@
+// Calls that models write, found in their answers however these are cut.
+#include "gateway/tool_calls.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+#include "gateway/raw_json.hpp"
+#include "gateway/tool_prompt.hpp"
+
+namespace talaria::gateway {
+
+BOOST_AUTO_TEST_SUITE(tool_calls)
+
+namespace {
+
+struct Found {
+  std::string text;
+  std::vector<std::pair<std::string, std::string>> calls;
+  std::vector<std::string> ids;
+};
+
+Found find(ToolSyntax syntax, const std::string& answer, std::size_t step, bool parallel = true) {
+  ToolCallFinder finder(syntax, parallel);
+  Found out;
+  const auto take = [&](const AnswerParts& parts) {
+    out.text += parts.text;
+    for (const ToolCall& call : parts.calls) {
+      out.calls.emplace_back(call.name, call.arguments);
+      out.ids.push_back(call.id);
+    }
+  };
+  for (std::size_t at = 0; at < answer.size(); at += step)
+    take(finder.push(std::string_view(answer).substr(at, step)));
+  take(finder.finish());
+  return out;
+}
+
+struct Example {
+  ToolSyntax syntax;
+  std::string answer;
+  std::string text;
+  std::vector<std::pair<std::string, std::string>> calls;
+};
+
+const Example kExamples[] = {
+    {ToolSyntax::hermes, "Nothing to call.", "Nothing to call.", {}},
+    {ToolSyntax::hermes,
+     "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"b\": 1, \"a\": \"}\"}}\n</tool_call>",
+     "",
+     {{"f", "{\"b\": 1, \"a\": \"}\"}"}}},
+    {ToolSyntax::hermes,
+     "Let me see. <tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>\n<tool_call>\n{\"name\":"
+     "\"g\", \"arguments\": {\"x\": [1, {\"y\": null}]}}</tool_call>",
+     "Let me see. ",
+     {{"f", "{}"}, {"g", "{\"x\": [1, {\"y\": null}]}"}}},
+    {ToolSyntax::hermes, "a < b <tool <tool_call", "a < b <tool <tool_call", {}},
+    // What is no call stays text.
+    {ToolSyntax::hermes,
+     "<tool_call>not JSON</tool_call>!",
+     "<tool_call>not JSON</tool_call>!",
+     {}},
+    {ToolSyntax::hermes,
+     "<tool_call>{\"name\": 7}</tool_call>",
+     "<tool_call>{\"name\": 7}</tool_call>",
+     {}},
+    // The end of the answer closes a call, if it is whole.
+    {ToolSyntax::hermes, "<tool_call>\n{\"name\": \"f\", \"arguments\": {}}", "", {{"f", "{}"}}},
+    {ToolSyntax::hermes,
+     "<tool_call>\n{\"name\": \"f\", \"argum",
+     "<tool_call>\n{\"name\": \"f\", \"argum",
+     {}},
+    {ToolSyntax::llama,
+     "{\"name\": \"f\", \"parameters\": {\"q\": \"a;b\"}}",
+     "",
+     {{"f", "{\"q\": \"a;b\"}"}}},
+    {ToolSyntax::llama,
+     "<|python_tag|>{\"name\": \"f\", \"parameters\": {}}; {\"name\": \"g\", \"parameters\": "
+     "{\"n\": "
+     "2}}",
+     "",
+     {{"f", "{}"}, {"g", "{\"n\": 2}"}}},
+    {ToolSyntax::llama,
+     "Hello {\"name\": \"f\", \"parameters\": {}}",
+     "Hello {\"name\": \"f\", \"parameters\": {}}",
+     {}},
+    {ToolSyntax::llama, "{\"answer\": 42}", "{\"answer\": 42}", {}},
+    {ToolSyntax::pythonic,
+     "[f(city='Ulm', days=3), g.h(x=[1, None, {'k': True}], y=-1.5)]",
+     "",
+     {{"f", R"({"city":"Ulm","days":3})"}, {"g.h", R"({"x":[1,null,{"k":true}],"y":-1.5})"}}},
+    {ToolSyntax::pythonic, "[f()]", "", {{"f", "{}"}}},
+    {ToolSyntax::pythonic, "[1, 2]", "[1, 2]", {}},
+    {ToolSyntax::pythonic, "[f(x=open('/etc/passwd'))]", "[f(x=open('/etc/passwd'))]", {}},
+    {ToolSyntax::pythonic, "A list: [f()]", "A list: [f()]", {}},
+    {ToolSyntax::mistral,
+     "[TOOL_CALLS][{\"name\": \"f\", \"arguments\": {\"a\": \"]\"}}, {\"name\": \"g\", "
+     "\"arguments\": {}}]",
+     "",
+     {{"f", "{\"a\": \"]\"}"}, {"g", "{}"}}},
+    {ToolSyntax::mistral,
+     "Yes.[TOOL_CALLS]f[ARGS]{\"a\": 1}[TOOL_CALLS]g{}",
+     "Yes.",
+     {{"f", "{\"a\": 1}"}, {"g", "{}"}}},
+    {ToolSyntax::mistral, "[TOOL_CALLS] nothing", "[TOOL_CALLS] nothing", {}},
+    {ToolSyntax::mistral, "[TOOL", "[TOOL", {}},
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(calls_are_found_wherever_the_pieces_end) {
+  for (const Example& example : kExamples)
+    for (const std::size_t step : {1U, 2U, 3U, 7U, 1000U}) {
+      const Found found = find(example.syntax, example.answer, step);
+      BOOST_TEST_CONTEXT(example.answer << ", in steps of " << step) {
+        BOOST_TEST(found.text == example.text);
+        BOOST_TEST((found.calls == example.calls));
+      }
+    }
+}
+
+BOOST_AUTO_TEST_CASE(text_before_a_call_is_given_at_once) {
+  ToolCallFinder finder(ToolSyntax::hermes, true);
+  BOOST_TEST(finder.push("Hello").text == "Hello");
+  BOOST_TEST(finder.push(" <to").text == " ");
+  BOOST_TEST(finder.push("p>").text == "<top>");
+  BOOST_TEST(finder.push("<tool_call>{").text.empty());
+}
+
+BOOST_AUTO_TEST_CASE(without_parallel_calls_the_first_is_given) {
+  const std::string two = "<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>"
+                          "<tool_call>{\"name\":\"g\",\"arguments\":{}}</tool_call>";
+  BOOST_TEST(find(ToolSyntax::hermes, two, 5).calls.size() == 2u);
+  BOOST_TEST(find(ToolSyntax::hermes, two, 5, false).calls.size() == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(ids_have_the_form_that_templates_take) {
+  const auto call = [](ToolSyntax syntax, const char* answer) {
+    return find(syntax, answer, 100).ids.at(0);
+  };
+  const char* hermes = "<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>";
+  BOOST_TEST(call(ToolSyntax::hermes, hermes).starts_with("call_"));
+  BOOST_TEST(call(ToolSyntax::hermes, hermes) != call(ToolSyntax::hermes, hermes));
+  BOOST_TEST(call(ToolSyntax::mistral, "[TOOL_CALLS]f{}").size() == 9u);
+}
+
+BOOST_AUTO_TEST_CASE(the_template_says_how_its_model_writes) {
+  BOOST_TEST((tool_syntax_of("... <tool_call>\n ...") == ToolSyntax::hermes));
+  BOOST_TEST((tool_syntax_of("{{ \"[TOOL_CALLS]\" }}") == ToolSyntax::mistral));
+  BOOST_TEST((tool_syntax_of("Environment: ipython") == ToolSyntax::llama));
+  BOOST_TEST((tool_syntax_of("") == ToolSyntax::hermes));
+}
+
+BOOST_AUTO_TEST_CASE(a_template_without_tools_gets_them_in_messages) {
+  std::vector<model::ChatMessage> messages{
+      {"user", "Hi", ""},
+      {"assistant", "",
+       R"({"tool_calls":[{"type":"function","function":{"name":"f","arguments":{"b":1,"a":2}}}]})"}};
+  model::ChatOptions options;
+  options.tools = R"([{"type":"function","function":{"name":"f"}}])";
+  auto own = messages;
+  model::ChatOptions own_options = options;
+  write_tools_by_hand("{% for t in tools %} tool_calls", own, own_options);
+  BOOST_TEST(own.size() == 2u);
+  BOOST_TEST(own_options.tools == options.tools);
+  write_tools_by_hand("{{ messages[0].content }}", messages, options);
+  BOOST_TEST_REQUIRE(messages.size() == 3u);
+  BOOST_TEST(messages[0].role == "system");
+  BOOST_TEST(messages[0].content.find(R"({"type":"function","function":{"name":"f"}})") !=
+             std::string::npos);
+  BOOST_TEST(messages[2].content ==
+             "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"b\":1,\"a\":2}}\n</tool_call>");
+  BOOST_TEST(options.tools.empty());
+}
+
+BOOST_AUTO_TEST_CASE(members_are_found_as_they_are_written) {
+  const char* text = R"( { "a" : [1, "\"}", {"b":2}] , "b":{"a":7},"c":-1e5 ,"d\u0065":"x"} )";
+  BOOST_TEST(raw_member(text, "a").value() == R"([1, "\"}", {"b":2}])");
+  BOOST_TEST(raw_member(text, "b").value() == R"({"a":7})");
+  BOOST_TEST(raw_member(text, "c").value() == "-1e5");
+  BOOST_TEST(raw_member(text, "de").value() == R"("x")");
+  BOOST_TEST(!raw_member(text, "e"));
+  BOOST_TEST(!raw_member("[1]", "a"));
+  for (const char* broken :
+       {"", "{", "{\"a", "{\"a\":", "{\"a\":[", "{\"a\":\"", "{\"a\":1,", "}", "{\"a\"}", "{\"\\"})
+    raw_member(broken, "b");
+  BOOST_TEST((raw_elements(" [1, [2,3] ,\"],\"]") ==
+              std::vector<std::string_view>{"1", "[2,3]", "\"],\""}));
+  BOOST_TEST(raw_elements("[]").empty());
+  BOOST_TEST(raw_elements("{}").empty());
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+} // namespace talaria::gateway

@@ -1,0 +1,260 @@
+// Which texts grammars let through, byte by byte and token by token.
+#include <boost/test/data/test_case.hpp>
+#include <boost/test/unit_test.hpp>
+
+#include <cmath>
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "core/error.hpp"
+#include "core/random.hpp"
+#include "model/grammar/automaton.hpp"
+#include "model/grammar/json_schema.hpp"
+#include "model/grammar/token_grammar.hpp"
+
+using namespace talaria;
+using namespace talaria::model::grammar;
+
+BOOST_AUTO_TEST_SUITE(grammar)
+
+namespace {
+
+bool fits(Automaton& automaton, const std::string& text) {
+  auto state = automaton.start();
+  for (const char byte : text) {
+    state = automaton.next(state, static_cast<u8>(byte));
+    if (state == Automaton::kDead) return false;
+  }
+  return automaton.accepts(state);
+}
+
+struct Example {
+  const char* source;
+  std::vector<std::string> texts; ///< that fit
+  std::vector<std::string> others;
+};
+
+const Example kSchemas[] = {
+    {"true", {"1", "null", "\"a\"", "[1, {\"b\":2}]", "{}"}, {"", "nul", "[1", "1 ", "{\"a\"}"}},
+    {R"({"type":"object","properties":{"a":{"type":"string"},"b":{"type":"integer"}},
+         "required":["a"],"additionalProperties":false})",
+     {R"({"a":"x"})", R"({"a": "x", "b": -7})", "{\n  \"a\": \"\"\n}"},
+     {"{}", R"({"b":1})", R"({"a":"x","c":1})", R"({"a":"x","b":1.5})", R"({"a":1})",
+      R"({"a":"x"},)", R"({"a":"x",})"}},
+    {R"({"properties":{"a":{"type":"null"},"b":{"type":"null"},"c":{"type":"null"}}})",
+     {"{}", R"({"a":null})", R"({"b":null,"c":null})", R"({"a":null,"c":null})"},
+     {R"({"c":null,"b":null})", R"({,"b":null})", R"({"a":null "b":null})"}},
+    {R"({"type":"string","minLength":2,"maxLength":3})",
+     {"\"ab\"", "\"éé\"", "\"a\\n\"", "\"\\u00e9b\"", "\"日本語\""},
+     {"\"a\"", "\"abcd\"", "ab", "\"\xc3\"", "\"a\nb\"", "\"\\ud800a\""}},
+    {R"({"type":"string","pattern":"^[a-c]{2,}\\d?$"})",
+     {"\"ab\"", "\"abc7\""},
+     {"\"a\"", "\"ab77\"", "\"xab\""}},
+    {R"({"type":"string","pattern":"b\"c"})", {R"("ab\"cd")", R"("b\"c")"}, {R"("bc")", "\"\""}},
+    {R"({"type":"string","format":"date"})", {"\"2024-02-28\""}, {"\"2024-13-01\"", "\"24-1-1\""}},
+    {R"({"type":"integer","minimum":-5,"maximum":120})",
+     {"-5", "-1", "0", "9", "10", "99", "100", "120"},
+     {"-6", "121", "1000", "1.5", "05", "-10", ""}},
+    {R"({"type":"integer","exclusiveMinimum":17,"exclusiveMaximum":20})",
+     {"18", "19"},
+     {"17", "20", "1", "2"}},
+    {R"({"type":"number","minimum":0,"maximum":1})",
+     {"0", "1", "0.5", "0.25"},
+     {"-0.5", "1.5", "2", "-1"}},
+    {R"({"type":"number","minimum":-2.5,"maximum":-1})",
+     {"-1", "-2", "-1.5"},
+     {"-2.7", "0", "-0.5", "1", "-3"}},
+    {R"({"type":"array","items":{"type":"boolean"},"minItems":1,"maxItems":2})",
+     {"[true]", "[true,false]", "[true, false]"},
+     {"[]", "[true,true,true]", "[1]", "[true,]", "[,true]"}},
+    {R"({"type":"array","items":{"type":"null"}})", {"[]", "[null,null,null]"}, {"[null null]"}},
+    {R"({"type":"array","prefixItems":[{"const":1},{"const":2}],"items":false,"minItems":2})",
+     {"[1,2]"},
+     {"[1]", "[1,2,3]", "[]"}},
+    {R"({"type":"array","prefixItems":[{"const":1}],"items":{"const":2}})",
+     {"[]", "[1]", "[1,2,2]"},
+     {"[2]", "[1,1]"}},
+    {R"({"enum":["a",1,null,{"b":[]}]})", {"\"a\"", "1", "null", R"({"b":[]})"}, {"\"b\"", "2"}},
+    {R"({"type":["string","null"]})", {"null", "\"x\""}, {"1"}},
+    {R"({"anyOf":[{"type":"integer"},{"const":"x"}]})", {"3", "\"x\""}, {"\"y\""}},
+    {R"({"oneOf":[{"type":"object","properties":{"t":{"const":"a"}},"required":["t"]},
+                  {"type":"object","properties":{"t":{"const":"b"},"n":{"type":"integer"}},
+                   "required":["t","n"]}]})",
+     {R"({"t":"a"})", R"({"t":"b","n":1})"},
+     {R"({"t":"b"})", R"({"t":"c"})"}},
+    {R"({"type":"object","additionalProperties":{"type":"integer"}})",
+     {"{}", R"({"x":1,"y":2})"},
+     {R"({"x":"1"})"}},
+    {R"({"$ref":"#/$defs/tree","$defs":{"tree":{"type":"object","properties":{
+         "v":{"type":"integer"},"next":{"anyOf":[{"$ref":"#/$defs/tree"},{"type":"null"}]}},
+         "required":["v","next"],"additionalProperties":false}}})",
+     {R"({"v":1,"next":null})", R"({"v":1,"next":{"v":2,"next":null}})"},
+     {R"({"v":1})", R"({"v":1,"next":{"v":2}})"}},
+};
+
+const Example kPatterns[] = {
+    {"a+", {"a", "aaa"}, {"", "b", "ab"}},
+    {"(yes|no)", {"yes", "no"}, {"ye", "yesno"}},
+    {"^\\d{3}-[^a-z]$", {"123-A", "123-é", "000- "}, {"12-A", "123-a", "123-"}},
+    {"x(?:yz)*?.", {"xa", "xyzyz!", "xé"}, {"x", "x\n"}},
+    {"[\\w.]+@b", {"a.b_1@b"}, {"@b", "a-b@b"}},
+    {"日{2}", {"日日"}, {"日", "日日日"}},
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(schemas_let_through_what_they_say) {
+  for (const Example& example : kSchemas) BOOST_TEST_CONTEXT(example.source) {
+      Automaton automaton(json_schema_rules(example.source));
+      for (const auto& text : example.texts) BOOST_TEST(fits(automaton, text), text);
+      for (const auto& text : example.others) BOOST_TEST(!fits(automaton, text), text);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(patterns_let_through_what_they_say) {
+  for (const Example& example : kPatterns) BOOST_TEST_CONTEXT(example.source) {
+      Automaton automaton(regex_rules(example.source));
+      for (const auto& text : example.texts) BOOST_TEST(fits(automaton, text), text);
+      for (const auto& text : example.others) BOOST_TEST(!fits(automaton, text), text);
+    }
+}
+
+BOOST_AUTO_TEST_CASE(what_cannot_be_honoured_is_named) {
+  const auto refused = [](const char* schema, const std::string& word) {
+    BOOST_CHECK_EXCEPTION(Automaton(json_schema_rules(schema)), Error, [&](const Error& error) {
+      BOOST_TEST_INFO(error.what());
+      return error.code() == Errc::usage &&
+             std::string(error.what()).find(word) != std::string::npos;
+    });
+  };
+  refused(R"({"type":"object","patternProperties":{"a":{}}})", "patternProperties");
+  refused(R"({"not":{"type":"string"}})", "not");
+  refused(R"({"if":true})", "if");
+  refused(R"({"type":"array","uniqueItems":true})", "uniqueItems");
+  refused(R"({"type":"integer","multipleOf":3})", "multipleOf");
+  refused(R"({"type":"string","format":"iri"})", "iri");
+  refused(R"({"type":"string","pattern":"(?=a)b"})", "looks around");
+  refused(R"({"oneOf":[{"minimum":1},{"minimum":2}]})", "oneOf");
+  refused(R"({"allOf":[{"type":"string"},{"minLength":1}]})", "allOf");
+  refused(R"({"$ref":"http://example.org/s"})", "$ref");
+  refused(R"({"$ref":"#/nothing"})", "nothing");
+  refused(R"({"$ref":"#"})", "calls itself");
+  refused(R"({"type":"string","maxLength":100000})", "maxLength");
+  refused(R"({"type":"sting"})", "type");
+  refused("false", "no");
+  refused("{", "JSON");
+  BOOST_CHECK_THROW(regex_rules("a(b"), Error);
+  BOOST_CHECK_THROW(regex_rules("\\bx"), Error);
+  BOOST_CHECK_THROW(regex_rules("[z-a]"), Error);
+  BOOST_CHECK_THROW(choice_rules({}), Error);
+}
+
+namespace {
+
+/// Tokens of one byte each, some of several, and one that ends.
+std::shared_ptr<const TokenTree> small_vocabulary(u32& end) {
+  std::vector<std::string> tokens;
+  for (unsigned byte = 0; byte < 256; ++byte) tokens.emplace_back(1, static_cast<char>(byte));
+  for (const char* text : {"{\"", "\":", "\": \"", "\"}", "null", "true}", "ab", "abc", ", \"",
+                           "12", "[[", "]]", "é", "\\u00", "ab"})
+    tokens.emplace_back(text);
+  end = static_cast<u32>(tokens.size());
+  tokens.emplace_back();
+  return std::make_shared<const TokenTree>(std::move(tokens));
+}
+
+/// A walk through a grammar that takes any allowed token; nothing if it is too long.
+std::optional<std::string> walk(TokenGrammar& grammar, const TokenTree& tree, u32 end, Rng& rng) {
+  auto state = grammar.start();
+  std::string text;
+  for (int step = 0; step < 3000; ++step) {
+    std::vector<float> logits(tree.vocab(), 0);
+    grammar.mask(state, logits);
+    std::vector<u32> left;
+    for (u32 id = 0; id < logits.size(); ++id)
+      if (std::isfinite(logits[id])) left.push_back(id);
+    BOOST_TEST_REQUIRE(!left.empty(), text);
+    const bool may_end = left.back() == end;
+    // Brackets are closed more often than opened, or few walks would end.
+    u32 token = left[rng.below(left.size())];
+    for (const u32 each : left)
+      if ((tree.bytes(each) == "\"" || tree.bytes(each) == "}" || tree.bytes(each) == "]") &&
+          rng.below(3) == 0)
+        token = each;
+    if (may_end && rng.below(2) == 0) token = end;
+    if (token == end) return text;
+    state = grammar.advance(state, token);
+    text += tree.bytes(token);
+  }
+  return std::nullopt;
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(every_walk_through_the_tokens_is_a_text_of_the_grammar) {
+  u32 end = 0;
+  const auto tree = small_vocabulary(end);
+  auto rng = seeded_rng(3);
+  std::size_t ended = 0;
+  for (const Example& example : kSchemas) BOOST_TEST_CONTEXT(example.source) {
+      const Rules rules = json_schema_rules(example.source);
+      Automaton automaton(rules);
+      TokenGrammar grammar(rules, tree, {end});
+      for (int i = 0; i < 40; ++i) {
+        const auto text = walk(grammar, *tree, end, rng);
+        if (!text) continue;
+        ++ended;
+        BOOST_TEST(fits(automaton, *text), *text);
+        BOOST_TEST(nlohmann::json::accept(*text), *text);
+      }
+    }
+  BOOST_TEST(ended > 20 * std::size(kSchemas)); // half of the walks
+}
+
+BOOST_AUTO_TEST_CASE(a_mask_leaves_exactly_the_tokens_that_go_on) {
+  u32 end = 0;
+  const auto tree = small_vocabulary(end);
+  const Rules rules = json_schema_rules(kSchemas[1].source);
+  Automaton automaton(rules);
+  TokenGrammar grammar(rules, tree, {end});
+  auto state = grammar.start();
+  auto byte_state = automaton.start();
+  for (const char byte : std::string(R"({"a": "xabé", "b": 12})")) {
+    std::vector<float> logits(tree->vocab() + 3, 1); // a matrix may have more rows than tokens
+    grammar.mask(state, logits);
+    for (u32 id = 0; id < logits.size(); ++id) {
+      bool expected = id == end && automaton.accepts(byte_state);
+      if (id < tree->vocab() && !tree->bytes(id).empty()) {
+        auto reached = byte_state;
+        for (const char each : tree->bytes(id))
+          if (reached != Automaton::kDead) reached = automaton.next(reached, static_cast<u8>(each));
+        expected = reached != Automaton::kDead;
+      }
+      BOOST_TEST(std::isfinite(logits[id]) == expected, id);
+    }
+    state = grammar.advance(state, static_cast<u8>(byte));
+    byte_state = automaton.next(byte_state, static_cast<u8>(byte));
+  }
+  BOOST_TEST(automaton.accepts(byte_state));
+}
+
+BOOST_AUTO_TEST_CASE(calls_of_tools_hold_what_their_schemas_say) {
+  Automaton automaton(call_rules(
+      {{"f", R"({"type":"object","properties":{"n":{"$ref":"#/$defs/n"}},"required":["n"],
+                 "$defs":{"n":{"type":"integer"}}})"},
+       {"g", R"({"type":"object","properties":{"s":{"$ref":"#/$defs/n"}},"required":["s"],
+                 "$defs":{"n":{"type":"string"}}})"},
+       {"h", ""}},
+      "<call>", "</call>", true));
+  const std::string f = R"(<call>{"name": "f", "arguments": {"n":1}}</call>)";
+  const std::string g = R"(<call>{"name": "g", "arguments": {"s":"x"}}</call>)";
+  const std::string h = R"(<call>{"name": "h", "arguments": {"any":[1]}}</call>)";
+  for (const std::string& text : {f, g, h, f + "\n" + g + "\n" + h})
+    BOOST_TEST(fits(automaton, text), text);
+  for (const std::string& text :
+       {std::string(R"(<call>{"name": "f", "arguments": {"n":"x"}}</call>)"),
+        std::string(R"(<call>{"name": "g", "arguments": {"s":1}}</call>)"), f + g, std::string()})
+    BOOST_TEST(!fits(automaton, text), text);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
