@@ -14,11 +14,11 @@ namespace talaria::audit {
 struct AuditOptions {
   /// Model and scheme as they would be used; an embedded worker records.
   pipeline::EngineOptions engine;
-  std::string text;                            ///< prompts are cut out of it
-  std::vector<std::string> attacks;            ///< names; empty: all
-  bool quick = false;                          ///< fewer rows and schemes: for every push
-  bool others = true;                          ///< the schemes beside the configured one, too
-  u64 seed = 1;                                ///< of prompt lengths, chosen prompts and baselines
+  std::string text;                 ///< prompts are cut out of it
+  std::vector<std::string> attacks; ///< names; empty: all
+  bool quick = false;               ///< fewer rows and schemes: for every push
+  bool others = true;               ///< the schemes beside the configured one, too
+  u64 seed = 1;                     ///< of prompt lengths, chosen prompts and baselines
   StreamWriter stream; ///< how the server writes streamed answers; nothing: they are not attacked
   std::function<void(const std::string&)> log; ///< told what is done next; may be empty
 };

@@ -26,7 +26,8 @@ TokenTable::TokenTable(const Tokenizer& tokenizer, bool skip_special) {
 }
 
 void TokenTable::add(std::vector<Piece>& pieces, u32 id, const std::string& bytes) {
-  const std::size_t count = std::max<std::size_t>(1, (bytes.size() + kPieceBytes - 1) / kPieceBytes);
+  const std::size_t count =
+      std::max<std::size_t>(1, (bytes.size() + kPieceBytes - 1) / kPieceBytes);
   most_ = std::max(most_, count);
   for (std::size_t place = 0; place < count; ++place) {
     Piece piece;

@@ -17,8 +17,7 @@ constexpr std::size_t kPiecesPerThread = 2; ///< of the table: a thread may be l
 
 void require_inside(std::span<const u32> tokens, std::size_t rows) {
   u32 outside = 0;
-  for (const u32 token : tokens)
-    outside |= ~constant_time::less(token, static_cast<u32>(rows));
+  for (const u32 token : tokens) outside |= ~constant_time::less(token, static_cast<u32>(rows));
   if (declassified(outside) != 0) throw Error(Errc::internal, "embedding lookup outside the table");
 }
 

@@ -21,8 +21,8 @@ const char* to_string(ProductKind kind) noexcept;
 
 using SharedBytes = std::shared_ptr<const AlignedBuffer<u8>>;
 
-/// Ties a product to the request it is made for, in traces only. All zero unless the enclave traces:
-/// otherwise it would show a worker which rows belong together.
+/// Ties a product to the request it is made for, in traces only. All zero unless the enclave
+/// traces: otherwise it would show a worker which rows belong together.
 struct TraceMark {
   u64 id = 0; ///< of the request; of the first one if the micro-batch carries several
   u64 micro_batch = 0;

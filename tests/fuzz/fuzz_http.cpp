@@ -32,9 +32,10 @@ struct Server {
         "/health", [](HttpResponse& r) { r.set_content("live", "text/plain"); },
         Router::On::the_spot);
     router.get("/v1/models", [](HttpResponse& r) { r.set_content("[]", "application/json"); });
-    router.post("/v1/chat/completions", [defaults](const std::string& body, HttpResponse& response) {
-      answer(parse_chat_request(body, defaults), response);
-    });
+    router.post("/v1/chat/completions",
+                [defaults](const std::string& body, HttpResponse& response) {
+                  answer(parse_chat_request(body, defaults), response);
+                });
     router.post("/v1/completions", [defaults](const std::string& body, HttpResponse& response) {
       answer(parse_completion_request(body, defaults), response);
     });

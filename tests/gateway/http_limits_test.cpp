@@ -22,8 +22,9 @@ bool begins_with_status(const std::string& response, int status) {
   return response.starts_with("HTTP/1.1 " + std::to_string(status) + " ");
 }
 
-const std::string kHead = "POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
-                          "Content-Type: application/json\r\n";
+const std::string kHead =
+    "POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n"
+    "Content-Type: application/json\r\n";
 
 } // namespace
 
@@ -133,7 +134,8 @@ BOOST_AUTO_TEST_CASE(a_body_that_was_not_read_is_not_a_request) {
   const std::string hidden = "GET /health HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n";
   const std::string length = "Content-Length: " + std::to_string(hidden.size()) + "\r\n\r\n";
   for (const std::string line : {"GET /health HTTP/1.1\r\n", "POST /nowhere HTTP/1.1\r\n"}) {
-    const auto response = exchange_bytes(server.port(), line + "Host: 127.0.0.1\r\n" + length + hidden);
+    const auto response =
+        exchange_bytes(server.port(), line + "Host: 127.0.0.1\r\n" + length + hidden);
     BOOST_TEST(response.find("HTTP/1.1", 1) == std::string::npos);
   }
 }
