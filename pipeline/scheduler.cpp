@@ -159,6 +159,7 @@ private:
       enrol.prompt = request.prompt;
       enrol.scores = request.scores;
       enrol.grammar = request.grammar;
+      enrol.max_tokens = request.max_tokens;
       self_->send(wiring_.sampler, std::move(enrol));
     }
   }

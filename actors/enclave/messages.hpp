@@ -170,6 +170,7 @@ struct Enrol : StaysInEnclave {
   std::vector<u32> prompt;
   ScoresWanted scores;
   std::shared_ptr<model::grammar::TokenGrammar> grammar; ///< of the answer; null: any
+  u32 max_tokens = 0;                                    ///< of the answer
 };
 
 /// What the sampler stage made of one micro-batch.

@@ -20,6 +20,7 @@ struct SequenceState {
   ScoresWanted scores;
   std::shared_ptr<model::grammar::TokenGrammar> grammar;
   model::grammar::TokenGrammar::State place; ///< in it
+  std::size_t max_tokens;
 
   std::size_t answered() const { return seen.size() - prompt; }
 };
@@ -32,7 +33,8 @@ public:
     if (!state.grammar) return;
     copy_ = SecretBuffer<float>(logits.size(), Unwritten{});
     std::copy(logits.begin(), logits.end(), copy_.data());
-    state.grammar->mask(state.place, copy_.span());
+    const std::size_t left = state.max_tokens - std::min(state.max_tokens, state.answered());
+    state.grammar->mask(state.place, copy_.span(), static_cast<u32>(left));
     logits_ = copy_.span();
   }
   std::span<const float> logits() const noexcept { return logits_; }
@@ -160,7 +162,7 @@ SamplerStage::behavior_type sampler_stage(SamplerStage::pointer self, StageConte
                   enrol.sequence,
                   SequenceState{model::Sampler(enrol.sampling, oblivious), enrol.prompt,
                                 enrol.prompt.size(), enrol.scores, enrol.grammar,
-                                enrol.grammar ? enrol.grammar->start() : 0});
+                                enrol.grammar ? enrol.grammar->start() : 0, enrol.max_tokens});
             } catch (const std::exception&) { // its first row finds no sampler and ends it
             }
           },

@@ -19,6 +19,7 @@ Automaton::Automaton(const Rules& rules) {
   const u32 end = add(leave);
   // Calls name rules by number: where each begins is known when all are compiled.
   for (const Expression& body : rules.bodies) rules_.push_back(compile(body, end));
+  measure();
   StateData first;
   close(rules_.front(), 0, first);
   if (intern(std::move(first)) == kDead)
@@ -72,10 +73,36 @@ u32 Automaton::compile_repeat(const Node& node, u32 next) {
   return at;
 }
 
+/// Shortest texts, by the rule that a way is no longer than what follows it says, until none gets
+/// shorter. What comes behind a place has mostly a lower number: few passes are needed.
+void Automaton::measure() {
+  to_end_.assign(places_.size(), kNoEnd);
+  for (bool changed = true; changed;) {
+    changed = false;
+    for (std::size_t i = 0; i < places_.size(); ++i) {
+      const Place& place = places_[i];
+      u32 least = place.kind == Place::Kind::leave ? 0 : kNoEnd;
+      for (const u32 next : place.next) least = std::min(least, to_end_[next]);
+      if (place.kind == Place::Kind::bytes) least += place.bytes.any() ? 1 : kNoEnd;
+      if (place.kind == Place::Kind::call) least += to_end_[rules_[place.rule]];
+      least = std::min(least, kNoEnd);
+      changed |= least < to_end_[i];
+      to_end_[i] = least;
+    }
+  }
+}
+
+u32 Automaton::bytes_from(Point point) const {
+  return std::min(to_end_[point.first] + below_[point.second], kNoEnd);
+}
+
 Automaton::Stack Automaton::push(u32 place, Stack below) {
   const auto [known, is_new] =
       known_stacks_.try_emplace({place, below}, static_cast<Stack>(stacks_.size()));
-  if (is_new) stacks_.emplace_back(place, below);
+  if (is_new) {
+    below_.push_back(bytes_from({place, below}));
+    stacks_.emplace_back(place, below);
+  }
   return known->second;
 }
 
@@ -118,6 +145,8 @@ Automaton::State Automaton::intern(StateData state) {
   std::sort(state.points.begin(), state.points.end());
   state.points.erase(std::unique(state.points.begin(), state.points.end()), state.points.end());
   if (state.points.empty() && !state.accepts) return kDead;
+  if (state.accepts) state.to_end = 0;
+  for (const Point& point : state.points) state.to_end = std::min(state.to_end, bytes_from(point));
   const auto [known, is_new] =
       known_states_.try_emplace({state.accepts, state.points}, static_cast<State>(states_.size()));
   if (!is_new) return known->second;

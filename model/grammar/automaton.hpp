@@ -27,6 +27,9 @@ public:
   State next(State state, u8 byte);
   /// The text so far is one of the grammar.
   bool accepts(State state) const { return states_[static_cast<std::size_t>(state)].accepts; }
+  /// The fewest bytes that complete the text; kNoEnd if none do.
+  u32 bytes_to_end(State state) const { return states_[static_cast<std::size_t>(state)].to_end; }
+  static constexpr u32 kNoEnd = 1U << 30;
   std::size_t states() const noexcept { return states_.size(); }
 
   static constexpr std::size_t kMostStates = 100'000;
@@ -44,6 +47,7 @@ private:
   struct StateData {
     std::vector<Point> points; ///< sorted
     bool accepts = false;
+    u32 to_end = kNoEnd;
     std::vector<State> next; ///< [256] once one was asked for; kUnknown where it was not
   };
   static constexpr State kUnknown = -2;
@@ -51,13 +55,17 @@ private:
   u32 add(Place place);
   u32 compile(const Expression& expression, u32 next);
   u32 compile_repeat(const Node& node, u32 next);
+  void measure();
+  u32 bytes_from(Point point) const;
   Stack push(u32 place, Stack below);
   void close(u32 place, Stack stack, StateData& state);
   State intern(StateData state);
 
   std::vector<Place> places_;
-  std::vector<u32> rules_; ///< where each begins
+  std::vector<u32> rules_;  ///< where each begins
+  std::vector<u32> to_end_; ///< the fewest bytes from each place to the end of its rule
   std::vector<std::pair<u32, Stack>> stacks_{{0, 0}};
+  std::vector<u32> below_{0}; ///< the fewest bytes that each stack still needs
   std::map<std::pair<u32, Stack>, Stack> known_stacks_;
   std::vector<StateData> states_;
   std::map<std::pair<bool, std::vector<Point>>, State> known_states_;

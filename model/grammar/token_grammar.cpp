@@ -13,6 +13,10 @@ namespace {
 
 constexpr std::size_t kMostMasks = 512; // some 10 MB for a large vocabulary
 
+// How many tokens more than a completion needs are left when the walk begins to look at that: no
+// token makes a usual completion longer by more.
+constexpr u32 kNearTheEnd = 128;
+
 std::size_t common_prefix(const std::string& a, const std::string& b) {
   return static_cast<std::size_t>(std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first -
                                   a.begin());
@@ -62,6 +66,11 @@ TokenGrammar::TokenGrammar(const Rules& rules, std::shared_ptr<const TokenTree> 
 const std::vector<bool>& TokenGrammar::allowed(State state) {
   if (const auto known = masks_.find(state); known != masks_.end()) return known->second;
   if (masks_.size() >= kMostMasks) masks_.clear();
+  return masks_.emplace(state, walk(state, Automaton::kNoEnd)).first->second;
+}
+
+/// Tokens behind which no more than `most_bytes` are needed.
+std::vector<bool> TokenGrammar::walk(State state, u32 most_bytes) {
   std::vector<bool> mask(tree_->vocab());
   std::vector<State> path{state}; // by depth
   const auto& branches = tree_->branches_;
@@ -74,16 +83,25 @@ const std::vector<bool>& TokenGrammar::allowed(State state) {
       continue;
     }
     path.push_back(reached);
-    for (u32 t = 0; t < branch.tokens; ++t) mask[tree_->tokens_[branch.first_token + t]] = true;
+    if (automaton_.bytes_to_end(reached) <= most_bytes)
+      for (u32 t = 0; t < branch.tokens; ++t) mask[tree_->tokens_[branch.first_token + t]] = true;
     ++i;
   }
-  return masks_.emplace(state, std::move(mask)).first->second;
+  return mask;
 }
 
-void TokenGrammar::mask(State state, std::span<float> logits) {
+void TokenGrammar::mask(State state, std::span<float> logits, u32 left) {
   constexpr float kForbidden = -std::numeric_limits<float>::infinity();
-  const std::vector<bool>& fits = allowed(state);
   const bool may_end = automaton_.accepts(state);
+  std::vector<bool> near_the_end;
+  // The next token, and the end behind it, are not there for the rest.
+  const u32 needed = automaton_.bytes_to_end(state);
+  if (needed <= left && left - needed < kNearTheEnd)
+    near_the_end = walk(state, left < 2 ? 0 : left - 2);
+  const bool any_fits =
+      std::find(near_the_end.begin(), near_the_end.end(), true) != near_the_end.end();
+  const bool must_end = may_end && !near_the_end.empty() && !any_fits;
+  const std::vector<bool>& fits = any_fits || must_end ? near_the_end : allowed(state);
   for (std::size_t id = 0; id < logits.size(); ++id) {
     if (id < fits.size() && fits[id]) continue;
     const bool is_end = std::find(ends_.begin(), ends_.end(), id) != ends_.end();

@@ -50,12 +50,16 @@ public:
   State start() const noexcept { return automaton_.start(); }
   /// Minus infinity for all logits but those of tokens that may come next.
   /// @param logits  [at least vocab of the tree]
-  void mask(State state, std::span<float> logits);
+  /// @param left    tokens that the answer may still have, this one included. Near the end only
+  /// those may come behind which the text can still be completed, a byte a token, and an end; if
+  /// there are none, all that fit.
+  void mask(State state, std::span<float> logits, u32 left = ~u32{0});
   /// The state behind a token that mask() left, an end excepted, which changes nothing.
   State advance(State state, u32 token);
 
 private:
   const std::vector<bool>& allowed(State state);
+  std::vector<bool> walk(State state, u32 most_bytes);
 
   Automaton automaton_;
   std::shared_ptr<const TokenTree> tree_;

@@ -238,6 +238,35 @@ BOOST_AUTO_TEST_CASE(a_mask_leaves_exactly_the_tokens_that_go_on) {
   BOOST_TEST(automaton.accepts(byte_state));
 }
 
+BOOST_AUTO_TEST_CASE(a_text_is_complete_when_the_tokens_run_out) {
+  u32 end = 0;
+  const auto tree = small_vocabulary(end);
+  const Rules rules = json_schema_rules(
+      R"({"type":"object","properties":{"a":{"type":"string"},"b":{"type":"array"}},
+          "required":["a","b"]})"); // 15 bytes at least: {"a":"","b":[]}
+  Automaton automaton(rules);
+  BOOST_TEST(automaton.bytes_to_end(automaton.start()) == 15u);
+  TokenGrammar grammar(rules, tree, {end});
+  auto rng = seeded_rng(8);
+  for (const u32 most : {16u, 17u, 25u, 60u})
+    for (int i = 0; i < 50; ++i) {
+      auto state = grammar.start();
+      std::string text;
+      bool ended = false;
+      for (u32 left = most; left > 0 && !ended; --left) {
+        std::vector<float> logits(tree->vocab(), 0);
+        grammar.mask(state, logits, left);
+        u32 token = static_cast<u32>(rng.below(logits.size()));
+        while (!std::isfinite(logits[token])) token = (token + 1) % static_cast<u32>(logits.size());
+        ended = token == end;
+        state = grammar.advance(state, token);
+        text += tree->bytes(token);
+      }
+      BOOST_TEST(ended, text);
+      BOOST_TEST(fits(automaton, text), text);
+    }
+}
+
 BOOST_AUTO_TEST_CASE(calls_of_tools_hold_what_their_schemas_say) {
   Automaton automaton(call_rules(
       {{"f", R"({"type":"object","properties":{"n":{"$ref":"#/$defs/n"}},"required":["n"],
