@@ -6,6 +6,8 @@ target_compile_options(talaria_warnings INTERFACE -Wall -Wextra -Wpedantic -Wsha
                                                   -Wno-sign-conversion)
 # GCC 12 sees overlapping copies in string concatenations that are not there (GCC bug 105651).
 target_compile_options(talaria_warnings INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-restrict>)
+# In a batch (TALARIA_UNITY) a .cpp file is included, which GCC takes for a header.
+target_compile_options(talaria_warnings INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
 
 # Floating point follows one written order everywhere (docs/architecture.md, "Exactness"): the
 # compiler may neither fuse a product with a sum nor reorder, so that every kernel row agrees by ==.
