@@ -54,7 +54,7 @@ void EngineFlags::add_to_bench(CLI::App& command) {
   command.add_option("--max-rows", max_rows_, "rows of one micro-batch");
   command.add_option("--prefill-chunk", prefill_chunk_,
                      "prompt tokens of a sequence per micro-batch");
-  command.add_option("--isa", isa_, "force a kernel row: avx512, avx2 or reference");
+  command.add_option("--isa", isa_, "force a SIMD target: avx512, avx2 or reference");
 }
 
 void EngineFlags::add_pin_to(CLI::App& command) {

@@ -28,7 +28,7 @@ public:
   config::PipelineConfig resolve() const;
   /// The same with TARGET, a model folder or a pipeline.yaml, in the place of --model or --config.
   config::PipelineConfig resolve_for(const std::string& target) const;
-  /// The same as engine options; chooses the kernel row (--isa) for the process.
+  /// The same as engine options; chooses the SIMD target (--isa) for the process.
   /// @throws Error{usage}: `clear` without --allow-clear.
   pipeline::EngineOptions engine_options() const;
   /// The same from settings that resolve() gave.

@@ -10,7 +10,7 @@ target_compile_options(talaria_warnings INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-
 target_compile_options(talaria_warnings INTERFACE $<$<CXX_COMPILER_ID:GNU>:-Wno-subobject-linkage>)
 
 # Floating point follows one written order everywhere (docs/architecture.md, "Exactness"): the
-# compiler may neither fuse a product with a sum nor reorder, so that every kernel row agrees by ==.
+# compiler may neither fuse a product with a sum nor reorder, so that every SIMD target agrees by ==.
 add_library(talaria_exact_float INTERFACE)
 target_compile_options(talaria_exact_float INTERFACE -ffp-contract=off -fno-fast-math)
 

@@ -12,7 +12,7 @@
 
 namespace talaria::kernels {
 
-/// CPU features a row may need; see cpu_features().
+/// CPU features a SIMD target may need; see cpu_features().
 enum Isa : unsigned {
   kBaseline = 0,
   kAvx2 = 1u << 0,   ///< AVX2 and FMA
@@ -31,14 +31,14 @@ struct RowDots {
   bool operator==(const RowDots&) const = default;
 };
 
-/// The arithmetic of one instruction set: one row of the dispatch table.
+/// The arithmetic of one SIMD target: one entry of the dispatch table.
 ///
-/// All rows compute the same function, bit for bit; tests compare each with the reference by `==`.
-/// Integer operations are exact. Floating-point operations follow one canonical order, whatever the
-/// vector width: **a sum over i of f(i) has 16 virtual lanes; lane l takes i = l, l + 16, ... in
-/// order by fused multiply-add, starting from +0, and the lanes are folded 8 apart, then 4, 2, 1**
-/// (s[l] += s[l + 8] for l < 8, and so on). Elementwise operations are the written sequence of
-/// individually rounded operations.
+/// All targets compute the same function, bit for bit; tests compare each with the reference by
+/// `==`. Integer operations are exact. Floating-point operations follow one canonical order,
+/// whatever the vector width: **a sum over i of f(i) has 16 virtual lanes; lane l takes i = l, l +
+/// 16, ... in order by fused multiply-add, starting from +0, and the lanes are folded 8 apart, then
+/// 4, 2, 1** (s[l] += s[l + 8] for l < 8, and so on). Elementwise operations are the written
+/// sequence of individually rounded operations.
 ///
 /// Pointers need no alignment unless said otherwise. Buffers made of AlignedBuffer have 64 readable
 /// bytes behind their end; kernels read no further than that, and write nothing beyond the end.
@@ -172,26 +172,27 @@ struct KernelSet {
 /// The features of this CPU (and of the operating system's register saving): bits of Isa.
 unsigned cpu_features() noexcept;
 
-/// Every row built into this program, best first; the last is "reference", which needs nothing.
+/// Every SIMD target built into this program, best first; the last is "reference", which needs
+/// nothing.
 std::span<const KernelSet> kernel_sets() noexcept;
 
-/// The best row this CPU runs, or the one called `forced` if that is not empty. Before it is
-/// returned for the first time it has to reproduce known answers: a wrong kernel must never touch a
-/// secret.
-/// @throws Error{usage} if `forced` is unknown or cannot run here; Error{internal} if a row fails
-/// its check.
+/// The best SIMD target this CPU runs, or the one called `forced` if that is not empty. Before it
+/// is returned for the first time it has to reproduce known answers: a wrong kernel must never
+/// touch a secret.
+/// @throws Error{usage} if `forced` is unknown or cannot run here; Error{internal} if a target
+/// fails its check.
 const KernelSet& select_kernels(std::string_view forced = {});
 
-/// The row in use by the whole process: select_kernels(getenv("TALARIA_ISA")) unless
+/// The SIMD target in use by the whole process: select_kernels(getenv("TALARIA_ISA")) unless
 /// set_active_kernels came first.
 const KernelSet& active_kernels();
-/// Chooses the row for the process (command line `--isa`); call before any work starts.
+/// Chooses the SIMD target for the process (command line `--isa`); call before any work starts.
 void set_active_kernels(const KernelSet& set) noexcept;
 
-/// exp(x) as every row computes it: x clamped to [-104, 88.72], n = rint(x log2 e), r = fma(-n,
+/// exp(x) as every target computes it: x clamped to [-104, 88.72], n = rint(x log2 e), r = fma(-n,
 /// ln2_hi, x), r = fma(-n, ln2_lo, r), polynomial in r by Horner with fma, times 2^n exactly in two
-/// factors. Below -87.3 results may be subnormal or zero, the same on every row. Relative error < 2
-/// ulp.
+/// factors. Below -87.3 results may be subnormal or zero, the same on every target. Relative error
+/// < 2 ulp.
 float canonical_exp(float x) noexcept;
 /// cos and sin of position * frequency[i], the angle rounded to fp32 first (as transformers does),
 /// then evaluated in double and rounded once: the same everywhere. i < n.

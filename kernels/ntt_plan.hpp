@@ -17,7 +17,7 @@ namespace talaria::kernels {
 /// 2, as in the reference program, so that its natural-order vectors are ours up to rev.
 ///
 /// Every twiddle w is stored with Shoup's companions for two word sizes:
-///   shoup64 = floor(w 2^64 / q)   (scalar rows)      shoup52 = floor(w 2^52 / q)   (IFMA rows)
+///   shoup64 = floor(w 2^64 / q)   (scalar)      shoup52 = floor(w 2^52 / q)   (IFMA)
 struct NttPlan {
   struct Twiddle {
     u64 w = 0;
@@ -34,7 +34,7 @@ struct NttPlan {
   std::vector<Twiddle> inverse; ///< [N], inverse of the forward twiddles, same index
   Twiddle n_inverse;            ///< N^-1
 
-  /// For rows that compute the inverse as a cyclic transform followed by one factor for each
+  /// For targets that compute the inverse as a cyclic transform followed by one factor for each
   /// coefficient r, in natural order: psi^-r / N, and the same times 2^52 for sums that come out of
   /// a Montgomery reduction.
   std::vector<Twiddle> untwist;   ///< [N]

@@ -7,7 +7,7 @@
 
 namespace talaria::kernels {
 
-/// int8 weights W [d_in, d_out] in the one layout that every kernel row reads:
+/// int8 weights W [d_in, d_out] in the one layout that every SIMD target reads:
 ///   [panel of 64 columns][group of 4 inputs][64 columns][4 inputs], zero padded
 /// so that a VNNI kernel streams a panel front to back. Entries are in [-128, 127].
 class PackedWeights {
@@ -26,7 +26,7 @@ public:
   std::size_t bytes() const noexcept { return data_.size(); }
 
   i8* panel(std::size_t p) { return data_.data() + p * groups_ * kPanel * 4; }
-  // Vector rows may not emit a copy of their own (tests/kernels/check_isa_isolation.cmake).
+  // Vector targets may not emit a copy of their own (tests/kernels/check_isa_isolation.cmake).
   [[gnu::always_inline]] const i8* panel(std::size_t p) const {
     return data_.data() + p * groups_ * kPanel * 4;
   }

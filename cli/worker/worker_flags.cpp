@@ -28,7 +28,7 @@ void WorkerFlags::add_to(CLI::App& app) {
                  "threads of a product, or of copies to a GPU (0, the default: all cores)");
   app.add_option("--cores", cores,
                  "processors to keep to, like 0-3,8: pins threads, and memory to their NUMA node");
-  app.add_option("--isa", isa, "force a kernel row: avx512, avx2 or reference");
+  app.add_option("--isa", isa, "force a SIMD target: avx512, avx2 or reference");
   app.add_option("--listen", listen, "HOST:PORT to serve on; without it: check products and end");
   app.add_option("--cert", cert, "this worker's certificate (PEM)");
   app.add_option("--key", key, "its private key (PEM)");

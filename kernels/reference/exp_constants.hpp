@@ -2,7 +2,7 @@
 
 namespace talaria::kernels {
 
-/// canonical_exp, shared by all rows: exp(x) = 2^n exp(r), n = rint(x log2 e), |r| <= ln 2 / 2.
+/// canonical_exp, shared by all targets: exp(x) = 2^n exp(r), n = rint(x log2 e), |r| <= ln 2 / 2.
 /// The polynomial is that of Cephes' expf: 1 + r + r^2 P(r).
 namespace exp_constants {
 

@@ -158,7 +158,7 @@ BOOST_DATA_TEST_CASE(every_kernel_row_gives_the_same_bits,
   const unsigned here = kernels::cpu_features();
   for (const auto& row : kernels::kernel_sets()) {
     if ((row.needs & here) != row.needs) {
-      BOOST_TEST_MESSAGE("kernel row " << row.name << " skipped: this CPU lacks its instructions");
+      BOOST_TEST_MESSAGE("SIMD target " << row.name << " skipped: this CPU lacks its instructions");
       continue;
     }
     BOOST_TEST_CONTEXT("kernels " << row.name) {

@@ -1,5 +1,5 @@
 # Run as cmake -DNM=... -DOBJECTS=a.o,b.o -P <this file>.
-# Objects of the vector rows may define no weak function: the linker would be free to keep that copy,
+# Objects of the vector targets may define no weak function: the linker would be free to keep that copy,
 # compiled for AVX, for programs that run on any CPU.
 string(REPLACE "," ";" OBJECTS "${OBJECTS}")
 set(checked 0)
@@ -19,5 +19,5 @@ if(wrong)
   message(FATAL_ERROR "weak functions:\n${wrong}")
 endif()
 if(checked EQUAL 0)
-  message(FATAL_ERROR "no object of a vector row was given")
+  message(FATAL_ERROR "no object of a vector target was given")
 endif()

@@ -16,7 +16,7 @@
 namespace talaria::kernels::test {
 
 /// First the moduli of the accepted parameter sets S40, S46, S48 and S54; then primes around the
-/// limits of the vector rows: 32 and 33 bits, just above 2^48, the largest below 2^54. All are 1
+/// limits of the vector targets: 32 and 33 bits, just above 2^48, the largest below 2^54. All are 1
 /// mod 8192.
 inline constexpr u64 kPrimes[] = {1099511480321,     70368743669761,   281474976694273,
                                   18014398492704769, 4294828033,       8589852673,
@@ -132,7 +132,7 @@ inline const KernelSet& reference_row() {
   return kernel_sets().back();
 }
 
-/// Calls body(row) for every row that this CPU runs, the reference included.
+/// Calls body(row) for every SIMD target that this CPU runs, the reference included.
 template <class Body>
 void for_each_row(Body body) {
   for (const KernelSet& row : kernel_sets())

@@ -118,7 +118,7 @@ BOOST_AUTO_TEST_CASE(every_length_and_modulus_agrees_with_the_reference) {
   });
 }
 
-// The lazy sums of a vector row are largest when every input is.
+// The lazy sums of a vector target are largest when every input is.
 BOOST_AUTO_TEST_CASE(extreme_inputs_do_not_overflow_the_lazy_sums) {
   for_each_row([](const KernelSet& row) {
     for (const u64 prime : kPrimes)

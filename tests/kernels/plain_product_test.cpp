@@ -67,7 +67,7 @@ BOOST_AUTO_TEST_CASE(plain_products_equal_the_definition_for_every_shape) {
   }
 }
 
-// Biased activations and weights of one sign take the vector rows' sums beyond 2^31 on the way.
+// Biased activations and weights of one sign take the vector targets' sums beyond 2^31 on the way.
 BOOST_AUTO_TEST_CASE(the_largest_plain_sums_are_exact) {
   constexpr std::size_t d_in = (std::size_t{1} << 17) - 1;
   for (const int weight : {-128, 127})
