@@ -199,7 +199,7 @@ void add_loads(CLI::App& command, BenchFlags& flags) {
   command.add_option("--layers", flags.layers, "only so many layers of the --shape");
   command
       .add_option("--schemes", flags.schemes,
-                  "any of plain (int8 without protection: the yardstick), lattice, clear, hybrid; "
+                  "any of plain (int8 without protection: the baseline), lattice, clear, hybrid; "
                   "default plain,lattice,clear")
       ->delimiter(',');
   command.add_option("--prefill", flags.prefill, "prompt tokens (default 256)");

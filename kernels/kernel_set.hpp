@@ -113,7 +113,7 @@ struct KernelSet {
   void (*float_product)(const float* c, std::size_t rows, const PackedWeights& w, float* y,
                         std::size_t panel_begin, std::size_t panel_end);
 
-  /// y[t][j] = sum_i x[t][i] W[i][j], unmasked: the yardstick of `talaria bench`.
+  /// y[t][j] = sum_i x[t][i] W[i][j], unmasked: the baseline of `talaria bench`.
   ///   x  [rows][d_in], any int8;  y  [rows][d_out], only the columns of the panels are written.
   /// d_in < 2^17. Exact.
   void (*plain_product)(const i8* x, std::size_t rows, const PackedWeights& w, i32* y,

@@ -23,8 +23,8 @@ namespace talaria::remo {
 enum class SchemeKind : u8 {
   lattice, ///< Module-LWE masks, exact, hidden by argument (REMO.md scheme L): the default
   hybrid, ///< the paper's low-rank mask in fp32 (arXiv 2603.00196): research only, leaks a subspace
-  clear,  ///< the same integers as lattice without a mask: the yardstick for exactness
-  plain,  ///< int8 activations, unmasked, unchecked: the yardstick for speed, in `bench` alone
+  clear,  ///< the same integers as lattice without a mask: the baseline for exactness
+  plain,  ///< int8 activations, unmasked, unchecked: the baseline for speed, in `bench` alone
 };
 const char* to_string(SchemeKind kind) noexcept;
 /// The scheme that a user may run or serve with: any but `plain`.

@@ -10,7 +10,7 @@ namespace talaria::remo {
 /// One matrix in int8 arithmetic as an engine without secrets does it: each activation row rounded
 /// to x_q[i] = rint(127 x[i] / max |x|), sent as it is, multiplied with int32 sums, scaled back.
 /// Neither masked nor checked, and coarser than the integers of `lattice` and `clear`: the
-/// yardstick of `talaria bench` for speed, and of nothing else.
+/// baseline of `talaria bench` for speed, and of nothing else.
 class PlainLinear final : public MaskedLinear {
 public:
   explicit PlainLinear(LinearRecord record) : record_(std::move(record)) {}

@@ -15,7 +15,7 @@ enum class ProductKind : u8 {
   switched, ///< words mod q in, words mod q_d out: round(y q_d / q) mod q_d (REMO.md "Reply
             ///< switching")
   float32,  ///< fp32 in, fp32 out: the hybrid research scheme
-  int8,     ///< int8 in, int32 out, neither masked nor checked: the yardstick of `talaria bench`
+  int8,     ///< int8 in, int32 out, neither masked nor checked: the baseline of `talaria bench`
 };
 const char* to_string(ProductKind kind) noexcept;
 

@@ -168,7 +168,7 @@ BOOST_AUTO_TEST_CASE(a_run_over_a_cluster_is_traced_as_a_whole) {
   BOOST_TEST(talaria({"trace", "merge", file, "-o", (site / "none.json").string()}).status == 2);
 }
 
-BOOST_AUTO_TEST_CASE(bench_measures_a_cluster_beside_the_yardstick) {
+BOOST_AUTO_TEST_CASE(bench_measures_a_cluster_beside_the_baseline) {
   const Site site(kBin);
   const auto file = site.write_pipeline(two_workers(), kFewMasks);
   const auto done =

@@ -305,7 +305,7 @@ BOOST_AUTO_TEST_CASE(bench_prints_a_table_and_says_whether_decoding_waited) {
   BOOST_TEST(done.err.find("warning") != std::string::npos);
 }
 
-BOOST_AUTO_TEST_CASE(the_yardstick_has_no_door_but_bench) {
+BOOST_AUTO_TEST_CASE(the_baseline_has_no_door_but_bench) {
   check_refused(talaria({"run", "--model", kTiny, "--prompt", "x", "--scheme", "plain"}), 2,
                 "'plain'");
   const auto bench = [](std::vector<std::string> more) {

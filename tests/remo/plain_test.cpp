@@ -1,4 +1,4 @@
-// The yardstick for speed: int8 arithmetic that is right, repeatable, and hides nothing.
+// The baseline for speed: int8 arithmetic that is right, repeatable, and hides nothing.
 #include <boost/test/unit_test.hpp>
 
 #include <cmath>
