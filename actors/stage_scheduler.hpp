@@ -31,7 +31,7 @@ public:
   /// A stage that took less is followed by all that it has woken, one after the other.
   static constexpr std::chrono::microseconds kShort{50};
   /// A stage wakes one or two.
-  static constexpr std::size_t kMostKept = 4;
+  static constexpr std::size_t kMaxKept = 4;
 
   struct coordinator_data {
     explicit coordinator_data(caf::scheduler::abstract_coordinator*) {}
@@ -44,7 +44,7 @@ public:
   struct worker_data {
     explicit worker_data(caf::scheduler::abstract_coordinator*) {}
 
-    std::array<caf::resumable*, kMostKept> kept{}; ///< a ring: woken here, not begun
+    std::array<caf::resumable*, kMaxKept> kept{}; ///< a ring: woken here, not begun
     std::size_t first = 0;
     std::size_t count = 0;
     Clock::time_point alone_since; ///< when it last looked at the queue
@@ -65,8 +65,8 @@ public:
   template <class Worker>
   void internal_enqueue(Worker* self, caf::resumable* job) {
     worker_data& mine = d(self);
-    if (mine.count == kMostKept) return share(d(self->parent()), job);
-    mine.kept[(mine.first + mine.count++) % kMostKept] = job;
+    if (mine.count == kMaxKept) return share(d(self->parent()), job);
+    mine.kept[(mine.first + mine.count++) % kMaxKept] = job;
   }
 
   /// An actor with more messages: somebody else may go on with it, while this thread follows what
@@ -116,7 +116,7 @@ private:
 
   static caf::resumable* take_kept(worker_data& mine) {
     --mine.count;
-    return mine.kept[std::exchange(mine.first, (mine.first + 1) % kMostKept)];
+    return mine.kept[std::exchange(mine.first, (mine.first + 1) % kMaxKept)];
   }
 
   /// What was kept goes behind what others wait for. Whoever takes wakes the next if there is more.

@@ -13,7 +13,7 @@ namespace talaria::audit {
 namespace {
 
 constexpr std::size_t kCandidates = 32; // for the first token of a pair
-constexpr std::size_t kMostPairs = 500; // decoded
+constexpr std::size_t kMaxPairs = 500;  // decoded
 
 struct Pair {
   std::size_t first = 0;
@@ -29,7 +29,7 @@ public:
 
   std::vector<Pair> find() {
     std::vector<Pair> out;
-    for (std::size_t row = 0; row < matrix_.rows && out.size() < kMostPairs; ++row) {
+    for (std::size_t row = 0; row < matrix_.rows && out.size() < kMaxPairs; ++row) {
       if (const auto partner = partner_of(row)) out.push_back({*partner, row});
       rows_[key(matrix_.word_row(row)[0] & low_, matrix_.word_row(row)[1] & low_)].push_back(row);
     }

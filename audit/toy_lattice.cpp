@@ -23,7 +23,7 @@ namespace {
 using kernels::Modulus;
 using Residues = Matrix<u64>;
 
-constexpr std::size_t kMostTests = 200; ///< dual vectors that tokens are tested with
+constexpr std::size_t kMaxTests = 200; ///< dual vectors that tokens are tested with
 
 i64 binomial_sample(Rng& rng) {
   constexpr u64 kCoins = (u64{1} << remo::kEta) - 1;
@@ -97,7 +97,7 @@ DualVectors shortest_rows(const fplll::ZZ_mat<mpz_t>& basis, const Modulus& q) {
   std::iota(order.begin(), order.end(), std::size_t{0});
   std::stable_sort(order.begin(), order.end(),
                    [&](std::size_t a, std::size_t b) { return length[a] < length[b]; });
-  order.resize(std::min(m, kMostTests));
+  order.resize(std::min(m, kMaxTests));
   DualVectors out{Residues(order.size(), m), {}};
   for (std::size_t j = 0; j < order.size(); ++j) {
     for (std::size_t k = 0; k < m; ++k)

@@ -214,7 +214,7 @@ void run_worker(const Matrix& matrix, const AcceleratorOptions& options) {
     const auto ms = [&](RowFormat format, std::size_t under_way) {
       return worker_ms(*accelerator, format, words, rows, under_way);
     };
-    const std::size_t most = accelerator->most_jobs();
+    const std::size_t most = accelerator->max_jobs();
     const double residues = ms(RowFormat::residues, most);
     const double plain = ms(RowFormat::int8, most);
     fmt::print("{:<8} {:>5} {:>9.4f} {:>9.4f} {:>9.4f} {:>6.2f} {:>9.4f}\n", matrix.name, rows,

@@ -162,7 +162,7 @@ std::optional<pipeline::ClusterOptions> cluster_options(const config::PipelineCo
   policy.heartbeat = faults.heartbeat;
   policy.silence = faults.silence;
   policy.reconnect_first = faults.reconnect_first;
-  policy.reconnect_most = faults.reconnect_most;
+  policy.reconnect_max = faults.reconnect_max;
   policy.quarantine = faults.quarantine;
   policy.in_flight = faults.in_flight;
   cluster.ready = std::min<cluster::Milliseconds>(faults.request_deadline, settings.launch.ready);

@@ -118,8 +118,8 @@ gateway::ServerOptions server_options(const config::PipelineConfig& settings,
     options.socket = *path;
   else
     options.listen = transport::parse_address(listen);
-  options.most_body_bytes = settings.serve.limits.body;
-  options.most_parsing_bytes = settings.serve.limits.parsing;
+  options.max_body_bytes = settings.serve.limits.body;
+  options.max_parsing_bytes = settings.serve.limits.parsing;
   if (settings.telemetry.metrics)
     options.metrics = transport::parse_address(*settings.telemetry.metrics);
   add_tls(settings.serve, options);
@@ -134,7 +134,7 @@ gateway::ServerOptions server_options(const config::PipelineConfig& settings,
   options.allow_special = settings.serve.allow_special;
   options.access = access_options(settings);
   options.stream = {settings.serve.stream.obfuscation, settings.serve.stream.pace};
-  options.most_running = engine_options.batch.max_rows; // a row of each fits into a micro-batch
+  options.max_running = engine_options.batch.max_rows; // a row of each fits into a micro-batch
   if (engine_options.cluster)
     options.placement =
         pipeline::plan_cluster(*engine_options.cluster, engine.plan(), engine_options.weights,

@@ -13,7 +13,7 @@ namespace talaria::cli {
 namespace {
 
 constexpr double kWorthIt = 1.02;
-constexpr double kMostRounds = 0.75;
+constexpr double kMajority = 0.75;
 constexpr int kSweeps = 3;
 
 /// One setting and the values that are tried, in order.
@@ -115,7 +115,7 @@ private:
       if (error.code() == Errc::usage || error.code() == Errc::config) return false;
       throw;
     }
-    trial.kept = trial.result.gain >= kWorthIt && trial.result.wins >= kMostRounds;
+    trial.kept = trial.result.gain >= kWorthIt && trial.result.wins >= kMajority;
     tell_(trial);
     if (!trial.kept) return false;
     tuning_.best = settings;

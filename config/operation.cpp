@@ -81,7 +81,7 @@ ReadValue faults_in(Faults& out) {
                          {"strikes", whole_in(out.strikes, 1, 1000)},
                          {"heartbeat", duration_in(out.heartbeat, milliseconds(10), minutes(1))},
                          {"silence", duration_in(out.silence, milliseconds(20), minutes(10))},
-                         {"reconnect", doubling_in(out.reconnect_first, out.reconnect_most)},
+                         {"reconnect", doubling_in(out.reconnect_first, out.reconnect_max)},
                          {"quarantine", duration_in(out.quarantine, seconds(0), hours(24))},
                          {"in_flight", whole_in(out.in_flight, 1, 4096)}});
     check_silence(out, value);
@@ -100,7 +100,7 @@ ReadValue launch_in(Launch& out, const std::filesystem::path& folder) {
                          {"program", path_in(out.program, folder)},
                          {"ssh", ssh_template_in(out.ssh)},
                          {"restarts", whole_in(out.restarts, 0, 1000)},
-                         {"backoff", doubling_in(out.backoff_first, out.backoff_most)},
+                         {"backoff", doubling_in(out.backoff_first, out.backoff_max)},
                          {"ready", duration_in(out.ready, milliseconds(100), hours(24))}});
   };
 }

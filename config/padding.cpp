@@ -5,16 +5,16 @@
 namespace talaria::config {
 namespace {
 
-constexpr std::size_t kMostBuckets = 64;
+constexpr std::size_t kMaxBuckets = 64;
 
 ReadValue buckets_in(std::vector<u32>& out, std::optional<Position>& at) {
   return [&out, &at](const Value& value) {
     at = value.at;
     const auto items = list_items(value);
     if (value.node.kind != YamlNode::Kind::sequence) return;
-    if (items.empty() || items.size() > kMostBuckets)
+    if (items.empty() || items.size() > kMaxBuckets)
       return value.refuse(fmt::format("holds {} buckets; expected 1 to {}, like [8, 64, 256]",
-                                      items.size(), kMostBuckets));
+                                      items.size(), kMaxBuckets));
     std::vector<u32> buckets;
     for (const Value& item : items) {
       u32 bucket = 0;

@@ -149,7 +149,7 @@ struct Faults {
   Duration heartbeat{100};            ///< 10ms to 1min
   Duration silence{2'000};            ///< two heartbeats to 10min without a byte: the link is lost
   Duration reconnect_first{100};      ///< reconnect.first, 10ms to 1min; doubles each time
-  Duration reconnect_most{5'000};     ///< reconnect.most, first to 1h
+  Duration reconnect_max{5'000};      ///< reconnect.most, first to 1h
   Duration quarantine{300'000};       ///< 0s to 24h, after a wrong answer
   u32 in_flight = 64;                 ///< products under way on one link, 1 to 4096
 };
@@ -169,10 +169,10 @@ struct Launch {
   /// Words of a command line, quotes as in a shell. {ssh} becomes the node's `ssh`, {command} one
   /// word: the node's command line, quoted for the shell at the other end.
   std::string ssh = "ssh -o BatchMode=yes {ssh} {command}";
-  u32 restarts = 5;              ///< in a row, 0 to 1000
-  Duration backoff_first{200};   ///< backoff.first, 10ms to 1min; doubles each time
-  Duration backoff_most{30'000}; ///< backoff.most, first to 1h
-  Duration ready{600'000};       ///< from start to ready, 100ms to 24h
+  u32 restarts = 5;             ///< in a row, 0 to 1000
+  Duration backoff_first{200};  ///< backoff.first, 10ms to 1min; doubles each time
+  Duration backoff_max{30'000}; ///< backoff.most, first to 1h
+  Duration ready{600'000};      ///< from start to ready, 100ms to 24h
   /// Where local nodes write their traces, as NAME.json; empty: nowhere. Not in the file: for
   /// `--trace` of the commands.
   std::filesystem::path node_traces;

@@ -156,12 +156,12 @@ constexpr std::pair<std::string_view, u64> kTimeUnits[] = {
 } // namespace
 
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text) {
-  constexpr u64 kMost = u64{10} * 365 * 24 * 3'600'000;
+  constexpr u64 kMax = u64{10} * 365 * 24 * 3'600'000;
   for (const auto& [unit, milliseconds] : kTimeUnits) {
     if (!text.ends_with(unit)) continue;
     text.remove_suffix(unit.size());
     const auto value = parse_whole(text);
-    if (!value || *value > kMost / milliseconds) return std::nullopt;
+    if (!value || *value > kMax / milliseconds) return std::nullopt;
     return std::chrono::milliseconds(*value * milliseconds);
   }
   return std::nullopt;

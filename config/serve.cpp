@@ -17,8 +17,8 @@ using std::chrono::hours;
 using std::chrono::minutes;
 using std::chrono::seconds;
 
-constexpr u64 kMostConnections = 1'000'000;
-constexpr std::size_t kMostListed = 256;
+constexpr u64 kMaxConnections = 1'000'000;
+constexpr std::size_t kMaxListed = 256;
 constexpr const char* kServedAddress = "HOST:PORT or unix:/PATH";
 constexpr std::size_t kLongestSocketPath = sizeof(sockaddr_un::sun_path) - 1;
 
@@ -55,9 +55,9 @@ ReadValue list_in(std::vector<std::string>& out, bool (*accepts)(std::string_vie
                   std::string expected) {
   return [&out, accepts, expected = std::move(expected)](const Value& value) {
     const auto items = list_items(value);
-    if (items.size() > kMostListed)
+    if (items.size() > kMaxListed)
       return value.refuse(
-          fmt::format("holds {} entries; expected at most {}", items.size(), kMostListed));
+          fmt::format("holds {} entries; expected at most {}", items.size(), kMaxListed));
     std::vector<std::string> listed;
     for (const Value& item : items) text_in(listed.emplace_back(), accepts, expected)(item);
     out = std::move(listed);
@@ -79,8 +79,8 @@ ReadValue limits_in(ServeLimits& out) {
   constexpr std::size_t kKiB = 1024;
   constexpr std::size_t kMiB = 1024 * kKiB;
   return [&out](const Value& value) {
-    read_mapping(value, {{"connections", whole_in(out.connections, 16, kMostConnections)},
-                         {"per_address", whole_in(out.per_address, 1, kMostConnections)},
+    read_mapping(value, {{"connections", whole_in(out.connections, 16, kMaxConnections)},
+                         {"per_address", whole_in(out.per_address, 1, kMaxConnections)},
                          {"head", bytes_from(out.head, 4 * kKiB, kMiB)},
                          {"body", bytes_from(out.body, kKiB, 1024 * kMiB)},
                          {"buffered", bytes_from(out.buffered, kMiB, 1024 * 1024 * kMiB)},
@@ -113,10 +113,10 @@ ReadValue model_name_in(std::optional<std::string>& out) {
 }
 
 ReadValue per_client_in(ServePerClient& out) {
-  constexpr u64 kMostTokens = (u64{1} << 31) - 1;
+  constexpr u64 kMaxTokens = (u64{1} << 31) - 1;
   return [&out](const Value& value) {
-    read_mapping(value, {{"requests", whole_in(out.requests, 0, kMostConnections)},
-                         {"tokens_per_minute", whole_in(out.tokens_per_minute, 0, kMostTokens)}});
+    read_mapping(value, {{"requests", whole_in(out.requests, 0, kMaxConnections)},
+                         {"tokens_per_minute", whole_in(out.tokens_per_minute, 0, kMaxTokens)}});
   };
 }
 

@@ -12,7 +12,7 @@ namespace talaria {
 
 namespace {
 
-constexpr unsigned kMost = CPU_SETSIZE; ///< processors that one mask holds
+constexpr unsigned kMax = CPU_SETSIZE; ///< processors that one mask holds
 
 Error not_a_list(const std::string& list) {
   return Error(Errc::usage,
@@ -23,7 +23,7 @@ Error not_a_list(const std::string& list) {
 unsigned take_number(const std::string& list, const char*& at) {
   unsigned number = 0;
   const auto [end, error] = std::from_chars(at, list.data() + list.size(), number);
-  if (error != std::errc() || number >= kMost) throw not_a_list(list);
+  if (error != std::errc() || number >= kMax) throw not_a_list(list);
   at = end;
   return number;
 }

@@ -66,7 +66,7 @@ void unmap_block(void* block, std::size_t size) noexcept {
 } // namespace
 
 LargeMemory::~LargeMemory() {
-  most_bytes_ = 0;
+  max_bytes_ = 0;
   free_what_is_too_much();
 }
 
@@ -100,7 +100,7 @@ void LargeMemory::give(void* block, std::size_t bytes) noexcept {
 /// False if it is larger than everything that may be kept, or there is no memory for the list.
 bool LargeMemory::keep(void* block, std::size_t size) noexcept try {
   const std::lock_guard lock(mutex_);
-  if (size > most_bytes_) return false;
+  if (size > max_bytes_) return false;
   kept_[size].push_back({block, given_++});
   bytes_ += size;
   ASAN_POISON_MEMORY_REGION(block, size); // who still uses it is found out
@@ -111,7 +111,7 @@ bool LargeMemory::keep(void* block, std::size_t size) noexcept try {
 
 LargeMemory::Sized LargeMemory::oldest_beyond_limit() noexcept {
   const std::lock_guard lock(mutex_);
-  if (bytes_ <= most_bytes_) return {nullptr, 0};
+  if (bytes_ <= max_bytes_) return {nullptr, 0};
   auto oldest = kept_.end();
   for (auto it = kept_.begin(); it != kept_.end(); ++it)
     if (!it->second.empty() &&
@@ -139,13 +139,13 @@ std::size_t LargeMemory::kept_bytes() const {
 LargeMemory::Allowance::Allowance(LargeMemory& store, std::size_t bytes)
     : store_(store), bytes_(bytes) {
   const std::lock_guard lock(store_.mutex_);
-  store_.most_bytes_ += bytes_;
+  store_.max_bytes_ += bytes_;
 }
 
 LargeMemory::Allowance::~Allowance() {
   {
     const std::lock_guard lock(store_.mutex_);
-    store_.most_bytes_ -= bytes_;
+    store_.max_bytes_ -= bytes_;
   }
   store_.free_what_is_too_much();
 }

@@ -25,7 +25,7 @@ public:
   static constexpr std::size_t kLeast = std::size_t{64} << 10;
 
   /// Keeps at most so many bytes that nobody uses; the oldest leave first.
-  explicit LargeMemory(std::size_t most_bytes) : most_bytes_(most_bytes) {}
+  explicit LargeMemory(std::size_t max_bytes) : max_bytes_(max_bytes) {}
   ~LargeMemory();
   LargeMemory(const LargeMemory&) = delete;
   LargeMemory& operator=(const LargeMemory&) = delete;
@@ -71,7 +71,7 @@ private:
   void free_what_is_too_much() noexcept;
 
   mutable std::mutex mutex_; ///< of everything below
-  std::size_t most_bytes_;
+  std::size_t max_bytes_;
   std::size_t bytes_ = 0;
   u64 given_ = 0;
   std::map<std::size_t, std::vector<Block>> kept_; ///< by size, the oldest first

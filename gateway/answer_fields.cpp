@@ -16,9 +16,9 @@ namespace {
 /// How many of the likeliest tokens are asked for.
 u32 top_of(const std::string& field, const json& value) {
   const u32 top = whole_number_of(field, value, 0);
-  if (top > model::kMostTopScores)
+  if (top > model::kMaxTopScores)
     throw bad_field(
-        field, fmt::format("{} must be a whole number from 0 to {}", field, model::kMostTopScores));
+        field, fmt::format("{} must be a whole number from 0 to {}", field, model::kMaxTopScores));
   return top;
 }
 

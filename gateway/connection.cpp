@@ -21,11 +21,11 @@ using Kind = transport::IoResult::Kind;
 constexpr seconds kSilence{10};     // without a byte that the client takes
 constexpr milliseconds kSlice{100}; // between two looks at what ends a wait
 constexpr std::size_t kBuffer = 16 << 10;
-constexpr std::size_t kMostDiscarded = 64 << 20;
+constexpr std::size_t kMaxDiscarded = 64 << 20;
 constexpr std::size_t kLeaseStep = 4 << 10;
-constexpr int kMostTurns = 64;     // reads of one connection while others wait
-constexpr unsigned kMostSigns = 4; // clients may limit how many interim responses they bear
-constexpr seconds kFirstSign{1};   // for a client that ended its sending with the request
+constexpr int kMaxTurns = 64;     // reads of one connection while others wait
+constexpr unsigned kMaxSigns = 4; // clients may limit how many interim responses they bear
+constexpr seconds kFirstSign{1};  // for a client that ended its sending with the request
 
 short ready_events(int socket, short events, milliseconds patience) {
   pollfd entry{socket, events, 0};
@@ -87,7 +87,7 @@ Connection::Needs Connection::advance() {
     enter(result.kind == Kind::done ? Phase::idle : Phase::over);
   }
   for (int turn = 0; phase_ != Phase::over && phase_ != Phase::parting; ++turn) {
-    if (turn == kMostTurns) return Needs::output; // others come in between
+    if (turn == kMaxTurns) return Needs::output; // others come in between
     const Sent sent = send_output();
     if (sent == Sent::failed) break;
     if (sent == Sent::blocked) {
@@ -134,11 +134,11 @@ Connection::Needs Connection::part() {
   enter(session_.lingers() ? Phase::parting : Phase::over);
   std::array<char, kBuffer> bytes;
   for (int turn = 0; phase_ == Phase::parting; ++turn) {
-    if (turn == kMostTurns) return Needs::input;
+    if (turn == kMaxTurns) return Needs::input;
     const ssize_t count = ::recv(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT);
     if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR))
       return Needs::input;
-    if (count <= 0 || (discarded_ += static_cast<std::size_t>(count)) > kMostDiscarded)
+    if (count <= 0 || (discarded_ += static_cast<std::size_t>(count)) > kMaxDiscarded)
       enter(Phase::over);
   }
   return Needs::nothing;
@@ -172,7 +172,7 @@ void Connection::note_hand_over() {
 bool Connection::peer_left() {
   const short events = ready_events(socket_.get(), POLLRDHUP, milliseconds(0));
   if ((events & (POLLHUP | POLLERR)) != 0) return true;
-  if ((events & POLLRDHUP) == 0 || signs_ >= kMostSigns || Clock::now() < next_sign_) return false;
+  if ((events & POLLRDHUP) == 0 || signs_ >= kMaxSigns || Clock::now() < next_sign_) return false;
   next_sign_ = Clock::now() + kFirstSign * (1 << ++signs_);
   const std::string_view sign = session_.sign_of_life();
   if (sign.empty() || !session_.output().empty()) return false;

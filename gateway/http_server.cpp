@@ -50,10 +50,10 @@ std::string access_line(const Exchange& exchange) {
 CompletionService::Options service_options(const pipeline::Engine& engine, ServerOptions& options,
                                            ByteBudget& parsing, const HttpServer::Log& log) {
   CompletionService::Options out;
-  out.defaults = {options.model_name, engine.generation_config(), options.most_running, &parsing};
+  out.defaults = {options.model_name, engine.generation_config(), options.max_running, &parsing};
   if (options.chat_template)
     out.chat.emplace(std::move(*options.chat_template), engine.tokenizer(), options.allow_special);
-  out.limits = {options.most_running, options.most_waiting};
+  out.limits = {options.max_running, options.max_waiting};
   out.stream = options.stream;
   out.coarse_metrics = options.coarse_metrics;
   out.fingerprint = options.fingerprint;
@@ -66,12 +66,12 @@ CompletionService::Options service_options(const pipeline::Engine& engine, Serve
 struct HttpServer::Impl {
   Impl(pipeline::Engine& served, ServerOptions given, Log log_line)
       : engine(served), options(std::move(given)), log(std::move(log_line)),
-        parsing(options.most_parsing_bytes), access(options.access, log),
+        parsing(options.max_parsing_bytes), access(options.access, log),
         service(engine, service_options(engine, options, parsing, log), shutdown),
         api_policy(options.listen.host, options.hosts, options.origins),
         probe_policy(options.metrics.value_or(options.listen).host, options.hosts, {}),
-        api_router(options.most_body_bytes), probe_router(0),
-        api(options.limits, options.most_running + options.most_waiting + kMoreThreads, api_router,
+        api_router(options.max_body_bytes), probe_router(0),
+        api(options.limits, options.max_running + options.max_waiting + kMoreThreads, api_router,
             [this](const Exchange& exchange) { answered(exchange); }),
         probes(options.limits, 1, probe_router,
                [this](const Exchange& exchange) { answered(exchange); }) {

@@ -40,12 +40,12 @@ struct ServerOptions {
   std::optional<model::ChatTemplate> chat_template;
   bool allow_special = false;       ///< text of messages may become special tokens
   cluster::PlacementPlan placement; ///< of the engine's cluster; empty: an embedded worker
-  std::size_t most_running = 256;   ///< answers made at once, at least 1
-  std::size_t most_waiting =
+  std::size_t max_running = 256;    ///< answers made at once, at least 1
+  std::size_t max_waiting =
       256; ///< requests that wait for the first; further requests are refused with 429
-  std::size_t most_body_bytes = std::size_t{4} << 20;
-  std::size_t most_parsing_bytes = std::size_t{256} << 20; ///< of all JSON that is being read
-  AccessOptions access;                                    ///< who may ask, and for how much
+  std::size_t max_body_bytes = std::size_t{4} << 20;
+  std::size_t max_parsing_bytes = std::size_t{256} << 20; ///< of all JSON that is being read
+  AccessOptions access;                                   ///< who may ask, and for how much
   StreamOptions stream;
   std::chrono::milliseconds grace{10000}; ///< for running requests when the server ends
 };

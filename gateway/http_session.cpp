@@ -58,7 +58,7 @@ bool HttpSession::advance() {
   while (!handling_ && !closing_ && read_ < in_.size()) {
     if (!parser_)
       parser_.emplace(
-          RequestParser::Limits{settings_.most_head_bytes, settings_.router->most_body_bytes()});
+          RequestParser::Limits{settings_.max_head_bytes, settings_.router->max_body_bytes()});
     const auto before = parser_->state();
     std::size_t used = 0;
     try {

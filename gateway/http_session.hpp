@@ -20,7 +20,7 @@ class HttpSession {
 public:
   struct Settings {
     const Router* router = nullptr;
-    std::size_t most_head_bytes = std::size_t{64} << 10;
+    std::size_t max_head_bytes = std::size_t{64} << 10;
     int idle_seconds = 120;                     ///< what clients are told
     std::function<void(const Exchange&)> done;  ///< after each exchange
     const std::atomic<bool>* closing = nullptr; ///< no further request; null: never

@@ -95,7 +95,7 @@ Httpd::Httpd(HttpLimits limits, std::size_t threads, const Router& router,
       thread_limit_(threads) {
   if (!epoll_ || !wakeup_) fail("no epoll");
   session_.router = &router_;
-  session_.most_head_bytes = limits.head_bytes;
+  session_.max_head_bytes = limits.head_bytes;
   session_.idle_seconds =
       static_cast<int>(std::chrono::duration_cast<seconds>(limits.idle).count());
   session_.done = std::move(done);
@@ -131,7 +131,7 @@ void Httpd::serve() {
   const std::size_t allowed = descriptors();
   const std::size_t rest =
       allowed > kDescriptorsForOthers ? allowed - kDescriptorsForOthers : allowed / 2;
-  most_connections_ = std::max(kLeastConnections, std::min(limits_.connections, rest));
+  max_connections_ = std::max(kLeastConnections, std::min(limits_.connections, rest));
   while (!stopped_) wait_and_dispatch();
   abort_ = true;
   long_.reset();
@@ -219,7 +219,7 @@ bool Httpd::make_room(const std::string& client) {
   if (mine != per_client_.end() && mine->second >= limits_.per_address &&
       !close_longest_waiting([&](const Watched& each) { return each.client == client; }))
     return false;
-  return connections_.size() < most_connections_ ||
+  return connections_.size() < max_connections_ ||
          close_longest_waiting([](const Watched&) { return true; });
 }
 

@@ -112,7 +112,7 @@ private:
   std::list<Listener> listeners_;
   Table connections_;
   std::unordered_map<std::string, std::size_t> per_client_;
-  std::size_t most_connections_ = 0;
+  std::size_t max_connections_ = 0;
   Clock::time_point next_look_;
   Clock::time_point next_reload_;
   bool listens_ = true; ///< false while the process is out of descriptors

@@ -19,17 +19,17 @@ bool flag_of(const std::string& field, const json& value) {
 }
 
 u32 whole_number_of(const std::string& field, const json& value, u32 low) {
-  constexpr u32 kMost = std::numeric_limits<i32>::max();
-  if (value.is_number_unsigned() && value.get<u64>() >= low && value.get<u64>() <= kMost)
+  constexpr u32 kMax = std::numeric_limits<i32>::max();
+  if (value.is_number_unsigned() && value.get<u64>() >= low && value.get<u64>() <= kMax)
     return value.get<u32>();
-  throw bad_field(field, fmt::format("{} must be a whole number from {} to {}", field, low, kMost));
+  throw bad_field(field, fmt::format("{} must be a whole number from {} to {}", field, low, kMax));
 }
 
 float number_of(const std::string& field, const json& value) {
-  constexpr double kMost = 1e6; // far outside every range, and safe to convert
+  constexpr double kMax = 1e6; // far outside every range, and safe to convert
   if (!value.is_number()) throw bad_field(field, field + " must be a number");
   const auto number = value.get<double>();
-  if (!(number >= -kMost && number <= kMost))
+  if (!(number >= -kMax && number <= kMax))
     throw bad_field(field, fmt::format("{} is out of range", field));
   return static_cast<float>(number);
 }

@@ -28,7 +28,7 @@ namespace fs = std::filesystem;
 
 constexpr std::string_view kPrefix = "sk-talaria-";
 constexpr std::size_t kSecretBytes = 32;
-constexpr std::size_t kMostBytes = std::size_t{4} << 20; // of a file: some 20,000 keys
+constexpr std::size_t kMaxBytes = std::size_t{4} << 20; // of a file: some 20,000 keys
 constexpr std::size_t kLongestName = 64;
 
 bool is_name(std::string_view name) {
@@ -120,7 +120,7 @@ std::string read_all(int descriptor, const fs::path& file) {
   for (ssize_t count = 0; (count = ::read(descriptor, buffer, sizeof buffer)) != 0;) {
     if (count < 0) fail(file, "read", errno);
     text.append(buffer, static_cast<std::size_t>(count));
-    if (text.size() > kMostBytes)
+    if (text.size() > kMaxBytes)
       throw Error(Errc::config, file.string() + ": too long for a file of keys");
   }
   return text;

@@ -13,7 +13,7 @@ namespace talaria::gateway {
 namespace {
 
 constexpr double kMinute = 60;
-constexpr std::size_t kMostIdle = 4096; // clients remembered without need
+constexpr std::size_t kMaxIdle = 4096; // clients remembered without need
 
 double rate_of(const ClientLimits& limits) {
   return limits.tokens_per_minute / kMinute;
@@ -43,7 +43,7 @@ void Limits::forget_idle() {
 
 std::unique_ptr<Limits::Visit> Limits::enter(Client client) {
   const std::lock_guard lock(mutex_);
-  if (states_.size() > kMostIdle) forget_idle();
+  if (states_.size() > kMaxIdle) forget_idle();
   State& state = state_of(client);
   const u32 most = client.limits.requests;
   if (most != 0 && state.running >= most)

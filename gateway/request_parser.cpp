@@ -18,8 +18,8 @@ using boost::beast::string_view;
 namespace {
 
 constexpr std::size_t kLongestTarget = 8192;
-constexpr std::size_t kMostFields = 256;
-constexpr std::size_t kMostEmptyLines = 8;    // bytes of them before a request
+constexpr std::size_t kMaxFields = 256;
+constexpr std::size_t kMaxEmptyLines = 8;     // bytes of them before a request
 constexpr std::size_t kChunkLine = 8 << 10;   // bytes of a chunk's line, or of all trailer fields
 constexpr std::size_t kAroundBody = 16 << 10; // bytes around the chunks of any body,
 constexpr std::size_t kAroundBodyBytes = 8;   // and for each byte of it
@@ -140,7 +140,7 @@ private:
   std::size_t skip_empty_lines(std::string_view bytes) {
     std::size_t used = 0;
     while (used < bytes.size() && (bytes[used] == '\r' || bytes[used] == '\n')) ++used;
-    if ((skipped_ += used) > kMostEmptyLines) throw malformed("empty lines before it");
+    if ((skipped_ += used) > kMaxEmptyLines) throw malformed("empty lines before it");
     begun_ = used < bytes.size();
     return used;
   }
@@ -194,8 +194,8 @@ private:
 
   void on_field_impl(http::field, string_view name, string_view value, error_code&) override {
     if (state_ != State::head) return; // trailer fields say nothing that counts here
-    if (request_.fields.size() >= kMostFields)
-      throw ApiError(431, fmt::format("the head has more than {} fields", kMostFields));
+    if (request_.fields.size() >= kMaxFields)
+      throw ApiError(431, fmt::format("the head has more than {} fields", kMaxFields));
     request_.fields.emplace_back(text(name), text(value));
   }
 

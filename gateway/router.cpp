@@ -110,8 +110,8 @@ void Router::check_body(const HttpRequest& request) const {
     throw ApiError(415, "this Content-Encoding is not known here: send gzip, deflate or none");
   if (!request.chunked && !request.content_length)
     throw ApiError(400, "give the length of the body as Content-Length, or send it in chunks");
-  if (request.content_length.value_or(0) > most_body_bytes_)
-    throw ApiError(413, fmt::format("the body is longer than {} bytes", most_body_bytes_));
+  if (request.content_length.value_or(0) > max_body_bytes_)
+    throw ApiError(413, fmt::format("the body is longer than {} bytes", max_body_bytes_));
 }
 
 void Router::handle(Exchange& exchange, HttpResponse& response) const {
@@ -120,7 +120,7 @@ void Router::handle(Exchange& exchange, HttpResponse& response) const {
     if (!route.is_post) return route.get(response);
     std::string body = std::exchange(exchange.request.body, {});
     const auto coding = exchange.request.field("Content-Encoding");
-    route.post(decoded(std::move(body), coding, most_body_bytes_), response);
+    route.post(decoded(std::move(body), coding, max_body_bytes_), response);
   });
 }
 

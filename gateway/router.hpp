@@ -23,8 +23,8 @@ public:
   /// Where a GET is handled.
   enum class On { a_thread_of_its_own, the_spot };
 
-  /// @param most_body_bytes  longest body, after decompression
-  explicit Router(std::size_t most_body_bytes) : most_body_bytes_(most_body_bytes) {}
+  /// @param max_body_bytes  longest body, after decompression
+  explicit Router(std::size_t max_body_bytes) : max_body_bytes_(max_body_bytes) {}
 
   /// Handlers may throw ApiError or Error; clients get the error object.
   void get(const std::string& path, Get handler, On on = On::a_thread_of_its_own);
@@ -42,7 +42,7 @@ public:
   /// Whether the request may keep a thread for long.
   bool is_post(const Exchange& exchange) const;
 
-  std::size_t most_body_bytes() const noexcept { return most_body_bytes_; }
+  std::size_t max_body_bytes() const noexcept { return max_body_bytes_; }
 
 private:
   struct Route {
@@ -58,7 +58,7 @@ private:
                      HttpResponse& response) const;
   void check_body(const HttpRequest& request) const;
 
-  std::size_t most_body_bytes_;
+  std::size_t max_body_bytes_;
   const AccessPolicy* policy_ = nullptr;
   Guard guard_;
   std::vector<Route> routes_;

@@ -16,10 +16,10 @@ namespace {
 
 using P = model::SamplingParameters;
 
-constexpr std::size_t kMostStops = 16;
+constexpr std::size_t kMaxStops = 16;
 constexpr std::size_t kLongestStop = 1024; // bytes; the end of an answer is searched for each
-constexpr std::size_t kMostIds = 1024;     // each is looked for in the vocabulary
-constexpr std::size_t kMostBadWords = 64;
+constexpr std::size_t kMaxIds = 1024;      // each is looked for in the vocabulary
+constexpr std::size_t kMaxBadWords = 64;
 
 /// Into a member of the sampling parameters, whose own rules decide about the range.
 FieldReader sampling_number(float P::*member) {
@@ -66,9 +66,9 @@ FieldReader strings(std::vector<std::string> ApiRequest::*member, std::size_t mo
 }
 
 std::vector<u32> ids_of(const std::string& field, const json& value) {
-  if (!value.is_array() || value.size() > kMostIds)
+  if (!value.is_array() || value.size() > kMaxIds)
     throw bad_field(field,
-                    fmt::format("{} must be a list of at most {} token ids", field, kMostIds));
+                    fmt::format("{} must be a list of at most {} token ids", field, kMaxIds));
   std::vector<u32> ids;
   for (const json& id : value) ids.push_back(whole_number_of(field, id, 0));
   return ids;
@@ -81,10 +81,10 @@ void read_allowed(const std::string& field, const json& value, Draft& draft) {
 }
 
 void read_logit_bias(const std::string& field, const json& value, Draft& draft) {
-  if (!value.is_object() || value.size() > kMostIds)
+  if (!value.is_object() || value.size() > kMaxIds)
     throw bad_field(field, fmt::format("{} must be an object of at most {} token ids with a number "
                                        "each",
-                                       field, kMostIds));
+                                       field, kMaxIds));
   P alone;
   for (const auto& [name, bias] : value.items()) {
     u32 id = 0;
@@ -115,8 +115,8 @@ void add_sampling_fields(FieldReaders& readers) {
   readers["seed"] = read_seed;
   readers["logit_bias"] = read_logit_bias;
   readers["allowed_token_ids"] = read_allowed;
-  readers["bad_words"] = strings(&ApiRequest::bad_words, kMostBadWords);
-  readers["stop"] = strings(&ApiRequest::stops, kMostStops);
+  readers["bad_words"] = strings(&ApiRequest::bad_words, kMaxBadWords);
+  readers["stop"] = strings(&ApiRequest::stops, kMaxStops);
   readers["stop_token_ids"] = [](const std::string& field, const json& value, Draft& draft) {
     draft.request.stop_tokens = ids_of(field, value);
   };

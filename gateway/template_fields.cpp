@@ -13,7 +13,7 @@ using nlohmann::json;
 
 namespace {
 
-constexpr std::size_t kMostTools = 128;
+constexpr std::size_t kMaxTools = 128;
 constexpr std::size_t kLongestToolName = 64;
 
 bool is_name(const std::string& text) {
@@ -45,8 +45,8 @@ void check_tool(const std::string& path, const json& tool) {
 }
 
 void read_tools(const std::string& field, const json& value, Draft& draft) {
-  if (!value.is_array() || value.size() > kMostTools)
-    throw bad_field(field, fmt::format("{} must be a list of at most {} tools", field, kMostTools));
+  if (!value.is_array() || value.size() > kMaxTools)
+    throw bad_field(field, fmt::format("{} must be a list of at most {} tools", field, kMaxTools));
   for (std::size_t i = 0; i < value.size(); ++i)
     check_tool(fmt::format("{}[{}]", field, i), value[i]);
   // As they are written: the order of fields is a part of the prompt.

@@ -20,7 +20,7 @@ enum Isa : unsigned {
 };
 
 /// Queries of one KernelSet::attend_block.
-inline constexpr std::size_t kMostQueries = 64;
+inline constexpr std::size_t kMaxQueries = 64;
 
 /// See KernelSet::row_dots.
 struct RowDots {
@@ -142,7 +142,7 @@ struct KernelSet {
   /// k, v: [count][head_dim] packed. scratch: round_up(count, 16) floats.
   void (*attend)(const float* q, const float* k, const float* v, std::size_t count,
                  std::size_t head_dim, float scale, float* scratch, float* out);
-  /// The same for up to kMostQueries queries over the same keys and values, query i over the first
+  /// The same for up to kMaxQueries queries over the same keys and values, query i over the first
   /// counts[i] of them: each piece of k and v is read once for all queries.
   ///   q, out: one pointer per query.  scratch: queries * round_up(largest count, 16) floats.
   void (*attend_block)(const float* const* q, const std::size_t* counts, std::size_t queries,

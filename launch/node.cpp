@@ -178,7 +178,7 @@ void Node::bury(const std::string& how, bool is_hopeless, Clock::time_point now)
   state_.last_death = how + (last_words_.empty() ? "" : "; last words: " + last_words_);
   const std::string died = fmt::format("died after {}: {}", time_text(lived), state_.last_death);
   // A node that served for a while before it died is not caught in a loop of deaths.
-  if (state_.phase == Phase::ready && now - ready_at_ > limits_.backoff_most) attempts_ = 0;
+  if (state_.phase == Phase::ready && now - ready_at_ > limits_.backoff_max) attempts_ = 0;
   if (is_hopeless || attempts_ >= limits_.restarts) {
     state_.phase = Phase::failed;
     tell(died + (is_hopeless ? "; another try would end the same way"
@@ -186,7 +186,7 @@ void Node::bury(const std::string& how, bool is_hopeless, Clock::time_point now)
     return;
   }
   const Duration delay = std::min<Duration>(
-      limits_.backoff_most, limits_.backoff_first * (i64{1} << std::min(attempts_, 30U)));
+      limits_.backoff_max, limits_.backoff_first * (i64{1} << std::min(attempts_, 30U)));
   ++attempts_;
   state_.phase = Phase::restarting;
   state_.restart_at = now + delay;

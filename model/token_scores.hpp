@@ -21,7 +21,7 @@ struct TokenScores {
 };
 
 /// The most likely tokens that one may ask for.
-inline constexpr u32 kMostTopScores = 20;
+inline constexpr u32 kMaxTopScores = 20;
 
 /// ln softmax in double precision, rounded once to float. Looks at what is where: not for oblivious
 /// sampling.

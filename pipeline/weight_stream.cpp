@@ -19,7 +19,7 @@ constexpr u64 kPanel = kernels::PackedWeights::kPanel;
 constexpr std::size_t kChunkBytes = std::size_t{4} << 20;
 /// Choices of copies that are hashed at most: one liar beside honest holders takes two, and liars
 /// who agreed to differ everywhere must not keep the enclave busy for hours.
-constexpr std::size_t kMostChoices = 256;
+constexpr std::size_t kMaxChoices = 256;
 
 /// Who sent which panels first.
 struct Origin {
@@ -153,7 +153,7 @@ private:
   /// Counts through the choices of one copy per shard.
   bool choose() {
     std::vector<std::size_t> choice(copies_.size(), 0);
-    for (std::size_t tried = 0; tried < kMostChoices; ++tried) {
+    for (std::size_t tried = 0; tried < kMaxChoices; ++tried) {
       for (std::size_t s = 0; s < choice.size(); ++s)
         matrix_.replace(first_panel(plan_.shards[s]), copies_[s][choice[s]].bytes);
       if (right()) return true;

@@ -22,8 +22,8 @@ std::string without_lane(const std::string& name) {
 
 i64 nanoseconds(const json& micros) {
   const double value = micros.get<double>();
-  constexpr double kMost = 1e15; // 30 years; beyond that a double has no microseconds
-  if (!(std::abs(value) < kMost)) throw std::out_of_range("a time");
+  constexpr double kMax = 1e15; // 30 years; beyond that a double has no microseconds
+  if (!(std::abs(value) < kMax)) throw std::out_of_range("a time");
   return std::llround(value * 1e3);
 }
 

@@ -23,9 +23,9 @@ u64 next_serial() {
 
 } // namespace
 
-Tracer::Tracer(const std::filesystem::path& path, std::size_t most_spans)
-    : path_(path), file_(open_private(path)), serial_(next_serial()), left_(most_spans),
-      most_spans_(most_spans) {
+Tracer::Tracer(const std::filesystem::path& path, std::size_t max_spans)
+    : path_(path), file_(open_private(path)), serial_(next_serial()), left_(max_spans),
+      max_spans_(max_spans) {
   recording_.wall_origin = wall_ns();
   if (!file_)
     throw Error(Errc::io, fmt::format("{}: cannot write the trace file; choose a writable path "
@@ -87,14 +87,14 @@ void Tracer::record(Track track, SpanKind kind, Clock::time_point begin, Clock::
 
 void Tracer::carries(u64 micro_batch, std::vector<u64> traces) {
   const std::lock_guard lock(mutex_);
-  if (!written_ && recording_.carried.size() < most_spans_)
+  if (!written_ && recording_.carried.size() < max_spans_)
     recording_.carried.insert_or_assign(micro_batch, std::move(traces));
 }
 
 void Tracer::mask_stock(Track track, u64 bytes) {
   const i64 now = since_origin(Clock::now());
   const std::lock_guard lock(mutex_);
-  if (!written_ && recording_.stock.size() < most_spans_)
+  if (!written_ && recording_.stock.size() < max_spans_)
     recording_.stock.push_back({now, track, bytes});
 }
 

@@ -26,9 +26,9 @@ public:
   using Track = u32;
 
   /// Opens `path` at once, so that an unwritable file is noticed before any work is done. Spans
-  /// beyond `most_spans` (about 100 bytes of memory each) are counted and dropped.
+  /// beyond `max_spans` (about 100 bytes of memory each) are counted and dropped.
   /// @throws Error{io} naming the file.
-  explicit Tracer(const std::filesystem::path& path, std::size_t most_spans = 4'000'000);
+  explicit Tracer(const std::filesystem::path& path, std::size_t max_spans = 4'000'000);
   /// Writes what is left; errors at this point go to standard error.
   ~Tracer();
   Tracer(const Tracer&) = delete;
@@ -81,7 +81,7 @@ private:
   std::mutex mutex_; ///< guards what follows
   Recording recording_;
   std::unordered_map<std::thread::id, std::unique_ptr<Buffer>> buffers_;
-  const std::size_t most_spans_;
+  const std::size_t max_spans_;
   bool written_ = false;
 };
 

@@ -25,7 +25,7 @@ namespace fs = std::filesystem;
 using Clock = std::chrono::system_clock;
 using Days = std::chrono::duration<int, std::ratio<86400>>;
 
-constexpr int kMostDays = 3650;
+constexpr int kMaxDays = 3650;
 constexpr std::chrono::hours kClockSkew{1}; // machines whose clock is behind accept it at once
 
 [[noreturn]] void cannot_write(const fs::path& file, int error) {
@@ -53,8 +53,8 @@ void check_names(const std::vector<std::string>& hosts, const CertificateOptions
   }
   if (!is_dns_name(options.enclave_name))
     throw Error(Errc::usage, "the enclave's name must be a DNS name");
-  if (options.days < 1 || options.days > kMostDays)
-    throw Error(Errc::usage, fmt::format("certificates live 1 to {} days", kMostDays));
+  if (options.days < 1 || options.days > kMaxDays)
+    throw Error(Errc::usage, fmt::format("certificates live 1 to {} days", kMaxDays));
 }
 
 /// Whether NAME.pem and NAME.key are there. @throws Error{config} if only one is.
@@ -170,7 +170,7 @@ Credential make_authority(FileSet& files, const fs::path& dir, const fs::path& k
                           Clock::time_point now) {
   Credential authority =
       Credential::create({"Talaria certificate authority", CertificateUse::authority,
-                          now - kClockSkew, now + Days(kMostDays)},
+                          now - kClockSkew, now + Days(kMaxDays)},
                          nullptr);
   files.add(dir / "ca.pem", authority.certificate_pem(), 0644);
   files.add(key, authority.key_pem().span(), 0600);

@@ -22,7 +22,7 @@ namespace {
 
 constexpr std::array<unsigned char, 9> kHttp11{8, 'h', 't', 't', 'p', '/', '1', '.', '1'};
 constexpr u64 kKeyUpdateBytes = u64{64} << 30; // RFC 8446 section 5.5; OpenSSL does not count
-constexpr std::size_t kMostPerWrite = std::size_t{1} << 20;
+constexpr std::size_t kMaxPerWrite = std::size_t{1} << 20;
 
 /// A client that offers only other protocols cannot use what it would get.
 int choose_http(SSL*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
@@ -156,7 +156,7 @@ IoResult ServerTlsStream::write(const char* data, std::size_t size) {
       SSL_key_update(ssl_, SSL_KEY_UPDATE_NOT_REQUESTED) == 1)
     since_key_update_ = 0;
   std::size_t put = 0;
-  const int returned = SSL_write_ex(ssl_, data, std::min(size, kMostPerWrite), &put);
+  const int returned = SSL_write_ex(ssl_, data, std::min(size, kMaxPerWrite), &put);
   since_key_update_ += put;
   return result_of(returned, put);
 }

@@ -19,8 +19,8 @@
 namespace talaria::transport {
 namespace {
 
-constexpr std::size_t kMostPerWrite = std::size_t{16} << 20; // bytes between two looks at the key
-constexpr std::size_t kGathered = std::size_t{128} << 10;    // bytes to a system call
+constexpr std::size_t kMaxPerWrite = std::size_t{16} << 20; // bytes between two looks at the key
+constexpr std::size_t kGathered = std::size_t{128} << 10;   // bytes to a system call
 
 std::string openssl_reason(unsigned long error) {
   const char* text = ERR_reason_error_string(error);
@@ -198,7 +198,7 @@ void TlsChannel::seal(std::span<const u8> bytes) {
       since_key_update_ = 0;
     }
     std::size_t put = 0;
-    if (SSL_write_ex(ssl_, bytes.data(), std::min(bytes.size(), kMostPerWrite), &put) != 1)
+    if (SSL_write_ex(ssl_, bytes.data(), std::min(bytes.size(), kMaxPerWrite), &put) != 1)
       fail("sending");
     since_key_update_ += put;
     bytes = bytes.subspan(put);

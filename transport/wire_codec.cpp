@@ -48,8 +48,8 @@ std::size_t value_bytes(remo::ProductKind kind, bool reply, const WireFormat& fo
 
 /// Whether `bytes` is what [rows][columns] values take; no product here can overflow.
 bool fits(u64 rows, u64 columns, std::size_t value, std::size_t bytes) {
-  constexpr u64 kMost = std::numeric_limits<u32>::max();
-  return value != 0 && rows <= kMost && columns <= kMost &&
+  constexpr u64 kMax = std::numeric_limits<u32>::max();
+  return value != 0 && rows <= kMax && columns <= kMax &&
          u128{rows} * columns * value == u128{bytes};
 }
 

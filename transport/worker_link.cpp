@@ -188,9 +188,9 @@ private:
   }
 
   void send_beat(TlsChannel& channel) {
-    constexpr std::size_t kMostOpen = 10'000; // silence ends the link long before
+    constexpr std::size_t kMaxOpen = 10'000; // silence ends the link long before
     const i64 sent = steady_ns();
-    if (open_beats_.size() < kMostOpen) open_beats_.push_back(sent);
+    if (open_beats_.size() < kMaxOpen) open_beats_.push_back(sent);
     write_frame(channel, encode(Beat{sent, wall_ns(), false}));
   }
 

@@ -247,7 +247,7 @@ private:
                                 matrix ? options_.plan[*matrix].name : "what nobody waits for",
                                 said.empty() ? "nothing" : said));
     if (nodes_[node].standing.failed(Clock::now()))
-      leave_alone(node, options_.policy.reconnect_most, "it refused too often");
+      leave_alone(node, options_.policy.reconnect_max, "it refused too often");
   }
 
   void finish(u64 id) {
@@ -486,7 +486,7 @@ private:
       log_about(node, fmt::format("{} missed the deadline of {} ({} of {} strikes)", describe(node),
                                   job.plan().name, standing.strikes(), options_.policy.strikes));
       if (too_often)
-        leave_alone(node, options_.policy.reconnect_most, "it missed too many deadlines");
+        leave_alone(node, options_.policy.reconnect_max, "it missed too many deadlines");
     }
     if (!late.empty()) advance(id);
   }

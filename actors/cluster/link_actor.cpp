@@ -86,7 +86,7 @@ using remo::WorkerProduct;
 constexpr u32 kFewRows = 16;
 
 /// Characters of a worker's own words that are kept.
-constexpr std::size_t kMostSaid = 160;
+constexpr std::size_t kMaxSaid = 160;
 
 using LinkInside = Link::extend<caf::reacts_to<Connected>, caf::reacts_to<NotConnected>,
                                 caf::reacts_to<Arrived>, caf::reacts_to<Connect>>;
@@ -253,7 +253,7 @@ private:
     if (const auto* error = std::get_if<Error>(news.reply.get())) {
       // Its code is what the worker cared to write: nothing here looks at it.
       fail(open, {Unanswered::refused, describe() + " refused",
-                  std::string(error->what()).substr(0, kMostSaid)});
+                  std::string(error->what()).substr(0, kMaxSaid)});
       return;
     }
     if (const auto wrong = wrong_answer(open.request, *news.reply)) {
@@ -337,11 +337,11 @@ private:
     if (code == Errc::verification && !link_) code = Errc::no_worker;
     health_.state = NodeHealth::State::connecting;
     ++health_.reconnects;
-    if (link_ && Clock::now() - connected_at_ > policy_.reconnect_most)
+    if (link_ && Clock::now() - connected_at_ > policy_.reconnect_max)
       pause_ = policy_.reconnect_first;
     drop(code, why);
     delayed_send(this, pause_, Connect{attempt_});
-    pause_ = std::min(pause_ * 2, policy_.reconnect_most);
+    pause_ = std::min(pause_ * 2, policy_.reconnect_max);
   }
 
   void drop(Errc code, const std::string& why) {

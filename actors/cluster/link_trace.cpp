@@ -30,8 +30,8 @@ void LinkTrace::record(const remo::MaskedTensor& tensor, const remo::WorkerProdu
                        const Way& way, double clock_offset_ms) const {
   const bool seen_from_the_start = way.taken != Time() && way.arrived != Time();
   if (!on() || !seen_from_the_start || tensor.mark.micro_batch == 0) return;
-  constexpr double kMostOffset = 1e12; // ms; the estimate rests on the worker's word
-  const auto ahead = static_cast<i64>(std::clamp(clock_offset_ms, -kMostOffset, kMostOffset) * 1e6);
+  constexpr double kMaxOffset = 1e12; // ms; the estimate rests on the worker's word
+  const auto ahead = static_cast<i64>(std::clamp(clock_offset_ms, -kMaxOffset, kMaxOffset) * 1e6);
   const auto& said = product.timing;
   // The link may have been interrupted between sending and noting that it has: the worker can be
   // ahead of `way.sent`, but not of `way.taken`.

@@ -22,7 +22,7 @@ struct FaultPolicy {
   Milliseconds heartbeat{100};
   Milliseconds silence{2000}; ///< not one byte for this long: the worker is lost
   Milliseconds reconnect_first{100};
-  Milliseconds reconnect_most{5000};
+  Milliseconds reconnect_max{5000};
   Milliseconds quarantine{300000}; ///< how long a worker that gave a wrong answer is left alone
   std::size_t in_flight = 64;      ///< products under way at one worker
 };

@@ -19,7 +19,7 @@ namespace {
 /// Multiply-adds of scores (and as many of values) that take longer than waking a thread.
 constexpr std::size_t kWorthSharing = std::size_t{1} << 21;
 
-constexpr std::size_t kMostTogether = 8; ///< rows of a sequence that read its keys at once
+constexpr std::size_t kMaxTogether = 8; ///< rows of a sequence that read its keys at once
 
 /// The arithmetic of one layer's attention over its cache.
 class LayerAttention {
@@ -149,10 +149,9 @@ private:
   /// Rows of a sequence that share one reading of its keys and values. With a window each row sees
   /// another part of them.
   u32 rows_together() const {
-    const std::size_t fitting = kernels::kMostQueries / group();
-    return shape_.window != 0
-               ? 1
-               : static_cast<u32>(std::clamp<std::size_t>(fitting, 1, kMostTogether));
+    const std::size_t fitting = kernels::kMaxQueries / group();
+    return shape_.window != 0 ? 1
+                              : static_cast<u32>(std::clamp<std::size_t>(fitting, 1, kMaxTogether));
   }
   std::size_t group() const { return shape_.heads / shape_.kv_heads; } ///< queries of a key
 
@@ -164,7 +163,7 @@ private:
       cache_.append(segment.sequence, k, k + shape_.kv_heads * shape_.head_dim);
     }
     const u32 last = segment.start + first + count - 1;
-    std::array<std::size_t, kMostTogether> counts;
+    std::array<std::size_t, kMaxTogether> counts;
     for (u32 i = 0; i < count; ++i) counts[i] = seen_at(last) - (count - 1 - i);
     attend_queries(segment.sequence, last, {counts.data(), count},
                    {out.row(at + first), count, out.cols()});
@@ -177,7 +176,7 @@ private:
     const auto heads = [&](std::size_t begin, std::size_t end) {
       const ScratchPool::Loan scratch(team_->scratch);
       for (std::size_t head = begin; head < end; ++head)
-        for (std::size_t part = 0; part < group(); part += kernels::kMostQueries)
+        for (std::size_t part = 0; part < group(); part += kernels::kMaxQueries)
           attend_head(cache_.view(sequence, head, last), head, part, counts, to, *scratch);
     };
     const std::size_t seen = std::max(shared_from_, seen_at(last));
@@ -193,12 +192,12 @@ private:
                    SecretBuffer<float>& scratch) const {
     const std::size_t d = shape_.head_dim;
     const std::size_t width = work_width();
-    const std::size_t queries = std::min(group() - part, kernels::kMostQueries);
+    const std::size_t queries = std::min(group() - part, kernels::kMaxQueries);
     const std::size_t needed = counts.size() * queries * round_up(seen.count, 16);
     if (scratch.size() < needed) scratch = SecretBuffer<float>(2 * needed);
-    std::array<const float*, kernels::kMostQueries> q;
-    std::array<float*, kernels::kMostQueries> to;
-    std::array<std::size_t, kernels::kMostQueries> each;
+    std::array<const float*, kernels::kMaxQueries> q;
+    std::array<float*, kernels::kMaxQueries> to;
+    std::array<std::size_t, kernels::kMaxQueries> each;
     std::size_t n = 0;
     for (std::size_t i = 0; i < counts.size(); ++i)
       for (std::size_t h = 0; h < queries; ++h, ++n) {

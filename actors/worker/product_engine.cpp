@@ -88,8 +88,8 @@ void ProductEngine::use(std::unique_ptr<kernels::cuda::Accelerator> accelerator)
   accelerator_ = std::move(accelerator);
 }
 
-std::size_t ProductEngine::most_under_way() const {
-  return accelerator_ == nullptr ? 1 : accelerator_->most_jobs();
+std::size_t ProductEngine::max_under_way() const {
+  return accelerator_ == nullptr ? 1 : accelerator_->max_jobs();
 }
 
 double ProductEngine::cpu_seconds() noexcept {

@@ -75,10 +75,10 @@ public:
   std::vector<remo::WorkerProduct> multiply_together(std::span<const remo::MaskedTensor> tensors,
                                                      const ProductTrace& trace = {});
   /// Begins multiply_together() and returns while a GPU runs it; without one the products are
-  /// complete on return. More than most_under_way() at a time bring nothing.
+  /// complete on return. More than max_under_way() at a time bring nothing.
   PendingProducts begin(std::span<const remo::MaskedTensor> tensors,
                         const ProductTrace& trace = {});
-  std::size_t most_under_way() const;
+  std::size_t max_under_way() const;
   /// CPU time that begin() and hint_rows() have cost so far: of their callers and of this engine's
   /// threads, which look for the next product for a while. To tell the worker's part of a process
   /// from the enclave's; of a GPU's products only what their beginning took.

@@ -113,7 +113,7 @@ void WorkerActor::on_exit() {
 void WorkerActor::multiply_waiting() {
   constexpr int kLooks = 32; // some ten microseconds, then the mailbox may hold more to begin
   coming_back_ = false;
-  while (!waiting_.empty() && under_way_.size() < engine_->most_under_way()) begin(take_group());
+  while (!waiting_.empty() && under_way_.size() < engine_->max_under_way()) begin(take_group());
   if (!under_way_.empty()) {
     bool ready = is_ready(under_way_.front());
     for (int i = 1; i < kLooks && !ready; ++i) {

@@ -11,7 +11,7 @@ namespace {
 
 constexpr std::string_view kTag = "talaria attestation v1";
 constexpr std::string_view kBatchTag = "talaria attestation batch v1";
-constexpr std::size_t kMostInputs = std::size_t{1} << kMostPathSteps;
+constexpr std::size_t kMaxInputs = std::size_t{1} << kMaxPathSteps;
 
 Sha256Digest leaf_of(Bytes transcript) {
   std::vector<u8> bytes{0};
@@ -92,7 +92,7 @@ std::array<u8, 32> qualifying_data(const BindingInput& input, const std::vector<
 }
 
 BatchTree::BatchTree(const std::vector<BindingInput>& inputs) {
-  if (inputs.empty() || inputs.size() > kMostInputs)
+  if (inputs.empty() || inputs.size() > kMaxInputs)
     throw Error(Errc::usage, "a batch has 1 to 65536 bindings");
   only_ = transcript(inputs.front());
   levels_.emplace_back();
@@ -136,7 +136,7 @@ void check_binding(Bytes bound, const BindingInput& own, const std::vector<PathS
   bool holds = false;
   if (bound.size() == 64) holds = equal_in_constant_time(bound, report_data(own, path));
   if (bound.size() == 32) holds = equal_in_constant_time(bound, qualifying_data(own, path));
-  checks.require(holds && path.size() <= kMostPathSteps, Stage::binding, "report-data",
+  checks.require(holds && path.size() <= kMaxPathSteps, Stage::binding, "report-data",
                  "the evidence is bound to another connection, nonce, role, key or statement");
 }
 

@@ -58,18 +58,18 @@ void take_field(const std::string& name, const json& value, EvidenceDocument& do
                       document.evidence);
   if (name == "statement") {
     document.statement = bytes_of(value, "statement");
-    if (document.statement.size() > kMostStatementBytes)
+    if (document.statement.size() > kMaxStatementBytes)
       refuse_document("the statement is larger than 8 KiB");
     return;
   }
   if (name != "path") refuse_document("has a field that is not known");
-  if (!value.is_array() || value.size() > kMostPathSteps)
+  if (!value.is_array() || value.size() > kMaxPathSteps)
     refuse_document("path is no list of 16 steps at most");
   for (const json& step : value) document.path.push_back(step_of(step));
 }
 
 EvidenceDocument read_document(std::string_view text) {
-  const json object = strict_json(text, kMostDocumentBytes, Stage::format, "document");
+  const json object = strict_json(text, kMaxDocumentBytes, Stage::format, "document");
   if (!object.is_object() || !object.contains("v") || object["v"] != 1)
     refuse_document("is no evidence document of version 1");
   const json platform = object.value("platform", json());

@@ -9,9 +9,9 @@
 
 namespace talaria::attest {
 
-inline constexpr std::size_t kMostDocumentBytes = std::size_t{128} << 10;
-inline constexpr std::size_t kMostStatementBytes = std::size_t{8} << 10;
-inline constexpr std::size_t kMostPathSteps = 16;
+inline constexpr std::size_t kMaxDocumentBytes = std::size_t{128} << 10;
+inline constexpr std::size_t kMaxStatementBytes = std::size_t{8} << 10;
+inline constexpr std::size_t kMaxPathSteps = 16;
 
 /// One step from a leaf to the root of a batch (binding.hpp).
 struct PathStep {

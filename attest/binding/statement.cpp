@@ -79,7 +79,7 @@ void take_receipt_key(const json& object, Statement& statement) {
 }
 
 Statement read_statement(std::string_view text) {
-  const json object = strict_json(text, kMostStatementBytes, Stage::policy, "statement");
+  const json object = strict_json(text, kMaxStatementBytes, Stage::policy, "statement");
   Fields fields(object, "the statement");
   if (fields.take("v") != 1) refuse_statement("its version is not 1");
   Statement statement;

@@ -14,8 +14,8 @@ constexpr std::size_t kSize = 124;
 constexpr std::size_t kChecksum = 148;
 constexpr std::size_t kType = 156;
 constexpr std::size_t kMagic = 257;
-constexpr std::size_t kMostBytes = std::size_t{16} << 20;
-constexpr std::size_t kMostFiles = 1000;
+constexpr std::size_t kMaxBytes = std::size_t{16} << 20;
+constexpr std::size_t kMaxFiles = 1000;
 
 [[noreturn]] void refuse_bundle(const std::string& what) {
   refuse(Stage::format, "bundle", what);
@@ -74,7 +74,7 @@ std::string name_of(Bytes header) {
 }
 
 ArchiveFiles read(Bytes bytes) {
-  if (bytes.size() > kMostBytes) refuse_bundle("larger than 16 MiB");
+  if (bytes.size() > kMaxBytes) refuse_bundle("larger than 16 MiB");
   const Record record(bytes, "bundle");
   ArchiveFiles files;
   for (std::size_t at = 0;;) {
@@ -88,7 +88,7 @@ ArchiveFiles read(Bytes bytes) {
     if (octal(header.subspan(kChecksum, 8)) != checksum_of(header))
       refuse_bundle("a checksum is wrong");
     const std::size_t size = octal(header.subspan(kSize, 12));
-    if (files.size() == kMostFiles) refuse_bundle("more than 1000 files");
+    if (files.size() == kMaxFiles) refuse_bundle("more than 1000 files");
     if (!files.emplace(name_of(header), to_vector(record.slice(at + kBlock, size))).second)
       refuse_bundle("a name stands there twice");
     at += kBlock + (size + kBlock - 1) / kBlock * kBlock;

@@ -22,7 +22,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr std::size_t kMostBundleBytes = std::size_t{16} << 20;
+constexpr std::size_t kMaxBundleBytes = std::size_t{16} << 20;
 
 /// The only clock of the room: everything below takes the time as an argument.
 TimePoint time_from(const std::string& at) {
@@ -42,7 +42,7 @@ std::vector<u8> hex_flag(const char* flag, const std::string& text, std::size_t 
 }
 
 EvidenceDocument read_document(const fs::path& file) {
-  const std::vector<u8> bytes = read_small_file(file, kMostDocumentBytes);
+  const std::vector<u8> bytes = read_small_file(file, kMaxDocumentBytes);
   auto document = parse_document(as_text(bytes));
   if (!document)
     throw Error(Errc::usage, fmt::format("{}: {}", file.string(), document.refusal().reason));
@@ -50,7 +50,7 @@ EvidenceDocument read_document(const fs::path& file) {
 }
 
 Bundle read_bundle(const fs::path& file) {
-  auto bundle = Bundle::from_tar(read_small_file(file, kMostBundleBytes));
+  auto bundle = Bundle::from_tar(read_small_file(file, kMaxBundleBytes));
   if (!bundle)
     throw Error(Errc::usage, fmt::format("{}: {}", file.string(), bundle.refusal().reason));
   return std::move(*bundle);
@@ -78,7 +78,7 @@ int verify_evidence_file(const VerifyOptions& options) {
   judging.allow_simulated = options.allow_simulated;
   judging.expectation = expectation_from(options);
   // What is no document is refused as evidence is: whoever sent it may be anybody.
-  const std::vector<u8> bytes = read_small_file(options.evidence, kMostDocumentBytes);
+  const std::vector<u8> bytes = read_small_file(options.evidence, kMaxDocumentBytes);
   auto document = parse_document(as_text(bytes));
   if (document && !options.bundle.empty()) read_bundle(options.bundle).complete(document->evidence);
   const Verdict verdict = document ? judge(document->evidence, policy, anchors, judging)

@@ -15,8 +15,8 @@
 namespace talaria::attest {
 namespace {
 
-constexpr std::size_t kMostCertificates = 8;
-constexpr std::size_t kMostBytes = std::size_t{64} << 10;
+constexpr std::size_t kMaxCertificates = 8;
+constexpr std::size_t kMaxBytes = std::size_t{64} << 10;
 constexpr int kAmdSaltBytes = 48;
 constexpr int kAmdRootBits = 4096;
 
@@ -72,7 +72,7 @@ std::optional<std::vector<std::vector<u8>>> pem_blocks(std::string_view text,
     const std::size_t start = text.find_first_not_of(" \t\r\n");
     if (start == text.npos) return blocks;
     text.remove_prefix(start);
-    if (!text.starts_with(begin) || blocks.size() == kMostCertificates) return std::nullopt;
+    if (!text.starts_with(begin) || blocks.size() == kMaxCertificates) return std::nullopt;
     text.remove_prefix(begin.size());
     const std::size_t stop = text.find(end);
     if (stop == text.npos) return std::nullopt;
@@ -114,7 +114,7 @@ Certificate::Certificate(std::shared_ptr<x509_st> certificate)
     : certificate_(std::move(certificate)) {}
 
 std::optional<Certificate> Certificate::from_der(Bytes der) {
-  if (der.empty() || der.size() > kMostBytes) return std::nullopt;
+  if (der.empty() || der.size() > kMaxBytes) return std::nullopt;
   const u8* at = der.data();
   std::shared_ptr<x509_st> read(d2i_X509(nullptr, &at, static_cast<long>(der.size())), X509_free);
   ERR_clear_error();
@@ -130,7 +130,7 @@ std::optional<Certificate> Certificate::from_der(Bytes der) {
 }
 
 std::optional<std::vector<Certificate>> Certificate::bundle(Bytes bytes) {
-  if (bytes.size() > kMostBytes) return std::nullopt;
+  if (bytes.size() > kMaxBytes) return std::nullopt;
   std::vector<std::vector<u8>> blocks;
   if (as_text(bytes).find("-----BEGIN") != std::string_view::npos) {
     auto read = pem_blocks(as_text(bytes), "CERTIFICATE");
@@ -242,7 +242,7 @@ bool Certificate::repeats_an_extension() const {
 RevocationList::RevocationList(std::shared_ptr<X509_crl_st> list) : list_(std::move(list)) {}
 
 std::optional<RevocationList> RevocationList::from(Bytes bytes) {
-  if (bytes.empty() || bytes.size() > 16 * kMostBytes) return std::nullopt;
+  if (bytes.empty() || bytes.size() > 16 * kMaxBytes) return std::nullopt;
   std::vector<u8> der = to_vector(bytes);
   if (as_text(bytes).find("-----BEGIN") != std::string_view::npos) {
     auto blocks = pem_blocks(as_text(bytes), "X509 CRL");

@@ -10,7 +10,7 @@
 namespace talaria::attest {
 namespace {
 
-constexpr std::size_t kMostHclBytes = std::size_t{32} << 10;
+constexpr std::size_t kMaxHclBytes = std::size_t{32} << 10;
 constexpr std::size_t kReport = 0x20;
 constexpr std::size_t kReportBytes = 1184;
 constexpr std::size_t kTdReportBytes = 1024;
@@ -39,7 +39,7 @@ void check_lengths(const Record& record, std::size_t claims) {
 }
 
 HclReport read_hcl(Bytes bytes) {
-  need_hcl(bytes.size() >= kClaims && bytes.size() <= kMostHclBytes, "hcl-length",
+  need_hcl(bytes.size() >= kClaims && bytes.size() <= kMaxHclBytes, "hcl-length",
            std::to_string(bytes.size()) + " bytes; expected 1236 to 32768");
   const Record record(bytes, "hcl-length");
   need_hcl(as_text(record.slice(0, 4)) == "HCLA", "hcl-signature", "does not begin with HCLA");
@@ -97,7 +97,7 @@ PublicKey key_of(const nlohmann::json& claims) {
 }
 
 HclClaims read_claims(Bytes bytes) {
-  const auto claims = strict_json(as_text(bytes), kMostHclBytes, Stage::binding, "hcl-ak");
+  const auto claims = strict_json(as_text(bytes), kMaxHclBytes, Stage::binding, "hcl-ak");
   if (!claims.is_object()) refuse_claims("the claims are no object");
   HclClaims read{key_of(claims), {}, {}, {}};
   if (const auto data = claims.find("user-data"); data != claims.end() && data->is_string())

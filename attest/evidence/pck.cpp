@@ -9,7 +9,7 @@ namespace talaria::attest {
 namespace {
 
 const std::string kExtension = "1.2.840.113741.1.13.1";
-constexpr std::size_t kMostFields = 32;
+constexpr std::size_t kMaxFields = 32;
 
 [[noreturn]] void refuse_field(const std::string& what) {
   refuse(Stage::leaf, "pck-extension", what);
@@ -19,7 +19,7 @@ constexpr std::size_t kMostFields = 32;
 class Fields {
 public:
   explicit Fields(Bytes content) {
-    const auto items = der_items(content, kMostFields);
+    const auto items = der_items(content, kMaxFields);
     if (!items) refuse_field("the extension is not a list of fields");
     for (const DerValue& item : *items) add(item);
   }

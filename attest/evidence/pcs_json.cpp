@@ -23,14 +23,14 @@ constexpr std::array kStatusWords = {"UpToDate",
                                      "TDRelaunchAdvised",
                                      "TDRelaunchAdvisedConfigurationNeeded",
                                      "Revoked"};
-constexpr std::size_t kMostLevels = 256;
+constexpr std::size_t kMaxLevels = 256;
 
 [[noreturn]] void refuse_json(const std::string& what) {
   refuse(Stage::collateral, "json", what);
 }
 
 json parse(std::string_view text) {
-  return strict_json(text, kMostJsonBytes, Stage::collateral, "json");
+  return strict_json(text, kMaxJsonBytes, Stage::collateral, "json");
 }
 
 const json& field(const json& object, const char* name) {
@@ -61,7 +61,7 @@ std::vector<u8> hex_of(const json& object, const char* name, std::size_t bytes) 
 
 const json& list_of(const json& object, const char* name) {
   const json& value = field(object, name);
-  if (!value.is_array() || value.size() > kMostLevels)
+  if (!value.is_array() || value.size() > kMaxLevels)
     refuse_json(std::string(name) + " is no list");
   return value;
 }

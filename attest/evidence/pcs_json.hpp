@@ -10,7 +10,7 @@
 
 namespace talaria::attest {
 
-inline constexpr std::size_t kMostJsonBytes = std::size_t{64} << 10;
+inline constexpr std::size_t kMaxJsonBytes = std::size_t{64} << 10;
 
 /// An answer of Intel's service: {"tcbInfo": {...}, "signature": "..."}.
 struct SignedBody {

@@ -31,7 +31,7 @@ using Parameters = Owned<OSSL_PARAM, OSSL_PARAM_free>;
 using ParameterBuilder = Owned<OSSL_PARAM_BLD, OSSL_PARAM_BLD_free>;
 
 constexpr int kLeastRsaBits = 2048;
-constexpr int kMostRsaBits = 8192;
+constexpr int kMaxRsaBits = 8192;
 
 const EVP_MD* method(HashKind kind) {
   switch (kind) {
@@ -101,11 +101,11 @@ std::optional<PublicKey> PublicKey::from_p256_point(Bytes point) {
 }
 
 std::optional<PublicKey> PublicKey::from_rsa(Bytes n, Bytes e) {
-  if (n.size() > kMostRsaBits / 8 + 1 || e.size() > 8) return std::nullopt;
+  if (n.size() > kMaxRsaBits / 8 + 1 || e.size() > 8) return std::nullopt;
   const Number modulus(BN_bin2bn(n.data(), static_cast<int>(n.size()), nullptr));
   const Number exponent(BN_bin2bn(e.data(), static_cast<int>(e.size()), nullptr));
   if (!modulus || !exponent || !BN_is_word(exponent.get(), RSA_F4) ||
-      BN_num_bits(modulus.get()) < kLeastRsaBits || BN_num_bits(modulus.get()) > kMostRsaBits)
+      BN_num_bits(modulus.get()) < kLeastRsaBits || BN_num_bits(modulus.get()) > kMaxRsaBits)
     return std::nullopt;
   const ParameterBuilder builder(OSSL_PARAM_BLD_new());
   if (!builder ||

@@ -105,7 +105,7 @@ void read_signature(const Record& data, TdxQuote& quote) {
 }
 
 TdxQuote read_quote(Bytes bytes) {
-  need_quote(bytes.size() <= kMostQuoteBytes, "length",
+  need_quote(bytes.size() <= kMaxQuoteBytes, "length",
              std::to_string(bytes.size()) + " bytes; at most 16384");
   need_quote(bytes.size() >= kHeaderBytes + kBody10 + 4, "length",
              std::to_string(bytes.size()) + " bytes; a quote has 636 at least");

@@ -8,7 +8,7 @@
 namespace talaria::attest {
 
 /// No service pads beyond that; anything larger is refused unread.
-inline constexpr std::size_t kMostQuoteBytes = std::size_t{16} << 10;
+inline constexpr std::size_t kMaxQuoteBytes = std::size_t{16} << 10;
 
 /// The report of the quoting enclave (an SGX report body).
 struct QeReport {

@@ -11,8 +11,8 @@ namespace {
 constexpr u16 kQuoteType = 0x8018;
 constexpr u16 kSha256 = 11;
 constexpr std::size_t kClockAndFirmware = 17 + 8;
-constexpr u32 kMostSelections = 16;
-constexpr std::size_t kMostExtra = 64;
+constexpr u32 kMaxSelections = 16;
+constexpr std::size_t kMaxExtra = 64;
 
 /// Takes fields off the front; what is not there is refused as `tpm-length`.
 class Cursor {
@@ -56,11 +56,11 @@ TpmQuote read_attest(Bytes bytes) {
   TpmQuote quote;
   cursor.sized(); // qualified name of the signer
   quote.extra_data = to_vector(cursor.sized());
-  if (quote.extra_data.size() > kMostExtra)
+  if (quote.extra_data.size() > kMaxExtra)
     refuse(Stage::binding, "tpm-length", "more than 64 bytes of extra data");
   cursor.take(kClockAndFirmware);
   const u32 selections = cursor.number(4);
-  if (selections > kMostSelections)
+  if (selections > kMaxSelections)
     refuse(Stage::binding, "tpm-length", "more than 16 selections of registers");
   for (u32 i = 0; i < selections; ++i) quote.selection.push_back(take_selection(cursor));
   quote.digest = to_vector(cursor.sized());

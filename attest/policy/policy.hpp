@@ -67,7 +67,7 @@ struct SnpPolicy {
   bool debug = false;
   bool migration_agent = false;
   bool smt = true;
-  u32 most_vmpl = 0;
+  u32 max_vmpl = 0;
   u64 platform_require = 0; ///< masks over PLATFORM_INFO
   u64 platform_forbid = 0;
   bool refuse_unknown_platform_bits = false;

@@ -20,7 +20,7 @@ std::optional<u64> parse_mask(std::string_view text) {
 }
 
 std::optional<std::chrono::seconds> parse_span(std::string_view text) {
-  constexpr u64 kMost = u64{3650} * 24 * 3600;
+  constexpr u64 kMax = u64{3650} * 24 * 3600;
   if (text == "0") return std::chrono::seconds(0);
   u64 unit = 0;
   if (text.ends_with('s')) unit = 1;
@@ -29,7 +29,7 @@ std::optional<std::chrono::seconds> parse_span(std::string_view text) {
   if (text.ends_with('d')) unit = 24 * 3600;
   if (unit == 0) return std::nullopt;
   const auto count = config::parse_whole(text.substr(0, text.size() - 1));
-  if (!count || *count > kMost / unit) return std::nullopt;
+  if (!count || *count > kMax / unit) return std::nullopt;
   return std::chrono::seconds(*count * unit);
 }
 

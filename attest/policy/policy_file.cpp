@@ -161,7 +161,7 @@ ReadValue snp_in(SnpPolicy& out) {
                          {"debug", yes_or_no(out.debug)},
                          {"migration_agent", yes_or_no(out.migration_agent)},
                          {"smt", smt_in(out.smt)},
-                         {"vmpl", config::whole_in(out.most_vmpl, 0, 3)},
+                         {"vmpl", config::whole_in(out.max_vmpl, 0, 3)},
                          {"platform", platform_in(out)},
                          {"mitigations", mask_in(out.mitigations)},
                          {"chips", chips_in(out.chips)},
@@ -307,12 +307,12 @@ ReadValue binding_in(BindingPolicy& out) {
 
 ReadValue collateral_in(CollateralPolicy& out) {
   return [&out](const Value& value) {
-    constexpr std::chrono::seconds kMostSkew(3600);
+    constexpr std::chrono::seconds kMaxSkew(3600);
     std::string crl = "required";
     read_mapping(value, {{"crl", config::one_of(crl, {"required", "if-present"})},
                          {"skew", span_in(out.skew)}});
     out.crl_required = crl == "required";
-    if (out.skew > kMostSkew) value.refuse("skew is more than 1h; set the clocks instead");
+    if (out.skew > kMaxSkew) value.refuse("skew is more than 1h; set the clocks instead");
   };
 }
 

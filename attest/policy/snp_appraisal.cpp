@@ -97,9 +97,9 @@ void appraise_snp(const SnpFacts& facts, const Policy& all, Checks& checks,
                  "the host may debug this guest and read its memory");
   checks.require(policy.migration_agent || !(report.policy & snp_policy::kMigrationAgent), kPolicy,
                  "migration", "a migration agent may move this guest");
-  checks.require(report.vmpl <= policy.most_vmpl, kPolicy, "vmpl",
+  checks.require(report.vmpl <= policy.max_vmpl, kPolicy, "vmpl",
                  fmt::format("asked for from VMPL {}; the policy allows {} at most", report.vmpl,
-                             policy.most_vmpl));
+                             policy.max_vmpl));
   check_floors(facts, policy, checks);
   check_machine(facts, policy, checks);
   checks.require(policy.smt || !(report.policy & snp_policy::kSmt), kPolicy, "smt",

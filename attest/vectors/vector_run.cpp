@@ -19,12 +19,12 @@ namespace {
 using nlohmann::json;
 namespace fs = std::filesystem;
 
-constexpr std::uintmax_t kMostFileBytes = std::uintmax_t{16} << 20;
+constexpr std::uintmax_t kMaxFileBytes = std::uintmax_t{16} << 20;
 
 std::vector<u8> read_file(const fs::path& file) {
   std::error_code ignored;
   std::ifstream stream(file, std::ios::binary);
-  if (!stream || fs::file_size(file, ignored) > kMostFileBytes || ignored)
+  if (!stream || fs::file_size(file, ignored) > kMaxFileBytes || ignored)
     throw Error(Errc::io, file.string() + ": cannot be read");
   return {std::istreambuf_iterator<char>(stream), {}};
 }
@@ -88,7 +88,7 @@ Policy read_policy(const json& from, std::map<std::string, std::string>& expecte
     else if (key == "migration")
       policy.snp.migration_agent = value.get<bool>();
     else if (key == "vmpl")
-      policy.snp.most_vmpl = value.get<u32>();
+      policy.snp.max_vmpl = value.get<u32>();
     else if (key == "min_tcb")
       for (const auto product : {SnpProduct::milan, SnpProduct::genoa, SnpProduct::turin})
         policy.snp.floors[product] = read_floor(value);

@@ -15,7 +15,7 @@ namespace talaria::kernels::avx2 {
 namespace {
 
 constexpr int kDoubleBits = 48;
-constexpr std::size_t kMostProducts = 32;
+constexpr std::size_t kMaxProducts = 32;
 
 using Twiddle = NttPlan::Twiddle;
 
@@ -217,7 +217,7 @@ void ntt_inverse8(const NttPlan& plan, u64* x) {
 void mask_tile(const NttPlan& plan, const u64* s, std::size_t secrets, const u8* b, std::size_t k,
                u64* out) {
   const Modulus& q = plan.modulus;
-  if (q.bits > kDoubleBits || q.word_bytes <= kFewestBytes || k > kMostProducts)
+  if (q.bits > kDoubleBits || q.word_bytes <= kFewestBytes || k > kMaxProducts)
     return reference::mask_tile(plan, s, secrets, b, k, out);
   const Field f(q.q);
   const Words words(q.word_bytes);

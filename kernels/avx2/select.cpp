@@ -101,7 +101,7 @@ constexpr std::size_t kPiece = 64;  ///< bytes of a row: a cache line if rows ar
 constexpr std::size_t kFew = 16;    ///< ids, up to which turning does not pay
 constexpr std::size_t kGroups = 8;  ///< of ids
 constexpr std::size_t kSums = 64;   ///< groups of ids times pieces whose sums are kept at hand
-constexpr std::size_t kMostIds = kSide * kGroups;
+constexpr std::size_t kMaxIds = kSide * kGroups;
 constexpr std::size_t kBlock = kBatches * kSide;
 
 /// Of one group of ids and one piece: byte c and byte c + 16 of each half, for every id.
@@ -227,11 +227,11 @@ void give_out(const Strip& strip, const Sum* sums, std::size_t count, u8* out) {
       }
 }
 
-/// For up to kMostIds ids. Strips are as wide as their sums have room.
+/// For up to kMaxIds ids. Strips are as wide as their sums have room.
 void select_many(const u8* table, std::size_t first, std::size_t rows, std::size_t row_bytes,
                  const u32* ids, std::size_t count, u8* out) {
-  u32 secret[kMostIds];
-  for (std::size_t i = 0; i < kMostIds; ++i) secret[i] = i < count ? ids[i] : ~u32{0};
+  u32 secret[kMaxIds];
+  for (std::size_t i = 0; i < kMaxIds; ++i) secret[i] = i < count ? ids[i] : ~u32{0};
   Strip strip;
   strip.row_bytes = row_bytes;
   strip.ids = secret;
@@ -254,8 +254,8 @@ void select_many(const u8* table, std::size_t first, std::size_t rows, std::size
 void select_rows(const u8* table, std::size_t first, std::size_t rows, std::size_t row_bytes,
                  const u32* ids, std::size_t count, u8* out) {
   if (count <= kFew) return select_few(table, first, rows, row_bytes, ids, count, out);
-  for (std::size_t i = 0; i < count; i += kMostIds)
-    select_many(table, first, rows, row_bytes, ids + i, count - i < kMostIds ? count - i : kMostIds,
+  for (std::size_t i = 0; i < count; i += kMaxIds)
+    select_many(table, first, rows, row_bytes, ids + i, count - i < kMaxIds ? count - i : kMaxIds,
                 out + i * row_bytes);
 }
 

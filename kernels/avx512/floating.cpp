@@ -237,7 +237,7 @@ void attend_block(const float* const* q, const std::size_t* counts, std::size_t 
       _mm512_mask_storeu_ps(scratch + i * stride + p, first_lanes16(left),
                             _mm512_mul_ps(s, _mm512_set1_ps(scale)));
     }
-  float totals[kMostQueries];
+  float totals[kMaxQueries];
   for (std::size_t i = 0; i < queries; ++i) {
     totals[i] = exponentiate(scratch + i * stride, counts[i]);
     by_sixteens(

@@ -344,8 +344,8 @@ void ntt_inverse8(const NttPlan& plan, u64* x) {
 
 void mask_tile(const NttPlan& plan, const u64* s, std::size_t secrets, const u8* b, std::size_t k,
                u64* out) {
-  constexpr std::size_t kMostProducts = 32;
-  if (k > kMostProducts) return reference::mask_tile(plan, s, secrets, b, k, out);
+  constexpr std::size_t kMaxProducts = 32;
+  if (k > kMaxProducts) return reference::mask_tile(plan, s, secrets, b, k, out);
   V* v = reinterpret_cast<V*>(out);
   if (plan.modulus.bits > kIfmaBits) {
     for (std::size_t i = 0; i < secrets; ++i, v += plan.n) {

@@ -94,7 +94,7 @@ public:
   virtual std::vector<std::size_t> used_bytes() const = 0;
 
   /// Jobs worth having under way: one is copied and one multiplied at a time.
-  virtual std::size_t most_jobs() const = 0;
+  virtual std::size_t max_jobs() const = 0;
   /// "cuda:0 NVIDIA H200", for logs and for enclaves to see.
   virtual std::string name() const = 0;
 };
@@ -104,7 +104,7 @@ struct AcceleratorOptions {
   u64 reply_modulus = 0;             ///< for RowFormat::switched; a power of two below q
   std::vector<int> devices = {0};    ///< CUDA device numbers, each once
   std::size_t threads = 1;           ///< for copying large tensors to and from pinned memory
-  std::size_t most_bytes = 0;        ///< of each device's memory; 0: all that is free
+  std::size_t max_bytes = 0;         ///< of each device's memory; 0: all that is free
   std::size_t sums_bytes = 64 << 20; ///< int32 sums that wait for recombination at a time
 };
 

@@ -10,13 +10,13 @@ namespace talaria::kernels::cuda {
 
 namespace {
 
-constexpr int kMostDevices = 256;
+constexpr int kMaxDevices = 256;
 
 /// Takes a number off the front of `text`; -1 if there is none.
 int take_number(std::string_view& text) {
   int number = -1;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), number);
-  if (error != std::errc() || number < 0 || number >= kMostDevices) return -1;
+  if (error != std::errc() || number < 0 || number >= kMaxDevices) return -1;
   text.remove_prefix(static_cast<std::size_t>(end - text.data()));
   return number;
 }

@@ -17,7 +17,7 @@
 namespace talaria::kernels::cuda {
 
 inline constexpr int kLeastLimbs = 4;
-inline constexpr int kMostLimbs = 7;
+inline constexpr int kMaxLimbs = 7;
 
 /// The upper half of a b.
 TALARIA_BOTH_SIDES inline u64 high_product(u64 a, u64 b) {
@@ -59,7 +59,7 @@ struct LimbFormat {
 };
 
 /// Puts the int32 sums of the limbs together: sum_l s[l] 256^l mod q, for any int32 s[l] of up to
-/// kMostLimbs limbs and q < 2^54. Horner's rule in two steps of four limbs and three, each in 64
+/// kMaxLimbs limbs and q < 2^54. Horner's rule in two steps of four limbs and three, each in 64
 /// bits:
 ///   low = s[0..3] < 2^55.1,  top = s[4..6] < 2^47.1,  result = top 2^32 + low mod q.
 struct Recombination {
@@ -81,7 +81,7 @@ struct Recombination {
   /// @param kLimbs  as many as `limbs`, known to the compiler
   template <int kLimbs>
   TALARIA_BOTH_SIDES u64 word(const i32 (&s)[kLimbs]) const {
-    static_assert(kLimbs >= kLeastLimbs && kLimbs <= kMostLimbs);
+    static_assert(kLimbs >= kLeastLimbs && kLimbs <= kMaxLimbs);
     const i64 low = s[0] + (static_cast<i64>(s[1]) << 8) + (static_cast<i64>(s[2]) << 16) +
                     (static_cast<i64>(s[3]) << 24);
     i64 top = 0;

@@ -127,7 +127,7 @@ inline unsigned reply_blocks_x(const SumsToReply& job) {
 /// at a whole piece, else values, and one more that is read but not used.
 union BlockValues {
   u64 value[kBlockColumns + 1];
-  u32 piece[kThreads * kMostLimbs];
+  u32 piece[kThreads * kMaxLimbs];
 };
 
 /// What the compiler knows of a recombination: with whole words a value has as many bytes as limbs;

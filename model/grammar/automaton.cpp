@@ -9,8 +9,8 @@ namespace talaria::model::grammar {
 
 namespace {
 
-constexpr std::size_t kMostPlaces = 500'000;
-constexpr std::size_t kMostVisited = 20'000; // of one state: alternatives, not texts
+constexpr std::size_t kMaxPlaces = 500'000;
+constexpr std::size_t kMaxVisited = 20'000; // of one state: alternatives, not texts
 
 } // namespace
 
@@ -27,7 +27,7 @@ Automaton::Automaton(const Rules& rules) {
 }
 
 u32 Automaton::add(Place place) {
-  if (places_.size() >= kMostPlaces)
+  if (places_.size() >= kMaxPlaces)
     throw Error(Errc::usage, "the grammar is too large; use smaller bounds of repetitions");
   places_.push_back(std::move(place));
   return static_cast<u32>(places_.size() - 1);
@@ -115,7 +115,7 @@ void Automaton::close(u32 place, Stack stack, StateData& state) {
     open.pop_back();
     if (std::find(visited_.begin(), visited_.end(), Point(at, behind)) != visited_.end()) continue;
     visited_.emplace_back(at, behind);
-    if (visited_.size() > kMostVisited)
+    if (visited_.size() > kMaxVisited)
       throw Error(Errc::usage, "the grammar calls itself without a byte in between");
     const Place& here = places_[at];
     switch (here.kind) {
@@ -150,7 +150,7 @@ Automaton::State Automaton::intern(StateData state) {
   const auto [known, is_new] =
       known_states_.try_emplace({state.accepts, state.points}, static_cast<State>(states_.size()));
   if (!is_new) return known->second;
-  if (states_.size() >= kMostStates)
+  if (states_.size() >= kMaxStates)
     throw Error(Errc::usage, "the grammar has too many states; use smaller bounds of repetitions");
   states_.push_back(std::move(state));
   return known->second;

@@ -23,7 +23,7 @@ public:
   explicit Automaton(const Rules& rules);
 
   State start() const noexcept { return 0; }
-  /// @throws Error{usage} for more than kMostStates
+  /// @throws Error{usage} for more than kMaxStates
   State next(State state, u8 byte);
   /// The text so far is one of the grammar.
   bool accepts(State state) const { return states_[static_cast<std::size_t>(state)].accepts; }
@@ -32,7 +32,7 @@ public:
   static constexpr u32 kNoEnd = 1U << 30;
   std::size_t states() const noexcept { return states_.size(); }
 
-  static constexpr std::size_t kMostStates = 100'000;
+  static constexpr std::size_t kMaxStates = 100'000;
 
 private:
   struct Place {

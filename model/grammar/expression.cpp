@@ -49,10 +49,10 @@ Expression any_of(std::vector<Expression> parts) {
 }
 
 Expression repeat(Expression part, u32 least, u32 most) {
-  if (least > kMostCopies || most > kMostCopies || (most != 0 && most < least))
+  if (least > kMaxCopies || most > kMaxCopies || (most != 0 && most < least))
     throw Error(Errc::usage, fmt::format("a repetition from {} to {} times cannot be had; at most "
                                          "{} are counted",
-                                         least, most, kMostCopies));
+                                         least, most, kMaxCopies));
   Node node;
   node.kind = Node::Kind::repeat;
   node.parts = {std::move(part)};

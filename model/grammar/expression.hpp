@@ -25,7 +25,7 @@ struct Node {
 };
 
 /// The most copies that a bounded repetition may have.
-inline constexpr u32 kMostCopies = 4096;
+inline constexpr u32 kMaxCopies = 4096;
 
 Expression one_of(const ByteSet& bytes);
 Expression byte_range(u8 first, u8 last);
@@ -33,7 +33,7 @@ Expression literal(std::string_view text);
 Expression sequence(std::vector<Expression> parts); ///< empty: the empty text
 Expression any_of(std::vector<Expression> parts);   ///< empty: nothing fits
 /// `part` from `least` to `most` times; `most` 0: without a bound.
-/// @throws Error{usage} for more than kMostCopies
+/// @throws Error{usage} for more than kMaxCopies
 Expression repeat(Expression part, u32 least, u32 most);
 inline Expression optional(Expression part) {
   return repeat(std::move(part), 0, 1);

@@ -18,11 +18,11 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-constexpr u32 kMostDigits = 15; // exact in a double
+constexpr u32 kMaxDigits = 15; // exact in a double
 constexpr int kDeepestSchema = 64;
-constexpr std::size_t kMostSchemaValues = 20'000;
+constexpr std::size_t kMaxSchemaValues = 20'000;
 constexpr std::size_t kLongestSchema = 64 << 10;
-constexpr u32 kMostCalls = 16;
+constexpr u32 kMaxCalls = 16;
 
 Expression digit() {
   return byte_range('0', '9');
@@ -106,11 +106,11 @@ Expression natural(u32 digits) {
 }
 
 Expression fraction() {
-  return sequence({literal("."), repeat(digit(), 1, kMostDigits)});
+  return sequence({literal("."), repeat(digit(), 1, kMaxDigits)});
 }
 
 Expression any_integer() {
-  return sequence({optional(literal("-")), natural(kMostDigits)});
+  return sequence({optional(literal("-")), natural(kMaxDigits)});
 }
 
 Expression any_number() {
@@ -120,7 +120,7 @@ Expression any_number() {
   ByteSet sign;
   sign.set('+');
   sign.set('-');
-  return sequence({optional(literal("-")), natural(kMostDigits), optional(fraction()),
+  return sequence({optional(literal("-")), natural(kMaxDigits), optional(fraction()),
                    optional(sequence({one_of(e), optional(one_of(sign)), repeat(digit(), 1, 2)}))});
 }
 
@@ -247,7 +247,7 @@ private:
   }
 
   Expression compile(const Json& schema, const std::string& path, int depth) {
-    if (++values_ > kMostSchemaValues || depth > kDeepestSchema)
+    if (++values_ > kMaxSchemaValues || depth > kDeepestSchema)
       fail(path, "is too large or nested too deeply");
     if (schema == true) return rule(kValue);
     if (!schema.is_object()) fail(path, "is not a schema that a value can match");
@@ -353,8 +353,8 @@ private:
   u32 count(const Json& schema, const char* key, const std::string& path, u32 otherwise) const {
     if (!schema.contains(key)) return otherwise;
     const Json& value = schema[key];
-    if (!value.is_number_unsigned() || value.get<u64>() > kMostCopies)
-      fail(path + "/" + key, fmt::format("is not a whole number up to {}", kMostCopies));
+    if (!value.is_number_unsigned() || value.get<u64>() > kMaxCopies)
+      fail(path + "/" + key, fmt::format("is not a whole number up to {}", kMaxCopies));
     return value.get<u32>();
   }
 
@@ -405,9 +405,9 @@ private:
     const auto low = bound(schema, path, true);
     const auto high = bound(schema, path, false);
     if (!low && !high) return integer ? any_integer() : any_number();
-    constexpr i64 kMost = 999'999'999'999'999;
-    const i64 from = low.value_or(-kMost);
-    const i64 to = high.value_or(kMost);
+    constexpr i64 kMax = 999'999'999'999'999;
+    const i64 from = low.value_or(-kMax);
+    const i64 to = high.value_or(kMax);
     std::vector<Expression> forms = integers_between(from, to);
     if (forms.empty()) fail(path, "allows no number with at most 15 digits");
     // A fraction lies between two integers, both of which have to be allowed.
@@ -626,7 +626,7 @@ Rules call_rules(const std::vector<CallForm>& calls, std::string_view before,
   }
   const Expression one = any_of(std::move(forms));
   rules.bodies[kTop] =
-      several ? sequence({one, repeat(sequence({literal("\n"), one}), 0, kMostCalls - 1)}) : one;
+      several ? sequence({one, repeat(sequence({literal("\n"), one}), 0, kMaxCalls - 1)}) : one;
   return rules;
 }
 

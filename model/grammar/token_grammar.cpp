@@ -11,7 +11,7 @@ namespace talaria::model::grammar {
 
 namespace {
 
-constexpr std::size_t kMostMasks = 512; // some 10 MB for a large vocabulary
+constexpr std::size_t kMaxMasks = 512; // some 10 MB for a large vocabulary
 
 // How many tokens more than a completion needs are left when the walk begins to look at that: no
 // token makes a usual completion longer by more.
@@ -65,12 +65,12 @@ TokenGrammar::TokenGrammar(const Rules& rules, std::shared_ptr<const TokenTree> 
 
 const std::vector<bool>& TokenGrammar::allowed(State state) {
   if (const auto known = masks_.find(state); known != masks_.end()) return known->second;
-  if (masks_.size() >= kMostMasks) masks_.clear();
+  if (masks_.size() >= kMaxMasks) masks_.clear();
   return masks_.emplace(state, walk(state, Automaton::kNoEnd)).first->second;
 }
 
-/// Tokens behind which no more than `most_bytes` are needed.
-std::vector<bool> TokenGrammar::walk(State state, u32 most_bytes) {
+/// Tokens behind which no more than `max_bytes` are needed.
+std::vector<bool> TokenGrammar::walk(State state, u32 max_bytes) {
   std::vector<bool> mask(tree_->vocab());
   std::vector<State> path{state}; // by depth
   const auto& branches = tree_->branches_;
@@ -83,7 +83,7 @@ std::vector<bool> TokenGrammar::walk(State state, u32 most_bytes) {
       continue;
     }
     path.push_back(reached);
-    if (automaton_.bytes_to_end(reached) <= most_bytes)
+    if (automaton_.bytes_to_end(reached) <= max_bytes)
       for (u32 t = 0; t < branch.tokens; ++t) mask[tree_->tokens_[branch.first_token + t]] = true;
     ++i;
   }

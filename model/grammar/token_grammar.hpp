@@ -59,7 +59,7 @@ public:
 
 private:
   const std::vector<bool>& allowed(State state);
-  std::vector<bool> walk(State state, u32 most_bytes);
+  std::vector<bool> walk(State state, u32 max_bytes);
 
   Automaton automaton_;
   std::shared_ptr<const TokenTree> tree_;

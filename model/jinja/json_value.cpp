@@ -14,9 +14,9 @@ public:
   bool boolean(bool value) override { return put(Value(value)); }
   bool number_integer(number_integer_t value) override { return put(Value(i64{value})); }
   bool number_unsigned(number_unsigned_t value) override {
-    constexpr u64 kMost = ~u64{0} >> 1;
-    return value > kMost ? put(Value(static_cast<double>(value)))
-                         : put(Value(static_cast<i64>(value)));
+    constexpr u64 kMax = ~u64{0} >> 1;
+    return value > kMax ? put(Value(static_cast<double>(value)))
+                        : put(Value(static_cast<i64>(value)));
   }
   bool number_float(number_float_t value, const string_t&) override { return put(Value(value)); }
   bool string(string_t& value) override { return put(text(value)); }

@@ -264,7 +264,7 @@ BOOST_AUTO_TEST_CASE(whoever_refuses_too_often_is_left_alone_and_none_of_its_wor
   stage.health();
   const auto orders = stage.actor(0).set_aside();
   BOOST_TEST_REQUIRE(orders.size() == 1U);
-  BOOST_TEST((orders[0].time == policy.reconnect_most));
+  BOOST_TEST((orders[0].time == policy.reconnect_max));
   const auto lines = stage.lines();
   BOOST_TEST_REQUIRE(!lines.empty());
   BOOST_TEST(contains(lines.front(), "refused layers.0.qkv, saying: SAID"), lines.front());
@@ -357,7 +357,7 @@ BOOST_AUTO_TEST_CASE(quarantine_prolongs_a_shorter_order_and_the_shorter_link_is
   stage.health();
   const auto orders = stage.actor(0).set_aside();
   BOOST_TEST_REQUIRE(orders.size() == 2U);
-  BOOST_TEST((orders[0].time == policy.reconnect_most));
+  BOOST_TEST((orders[0].time == policy.reconnect_max));
   BOOST_TEST((orders[1].time == policy.quarantine));
   stage.tell(NodeEvent{0, true, {}, Errc::no_worker});
   for (int i = 0; i < 10; ++i) stage.multiply();

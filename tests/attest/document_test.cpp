@@ -23,7 +23,7 @@ BOOST_AUTO_TEST_CASE(a_document_comes_back_as_it_was_written) {
     attest::EvidenceDocument document{evidence.set, {1, 2, 3}, {{true, {}}, {false, {}}}};
     document.path[1].sibling[31] = 7;
     const std::string text = attest::to_json(document);
-    BOOST_TEST(text.size() < attest::kMostDocumentBytes);
+    BOOST_TEST(text.size() < attest::kMaxDocumentBytes);
     const auto read = attest::parse_document(text);
     BOOST_TEST_REQUIRE(bool(read));
     BOOST_TEST((read->evidence.kind == evidence.set.kind));

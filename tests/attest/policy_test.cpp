@@ -142,7 +142,7 @@ BOOST_AUTO_TEST_CASE(defaults_are_strict) {
   BOOST_TEST(!policy.snp.debug);
   BOOST_TEST(!policy.snp.migration_agent);
   BOOST_TEST(policy.snp.check_launch);
-  BOOST_TEST(policy.snp.most_vmpl == 0u);
+  BOOST_TEST(policy.snp.max_vmpl == 0u);
   BOOST_TEST(policy.snp.least_version == 3u);
   BOOST_TEST((policy.tdx.statuses == std::vector{attest::TcbStatus::up_to_date}));
   BOOST_TEST(!policy.tdx.any_status);

@@ -89,7 +89,7 @@ BOOST_AUTO_TEST_CASE(every_setting_of_operation_arrives) {
   BOOST_TEST((config.faults.heartbeat == 50ms));
   BOOST_TEST((config.faults.silence == 500ms));
   BOOST_TEST((config.faults.reconnect_first == 20ms));
-  BOOST_TEST((config.faults.reconnect_most == 2s));
+  BOOST_TEST((config.faults.reconnect_max == 2s));
   BOOST_TEST((config.faults.quarantine == 1h));
   BOOST_TEST(config.faults.in_flight == 8u);
   BOOST_TEST(config.hints.use_cache);
@@ -100,7 +100,7 @@ BOOST_AUTO_TEST_CASE(every_setting_of_operation_arrives) {
   BOOST_TEST(config.launch.ssh == "ssh -p 2222 {ssh} {command}");
   BOOST_TEST(config.launch.restarts == 9u);
   BOOST_TEST((config.launch.backoff_first == 1s));
-  BOOST_TEST((config.launch.backoff_most == 1min));
+  BOOST_TEST((config.launch.backoff_max == 1min));
   BOOST_TEST((config.launch.ready == 30s));
 }
 

@@ -87,7 +87,7 @@ public:
     return std::make_unique<PlayedJob>(control_, control_->begun++, std::move(replies));
   }
   std::vector<std::size_t> used_bytes() const override { return {0}; }
-  std::size_t most_jobs() const override { return 2; }
+  std::size_t max_jobs() const override { return 2; }
   std::string name() const override { return "played"; }
 
 private:
@@ -232,7 +232,7 @@ BOOST_AUTO_TEST_CASE(the_cpu_can_be_chosen_and_nonsense_cannot) {
   BOOST_CHECK_THROW(choose_device(engine, "gpu", kParameters, 2), Error);
   BOOST_CHECK_THROW(choose_device(engine, "cuda:255", kParameters, 2), Error);
   engine.add(linear_of(0)); // it still multiplies by the CPU
-  BOOST_TEST(engine.most_under_way() == 1U);
+  BOOST_TEST(engine.max_under_way() == 1U);
   BOOST_TEST(same(engine.multiply(tensor_of(0, 2)), engine_on(nullptr)->multiply(tensor_of(0, 2))));
   BOOST_CHECK_THROW(engine.use(std::make_unique<PlayedDevice>(std::make_shared<Control>())), Error);
 }

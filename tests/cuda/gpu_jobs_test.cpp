@@ -104,7 +104,7 @@ BOOST_AUTO_TEST_CASE(matrices_are_spread_over_several_devices) {
   auto options = options_for(kParameters);
   options.devices.push_back(options.devices[0]); // the same GPU twice will do
   Fixture f(options);
-  BOOST_TEST(f.accelerator->most_jobs() == 6U);
+  BOOST_TEST(f.accelerator->max_jobs() == 6U);
   const auto used = f.accelerator->used_bytes();
   BOOST_TEST_REQUIRE(used.size() == 2U);
   // Three matrices of 256 x 128 bytes: both have one, and one of them has two.
@@ -118,7 +118,7 @@ BOOST_AUTO_TEST_CASE(matrices_are_spread_over_several_devices) {
 
 BOOST_AUTO_TEST_CASE(a_matrix_without_room_is_refused_with_the_figures) {
   auto options = options_for(kParameters);
-  options.most_bytes = (std::size_t{512} << 20) + (std::size_t{300} << 20);
+  options.max_bytes = (std::size_t{512} << 20) + (std::size_t{300} << 20);
   const auto accelerator = open_devices(options);
   Stream stream(12);
   const PackedWeights large(16384, 16384); // 256 MiB; with what products need it does not fit

@@ -37,10 +37,10 @@ u64 put_together(const i32* s, int limbs, const Modulus& q) {
 
 template <int kLimbs>
 void check_recombination(const Modulus& q) {
-  constexpr i32 kMost = std::numeric_limits<i32>::max();
+  constexpr i32 kMax = std::numeric_limits<i32>::max();
   constexpr i32 kLeast = std::numeric_limits<i32>::min();
   constexpr i32 kLargestSum = 128 * 128 * ((1 << 17) - 1); // d_in = 2^17 - 1
-  const i32 edges[] = {0, 1, -1, kMost, kLeast, kMost - 1, kLargestSum, -kLargestSum};
+  const i32 edges[] = {0, 1, -1, kMax, kLeast, kMax - 1, kLargestSum, -kLargestSum};
   const Recombination recombination(q);
   Stream stream(q.q + 1);
   std::size_t wrong = 0;
@@ -63,7 +63,7 @@ BOOST_AUTO_TEST_CASE(the_digits_of_a_residue_are_that_residue) {
     const LimbFormat format(q);
     for (const u64 x : residues(q, format, 20'000)) {
       const u64 digits = format.digits(x);
-      i32 limbs[kMostLimbs];
+      i32 limbs[kMaxLimbs];
       for (int l = 0; l < format.limbs; ++l) limbs[l] = static_cast<i8>(digits >> (8 * l));
       BOOST_TEST_REQUIRE(put_together(limbs, format.limbs, q) == x);
       BOOST_TEST_REQUIRE(digits >> (8 * format.limbs) == 0U);

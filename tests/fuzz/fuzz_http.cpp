@@ -14,7 +14,7 @@ using namespace talaria::gateway;
 
 namespace {
 
-constexpr std::size_t kMostBody = 64 << 10;
+constexpr std::size_t kMaxBody = 64 << 10;
 
 void answer(const ApiRequest& request, HttpResponse& response) {
   if (!request.stream) return response.set_content("{}", "application/json");
@@ -40,14 +40,14 @@ struct Server {
       answer(parse_completion_request(body, defaults), response);
     });
     settings.router = &router;
-    settings.most_head_bytes = 8 << 10;
+    settings.max_head_bytes = 8 << 10;
     settings.done = [this](const Exchange& exchange) {
       if (exchange.outcome() < 200 || exchange.outcome() > 599) std::abort();
       ++answered;
     };
   }
   AccessPolicy policy{"127.0.0.1", {"x"}, {"https://page.example"}};
-  Router router{kMostBody};
+  Router router{kMaxBody};
   HttpSession::Settings settings;
   std::size_t answered = 0;
 };
@@ -101,7 +101,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
       if (!handler) break;
     }
     // What waits for more bytes is bounded, whatever came.
-    if (session.held() > server.settings.most_head_bytes + kMostBody + (32 << 10)) std::abort();
+    if (session.held() > server.settings.max_head_bytes + kMaxBody + (32 << 10)) std::abort();
   }
   if (session.is_partial()) session.give_up(ApiError(408, "the request did not arrive in time"));
   check(session.output());

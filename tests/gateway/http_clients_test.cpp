@@ -172,7 +172,7 @@ BOOST_AUTO_TEST_CASE(a_batch_leaves_places_to_others) {
   const auto bob = with_key(keys.add("bob"));
   const RunningServer server([&](gateway::ServerOptions& o) {
     o.access.keys = keys.path();
-    o.most_running = 16;
+    o.max_running = 16;
   });
   std::vector<std::future<int>> answers;
   {
@@ -191,7 +191,7 @@ BOOST_AUTO_TEST_CASE(a_batch_leaves_places_to_others) {
 }
 
 BOOST_AUTO_TEST_CASE(more_prompts_than_places_are_answered_by_parts) {
-  const RunningServer server([](gateway::ServerOptions& o) { o.most_running = 16; });
+  const RunningServer server([](gateway::ServerOptions& o) { o.max_running = 16; });
   const std::vector<std::string> prompts(16, "The little dog");
   const json body = server.answer("/v1/completions", completion_of(prompts, 3));
   BOOST_TEST_REQUIRE(body["choices"].size() == 16U);
@@ -201,7 +201,7 @@ BOOST_AUTO_TEST_CASE(more_prompts_than_places_are_answered_by_parts) {
 
 // F14: proxies cut connections on which nothing comes.
 BOOST_AUTO_TEST_CASE(a_queued_stream_begins_at_once) {
-  const RunningServer server([](gateway::ServerOptions& o) { o.most_running = 1; });
+  const RunningServer server([](gateway::ServerOptions& o) { o.max_running = 1; });
   std::future<int> running;
   std::optional<WorkerThat> worker(std::in_place, Mode::waiting);
   running = begin(server, {}, completion_of("Once", 2));

@@ -32,8 +32,8 @@ BOOST_AUTO_TEST_SUITE(http_limits)
 
 BOOST_AUTO_TEST_CASE(requests_beyond_the_queue_are_refused_and_the_others_answered) {
   const RunningServer server([](gateway::ServerOptions& o) {
-    o.most_running = 1;
-    o.most_waiting = 1;
+    o.max_running = 1;
+    o.max_waiting = 1;
   });
   const auto ask = [&server] {
     return std::async(std::launch::async, [&server] {
@@ -62,7 +62,7 @@ BOOST_AUTO_TEST_CASE(requests_beyond_the_queue_are_refused_and_the_others_answer
 }
 
 BOOST_AUTO_TEST_CASE(more_prompts_than_can_run_at_once_are_refused) {
-  const RunningServer server([](gateway::ServerOptions& o) { o.most_running = 2; });
+  const RunningServer server([](gateway::ServerOptions& o) { o.max_running = 2; });
   const auto result = server.post("/v1/completions", completion_of({"a", "b", "c"}, 1));
   BOOST_TEST_REQUIRE(result->status == 400);
   BOOST_TEST(json::parse(result->body)["error"]["param"] == "prompt");
@@ -70,7 +70,7 @@ BOOST_AUTO_TEST_CASE(more_prompts_than_can_run_at_once_are_refused) {
 }
 
 BOOST_AUTO_TEST_CASE(a_body_over_the_limit_is_refused_however_it_is_sent) {
-  const RunningServer server([](gateway::ServerOptions& o) { o.most_body_bytes = 100'000; });
+  const RunningServer server([](gateway::ServerOptions& o) { o.max_body_bytes = 100'000; });
   const std::string large = completion_of(std::string(200'000, 'a'), 1).dump();
   BOOST_TEST(server.client().Post("/v1/completions", large, "application/json")->status == 413);
 

@@ -163,7 +163,7 @@ BOOST_AUTO_TEST_CASE(a_client_that_leaves_while_it_waits_for_a_whole_answer_free
 }
 
 BOOST_AUTO_TEST_CASE(a_client_that_leaves_the_queue_frees_its_place_there) {
-  const RunningServer server([](gateway::ServerOptions& o) { o.most_running = 1; });
+  const RunningServer server([](gateway::ServerOptions& o) { o.max_running = 1; });
   auto running = std::future<int>();
   {
     const WorkerThat worker(Mode::waiting);
@@ -207,7 +207,7 @@ BOOST_AUTO_TEST_CASE(a_server_that_stops_lets_running_answers_end) {
 BOOST_AUTO_TEST_CASE(answers_that_outlive_the_grace_are_cancelled) {
   RunningServer server([](gateway::ServerOptions& o) {
     o.grace = std::chrono::milliseconds(50);
-    o.most_running = 1;
+    o.max_running = 1;
   });
   const WorkerThat worker(Mode::waiting);
   auto running = status_of(server, "/v1/completions", completion_of("Once", 4));

@@ -55,10 +55,10 @@ private:
 /// A client of OpenSSL that trusts anybody.
 class TlsClient {
 public:
-  explicit TlsClient(u16 port, int most_version = TLS1_3_VERSION,
+  explicit TlsClient(u16 port, int max_version = TLS1_3_VERSION,
                      const std::string& alpn = "\x08http/1.1")
       : socket_(port), context_(SSL_CTX_new(TLS_client_method())), ssl_(nullptr) {
-    SSL_CTX_set_max_proto_version(context_, most_version);
+    SSL_CTX_set_max_proto_version(context_, max_version);
     SSL_CTX_set_alpn_protos(context_, reinterpret_cast<const unsigned char*>(alpn.data()),
                             static_cast<unsigned>(alpn.size()));
     ssl_ = SSL_new(context_);

@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(a_block_of_queries_is_attended_as_each_of_them_alone) {
     Stream stream(6);
     for (const std::size_t head_dim : {1, 20, 64, 80, 128})
       for (const std::size_t queries :
-           {std::size_t{1}, std::size_t{3}, std::size_t{4}, std::size_t{7}, kMostQueries}) {
+           {std::size_t{1}, std::size_t{3}, std::size_t{4}, std::size_t{7}, kMaxQueries}) {
         std::vector<std::size_t> counts(queries);
         for (std::size_t& count : counts) count = 1 + stream.below(150);
         const std::size_t most = *std::max_element(counts.begin(), counts.end());

@@ -69,7 +69,7 @@ public:
                              config::Tls().enclave_name};
     config.launch.logs = root() / "logs";
     config.launch.backoff_first = 20ms;
-    config.launch.backoff_most = 50ms;
+    config.launch.backoff_max = 50ms;
     config.launch.restarts = 2;
   }
   const std::filesystem::path& root() const { return folder_.path(); }

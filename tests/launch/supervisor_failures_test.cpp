@@ -105,7 +105,7 @@ BOOST_AUTO_TEST_CASE(a_node_that_once_was_ready_is_tried_again_whatever_its_exit
 
 BOOST_AUTO_TEST_CASE(a_node_that_served_for_a_while_has_all_its_restarts_again) {
   config.launch.restarts = 1;
-  config.launch.backoff_first = config.launch.backoff_most = 20ms;
+  config.launch.backoff_first = config.launch.backoff_max = 20ms;
   add("w", tests::kGoodNode);
   const auto supervisor = this->supervisor();
   supervisor->start();
@@ -114,7 +114,7 @@ BOOST_AUTO_TEST_CASE(a_node_that_served_for_a_while_has_all_its_restarts_again) 
       const auto node = supervisor->nodes()[0];
       return node.phase == Phase::ready && node.restarts == death;
     }));
-    std::this_thread::sleep_for(2 * config.launch.backoff_most); // it serves
+    std::this_thread::sleep_for(2 * config.launch.backoff_max); // it serves
     ::kill(supervisor->nodes()[0].pid, SIGKILL);
   }
 }

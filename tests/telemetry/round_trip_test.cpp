@@ -37,20 +37,20 @@ BOOST_AUTO_TEST_CASE(nothing_arrives_before_it_was_sent_whatever_the_estimate) {
 }
 
 BOOST_AUTO_TEST_CASE(a_worker_that_talks_nonsense_is_not_drawn) {
-  constexpr i64 kMost = std::numeric_limits<i64>::max();
+  constexpr i64 kMax = std::numeric_limits<i64>::max();
   constexpr i64 kLeast = std::numeric_limits<i64>::min();
   const RemoteTimes nonsense[] = {
       {0, 0, 0},                               // it does not say
       {kSent + 500, kSent + 400, kSent + 600}, // started before it had anything
       {kSent + 300, kSent + 700, kSent + 600}, // ended before it began
       {kSent, kSent, kSent + 1001},            // took longer than we waited
-      {1, 1, kMost},
+      {1, 1, kMax},
       {kLeast, 1, 2},
-      {kLeast, kLeast, kMost},
+      {kLeast, kLeast, kMax},
   };
   for (const auto& times : nonsense)
     BOOST_TEST(!on_our_clock(times, 0, kSent, kArrived).has_value());
-  BOOST_TEST(!on_our_clock({kMost - 2, kMost - 1, kMost}, kLeast, kSent, kArrived).has_value());
+  BOOST_TEST(!on_our_clock({kMax - 2, kMax - 1, kMax}, kLeast, kSent, kArrived).has_value());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -218,9 +218,9 @@ BOOST_AUTO_TEST_CASE(what_threads_record_together_never_exceeds_what_fits) {
   const auto path = folder.path() / "trace.json";
   constexpr u64 kThreads = 4;
   constexpr u64 kSpans = 1000;
-  constexpr u64 kMost = 1300;
+  constexpr u64 kMax = 1300;
   {
-    Tracer tracer(path, kMost);
+    Tracer tracer(path, kMax);
     const auto track = tracer.track("p", "t");
     std::vector<std::thread> threads;
     for (u64 t = 0; t < kThreads; ++t)
@@ -231,7 +231,7 @@ BOOST_AUTO_TEST_CASE(what_threads_record_together_never_exceeds_what_fits) {
   }
   const json trace = read(path);
   const u64 written = events(trace, "X").size();
-  BOOST_TEST(written <= kMost);
+  BOOST_TEST(written <= kMax);
   BOOST_TEST(written >= 1000U);
   BOOST_TEST(trace.at("otherData").at("dropped_spans").get<u64>() == kThreads * kSpans - written);
 }

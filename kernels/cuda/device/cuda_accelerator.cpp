@@ -60,7 +60,7 @@ public:
   }
 
   /// Per device: one copied in, one multiplied, one copied out.
-  std::size_t most_jobs() const override { return 3 * devices_.size(); }
+  std::size_t max_jobs() const override { return 3 * devices_.size(); }
 
   std::string name() const override {
     std::string names;

@@ -17,17 +17,17 @@ constexpr std::size_t kStagingBytes = std::size_t{64} << 20;
 /// Left free beside the matrices, together with the sums: rows, limbs, and the code of the
 /// products, which cuBLASLt brings to the device when it is first used.
 constexpr std::size_t kReserveBytes = std::size_t{512} << 20;
-constexpr std::size_t kMostInputs = (std::size_t{1} << 17) - 1; ///< int32 sums of int8 products
+constexpr std::size_t kMaxInputs = (std::size_t{1} << 17) - 1; ///< int32 sums of int8 products
 
 } // namespace
 
 Device::Device(const DeviceInfo& info, const AcceleratorOptions& options, ThreadTeam& team)
-    : memory_(info.index, fmt::format("cuda:{} {}", info.index, info.name), options.most_bytes),
+    : memory_(info.index, fmt::format("cuda:{} {}", info.index, info.name), options.max_bytes),
       team_(team), sums_bytes_(options.sums_bytes), limb_format_(options.modulus),
       recombination_(options.modulus), words_reply_(options.modulus, 0),
       switched_reply_(options.modulus, options.reply_modulus), in_(info.index),
       compute_(info.index), out_(info.index), gemm_(memory_) {
-  if (limb_format_.limbs < kLeastLimbs || limb_format_.limbs > kMostLimbs)
+  if (limb_format_.limbs < kLeastLimbs || limb_format_.limbs > kMaxLimbs)
     throw Error(Errc::internal, fmt::format("no CUDA kernel for {} limbs", limb_format_.limbs));
 }
 
@@ -42,9 +42,9 @@ void Device::drain() noexcept {
 }
 
 void Device::add(u32 matrix, const PackedWeights& weights) {
-  if (weights.d_in() > kMostInputs)
+  if (weights.d_in() > kMaxInputs)
     throw Error(Errc::usage, fmt::format("matrix {} has {} inputs; int8 products take at most {}",
-                                         matrix, weights.d_in(), kMostInputs));
+                                         matrix, weights.d_in(), kMaxInputs));
   const std::lock_guard lock(mutex_);
   use_device(memory_.device());
   const std::size_t panels = weights.panels();

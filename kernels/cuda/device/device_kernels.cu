@@ -40,7 +40,7 @@ __global__ void __launch_bounds__(kThreads)
 /// Launches with a number of limbs that the compiler knows.
 template <class Launch>
 cudaError_t for_limbs(int limbs, Launch launch) {
-  static_assert(kLeastLimbs == 4 && kMostLimbs == 7);
+  static_assert(kLeastLimbs == 4 && kMaxLimbs == 7);
   if (limbs == 4)
     launch(std::integral_constant<int, 4>());
   else if (limbs == 5)

@@ -45,17 +45,17 @@ void use_device(int device) {
   check(cudaSetDevice(device), "cudaSetDevice", device);
 }
 
-DeviceMemory::DeviceMemory(int device, std::string name, std::size_t most_bytes)
-    : device_(device), name_(std::move(name)), most_bytes_(most_bytes) {}
+DeviceMemory::DeviceMemory(int device, std::string name, std::size_t max_bytes)
+    : device_(device), name_(std::move(name)), max_bytes_(max_bytes) {}
 
 std::size_t DeviceMemory::free_bytes() const {
   use_device(device_);
   std::size_t free = 0;
   std::size_t total = 0;
   check(cudaMemGetInfo(&free, &total), "cudaMemGetInfo", device_);
-  if (most_bytes_ == 0) return free;
+  if (max_bytes_ == 0) return free;
   const std::size_t used = used_;
-  return std::min(free, most_bytes_ - std::min(most_bytes_, used));
+  return std::min(free, max_bytes_ - std::min(max_bytes_, used));
 }
 
 void* DeviceMemory::take(std::size_t bytes, const std::string& purpose, std::size_t keep) {

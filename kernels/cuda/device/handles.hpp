@@ -23,8 +23,8 @@ void use_device(int device);
 /// Keeps account of the memory taken from one device.
 class DeviceMemory {
 public:
-  /// At most `most_bytes`, or all that is free if that is 0. `name` is for errors.
-  DeviceMemory(int device, std::string name, std::size_t most_bytes);
+  /// At most `max_bytes`, or all that is free if that is 0. `name` is for errors.
+  DeviceMemory(int device, std::string name, std::size_t max_bytes);
 
   /// Bytes that can still be had, as far as anybody knows: others may use the device too.
   std::size_t free_bytes() const;
@@ -41,7 +41,7 @@ public:
 private:
   int device_;
   std::string name_;
-  std::size_t most_bytes_;
+  std::size_t max_bytes_;
   std::atomic<std::size_t> used_ = 0;
 };
 
