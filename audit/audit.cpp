@@ -155,7 +155,7 @@ void Audit::load() {
     engine_.model =
         std::make_shared<const pipeline::ModelLoader>(engine_.model_dir, engine_.weights);
   engine_.products = std::make_shared<worker::ProductEngine>(*engine_.scheme.parameters,
-                                                             remo::release_seed(), threads_);
+                                                             remo::public_matrix_seed(), threads_);
   engine_.model->for_each_linear(progress_, [this](model::QuantizedLinear linear) {
     engine_.products->add(std::move(linear));
   });

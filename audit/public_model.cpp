@@ -56,7 +56,7 @@ double PublicModel::activation_norm(model::LinearId id) const {
 Matrix<float> hybrid_public_rows(double rank, std::size_t d_in) {
   const auto m = std::clamp<std::size_t>(
       static_cast<std::size_t>(std::ceil(rank * static_cast<double>(d_in))), 1, d_in);
-  std::vector<u8> seed(remo::release_seed().begin(), remo::release_seed().end());
+  std::vector<u8> seed(remo::public_matrix_seed().begin(), remo::public_matrix_seed().end());
   const std::string suffix = fmt::format("|P|{}|{}", m, d_in);
   seed.insert(seed.end(), suffix.begin(), suffix.end());
   ChaChaRng rng(sha256(seed), 0);
@@ -70,7 +70,7 @@ std::vector<u64> public_polynomials(const remo::LatticeParameters& parameters, s
                                     std::size_t columns) {
   constexpr std::size_t kLanes = 8; // of ntt_inverse8
   const kernels::NttPlan plan(parameters.modulus(), parameters.n);
-  const remo::PublicMatrix a(parameters, remo::release_seed(), d_in);
+  const remo::PublicMatrix a(parameters, remo::public_matrix_seed(), d_in);
   const std::size_t n = parameters.n;
   const int word = plan.modulus.word_bytes;
   std::vector<u64> out(columns * parameters.k * n);

@@ -38,7 +38,7 @@ RowGuesses match_through(const CloudView& view, const MatrixRows& matrix, const 
 
 /// The metric in which the rows of A, taken as reals, are round.
 MatrixXd public_matrix_metric(const remo::LatticeParameters& parameters, std::size_t d_in) {
-  const remo::PublicMatrix a(parameters, remo::release_seed(), d_in);
+  const remo::PublicMatrix a(parameters, remo::public_matrix_seed(), d_in);
   const kernels::Modulus q = parameters.modulus();
   const auto d = static_cast<Eigen::Index>(d_in);
   Wide rows(static_cast<Eigen::Index>(a.rows()), d);

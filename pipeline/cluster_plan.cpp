@@ -69,7 +69,7 @@ transport::Identity identity_wanted(const arch::ModelPlan& model, model::WeightF
   wanted.modulus = parameters.q;
   wanted.dimension = parameters.dimension();
   wanted.weights = model::to_string(format);
-  wanted.public_seed = sha256(remo::release_seed());
+  wanted.public_seed = sha256(remo::public_matrix_seed());
   wanted.layers = model.layer_count();
   return wanted;
 }

@@ -202,7 +202,7 @@ void Engine::Impl::embed_worker(const EngineOptions& options, Progress& progress
   products = options.products;
   if (!products) {
     products = std::make_shared<worker::ProductEngine>(
-        *options.scheme.parameters, remo::release_seed(), thread_count(options.threads));
+        *options.scheme.parameters, remo::public_matrix_seed(), thread_count(options.threads));
     loader.for_each_linear(
         progress, [&](model::QuantizedLinear linear) { products->add(std::move(linear)); });
   }

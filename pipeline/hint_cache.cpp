@@ -32,7 +32,7 @@ HintLayout layout_of(const LatticeParameters& parameters, const Sha256Digest& we
       std::clamp<u64>(kBlockBytes / std::max<u64>(layout.row_bytes(), 1), 1, layout.rows);
   const std::string text = fmt::format("talaria-hint|{}|{}|{}|{}|{}|{}|{}", to_hex(weights),
                                        parameters.name, parameters.q, parameters.n, parameters.k,
-                                       to_hex(sha256(remo::release_seed())), columns);
+                                       to_hex(sha256(remo::public_matrix_seed())), columns);
   layout.key = sha256({reinterpret_cast<const u8*>(text.data()), text.size()});
   return layout;
 }

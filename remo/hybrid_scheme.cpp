@@ -216,7 +216,7 @@ std::shared_ptr<const Matrix<float>> HybridScheme::public_rows(std::size_t d_in)
   const auto m = std::clamp<std::size_t>(
       static_cast<std::size_t>(std::ceil(options_.hybrid_rank * static_cast<double>(d_in))), 1,
       d_in);
-  std::vector<u8> seed(release_seed().begin(), release_seed().end());
+  std::vector<u8> seed(public_matrix_seed().begin(), public_matrix_seed().end());
   const std::string suffix = fmt::format("|P|{}|{}", m, d_in);
   seed.insert(seed.end(), suffix.begin(), suffix.end());
   ChaChaRng rng(sha256(seed), 0);

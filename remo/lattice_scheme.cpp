@@ -105,7 +105,7 @@ LatticeScheme::LatticeScheme(const SchemeOptions& options)
 std::shared_ptr<const HintTiles> LatticeScheme::public_matrix(std::size_t d_in) {
   std::shared_ptr<const HintTiles>& entry = public_[d_in];
   if (!entry) {
-    const PublicMatrix a(*options_.parameters, release_seed(), d_in);
+    const PublicMatrix a(*options_.parameters, public_matrix_seed(), d_in);
     auto tiles = std::make_shared<HintTiles>(*options_.parameters, d_in);
     tiles->put_rows(0, a.rows(), a.row(0));
     entry = std::move(tiles);

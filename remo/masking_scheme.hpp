@@ -75,7 +75,7 @@ class HintSource {
 public:
   virtual ~HintSource() = default;
   /// Rows [first, first + count) of R = A W (words mod q), A = PublicMatrix(parameters,
-  /// release_seed(), d_in).
+  /// public_matrix_seed(), d_in).
   virtual WorkerProduct hint_rows(u32 matrix, u32 first, u32 count) = 0;
   /// The product of public rows, for hints of the hybrid scheme.
   virtual WorkerProduct product(const MaskedTensor& public_rows) = 0;

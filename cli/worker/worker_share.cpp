@@ -112,7 +112,8 @@ WorkerShare load_share(const WorkerFlags& flags, Progress& progress) {
 
   WorkerShare share;
   share.plan = source.plan;
-  share.engine = std::make_shared<worker::ProductEngine>(parameters, remo::release_seed(), threads);
+  share.engine =
+      std::make_shared<worker::ProductEngine>(parameters, remo::public_matrix_seed(), threads);
   share.identity.device = worker::choose_device(*share.engine, flags.device, parameters, threads);
   std::size_t total = 0;
   for (const arch::Linear& linear : linears) total += linear.d_in * linear.d_out;
@@ -130,7 +131,7 @@ WorkerShare load_share(const WorkerFlags& flags, Progress& progress) {
   share.identity.modulus = parameters.q;
   share.identity.dimension = parameters.dimension();
   share.identity.weights = model::to_string(source.format);
-  share.identity.public_seed = sha256(remo::release_seed());
+  share.identity.public_seed = sha256(remo::public_matrix_seed());
   share.identity.layers = source.plan.layer_count();
   share.identity.weight_bytes = share.engine->weight_bytes();
   return share;

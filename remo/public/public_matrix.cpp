@@ -65,7 +65,7 @@ PublicMatrix::PublicMatrix(const LatticeParameters& parameters, std::span<const 
       }
 }
 
-std::span<const u8> release_seed() noexcept {
+std::span<const u8> public_matrix_seed() noexcept {
   static constexpr std::string_view kSeed = "talaria " TALARIA_RELEASE " public matrix";
   return {reinterpret_cast<const u8*>(kSeed.data()), kSeed.size()};
 }

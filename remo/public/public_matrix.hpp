@@ -35,6 +35,6 @@ private:
 };
 
 /// The seed of A in this release (REMO.md section 5: rotate it with every release).
-std::span<const u8> release_seed() noexcept;
+std::span<const u8> public_matrix_seed() noexcept;
 
 } // namespace talaria::remo

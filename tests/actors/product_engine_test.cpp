@@ -37,7 +37,7 @@ BOOST_AUTO_TEST_CASE(products_equal_the_definition_for_any_number_of_threads) {
   const auto& parameters = remo::kDefaultParameters;
   const auto q = parameters.modulus();
   for (const std::size_t threads : {1U, 2U, 3U}) {
-    ProductEngine engine(parameters, remo::release_seed(), threads);
+    ProductEngine engine(parameters, remo::public_matrix_seed(), threads);
     engine.add(random_linear(4, 37, 211, rng));
     const auto tensor = random_rows(4, 3, 37, q, rng);
     const auto product = engine.multiply(tensor);
@@ -65,7 +65,7 @@ BOOST_AUTO_TEST_CASE(plain_products_are_the_same_for_any_threads_and_company) {
                        std::make_shared<const AlignedBuffer<u8>>(std::move(bytes))});
   }
   for (const std::size_t threads : {1U, 3U}) {
-    ProductEngine engine(remo::kDefaultParameters, remo::release_seed(), threads);
+    ProductEngine engine(remo::kDefaultParameters, remo::public_matrix_seed(), threads);
     auto weights = seeded_rng(6);
     engine.add(random_linear(4, 1100, 8000, weights)); // large enough to be shared
     const auto products = engine.multiply_together(tensors);
@@ -84,14 +84,14 @@ BOOST_AUTO_TEST_CASE(plain_products_are_the_same_for_any_threads_and_company) {
       BOOST_TEST(std::equal(alone.bytes->begin(), alone.bytes->end(), products[n].bytes->begin()));
     }
   }
-  ProductEngine engine(remo::kDefaultParameters, remo::release_seed(), 1);
+  ProductEngine engine(remo::kDefaultParameters, remo::public_matrix_seed(), 1);
   engine.add(random_linear(4, 1099, 16, rng));
   BOOST_CHECK_THROW(engine.check(tensors[0]), Error);
 }
 
 BOOST_AUTO_TEST_CASE(a_header_that_does_not_fit_its_bytes_is_refused) {
   auto rng = seeded_rng(4);
-  ProductEngine engine(remo::kDefaultParameters, remo::release_seed(), 1);
+  ProductEngine engine(remo::kDefaultParameters, remo::public_matrix_seed(), 1);
   engine.add(random_linear(0, 16, 16, rng));
   const auto good = random_rows(0, 2, 16, remo::kDefaultParameters.modulus(), rng);
   BOOST_CHECK_NO_THROW(engine.multiply(good));

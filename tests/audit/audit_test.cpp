@@ -81,8 +81,8 @@ BOOST_AUTO_TEST_CASE(what_the_cloud_expects_of_a_token_is_what_an_unmasked_encla
   pipeline::EngineOptions engine;
   engine.model = std::make_shared<const pipeline::ModelLoader>(tests::model_folder("mistral"),
                                                                model::WeightFormat::int8);
-  engine.products =
-      std::make_shared<worker::ProductEngine>(remo::kDefaultParameters, remo::release_seed(), 1);
+  engine.products = std::make_shared<worker::ProductEngine>(remo::kDefaultParameters,
+                                                            remo::public_matrix_seed(), 1);
   engine.model->for_each_linear(
       progress, [&](model::QuantizedLinear linear) { engine.products->add(std::move(linear)); });
   engine.scheme.kind = remo::SchemeKind::clear;

@@ -113,8 +113,8 @@ AttackResult attacked(bool oblivious) {
   options.pool.rows_ahead = 64;
   options.oblivious = oblivious;
   SilentProgress progress;
-  options.products =
-      std::make_shared<worker::ProductEngine>(*options.scheme.parameters, remo::release_seed(), 1);
+  options.products = std::make_shared<worker::ProductEngine>(*options.scheme.parameters,
+                                                             remo::public_matrix_seed(), 1);
   options.model->for_each_linear(
       progress, [&](model::QuantizedLinear linear) { options.products->add(std::move(linear)); });
   const auto model = std::make_shared<const PublicModel>(options.model, options.products,

@@ -153,7 +153,7 @@ remo::MaskedTensor tensor_of(u32 matrix, u32 rows, ProductKind kind = ProductKin
 }
 
 std::shared_ptr<ProductEngine> engine_on(std::shared_ptr<Control> control) {
-  auto engine = std::make_shared<ProductEngine>(kParameters, remo::release_seed(), 1);
+  auto engine = std::make_shared<ProductEngine>(kParameters, remo::public_matrix_seed(), 1);
   if (control != nullptr) engine->use(std::make_unique<PlayedDevice>(std::move(control)));
   for (const u32 id : {0U, 1U, 2U}) engine->add(linear_of(id));
   return engine;
@@ -227,7 +227,7 @@ BOOST_AUTO_TEST_CASE(an_engine_answers_alike_with_and_without_a_device) {
 }
 
 BOOST_AUTO_TEST_CASE(the_cpu_can_be_chosen_and_nonsense_cannot) {
-  ProductEngine engine(kParameters, remo::release_seed(), 2);
+  ProductEngine engine(kParameters, remo::public_matrix_seed(), 2);
   BOOST_TEST(choose_device(engine, "cpu", kParameters, 2).starts_with("cpu "));
   BOOST_CHECK_THROW(choose_device(engine, "gpu", kParameters, 2), Error);
   BOOST_CHECK_THROW(choose_device(engine, "cuda:255", kParameters, 2), Error);

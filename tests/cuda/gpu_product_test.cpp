@@ -179,7 +179,7 @@ BOOST_AUTO_TEST_CASE(two_int8_column_sets_are_an_int16_product) {
 BOOST_AUTO_TEST_CASE(hints_equal_the_reference) {
   for (const auto& parameters : remo::kAcceptedParameters) {
     const Modulus q = parameters.modulus();
-    const remo::PublicMatrix a(parameters, remo::release_seed(), 48);
+    const remo::PublicMatrix a(parameters, remo::public_matrix_seed(), 48);
     Stream stream(6);
     const auto weights = random_weights(48, 70, stream);
     const auto accelerator = open_devices(options_for(parameters));

@@ -140,7 +140,7 @@ BOOST_AUTO_TEST_CASE(the_expansion_of_every_accepted_set_has_the_reference_diges
     const LatticeParameters& set = lattice_parameters(expected["name"].get<std::string>());
     const kernels::NttPlan plan(set.modulus(), set.n);
     const std::size_t d_in = expected["d_in"];
-    const PublicMatrix a(set, release_seed(), d_in);
+    const PublicMatrix a(set, public_matrix_seed(), d_in);
     const int word = set.modulus().word_bytes;
     std::vector<u8> natural(8 * set.dimension() * d_in);
     u8* out = natural.data();

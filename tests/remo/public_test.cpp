@@ -49,17 +49,17 @@ BOOST_AUTO_TEST_CASE(switching_rounds_exactly) {
 
 BOOST_AUTO_TEST_CASE(the_public_matrix_depends_on_every_input_of_its_name) {
   const LatticeParameters toy = toy_parameters("S48", 16, 2);
-  const PublicMatrix a(toy, release_seed(), 5);
+  const PublicMatrix a(toy, public_matrix_seed(), 5);
   BOOST_TEST(a.rows() == 32u);
   BOOST_TEST(a.bytes() == 32 * 5 * 6u);
   const auto same_start = [&a](const PublicMatrix& b) {
     return std::equal(a.row(0), a.row(0) + 30, b.row(0));
   };
-  BOOST_TEST(same_start(PublicMatrix(toy, release_seed(), 5)));
-  BOOST_TEST(!same_start(PublicMatrix(toy, release_seed().first(7), 5)));
-  BOOST_TEST(!same_start(PublicMatrix(toy, release_seed(), 6)));
-  BOOST_TEST(!same_start(PublicMatrix(toy_parameters("S48", 16, 3), release_seed(), 5)));
-  BOOST_TEST(!same_start(PublicMatrix(toy_parameters("S46", 16, 2), release_seed(), 5)));
+  BOOST_TEST(same_start(PublicMatrix(toy, public_matrix_seed(), 5)));
+  BOOST_TEST(!same_start(PublicMatrix(toy, public_matrix_seed().first(7), 5)));
+  BOOST_TEST(!same_start(PublicMatrix(toy, public_matrix_seed(), 6)));
+  BOOST_TEST(!same_start(PublicMatrix(toy_parameters("S48", 16, 3), public_matrix_seed(), 5)));
+  BOOST_TEST(!same_start(PublicMatrix(toy_parameters("S46", 16, 2), public_matrix_seed(), 5)));
 }
 
 BOOST_AUTO_TEST_CASE(tiles_give_back_the_rows_they_were_given) {

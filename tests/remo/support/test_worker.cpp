@@ -10,7 +10,7 @@
 namespace talaria::remo::testing {
 
 const PublicMatrix& TestWorker::public_matrix(std::size_t d_in) {
-  return public_.try_emplace(d_in, *parameters_, release_seed(), d_in).first->second;
+  return public_.try_emplace(d_in, *parameters_, public_matrix_seed(), d_in).first->second;
 }
 
 AlignedBuffer<u8> TestWorker::residues(const u8* words, std::size_t rows,
