@@ -13,7 +13,7 @@
 namespace talaria::audit {
 namespace {
 
-/// No residues any more: the scheme sends floats in the unit of the clear integers.
+/// No residues any more: the scheme sends floats in the scale of the clear integers.
 void floats_only(MatrixRows& matrix) {
   matrix.words.clear();
 }

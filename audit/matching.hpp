@@ -17,7 +17,7 @@ Rows gather(const MatrixRows& matrix, const std::vector<std::size_t>& which);
 /// At most `limit` of `rows`, spread over all of them.
 std::vector<std::size_t> spread(const std::vector<std::size_t>& rows, std::size_t limit);
 
-/// What each token's input of layers.0.qkv looks like unmasked, in the unit of MatrixRows::values:
+/// What each token's input of layers.0.qkv looks like unmasked, in the scale of MatrixRows::values:
 /// integers for the integer schemes, RMS-normed floats for the others.
 Rows vocabulary(const CloudView& view, const MatrixRows& matrix);
 

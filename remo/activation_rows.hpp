@@ -14,7 +14,8 @@ namespace talaria::remo {
 /// needs a second try: the time does not depend on the row, except for the rare one whose squares
 /// leave the range of fp32. The same integers on every instruction set. A zero row gives zeros.
 ///
-/// Returns the row's unit, about 1 / s, such that x[i] is about q[i] unit; 0 for a zero row.
+/// Returns the row's quantization scale, about 1 / s, such that x[i] is about q[i] times it; 0 for
+/// a zero row.
 /// @throws Error{internal} naming `name` if a value is not finite.
 float quantize_activation(std::span<const float> x, double bound, const std::string& name, i32* q);
 

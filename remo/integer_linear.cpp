@@ -26,12 +26,12 @@ bool differ(const std::array<u64, 2>& a, const std::array<u64, 2>& b) {
 class IntegerLinear::IntegerOpening final : public Opening {
 public:
   IntegerOpening(const IntegerLinear* linear, std::size_t row_count)
-      : owner(linear), units(row_count), sent(row_count) {}
-  std::size_t rows() const noexcept override { return units.size(); }
+      : owner(linear), row_scales(row_count), sent(row_count) {}
+  std::size_t rows() const noexcept override { return row_scales.size(); }
 
   const IntegerLinear* owner;
   std::vector<MaskRow> masks;          ///< empty without masks
-  SecretBuffer<float> units;           ///< of quantize_activation
+  SecretBuffer<float> row_scales;      ///< of quantize_activation
   SecretBuffer<kernels::RowDots> sent; ///< c.t and x_q.t, what the two checks of a row compare with
 };
 
@@ -57,7 +57,7 @@ Masked IntegerLinear::mask(MatrixView<const float> x, std::vector<MaskRow> masks
   SecretBuffer<i32> integers(n, Unwritten{});
 
   for (std::size_t r = 0; r < x.rows; ++r) {
-    opening->units[r] =
+    opening->row_scales[r] =
         quantize_activation({x.row(r), n}, bounds_.activation_norm, record_.name, integers.data());
     u8* words = bytes->data() + r * n * word_bytes();
     hide(integers.data(), masked() ? &masks[r] : nullptr, words);
@@ -154,7 +154,7 @@ Result<Matrix<float>> IntegerLinear::decode(const IntegerOpening& opening,
       return *wrong;
     }
     if (record_.two_column_sets()) combine_column_sets(decoded.data());
-    kernels.dequantize_row(decoded.data(), opening.units[r], record_.scale.data(),
+    kernels.dequantize_row(decoded.data(), opening.row_scales[r], record_.scale.data(),
                            record_.bias.empty() ? nullptr : record_.bias.data(),
                            optional_row(residual, r), out.row(r), record_.d_out);
   }

@@ -22,13 +22,13 @@ i32 largest_bits(const float* x, std::size_t n) {
   return top;
 }
 
-/// Rounds a row to integers in [-127, 127] and returns its unit, such that x[i] is about
-/// out[i] unit; 0 for a zero row. `wide` is scratch.
+/// Rounds a row to integers in [-127, 127] and returns its quantization scale, such that x[i] is
+/// about out[i] times it; 0 for a zero row. `wide` is scratch.
 float quantize_int8(const float* x, std::size_t n, const std::string& name, i32* wide, i8* out) {
   const auto largest = std::bit_cast<float>(largest_bits(x, n));
   if (!std::isfinite(largest)) throw Error(Errc::internal, name + ": an activation is not finite");
   const float scale = kLargest / largest;
-  if (largest > 0x1p-100f && largest < 0x1p100f) { // scale and unit are normal numbers
+  if (largest > 0x1p-100f && largest < 0x1p100f) { // scale and its inverse are normal numbers
     kernels::active_kernels().quantize_row(x, scale, wide, n);
     for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<i8>(wide[i]);
     return 1 / scale;
@@ -45,11 +45,11 @@ float quantize_int8(const float* x, std::size_t n, const std::string& name, i32*
 class PlainLinear::PlainOpening final : public Opening {
 public:
   PlainOpening(const PlainLinear* linear, std::size_t row_count)
-      : owner(linear), units(row_count) {}
-  std::size_t rows() const noexcept override { return units.size(); }
+      : owner(linear), row_scales(row_count) {}
+  std::size_t rows() const noexcept override { return row_scales.size(); }
 
   const PlainLinear* owner;
-  std::vector<float> units;
+  std::vector<float> row_scales;
 };
 
 Masked PlainLinear::mask(MatrixView<const float> x, std::vector<MaskRow>) const {
@@ -58,8 +58,8 @@ Masked PlainLinear::mask(MatrixView<const float> x, std::vector<MaskRow>) const 
   auto bytes = std::make_shared<AlignedBuffer<u8>>(x.rows * record_.d_in, Unwritten{});
   std::vector<i32> wide(record_.d_in);
   for (std::size_t r = 0; r < x.rows; ++r)
-    opening->units[r] = quantize_int8(x.row(r), record_.d_in, record_.name, wide.data(),
-                                      reinterpret_cast<i8*>(bytes->data()) + r * record_.d_in);
+    opening->row_scales[r] = quantize_int8(x.row(r), record_.d_in, record_.name, wide.data(),
+                                           reinterpret_cast<i8*>(bytes->data()) + r * record_.d_in);
   MaskedTensor tensor;
   tensor.matrix = record_.matrix;
   tensor.kind = ProductKind::int8;
@@ -87,7 +87,7 @@ Result<Matrix<float>> PlainLinear::unmask(std::unique_ptr<Opening>& opening,
     if (record_.two_column_sets())
       for (std::size_t j = 0; j < record_.d_out; ++j)
         wide[j] = 256 * wide[j] + sums[record_.d_out + j];
-    kernels::active_kernels().dequantize_row(wide.data(), own->units[r], record_.scale.data(),
+    kernels::active_kernels().dequantize_row(wide.data(), own->row_scales[r], record_.scale.data(),
                                              record_.bias.empty() ? nullptr : record_.bias.data(),
                                              optional_row(residual, r), out.row(r), record_.d_out);
   }

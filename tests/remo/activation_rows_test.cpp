@@ -36,11 +36,11 @@ BOOST_AUTO_TEST_CASE(rows_stay_within_their_bound_and_use_nearly_all_of_it) {
         const double bound = std::min(slack * std::sqrt(static_cast<double>(n) / 12), 0x1p29);
         const Matrix<float> x = test_rows(1, n, kind, random);
         std::vector<i32> q(n);
-        const float unit = quantize_activation(x.row_span(0), bound, "x", q.data());
+        const float row_scale = quantize_activation(x.row_span(0), bound, "x", q.data());
         BOOST_TEST_CONTEXT("n " << n << " kind " << static_cast<int>(kind) << " bound " << bound) {
           BOOST_TEST(norm_of(q) <= bound);
           if (kind == Activations::zero) {
-            BOOST_TEST(unit == 0);
+            BOOST_TEST(row_scale == 0);
             BOOST_TEST(norm_of(q) == 0);
           } else {
             BOOST_TEST(norm_of(q) >= 0.99 * bound - 1.5 * std::sqrt(static_cast<double>(n)) - 2);
@@ -49,14 +49,15 @@ BOOST_AUTO_TEST_CASE(rows_stay_within_their_bound_and_use_nearly_all_of_it) {
       }
 }
 
-BOOST_AUTO_TEST_CASE(every_value_is_within_half_a_unit_of_its_integer) {
+BOOST_AUTO_TEST_CASE(every_value_is_within_half_a_scale_of_its_integer) {
   TestRandom random(2);
   for (const Activations kind : {Activations::gaussian, Activations::outlier, Activations::huge}) {
     const Matrix<float> x = test_rows(1, 500, kind, random);
     std::vector<i32> q(500);
-    const double unit = quantize_activation(x.row_span(0), 1e5, "x", q.data());
+    const double row_scale = quantize_activation(x.row_span(0), 1e5, "x", q.data());
     for (std::size_t i = 0; i < q.size(); ++i)
-      BOOST_TEST(std::fabs(x(0, i) - q[i] * unit) <= unit * (0.5 + 1e-6 * std::abs(q[i])));
+      BOOST_TEST(std::fabs(x(0, i) - q[i] * row_scale) <=
+                 row_scale * (0.5 + 1e-6 * std::abs(q[i])));
   }
 }
 

@@ -51,11 +51,11 @@ Matrix<float> expected_result(const House& house, const TestLinear& linear, cons
   Matrix<float> out(x.rows(), linear.d_out);
   std::vector<i32> q(linear.d_in);
   for (std::size_t r = 0; r < x.rows(); ++r) {
-    const float unit =
+    const float row_scale =
         quantize_activation(x.row_span(r), bounds.activation_norm, linear.name, q.data());
     const std::vector<i64> product = linear.exact_product(q.data());
     for (std::size_t j = 0; j < linear.d_out; ++j) {
-      float value = static_cast<float>(product[j]) * unit * linear.scale[j];
+      float value = static_cast<float>(product[j]) * row_scale * linear.scale[j];
       if (!linear.bias.empty()) value += linear.bias[j];
       if (residual.data() != nullptr) value += residual(r, j);
       out(r, j) = value;
