@@ -127,7 +127,7 @@ void add_run_command(CLI::App& app, Action& chosen) {
   flags->sampling.add_to(*command);
   command->add_option("--max-tokens", flags->max_tokens,
                       "tokens to generate at most (default 256)");
-  command->add_flag("--ignore-eos", flags->ignore_eos, "go on behind end-of-sequence tokens");
+  command->add_flag("--ignore-eos", flags->ignore_eos, "continue past end-of-sequence tokens");
   command->add_option("--stop", flags->stops, "end the answer before this text (repeatable)")
       ->allow_extra_args(false);
   command->add_flag("--json", flags->json, "print one JSON object at the end");
