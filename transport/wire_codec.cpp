@@ -385,7 +385,7 @@ Hello decode_hello(std::span<const u8> head, std::size_t payload_bytes) {
 Beat decode_beat(std::span<const u8> head, std::size_t payload_bytes) {
   no_payload(payload_bytes);
   return with_frame(head, [](wire::Frame::Reader frame) {
-    if (!frame.isBeat()) malformed("a beat was expected");
+    if (!frame.isBeat()) malformed("expected a heartbeat");
     const auto in = frame.getBeat();
     return Beat{in.getSent(), in.getClock(), in.getAnswer()};
   });

@@ -199,7 +199,7 @@ private:
     const Beat beat = decode_beat(head.bytes, head.payload_bytes);
     const i64 now = steady_ns();
     if (!beat.answer || open_beats_.empty() || open_beats_.front() != beat.sent)
-      throw Error(Errc::verification, "answered a beat that was not sent");
+      throw Error(Errc::verification, "unexpected heartbeat reply; no such heartbeat was sent");
     open_beats_.pop_front();
     const i64 wall = wall_ns(); // the lock may take long
     const std::lock_guard lock(mutex_);

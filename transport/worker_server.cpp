@@ -264,7 +264,9 @@ private:
         channel.set_deadline(SteadyClock::now() + options_.silence);
         const FrameReader::Head head = reader.next();
         Beat beat = decode_beat(head.bytes, head.payload_bytes);
-        if (beat.answer) throw Error(Errc::verification, "answered a beat; enclaves ask");
+        if (beat.answer)
+          throw Error(Errc::verification,
+                      "unexpected heartbeat reply; expected a heartbeat request");
         beat.answer = true;
         beat.clock = wall_ns();
         write_frame(channel, encode(beat));
