@@ -253,8 +253,8 @@ private:
       throw Error(Errc::verification, fmt::format("answered request {}, which is not open", id));
     if (payload_bytes > found->second)
       throw Error(Errc::verification,
-                  fmt::format("answered request {} with {} bytes; {} are enough", id, payload_bytes,
-                              found->second));
+                  fmt::format("reply to request {} has {} bytes, expected at most {}", id,
+                              payload_bytes, found->second));
     in_flight_.erase(found);
   }
 
