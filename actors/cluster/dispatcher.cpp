@@ -468,12 +468,12 @@ private:
     const auto now = Clock::now();
     std::vector<u64> ids;
     for (const auto& [id, work] : work_) ids.push_back(id);
-    for (const u64 id : ids) look_at_the_clock(id, now);
+    for (const u64 id : ids) check_deadlines(id, now);
     answer_waiting(now);
     delayed_send(this, std::chrono::milliseconds(50), Tick{});
   }
 
-  void look_at_the_clock(u64 id, Clock::time_point now) {
+  void check_deadlines(u64 id, Clock::time_point now) {
     const auto it = work_.find(id);
     if (it == work_.end()) return;
     Job& job = it->second.job;
