@@ -94,14 +94,14 @@ public:
       if (!first) mine = measure(*challenger, *champion_, candidate);
       gains.push_back(gain(mine, theirs));
       all.push_back(mine);
-      if (round == 0 && gains[0] < kHopeless) break;
+      if (round == 0 && gains[0] < kAbandonBelow) break;
     }
     return summary(gains, all);
   }
 
 private:
-  static constexpr double kHopeless = 0.85; ///< after one round; others are measured to the end
-  using Figures = std::vector<double>;      ///< decode, prefill of each batch size in turn
+  static constexpr double kAbandonBelow = 0.85; ///< after one round; others are measured to the end
+  using Figures = std::vector<double>;          ///< decode, prefill of each batch size in turn
 
   Figures measure(Engine& engine, Engine& other, const TunedSettings& settings) {
     Figures out;

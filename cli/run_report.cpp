@@ -78,7 +78,7 @@ json worker_json(const pipeline::WorkerReport& worker) {
   return {{"name", worker.name},
           {"address", worker.address},
           {"state", worker.state},
-          {"trouble", worker.trouble},
+          {"trouble", worker.last_error},
           {"requests", worker.requests},
           {"rows", worker.rows},
           {"weight_bytes", worker.weight_bytes},

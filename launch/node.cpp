@@ -22,10 +22,10 @@ constexpr auto kSshGrace = 2s; // to end by the closed session, which ends the f
 constexpr auto kKillAfter = 5s;
 
 /// Exit codes that a second try does not change: bad flags or files, a bad model, no such program.
-bool is_hopeless(const Death& death) {
-  const std::array<int, 4> hopeless{exit_status(Errc::usage), exit_status(Errc::model), 126, 127};
+bool is_permanent(const Death& death) {
+  const std::array<int, 4> permanent{exit_status(Errc::usage), exit_status(Errc::model), 126, 127};
   return death.signal == 0 &&
-         std::find(hopeless.begin(), hopeless.end(), death.exit_code) != hopeless.end();
+         std::find(permanent.begin(), permanent.end(), death.exit_code) != permanent.end();
 }
 
 /// Reads what is there; closes the descriptor at its end.
@@ -82,7 +82,7 @@ bool Node::service(Clock::time_point now) {
       out_lines_.finish([&](const std::string& line) { take_out(line, now); });
       err_lines_.finish([&](const std::string& line) { take_err(line); });
       bury(kill_reason_.empty() ? to_text(*death) : kill_reason_,
-           !was_ever_ready_ && (is_hopeless(*death) || !kill_reason_.empty()), now);
+           !was_ever_ready_ && (is_permanent(*death) || !kill_reason_.empty()), now);
     }
   }
   check_times(now);

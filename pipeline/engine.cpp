@@ -450,7 +450,7 @@ std::vector<WorkerReport> Engine::workers() const {
   const std::lock_guard lock(impl_->session_mutex);
   std::vector<WorkerReport> reports;
   for (const cluster::NodeHealth& node : impl_->session->health().nodes)
-    reports.push_back({node.name, node.address, to_string(node.state), node.trouble,
+    reports.push_back({node.name, node.address, to_string(node.state), node.last_error,
                        node.weight_bytes, node.products, node.rows, node.bytes_up, node.bytes_down,
                        node.reconnects, node.in_flight, node.strikes, node.round_trip_ms});
   return reports;

@@ -64,9 +64,9 @@ struct EngineOptions {
 /// What a worker has been asked so far, and how it is.
 struct WorkerReport {
   std::string name;
-  std::string address; ///< "embedded", or HOST:PORT
-  std::string state;   ///< ready, connecting or quarantined
-  std::string trouble; ///< why it is not, or last was not, ready
+  std::string address;    ///< "embedded", or HOST:PORT
+  std::string state;      ///< ready, connecting or quarantined
+  std::string last_error; ///< why it is not, or last was not, ready
   std::size_t weight_bytes = 0;
   u64 requests = 0;
   u64 rows = 0;

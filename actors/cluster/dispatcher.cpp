@@ -111,14 +111,14 @@ private:
     Link link;
     Standing standing;
     LineBudget lines;
-    bool hopeless = false; ///< cannot work with this enclave
-    std::size_t busy = 0;  ///< questions under way
-    std::string trouble;   ///< empty: it is being connected to for the first time
+    bool incompatible = false; ///< cannot work with this enclave
+    std::size_t busy = 0;      ///< questions under way
+    std::string last_error;    ///< empty: it is being connected to for the first time
   };
   struct Work {
     Job job;
     std::variant<Promise<WorkerProduct>, Promise<WeightPanels>, Promise<SentPanels>> promise;
-    bool lied_to = false; ///< a worker gave a wrong answer, now or before a dispute
+    bool saw_invalid_reply = false; ///< a worker gave a wrong answer, now or before a dispute
   };
   struct WaitingForReady {
     caf::typed_response_promise<Ready> promise;
@@ -138,10 +138,10 @@ private:
   }
 
   template <class Answer>
-  Promise<Answer> begin(Job job, bool lied_to = false) {
+  Promise<Answer> begin(Job job, bool saw_invalid_reply = false) {
     auto promise = make_response_promise<Answer>();
     const u64 id = ++last_work_;
-    work_.emplace(id, Work{std::move(job), promise, lied_to});
+    work_.emplace(id, Work{std::move(job), promise, saw_invalid_reply});
     advance(id);
     return promise;
   }
@@ -157,9 +157,9 @@ private:
     for (const std::size_t shard : job.open_shards()) {
       const auto candidates = job.candidates(shard, failures);
       if (candidates.empty())
-        return give_up(id, work.lied_to ? Errc::verification : Errc::no_worker);
+        return give_up(id, work.saw_invalid_reply ? Errc::verification : Errc::no_worker);
       if (std::all_of(candidates.begin(), candidates.end(),
-                      [this](const Holder& holder) { return nodes_[holder.node].hopeless; }))
+                      [this](const Holder& holder) { return nodes_[holder.node].incompatible; }))
         return give_up(id, Errc::config);
       const auto ready =
           std::find_if(candidates.begin(), candidates.end(), [&](const Holder& holder) {
@@ -232,7 +232,8 @@ private:
     const auto it = work_.find(id);
     if (it == work_.end()) return;
     Job& job = it->second.job;
-    it->second.lied_to = it->second.lied_to || failure.kind == Unanswered::wrong;
+    it->second.saw_invalid_reply =
+        it->second.saw_invalid_reply || failure.kind == Unanswered::wrong;
     if (failure.kind == Unanswered::lost)
       job.release(node, failure.why);
     else
@@ -284,14 +285,14 @@ private:
 
   std::string why_given_up(const Job& job, Errc code) const {
     if (!job.last_failure().empty()) return job.last_failure() + "; no worker is left for it";
-    if (code != Errc::verification) return "no worker is left for it: " + troubles(job.plan());
+    if (code != Errc::verification) return "no worker is left for it: " + last_errors(job.plan());
     std::string text = "it came from";
     for (const u32 n : job.excluded()) text += " " + describe(n);
     return text + ", and no other worker holds it";
   }
 
   /// "worker 'a' (10.0.0.5:7600): connection refused; ..." for everybody who holds the matrix.
-  std::string troubles(const MatrixPlan& plan) const {
+  std::string last_errors(const MatrixPlan& plan) const {
     const auto now = Clock::now();
     std::string text;
     std::set<u32> named;
@@ -299,8 +300,8 @@ private:
       for (const Holder& holder : shard.holders)
         if (!nodes_[holder.node].standing.usable(now) && named.insert(holder.node).second)
           text += (text.empty() ? "" : "; ") + describe(holder.node) + ": " +
-                  (nodes_[holder.node].trouble.empty() ? "not connected yet"
-                                                       : nodes_[holder.node].trouble);
+                  (nodes_[holder.node].last_error.empty() ? "not connected yet"
+                                                          : nodes_[holder.node].last_error);
     return text.empty() ? "whoever holds it is busy" : text;
   }
 
@@ -337,13 +338,13 @@ private:
     // Once: others of its products may have been under way.
     if (nodes_[node].standing.quarantine(Clock::now()))
       log(fmt::format("{} is quarantined: {}{}", describe(node), where, why));
-    nodes_[node].trouble = where + why;
+    nodes_[node].last_error = where + why;
     send(nodes_[node].link, SetAside{options_.policy.quarantine, where + why});
   }
 
   void leave_alone(u32 node, Milliseconds time, const std::string& why) {
     if (!nodes_[node].standing.set_aside(Clock::now(), time)) return;
-    nodes_[node].trouble = why;
+    nodes_[node].last_error = why;
     send(nodes_[node].link, SetAside{time, why});
   }
 
@@ -376,13 +377,14 @@ private:
     const bool was_there = node.standing.connected();
     if (event.ready && !node.standing.came(Clock::now())) return; // older than its quarantine
     if (!event.ready) node.standing.went();
-    const bool news = was_there != event.ready || (!event.ready && node.trouble != event.why);
-    node.hopeless = !event.ready && event.code == Errc::config;
+    const bool news = was_there != event.ready || (!event.ready && node.last_error != event.why);
+    node.incompatible = !event.ready && event.code == Errc::config;
     if (event.ready) {
-      if (news && !node.trouble.empty()) log_about(event.node, describe(event.node) + " is ready");
+      if (news && !node.last_error.empty())
+        log_about(event.node, describe(event.node) + " is ready");
     } else {
       if (news) log_about(event.node, describe(event.node) + " is not ready: " + event.why);
-      node.trouble = event.why;
+      node.last_error = event.why;
       if (event.code == Errc::verification) quarantine(event.node, std::nullopt, event.why);
     }
     if (event.ready) advance_parked();
@@ -399,7 +401,7 @@ private:
   void answer_waiting(Clock::time_point now) {
     if (waiting_.empty()) return;
     bool all_ready = true;
-    bool hopeless = false;
+    bool incompatible = false;
     std::string text;
     for (const MatrixPlan& plan : options_.plan)
       for (const Shard& shard : plan.shards) {
@@ -407,18 +409,18 @@ private:
         bool none_will = true;
         for (const Holder& holder : shard.holders) {
           ready = ready || nodes_[holder.node].standing.usable(now);
-          none_will = none_will && nodes_[holder.node].hopeless;
+          none_will = none_will && nodes_[holder.node].incompatible;
         }
         if (ready) continue;
-        if (all_ready) text = plan.name + " has no worker: " + troubles(plan);
+        if (all_ready) text = plan.name + " has no worker: " + last_errors(plan);
         all_ready = false;
-        hopeless = hopeless || none_will;
+        incompatible = incompatible || none_will;
       }
-    const Error error(hopeless ? Errc::config : Errc::no_worker, text);
+    const Error error(incompatible ? Errc::config : Errc::no_worker, text);
     waiting_.remove_if([&](WaitingForReady& waiting) {
       if (all_ready)
         waiting.promise.deliver(Ready{});
-      else if (hopeless || now >= waiting.limit)
+      else if (incompatible || now >= waiting.limit)
         waiting.promise.deliver(to_caf(error));
       else
         return false;
@@ -457,7 +459,7 @@ private:
     NodeHealth health;
     health.name = options_.nodes[n].name;
     health.address = transport::to_string(options_.nodes[n].address);
-    health.trouble = nodes_[n].trouble;
+    health.last_error = nodes_[n].last_error;
     if (nodes_[n].standing.usable(Clock::now())) health.state = NodeHealth::State::ready;
     return health;
   }

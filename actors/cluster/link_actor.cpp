@@ -148,8 +148,8 @@ private:
   caf::typed_response_promise<Answer> ask(transport::Request request) {
     auto promise = make_response_promise<Answer>();
     if (!link_) {
-      promise.deliver(to_caf(
-          LinkFailure{Unanswered::lost, describe() + " is not connected: " + health_.trouble, {}}));
+      promise.deliver(to_caf(LinkFailure{
+          Unanswered::lost, describe() + " is not connected: " + health_.last_error, {}}));
       return promise;
     }
     const u64 id = ++last_id_;
@@ -158,8 +158,8 @@ private:
       const auto loss = link_->loss();
       lost(loss ? loss->code() : Errc::no_worker,
            loss ? loss->what() : "it takes no more requests");
-      promise.deliver(
-          to_caf(LinkFailure{Unanswered::lost, describe() + " is lost: " + health_.trouble, {}}));
+      promise.deliver(to_caf(
+          LinkFailure{Unanswered::lost, describe() + " is lost: " + health_.last_error, {}}));
       return promise;
     }
     Open open{std::move(request), {}, {}, taken, trace_.now()};
@@ -345,7 +345,7 @@ private:
   }
 
   void drop(Errc code, const std::string& why) {
-    health_.trouble = why;
+    health_.last_error = why;
     let_go();
     tell_watcher({node_, false, why, code}); // before the failures, so that nobody asks again here
     fail_all(describe() + " is lost: " + why);

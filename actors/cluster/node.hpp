@@ -42,7 +42,7 @@ struct NodeHealth {
   std::string address;
   std::string device;
   State state = State::connecting;
-  std::string trouble; ///< the last reason why it was not ready; empty if there was none
+  std::string last_error; ///< the last reason why it was not ready; empty if there was none
   u32 strikes = 0;
   u32 in_flight = 0;
   u64 weight_bytes = 0;
