@@ -145,7 +145,7 @@ struct Faults {
   Duration deadline{10'000};          ///< of one product; then a replica is asked. 10ms to 1h
   Duration request_deadline{120'000}; ///< of one product, whoever answers it. deadline to 24h
   u32 retries = 3;                    ///< of one product on other workers or links, 0 to 100
-  u32 strikes = 3;                    ///< missed deadlines in a row, then set aside. 1 to 1000
+  u32 strikes = 3;                    ///< missed deadlines in a row, then suspended. 1 to 1000
   Duration heartbeat{100};            ///< 10ms to 1min
   Duration silence{2'000};            ///< two heartbeats to 10min without a byte: the link is lost
   Duration reconnect_first{100};      ///< reconnect.first, 10ms to 1min; doubles each time

@@ -248,7 +248,7 @@ private:
                                 matrix ? options_.plan[*matrix].name : "what nobody waits for",
                                 said.empty() ? "nothing" : said));
     if (nodes_[node].standing.failed(Clock::now()))
-      leave_alone(node, options_.policy.reconnect_max, "it refused too often");
+      suspend(node, options_.policy.reconnect_max, "it refused too often");
   }
 
   void finish(u64 id) {
@@ -339,13 +339,13 @@ private:
     if (nodes_[node].standing.quarantine(Clock::now()))
       log(fmt::format("{} is quarantined: {}{}", describe(node), where, why));
     nodes_[node].last_error = where + why;
-    send(nodes_[node].link, SetAside{options_.policy.quarantine, where + why});
+    send(nodes_[node].link, Suspend{options_.policy.quarantine, where + why});
   }
 
-  void leave_alone(u32 node, Milliseconds time, const std::string& why) {
-    if (!nodes_[node].standing.set_aside(Clock::now(), time)) return;
+  void suspend(u32 node, Milliseconds time, const std::string& why) {
+    if (!nodes_[node].standing.suspend(Clock::now(), time)) return;
     nodes_[node].last_error = why;
-    send(nodes_[node].link, SetAside{time, why});
+    send(nodes_[node].link, Suspend{time, why});
   }
 
   // --- weights ----------------------------------------------------------------------------------
@@ -487,8 +487,7 @@ private:
       job.note(describe(node) + " missed the deadline");
       log_about(node, fmt::format("{} missed the deadline of {} ({} of {} strikes)", describe(node),
                                   job.plan().name, standing.strikes(), options_.policy.strikes));
-      if (too_often)
-        leave_alone(node, options_.policy.reconnect_max, "it missed too many deadlines");
+      if (too_often) suspend(node, options_.policy.reconnect_max, "it missed too many deadlines");
     }
     if (!late.empty()) advance(id);
   }

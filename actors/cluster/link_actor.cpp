@@ -110,7 +110,7 @@ public:
     return {[this](const MaskedTensor& tensor) { return ask<WorkerProduct>(tensor); },
             [this](const HintRequest& request) { return ask<WorkerProduct>(request); },
             [this](const WeightRequest& request) { return ask<WeightPanels>(request); },
-            [this](const SetAside& order) { set_aside(order); },
+            [this](const Suspend& order) { suspend(order); },
             [this](const Expect& expect) { learn(expect); },
             [this](const AskHealth&) { return health(); },
             [this](const Connected& news) { connected(news); },
@@ -321,7 +321,7 @@ private:
     return 0;
   }
 
-  void set_aside(const SetAside& order) {
+  void suspend(const Suspend& order) {
     const auto until = Clock::now() + order.time;
     if (until <= aside_until_) return;
     aside_until_ = until;

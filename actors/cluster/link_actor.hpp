@@ -43,9 +43,9 @@ caf::error to_caf(const LinkFailure& failure);
 /// CAF's own errors mean that the link is gone.
 LinkFailure link_failure(const caf::error& error);
 
-/// Leave the worker alone for a while: it lied, or is too slow. While one order runs, only one that
+/// Do not ask the worker for a while: it lied, or is too slow. While one order runs, only one that
 /// lasts longer changes anything.
-struct SetAside {
+struct Suspend {
   Milliseconds time{0};
   std::string why;
 };
@@ -61,11 +61,11 @@ struct AskHealth {};
 ///   MaskedTensor, HintRequest, WeightRequest ──► link ══ TLS ══► worker
 ///        ▲ product or panels, or a LinkFailure                 │
 ///        └─────────────────────────────────────────────────────┘
-///   SetAside, Expect ──► link ──► NodeEvent ──► watcher
+///   Suspend, Expect ──► link ──► NodeEvent ──► watcher
 using Link = caf::typed_actor<caf::replies_to<remo::MaskedTensor>::with<remo::WorkerProduct>,
                               caf::replies_to<remo::HintRequest>::with<remo::WorkerProduct>,
                               caf::replies_to<remo::WeightRequest>::with<remo::WeightPanels>,
-                              caf::reacts_to<SetAside>, caf::reacts_to<Expect>,
+                              caf::reacts_to<Suspend>, caf::reacts_to<Expect>,
                               caf::replies_to<AskHealth>::with<NodeHealth>>;
 
 /// `watcher` is held weakly. The link lives until it is told to exit; a tracer must live longer.
@@ -77,7 +77,7 @@ Link spawn_link(caf::actor_system& system, u32 node, NodeSettings settings,
 } // namespace talaria::cluster
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::NodeEvent)
-CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::SetAside)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::Suspend)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::Expect)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::AskHealth)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::NodeHealth)

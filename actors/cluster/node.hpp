@@ -18,12 +18,12 @@ struct FaultPolicy {
   Milliseconds deadline{10000};          ///< of one product, on top of its bytes and arithmetic
   Milliseconds request_deadline{120000}; ///< a product may wait this long for a worker to come back
   u32 retries = 3;                       ///< times a product is sent again after the first
-  u32 strikes = 3;                       ///< deadlines missed in a row before a worker is set aside
+  u32 strikes = 3;                       ///< deadlines missed in a row before a worker is suspended
   Milliseconds heartbeat{100};
   Milliseconds silence{2000}; ///< not one byte for this long: the worker is lost
   Milliseconds reconnect_first{100};
   Milliseconds reconnect_max{5000};
-  Milliseconds quarantine{300000}; ///< how long a worker that gave a wrong answer is left alone
+  Milliseconds quarantine{300000}; ///< how long a worker that gave a wrong answer is suspended
   std::size_t in_flight = 64;      ///< products under way at one worker
 };
 

@@ -25,7 +25,7 @@ u32 Standing::failures(Clock::time_point now) const {
   return failures_ > 0 && now - last_failure_ <= policy_.quarantine ? failures_ : 0;
 }
 
-bool Standing::set_aside(Clock::time_point now, Milliseconds time) {
+bool Standing::suspend(Clock::time_point now, Milliseconds time) {
   connected_ = false;
   strikes_ = 0;
   if (now + time <= aside_until_) return false;
@@ -36,7 +36,7 @@ bool Standing::set_aside(Clock::time_point now, Milliseconds time) {
 bool Standing::quarantine(Clock::time_point now) {
   const bool known = liar_ && now < aside_until_;
   failed(now);
-  set_aside(now, policy_.quarantine);
+  suspend(now, policy_.quarantine);
   liar_ = true;
   return !known;
 }

@@ -19,7 +19,7 @@ public:
   explicit Standing(const FaultPolicy& policy) : policy_(policy) {}
 
   /// The link says that the worker is there. False, and nothing changes, if that was said before an
-  /// order to leave the worker alone which still runs.
+  /// order to suspend it which still runs.
   bool came(Clock::time_point now);
   void went() noexcept { connected_ = false; }
   /// Whether it may be asked.
@@ -35,15 +35,15 @@ public:
   /// as long as a quarantine takes.
   u32 failures(Clock::time_point now) const;
 
-  /// The worker is to be left alone for `time`. An order can only prolong another: true if it did.
-  bool set_aside(Clock::time_point now, Milliseconds time);
+  /// The worker is not to be asked for `time`. An order can only prolong another: true if it did.
+  bool suspend(Clock::time_point now, Milliseconds time);
   /// The same for a lie. True if the worker was not in quarantine for another one.
   bool quarantine(Clock::time_point now);
 
 private:
   FaultPolicy policy_;
   bool connected_ = false;
-  bool liar_ = false; ///< while it is set aside
+  bool liar_ = false; ///< while it is suspended
   u32 strikes_ = 0;
   u32 failures_ = 0;
   Clock::time_point last_failure_{};

@@ -32,13 +32,13 @@ struct Actor {
   Script script;
   std::mutex mutex;
   std::vector<Question> asked;
-  std::vector<SetAside> orders;
+  std::vector<Suspend> orders;
 
   std::size_t questions() {
     const std::lock_guard lock(mutex);
     return asked.size();
   }
-  std::vector<SetAside> set_aside() {
+  std::vector<Suspend> suspensions() {
     const std::lock_guard lock(mutex);
     return orders;
   }
@@ -74,7 +74,7 @@ Link::behavior_type played_link(Link::pointer self, u32 node, std::shared_ptr<Ac
           [=](const remo::WeightRequest& weights) {
             return play<WeightPanels>(self, *actor, weights, *panels);
           },
-          [=](const SetAside& order) {
+          [=](const Suspend& order) {
             const std::lock_guard lock(actor->mutex);
             actor->orders.push_back(order);
           },
@@ -190,7 +190,7 @@ public:
     std::set<u32> nodes;
     health();
     for (u32 n = 0; n < actors_.size(); ++n)
-      for (const SetAside& order : actors_[n]->set_aside())
+      for (const Suspend& order : actors_[n]->suspensions())
         if (order.time >= FaultPolicy().quarantine) nodes.insert(n);
     return nodes;
   }
@@ -262,7 +262,7 @@ BOOST_AUTO_TEST_CASE(whoever_refuses_too_often_is_left_alone_and_none_of_its_wor
     BOOST_TEST(!contains(error.what(), "SAID"), error.what());
   }
   stage.health();
-  const auto orders = stage.actor(0).set_aside();
+  const auto orders = stage.actor(0).suspensions();
   BOOST_TEST_REQUIRE(orders.size() == 1U);
   BOOST_TEST((orders[0].time == policy.reconnect_max));
   const auto lines = stage.lines();
@@ -355,7 +355,7 @@ BOOST_AUTO_TEST_CASE(quarantine_prolongs_a_shorter_order_and_the_shorter_link_is
   BOOST_TEST(stage.multiply().answered_by == std::vector<u32>{1}, boost::test_tools::per_element());
   stage.tell(Discredit{0, 0, "it lied"}); // while the order for its missed deadline runs
   stage.health();
-  const auto orders = stage.actor(0).set_aside();
+  const auto orders = stage.actor(0).suspensions();
   BOOST_TEST_REQUIRE(orders.size() == 2U);
   BOOST_TEST((orders[0].time == policy.reconnect_max));
   BOOST_TEST((orders[1].time == policy.quarantine));

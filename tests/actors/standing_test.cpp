@@ -27,9 +27,9 @@ BOOST_AUTO_TEST_SUITE(standing)
 BOOST_AUTO_TEST_CASE(a_longer_order_prolongs_a_shorter_one_and_never_the_other_way) {
   Standing node(policy());
   BOOST_TEST(node.came(kStart));
-  BOOST_TEST(node.set_aside(kStart, seconds(5)));
+  BOOST_TEST(node.suspend(kStart, seconds(5)));
   BOOST_TEST(node.quarantine(kStart + seconds(1)));
-  BOOST_TEST(!node.set_aside(kStart + seconds(2), seconds(5)));
+  BOOST_TEST(!node.suspend(kStart + seconds(2), seconds(5)));
   // The link of the shorter order has said that it is there again: that is not believed.
   BOOST_TEST(!node.came(kStart + seconds(6)));
   BOOST_TEST(!node.usable(kStart + seconds(6)));
