@@ -7,7 +7,7 @@
 
 #include "actors/cluster/link_trace.hpp"
 #include "actors/cluster/standing.hpp"
-#include "actors/lent_thread.hpp"
+#include "actors/inline_executor.hpp"
 #include "kernels/packed_weights.hpp"
 
 namespace talaria::cluster {
@@ -210,7 +210,7 @@ private:
       const bool few = product != nullptr && product->rows <= kFewRows;
       Arrived news{attempt, id, std::make_shared<transport::Reply>(std::move(reply)), trace.now()};
       if (few)
-        LentThread(system).send(self, std::move(news));
+        InlineExecutor(system).send(self, std::move(news));
       else
         tell(self, std::move(news));
     };
@@ -351,7 +351,7 @@ private:
     fail_all(describe() + " is lost: " + why);
   }
 
-  /// A link ends by joining its threads, and this may run on one of them (LentThread).
+  /// A link ends by joining its threads, and this may run on one of them (InlineExecutor).
   void let_go() {
     if (link_)
       system().spawn<caf::detached>([link = link_](caf::blocking_actor*) { link->close(); });

@@ -3,7 +3,7 @@
 #include <type_traits>
 #include <utility>
 
-#include "actors/lent_thread.hpp"
+#include "actors/inline_executor.hpp"
 #include "actors/tensor_labels.hpp"
 
 namespace talaria::worker {
@@ -40,7 +40,7 @@ WorkerService::WorkerService(caf::actor_system& system, std::shared_ptr<ProductE
                         session->reply(id, reply);
                       }};
     if (small)
-      LentThread(system).send(worker, std::move(incoming));
+      InlineExecutor(system).send(worker, std::move(incoming));
     else
       caf::anon_send(worker, std::move(incoming));
   };

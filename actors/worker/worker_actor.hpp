@@ -119,7 +119,7 @@ private:
 };
 
 /// Spawns a WorkerActor that whoever asks goes on to run, without waking a thread: a stage beside
-/// an embedded worker, the reader of a connection (LentThread) in a worker's process.
+/// an embedded worker, the reader of a connection (InlineExecutor) in a worker's process.
 WorkerInside spawn_worker(caf::actor_system& system, std::shared_ptr<ProductEngine> engine,
                           std::shared_ptr<WorkerLedger> ledger, WorkerTrace trace = {},
                           TellDeviceLost lost = {});

@@ -16,13 +16,13 @@ namespace talaria {
 /// scheduler: this thread has something else to do.
 ///
 /// The actor system must outlive the use of it. Actors that run here must not join this thread.
-class LentThread final : public caf::execution_unit {
+class InlineExecutor final : public caf::execution_unit {
 public:
   /// Several times what the stages between two products of a row take.
-  static constexpr std::chrono::milliseconds kLent{1};
+  static constexpr std::chrono::milliseconds kTimeLimit{1};
 
   /// @param limit  what is not begun this long after send() goes to the scheduler
-  explicit LentThread(caf::actor_system& system, std::chrono::nanoseconds limit = kLent)
+  explicit InlineExecutor(caf::actor_system& system, std::chrono::nanoseconds limit = kTimeLimit)
       : caf::execution_unit(&system), limit_(limit) {}
 
   /// Sends `message` to `to` from nobody. Returns when nothing is left to do here.

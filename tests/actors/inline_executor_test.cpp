@@ -1,4 +1,4 @@
-#include "actors/lent_thread.hpp"
+#include "actors/inline_executor.hpp"
 
 #include <atomic>
 #include <boost/test/unit_test.hpp>
@@ -25,7 +25,7 @@ namespace talaria {
 
 namespace {
 
-/// For what is to run on the lent thread however slow the machine is.
+/// For what is to run on the calling thread however slow the machine is.
 constexpr std::chrono::hours kLong{1};
 
 struct System {
@@ -36,7 +36,7 @@ struct System {
 
 } // namespace
 
-BOOST_FIXTURE_TEST_SUITE(lent_thread, System)
+BOOST_FIXTURE_TEST_SUITE(inline_executor, System)
 
 BOOST_AUTO_TEST_CASE(a_chain_of_actors_runs_on_the_thread_that_brought_the_message) {
   std::vector<std::thread::id> ran; // lazy_init below: a new actor is not at work elsewhere yet
@@ -49,7 +49,7 @@ BOOST_AUTO_TEST_CASE(a_chain_of_actors_runs_on_the_thread_that_brought_the_messa
             if (next) self->send(next, step);
           }};
         });
-  LentThread(system, kLong).send(next, Countdown{});
+  InlineExecutor(system, kLong).send(next, Countdown{});
   // No waiting: everything has happened when send() returns.
   BOOST_TEST(ran.size() == 5U);
   for (const auto id : ran) BOOST_TEST((id == std::this_thread::get_id()));
@@ -72,7 +72,7 @@ BOOST_AUTO_TEST_CASE(more_actors_than_a_few_go_to_the_scheduler_and_none_is_lost
           for (const caf::actor& actor : fan) self->send(actor, step);
         }};
       });
-  LentThread(system, kLong).send(first, Countdown{});
+  InlineExecutor(system, kLong).send(first, Countdown{});
   BOOST_TEST(ran.load() >= 1);
   all.get_future().wait();
   BOOST_TEST(ran.load() == kActors);
@@ -89,7 +89,7 @@ BOOST_AUTO_TEST_CASE(an_actor_with_much_to_do_goes_on_elsewhere) {
             self->send(self, Countdown{step.left - 1});
         }};
       });
-  LentThread(system, kLong).send(busy, Countdown{1000});
+  InlineExecutor(system, kLong).send(busy, Countdown{1000});
   BOOST_TEST((ended.get_future().get() != std::this_thread::get_id()));
 }
 
@@ -106,7 +106,7 @@ BOOST_AUTO_TEST_CASE(a_chain_that_takes_long_goes_on_elsewhere) {
           self->send(last, step);
         }};
       });
-  LentThread(system).send(slow, Countdown{});
+  InlineExecutor(system).send(slow, Countdown{});
   BOOST_TEST((ended.get_future().get() != std::this_thread::get_id()));
 }
 
@@ -124,7 +124,7 @@ BOOST_AUTO_TEST_CASE(an_actor_that_the_scheduler_runs_gets_the_message_there) {
       });
   caf::anon_send(busy, Countdown{});
   begun.get_future().wait();
-  LentThread(system).send(busy, Countdown{7}); // returns although `busy` is at work
+  InlineExecutor(system).send(busy, Countdown{7}); // returns although `busy` is at work
   go_on.set_value();
   BOOST_TEST(got.get_future().get() == 7U);
 }
@@ -135,9 +135,9 @@ BOOST_AUTO_TEST_CASE(actors_that_end_here_are_released) {
       system.spawn<caf::lazy_init>([held](caf::event_based_actor* self) -> caf::behavior {
         return {[held, self](const Countdown&) { self->quit(); }};
       });
-  LentThread lent(system, kLong);
-  lent.send(brief, Countdown{});
-  lent.send(brief, Countdown{}); // to an actor that has ended: nothing happens
+  InlineExecutor executor(system, kLong);
+  executor.send(brief, Countdown{});
+  executor.send(brief, Countdown{}); // to an actor that has ended: nothing happens
   brief = nullptr;
   BOOST_TEST(held.use_count() == 1);
 }
