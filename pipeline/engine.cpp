@@ -294,8 +294,8 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   scheduler_options.tracer = tracer.get();
   scheduler = spawn_scheduler(system, std::move(scheduler_options));
   // What runs or waits ends with the scheduler: AnsweredOnce tells each sink.
-  vitals->on_broken_inside([desk = caf::actor_cast<caf::actor>(scheduler)](const Error&) {
-    caf::anon_send_exit(desk, caf::exit_reason::user_shutdown);
+  vitals->on_broken_inside([actor = caf::actor_cast<caf::actor>(scheduler)](const Error&) {
+    caf::anon_send_exit(actor, caf::exit_reason::user_shutdown);
   });
   vitals->watch(caf::actor_cast<caf::actor>(scheduler), "scheduler");
 

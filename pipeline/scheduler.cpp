@@ -66,9 +66,9 @@ Timings timings_of(const Active& active) {
 }
 
 /// The scheduler's state and rules; the actor below only dispatches messages to it.
-class Desk {
+class SchedulerState {
 public:
-  Desk(Scheduler::pointer self, SchedulerOptions options)
+  SchedulerState(Scheduler::pointer self, SchedulerOptions options)
       : self_(self), options_(std::move(options)), planner_(options_.limits, options_.padding) {
     if (options_.tracer != nullptr) track_ = options_.tracer->track("enclave", "requests");
   }
@@ -375,15 +375,15 @@ private:
 
 Scheduler::behavior_type scheduler(Scheduler::pointer self, SchedulerOptions options) {
   name_exceptions_by_kind(self);
-  auto desk = std::make_shared<Desk>(self, std::move(options));
-  return {[desk](const Wiring& wiring) { desk->wire(wiring); },
-          [desk](const Submit& submit) { desk->submit(submit); },
-          [desk](const Cancel& cancel) { desk->cancel(cancel.sequence); },
-          [desk](const CancelAll&) { desk->cancel_all(); },
-          [desk](const AwaitQuiet& asked) { desk->await_quiet(asked); },
-          [desk](const Tick&) { desk->tick(); },
-          [desk](const enclave::Sampled& sampled) { desk->sampled(sampled); },
-          [desk](const enclave::Failure& failure) { desk->failed(failure); }};
+  auto state = std::make_shared<SchedulerState>(self, std::move(options));
+  return {[state](const Wiring& wiring) { state->wire(wiring); },
+          [state](const Submit& submit) { state->submit(submit); },
+          [state](const Cancel& cancel) { state->cancel(cancel.sequence); },
+          [state](const CancelAll&) { state->cancel_all(); },
+          [state](const AwaitQuiet& asked) { state->await_quiet(asked); },
+          [state](const Tick&) { state->tick(); },
+          [state](const enclave::Sampled& sampled) { state->sampled(sampled); },
+          [state](const enclave::Failure& failure) { state->failed(failure); }};
 }
 
 } // namespace

@@ -20,10 +20,10 @@ struct Waiting {
   std::set<u32> distrusted; ///< who gave the wrong parts of answers
 };
 
-class Desk {
+class UnmaskState {
 public:
-  Desk(UnmaskStage::pointer self, StageContext context, OutsourcedLinear target, Unmasked mode,
-       worker::Worker worker, Stage next)
+  UnmaskState(UnmaskStage::pointer self, StageContext context, OutsourcedLinear target,
+              Unmasked mode, worker::Worker worker, Stage next)
       : self_(self), context_(std::move(context)), target_(std::move(target)), mode_(mode),
         worker_(std::move(worker)), next_(std::move(next)) {}
 
@@ -111,11 +111,11 @@ UnmaskStage::behavior_type unmask_stage(UnmaskStage::pointer self, StageContext 
                                         OutsourcedLinear target, Unmasked mode,
                                         worker::Worker worker, Stage next) {
   name_exceptions_by_kind(self);
-  // Handlers share the desk; it dies, and the openings on it are wiped, with the actor.
-  auto desk = std::make_shared<Desk>(self, std::move(context), std::move(target), mode,
-                                     std::move(worker), std::move(next));
-  return {[desk](const Pending& pending) { desk->expect(pending); },
-          [desk](const Answer& answer) { desk->hear(answer); }};
+  // Handlers share the state; it ends with the actor, which wipes the openings in it.
+  auto state = std::make_shared<UnmaskState>(self, std::move(context), std::move(target), mode,
+                                             std::move(worker), std::move(next));
+  return {[state](const Pending& pending) { state->expect(pending); },
+          [state](const Answer& answer) { state->hear(answer); }};
 }
 
 UnmaskStage spawn_unmask(caf::actor_system& system, StageContext context, OutsourcedLinear target,
