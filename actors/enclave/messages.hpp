@@ -202,7 +202,7 @@ struct Sampled : StaysInEnclave {
 using Stage = caf::typed_actor<caf::reacts_to<Flow>>;
 /// Outsource stages take masked tensors.
 using OutsourceStage = caf::typed_actor<caf::reacts_to<Outbound>>;
-/// Unmask stages learn what is pending, then hear the answers.
+/// Unmask stages learn what is pending, then get the answers.
 using UnmaskStage = caf::typed_actor<caf::reacts_to<Pending>, caf::reacts_to<Answer>>;
 /// Attention stages also forget sequences; so does the sampler, which learns of new ones.
 using AttentionStage =

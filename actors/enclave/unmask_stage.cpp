@@ -36,7 +36,7 @@ public:
                                                       {}});
   }
 
-  void hear(const Answer& answer) {
+  void on_reply(const Answer& answer) {
     auto node = waiting_.extract(answer.ticket);
     if (node.empty()) return;
     Waiting& waiting = node.mapped();
@@ -89,10 +89,10 @@ private:
     self_->request(worker_, caf::infinite, std::move(dispute))
         .then(
             [this, ticket](const remo::WorkerProduct& product) {
-              hear({ticket, product, {}, context_.now()});
+              on_reply({ticket, product, {}, context_.now()});
             },
             [this, ticket](caf::error& failure) {
-              hear({ticket, {}, std::move(failure), {}});
+              on_reply({ticket, {}, std::move(failure), {}});
             });
   }
 
@@ -115,7 +115,7 @@ UnmaskStage::behavior_type unmask_stage(UnmaskStage::pointer self, StageContext 
   auto state = std::make_shared<UnmaskState>(self, std::move(context), std::move(target), mode,
                                              std::move(worker), std::move(next));
   return {[state](const Pending& pending) { state->expect(pending); },
-          [state](const Answer& answer) { state->hear(answer); }};
+          [state](const Answer& answer) { state->on_reply(answer); }};
 }
 
 UnmaskStage spawn_unmask(caf::actor_system& system, StageContext context, OutsourcedLinear target,

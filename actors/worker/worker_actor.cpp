@@ -42,7 +42,7 @@ WorkerActor::behavior_type WorkerActor::make_behavior() {
       [this](const MaskedTensor& tensor) -> caf::result<WorkerProduct> {
         try {
           auto promise = make_response_promise<WorkerProduct>();
-          put_on_the_list(tensor, [promise](Reply reply) mutable {
+          enqueue_tensor(tensor, [promise](Reply reply) mutable {
             if (auto* product = std::get_if<WorkerProduct>(&reply))
               promise.deliver(std::move(*product));
             else
@@ -76,22 +76,22 @@ WorkerActor::behavior_type WorkerActor::make_behavior() {
   };
 }
 
-void WorkerActor::put_on_the_list(const MaskedTensor& tensor, AnswerTo answer) {
+void WorkerActor::enqueue_tensor(const MaskedTensor& tensor, AnswerTo answer) {
   engine_->check(tensor);
   waiting_.push_back({tensor, std::move(answer)});
   if (tensor.received == 0) waiting_.back().tensor.received = wall_ns();
-  come_back();
+  schedule_drain();
 }
 
-void WorkerActor::come_back() {
-  // Everything that lies in the mailbox by now is put on the list before this message.
-  if (!std::exchange(coming_back_, true)) send(this, MultiplyWaiting{});
+void WorkerActor::schedule_drain() {
+  // Everything that lies in the mailbox by now is enqueued before this message.
+  if (!std::exchange(drain_scheduled_, true)) send(this, MultiplyWaiting{});
 }
 
 void WorkerActor::take(const Incoming& incoming) {
   try {
     if (const auto* tensor = std::get_if<MaskedTensor>(&incoming.question))
-      put_on_the_list(*tensor, incoming.answer);
+      enqueue_tensor(*tensor, incoming.answer);
     else if (const auto* hint = std::get_if<remo::HintRequest>(&incoming.question))
       incoming.answer(engine_->hint_rows(*hint));
     else
@@ -112,7 +112,7 @@ void WorkerActor::on_exit() {
 
 void WorkerActor::multiply_waiting() {
   constexpr int kLooks = 32; // some ten microseconds, then the mailbox may hold more to begin
-  coming_back_ = false;
+  drain_scheduled_ = false;
   while (!waiting_.empty() && under_way_.size() < engine_->max_under_way()) begin(take_group());
   if (!under_way_.empty()) {
     bool ready = is_ready(under_way_.front());
@@ -126,7 +126,7 @@ void WorkerActor::multiply_waiting() {
       finish(std::move(first));
     }
   }
-  if (!waiting_.empty() || !under_way_.empty()) come_back();
+  if (!waiting_.empty() || !under_way_.empty()) schedule_drain();
 }
 
 /// Oldest first; rows of the same matrix join it. Groups stay small: with many rows the product is

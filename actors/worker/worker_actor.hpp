@@ -87,7 +87,7 @@ private:
     AnswerTo answer;
   };
   /// @throws Error{usage} for a tensor that cannot be multiplied.
-  void put_on_the_list(const remo::MaskedTensor& tensor, AnswerTo answer);
+  void enqueue_tensor(const remo::MaskedTensor& tensor, AnswerTo answer);
   void take(const Incoming& incoming);
   /// Rows that one product is made of, and the product.
   struct UnderWay {
@@ -97,7 +97,7 @@ private:
     u32 rows = 0;
   };
   /// Goes on with what is waiting or under way once the mailbox has been looked through.
-  void come_back();
+  void schedule_drain();
   void multiply_waiting();
   std::vector<Waiting> take_group();
   void begin(std::vector<Waiting> group);
@@ -115,7 +115,7 @@ private:
   TellDeviceLost lost_;            ///< empty once it was called
   std::vector<Waiting> waiting_;   ///< in order of arrival
   std::deque<UnderWay> under_way_; ///< in order of begin()
-  bool coming_back_ = false;       ///< a MultiplyWaiting is in the mailbox
+  bool drain_scheduled_ = false;   ///< a MultiplyWaiting is in the mailbox
 };
 
 /// Spawns a WorkerActor that whoever asks goes on to run, without waking a thread: a stage beside
