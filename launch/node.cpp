@@ -70,7 +70,7 @@ void Node::start(Clock::time_point now) {
     child_ = std::make_unique<ChildProcess>(command_);
     state_.pid = child_->pid();
   } catch (const Error& error) {
-    bury(error.what(), error.code() == Errc::config, now);
+    on_exit(error.what(), error.code() != Errc::config, now);
   }
 }
 
@@ -81,8 +81,8 @@ bool Node::service(Clock::time_point now) {
       read_output(now); // what it wrote last
       out_lines_.finish([&](const std::string& line) { take_out(line, now); });
       err_lines_.finish([&](const std::string& line) { take_err(line); });
-      bury(kill_reason_.empty() ? to_text(*death) : kill_reason_,
-           !was_ever_ready_ && (is_permanent(*death) || !kill_reason_.empty()), now);
+      on_exit(kill_reason_.empty() ? to_text(*death) : kill_reason_,
+              was_ever_ready_ || (!is_permanent(*death) && kill_reason_.empty()), now);
     }
   }
   check_times(now);
@@ -165,24 +165,24 @@ void Node::check_times(Clock::time_point now) {
 }
 
 /// The process is gone, or could not be made: tells how, and decides what becomes of the node.
-void Node::bury(const std::string& how, bool is_hopeless, Clock::time_point now) {
+void Node::on_exit(const std::string& reason, bool retryable, Clock::time_point now) {
   const auto lived = std::chrono::duration_cast<Duration>(now - state_.started);
   child_.reset();
   state_.pid = 0;
   changed_ = true;
   if (stop_at_) {
     state_.phase = Phase::stopped;
-    log_.write("talaria", "stopped: " + how);
+    log_.write("talaria", "stopped: " + reason);
     return;
   }
-  state_.last_death = how + (last_words_.empty() ? "" : "; last words: " + last_words_);
+  state_.last_death = reason + (last_words_.empty() ? "" : "; last words: " + last_words_);
   const std::string died = fmt::format("died after {}: {}", time_text(lived), state_.last_death);
   // A node that served for a while before it died is not caught in a loop of deaths.
   if (state_.phase == Phase::ready && now - ready_at_ > limits_.backoff_max) attempts_ = 0;
-  if (is_hopeless || attempts_ >= limits_.restarts) {
+  if (!retryable || attempts_ >= limits_.restarts) {
     state_.phase = Phase::failed;
-    tell(died + (is_hopeless ? "; another try would end the same way"
-                             : fmt::format("; given up after {} restarts", attempts_)));
+    tell(died + (retryable ? fmt::format("; given up after {} restarts", attempts_)
+                           : "; another try would end the same way"));
     return;
   }
   const Duration delay = std::min<Duration>(

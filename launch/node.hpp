@@ -49,7 +49,7 @@ private:
   void take(const ProgressEvent& event, Clock::time_point now);
   void take(const ReadyEvent& event, Clock::time_point now);
   void check_times(Clock::time_point now);
-  void bury(const std::string& how, bool is_hopeless, Clock::time_point now);
+  void on_exit(const std::string& reason, bool retryable, Clock::time_point now);
   void tell(const std::string& text);
 
   NodeState state_;
