@@ -310,7 +310,7 @@ std::vector<TimedAnswer> time_rounds(const pipeline::EngineOptions& engine,
     request.max_tokens = ends_early ? half : padding.rounds;
     request.ignore_eos = true;
     run_to_end(under_watch, std::move(request));
-    under_watch.wait_until_quiet();
+    under_watch.wait_until_idle();
     out.push_back(watch->last(padding.rounds - half, plan.linears.size(), ends_early));
   }
   return out;

@@ -133,7 +133,7 @@ Observed watch(pipeline::EngineOptions options, const pipeline::Padding& padding
     request.ignore_eos = true;
     const auto prompt = static_cast<u32>(request.prompt.size());
     const auto completion = run_to_end(engine, std::move(request));
-    engine.wait_until_quiet();
+    engine.wait_until_idle();
     observe(rounds_of(counter->drain(), head_of(engine.plan())), rules, prompt,
             static_cast<u32>(completion.tokens.size()), out);
   }

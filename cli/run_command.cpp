@@ -86,7 +86,7 @@ int answer(const RunFlags& flags, const PromptTexts& texts, const std::string& d
     if (!single && !flags.json) print_batch_answer(completions.size(), completions.back());
   }
   if (const auto error = engine.broken()) throw *error;
-  if (options.padding.rounds > 1) engine.wait_until_quiet();
+  if (options.padding.rounds > 1) engine.wait_until_idle();
   interrupts.on_interrupt(nullptr);
   if (single && !flags.json) print_out("\n");
 

@@ -35,7 +35,7 @@ void BatchPlanner::add(SequenceId sequence, std::vector<u32> prompt, bool sample
 }
 
 void BatchPlanner::append(SequenceId sequence, u32 token) {
-  if (const auto it = sequences_.find(sequence); it != sequences_.end() && !it->second.over)
+  if (const auto it = sequences_.find(sequence); it != sequences_.end() && !it->second.finished)
     it->second.tokens.push_back(token);
 }
 
@@ -51,26 +51,26 @@ void BatchPlanner::remove(SequenceId sequence) {
 
 void BatchPlanner::end(SequenceId sequence) {
   const auto it = sequences_.find(sequence);
-  if (it == sequences_.end() || it->second.over) return;
-  Sequence& over = it->second;
-  const u32 owed = over.sample ? padding_.owed(over.rounds) : 0;
-  if (owed == 0) return forget(sequence);
-  const u32 last = over.tokens[over.next == 0 ? 0 : over.next - 1];
-  wipe_tokens(over.tokens);
-  over.tokens.push_back(last);
-  over.over = true;
-  over.owed = owed;
+  if (it == sequences_.end() || it->second.finished) return;
+  Sequence& ended = it->second;
+  const u32 dummy_rounds = ended.sample ? padding_.dummy_rounds_for(ended.rounds) : 0;
+  if (dummy_rounds == 0) return forget(sequence);
+  const u32 last = ended.tokens[ended.next == 0 ? 0 : ended.next - 1];
+  wipe_tokens(ended.tokens);
+  ended.tokens.push_back(last);
+  ended.finished = true;
+  ended.dummy_rounds_left = dummy_rounds;
 }
 
-bool BatchPlanner::owes(SequenceId sequence) const {
+bool BatchPlanner::has_dummy_rounds(SequenceId sequence) const {
   const auto it = sequences_.find(sequence);
-  return it != sequences_.end() && it->second.over;
+  return it != sequences_.end() && it->second.finished;
 }
 
 std::vector<SequenceId> BatchPlanner::drop_dummies() {
   std::vector<SequenceId> dropped;
   for (const auto& [id, sequence] : sequences_)
-    if (sequence.over) dropped.push_back(id);
+    if (sequence.finished) dropped.push_back(id);
   for (const SequenceId id : dropped) forget(id);
   return dropped;
 }
@@ -84,11 +84,11 @@ void BatchPlanner::forget(SequenceId id) {
 
 /// A dummy round waits for the one before it, as a round of decoding would.
 std::size_t BatchPlanner::waiting(SequenceId id, const Sequence& sequence) const {
-  if (!sequence.over) return sequence.waiting();
+  if (!sequence.finished) return sequence.waiting();
   const bool busy = std::any_of(in_flight_.begin(), in_flight_.end(), [id](const auto& entry) {
     return contains(entry.second.carried, id);
   });
-  return sequence.owed > 0 && !busy ? 1 : 0;
+  return sequence.dummy_rounds_left > 0 && !busy ? 1 : 0;
 }
 
 bool BatchPlanner::ready() const {
@@ -124,7 +124,7 @@ std::optional<MicroBatch> BatchPlanner::next() {
     if (batch.segments.size() >= fair) break;
     Sequence& sequence = sequences_.at(id);
     const bool taken =
-        sequence.over ? take_dummy(id, sequence, batch) : take(id, sequence, batch, 1);
+        sequence.finished ? take_dummy(id, sequence, batch) : take(id, sequence, batch, 1);
     if (!taken) break;
     turn_ = id;
   }
@@ -182,7 +182,7 @@ bool BatchPlanner::take_dummy(SequenceId id, Sequence& sequence, MicroBatch& bat
   batch.tokens.push_back(sequence.tokens.front());
   batch.segments.push_back(segment);
   ++batch.rows;
-  --sequence.owed;
+  --sequence.dummy_rounds_left;
   return true;
 }
 
@@ -214,7 +214,7 @@ std::vector<SequenceId> BatchPlanner::retire(u64 micro_batch) {
   if (node.empty()) return {};
   for (const SequenceId id : node.mapped().carried)
     if (const auto it = sequences_.find(id);
-        it != sequences_.end() && it->second.over && it->second.owed == 0)
+        it != sequences_.end() && it->second.finished && it->second.dummy_rounds_left == 0)
       forget(id);
   return std::move(node.mapped().carried);
 }
@@ -223,7 +223,7 @@ std::vector<SequenceId> BatchPlanner::retire_failed(u64 micro_batch) {
   const auto it = in_flight_.find(micro_batch);
   if (it == in_flight_.end()) return {};
   for (const SequenceId id : it->second.carried)
-    if (owes(id)) forget(id);
+    if (has_dummy_rounds(id)) forget(id);
   return retire(micro_batch);
 }
 

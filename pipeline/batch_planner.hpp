@@ -47,8 +47,8 @@ public:
   /// again: dummy rounds, which continue its positions.
   void end(enclave::SequenceId sequence);
   /// True if it is over and dummy rounds are still to come or under way.
-  bool owes(enclave::SequenceId sequence) const;
-  /// Forgets the dummy rounds that are still owed. Returns the sequences that owed some.
+  bool has_dummy_rounds(enclave::SequenceId sequence) const;
+  /// Forgets the dummy rounds that are left. Returns the sequences that had some.
   std::vector<enclave::SequenceId> drop_dummies();
 
   /// The next micro-batch (segments and tokens), or nothing: no work, or enough in flight.
@@ -58,7 +58,7 @@ public:
   /// A micro-batch has left the layers. Returns the sequences it carried, those among them that are
   /// over.
   std::vector<enclave::SequenceId> retire(u64 micro_batch);
-  /// The same for one that failed: what it owed to sequences that are over is forgotten.
+  /// The same for one that failed: dummy rounds of sequences that have finished are forgotten.
   std::vector<enclave::SequenceId> retire_failed(u64 micro_batch);
 
   /// True while a micro-batch with rows of `sequence` is under way.
@@ -69,17 +69,17 @@ public:
   std::size_t sequences() const noexcept { return sequences_.size(); }
   /// Rows of a micro-batch in flight that stand for answers which have ended.
   u32 dummy_rounds(u64 micro_batch) const;
-  /// True if nothing runs, waits or is owed.
-  bool quiet() const noexcept { return sequences_.empty() && in_flight_.empty(); }
+  /// True if nothing runs or waits and no dummy round is left.
+  bool idle() const noexcept { return sequences_.empty() && in_flight_.empty(); }
 
 private:
   struct Sequence {
-    std::vector<u32> tokens; ///< prompt and sampled tokens; once it is over, the one of its dummies
+    std::vector<u32> tokens; ///< prompt and sampled tokens; once finished, the one of its dummies
     std::size_t next = 0;    ///< first token that has not entered the layers
     bool sample = true;
     LogitsWanted logits = LogitsWanted::none;
     u32 rounds = 0; ///< that its last row took part in
-    bool over = false;
+    bool finished = false;
     u32 owed = 0;                ///< dummy rounds, once it is over
     std::size_t logits_from = 0; ///< positions before this one have handed back theirs
     std::size_t waiting() const { return tokens.size() - next; }

@@ -471,12 +471,12 @@ void Engine::wait_for_masks() {
 PaddingCost Engine::padding_cost() const {
   return impl_->padding_ledger->cost();
 }
-void Engine::wait_until_quiet() {
-  AwaitQuiet asked;
-  asked.quiet = std::make_shared<std::promise<void>>();
-  auto quiet = asked.quiet->get_future();
-  caf::anon_send(impl_->scheduler, std::move(asked));
-  quiet.wait();
+void Engine::wait_until_idle() {
+  Drain drain;
+  drain.idle = std::make_shared<std::promise<void>>();
+  auto idle = drain.idle->get_future();
+  caf::anon_send(impl_->scheduler, std::move(drain));
+  idle.wait();
 }
 void Engine::pause_trace(bool paused) {
   if (impl_->tracer) impl_->tracer->pause(paused);

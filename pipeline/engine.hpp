@@ -143,7 +143,7 @@ public:
   PaddingCost padding_cost() const;
   /// Blocks until no request runs and every dummy round that padding asks for behind the end of an
   /// answer has been sent. Whoever ends the process earlier shows how long its last answers were.
-  void wait_until_quiet();
+  void wait_until_idle();
   /// Stops and resumes tracing, if there is a trace: to measure what it costs.
   void pause_trace(bool paused);
   /// Writes the trace file, if one was asked for. @throws Error{io}

@@ -12,7 +12,7 @@ u32 Padding::filled(u32 rows) const noexcept {
   return it == buckets.end() ? rows : *it;
 }
 
-u32 Padding::owed(u32 rounds_so_far) const noexcept {
+u32 Padding::dummy_rounds_for(u32 rounds_so_far) const noexcept {
   if (rounds <= 1) return 0;
   const u32 counted = std::max(rounds_so_far, 1U);
   return (rounds - counted % rounds) % rounds + (counted - rounds_so_far);

@@ -24,7 +24,7 @@ struct Padding {
   /// The smallest bucket that holds `rows`, or `rows` without buckets.
   u32 filled(u32 rows) const noexcept;
   /// Rounds to add to an answer of `rounds_so_far`.
-  u32 owed(u32 rounds_so_far) const noexcept;
+  u32 dummy_rounds_for(u32 rounds_so_far) const noexcept;
 };
 
 /// @throws Error{config} unless the buckets ascend from at least 1 to at most `max_rows` and

@@ -109,12 +109,12 @@ public:
   void cancel_all() {
     while (!active_.empty()) finish(active_.begin()->first, FinishReason::cancelled, std::nullopt);
     for (const SequenceId id : planner_.drop_dummies()) let_go(id);
-    tell_if_quiet();
+    tell_if_idle();
   }
 
-  void await_quiet(const AwaitQuiet& asked) {
-    waiting_for_quiet_.push_back(asked.quiet);
-    tell_if_quiet();
+  void drain(const Drain& asked) {
+    waiting_for_idle_.push_back(asked.idle);
+    tell_if_idle();
   }
 
   void tick() {
@@ -175,7 +175,7 @@ private:
 
   /// Sends micro-batches until enough are in flight, or sees to it that the next tick does.
   void dispatch() {
-    tell_if_quiet();
+    tell_if_idle();
     const auto pace = options_.padding.pace;
     if (pace.count() == 0) return send_ready();
     if (tick_is_set_ || !planner_.ready()) return;
@@ -184,10 +184,10 @@ private:
     self_->delayed_send(self_, pace - since_tick, Tick{});
   }
 
-  void tell_if_quiet() {
-    if (!planner_.quiet()) return;
-    for (const auto& promise : waiting_for_quiet_) promise->set_value();
-    waiting_for_quiet_.clear();
+  void tell_if_idle() {
+    if (!planner_.idle()) return;
+    for (const auto& promise : waiting_for_idle_) promise->set_value();
+    waiting_for_idle_.clear();
   }
 
   void send_ready() {
@@ -226,7 +226,8 @@ private:
     if (!sent.empty() && Clock::now() - sent.mapped() > options_.padding.pace)
       options_.ledger->late();
     for (const SequenceId id : carried)
-      if (lingering_.contains(id) && !planner_.owes(id) && !planner_.under_way(id)) let_go(id);
+      if (lingering_.contains(id) && !planner_.has_dummy_rounds(id) && !planner_.under_way(id))
+        let_go(id);
     return carried;
   }
 
@@ -329,13 +330,13 @@ private:
     }
   }
 
-  /// The answer is over. Dummy rounds that it owes go on as it did, with its keys, values and
+  /// The answer is over. Its dummy rounds go on as it did, with its keys, values and
   /// sampler; after them, and under padding also after rows that are under way, it is let go.
   void leave(SequenceId id, u64 trace) {
     planner_.end(id);
     lingering_.emplace(id, trace);
     const bool passes = options_.padding.is_on() && planner_.under_way(id);
-    if (!planner_.owes(id) && !passes) let_go(id);
+    if (!planner_.has_dummy_rounds(id) && !passes) let_go(id);
   }
 
   /// The stages forget a sequence that sends no more rows, at once or when none is under way.
@@ -370,7 +371,7 @@ private:
   bool tick_is_set_ = false;
   Clock::time_point first_tick_ = Clock::now();
   std::map<u64, Clock::time_point> sent_at_; ///< paced micro-batches in flight
-  std::vector<std::shared_ptr<std::promise<void>>> waiting_for_quiet_;
+  std::vector<std::shared_ptr<std::promise<void>>> waiting_for_idle_;
 };
 
 Scheduler::behavior_type scheduler(Scheduler::pointer self, SchedulerOptions options) {
@@ -380,7 +381,7 @@ Scheduler::behavior_type scheduler(Scheduler::pointer self, SchedulerOptions opt
           [state](const Submit& submit) { state->submit(submit); },
           [state](const Cancel& cancel) { state->cancel(cancel.sequence); },
           [state](const CancelAll&) { state->cancel_all(); },
-          [state](const AwaitQuiet& asked) { state->await_quiet(asked); },
+          [state](const Drain& asked) { state->drain(asked); },
           [state](const Tick&) { state->tick(); },
           [state](const enclave::Sampled& sampled) { state->sampled(sampled); },
           [state](const enclave::Failure& failure) { state->failed(failure); }};

@@ -29,16 +29,16 @@ struct Cancel : enclave::StaysInEnclave {
 };
 /// Ends every request that runs or waits, with FinishReason::cancelled.
 struct CancelAll : enclave::StaysInEnclave {};
-/// Asks to be told when no request runs and no dummy round is owed.
-struct AwaitQuiet : enclave::StaysInEnclave {
-  std::shared_ptr<std::promise<void>> quiet;
+/// Asks to be told when no request runs and no dummy round is left.
+struct Drain : enclave::StaysInEnclave {
+  std::shared_ptr<std::promise<void>> idle;
 };
 /// The time for paced micro-batches has come; the scheduler sends it to itself.
 struct Tick : enclave::StaysInEnclave {};
 
 using Scheduler =
     caf::typed_actor<caf::reacts_to<Wiring>, caf::reacts_to<Submit>, caf::reacts_to<Cancel>,
-                     caf::reacts_to<CancelAll>, caf::reacts_to<AwaitQuiet>, caf::reacts_to<Tick>,
+                     caf::reacts_to<CancelAll>, caf::reacts_to<Drain>, caf::reacts_to<Tick>,
                      caf::reacts_to<enclave::Sampled>, caf::reacts_to<enclave::Failure>>;
 
 /// What the scheduler knows of the model.

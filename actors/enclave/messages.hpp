@@ -66,7 +66,7 @@ struct Segment {
   bool sample = false; ///< the last row's logits pick the next token
   u32 logits_rows = 0; ///< trailing rows whose logits the caller asked for
   u64 trace = 0;       ///< of its request
-  /// A round that padding owes to an answer that is over: it passes every stage as a round of the
+  /// A dummy round of an answer that has finished: it passes every stage as a round of the
   /// answer would, and nobody hears what comes of it.
   bool dummy = false;
   u32 length = 0; ///< tokens of the sequence when it began or began again (model::RopeTables)

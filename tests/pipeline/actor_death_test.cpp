@@ -72,7 +72,7 @@ void check_broken(Engine& engine, Errc code) {
       engine.submit(request_of(3), std::make_shared<Sink>()), Error,
       [&](const Error& refusal) { return std::string(refusal.what()) == error->what(); });
   engine.cancel_all();
-  engine.wait_until_quiet();
+  engine.wait_until_idle();
 }
 
 /// The engine that `break_it` breaks once its first request has a token.
@@ -126,7 +126,7 @@ BOOST_AUTO_TEST_CASE(a_sink_that_throws_ends_its_own_request_only) {
     }
     BOOST_TEST(neighbour->completion().tokens == alone, boost::test_tools::per_element());
   }
-  engine.wait_until_quiet();
+  engine.wait_until_idle();
   BOOST_TEST(!engine.broken().has_value());
   BOOST_TEST(run_to_end(engine, request_of(12)).tokens == alone, boost::test_tools::per_element());
 }

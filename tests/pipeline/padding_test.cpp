@@ -217,14 +217,15 @@ BOOST_AUTO_TEST_CASE(rows_go_up_to_the_next_bucket_and_rounds_to_the_next_multip
   Padding padding;
   BOOST_TEST(!padding.is_on());
   BOOST_TEST(padding.filled(7) == 7U);
-  BOOST_TEST(padding.owed(7) == 0U);
+  BOOST_TEST(padding.dummy_rounds_for(7) == 0U);
   padding.buckets = {2, 8};
   padding.rounds = 4;
   BOOST_TEST(padding.is_on());
   const std::vector<u32> expected{2, 2, 8, 8, 8, 8, 8, 8};
   for (u32 rows = 1; rows <= 8; ++rows) BOOST_TEST(padding.filled(rows) == expected[rows - 1]);
-  const std::vector<u32> owed{4, 3, 2, 1, 0, 3};
-  for (u32 rounds = 0; rounds < 6; ++rounds) BOOST_TEST(padding.owed(rounds) == owed[rounds]);
+  const std::vector<u32> left{4, 3, 2, 1, 0, 3};
+  for (u32 rounds = 0; rounds < 6; ++rounds)
+    BOOST_TEST(padding.dummy_rounds_for(rounds) == left[rounds]);
 }
 
 BOOST_AUTO_TEST_CASE(paddings_that_make_no_sense_are_refused) {
@@ -266,7 +267,7 @@ BOOST_AUTO_TEST_CASE(planned_micro_batches_are_buckets_and_answers_multiples) {
       planner.add(id, counted(total[id]), true, LogitsWanted::none);
     }
     std::vector<enclave::MicroBatch> flying;
-    while (!planner.quiet()) {
+    while (!planner.idle()) {
       const bool ready = planner.ready();
       auto batch = planner.next();
       BOOST_TEST_REQUIRE(batch.has_value() == ready);
@@ -318,11 +319,11 @@ BOOST_AUTO_TEST_CASE(a_dummy_round_ends_with_the_micro_batch_that_failed) {
   BOOST_TEST(dummy->tokens == std::vector<u32>{2}, boost::test_tools::per_element());
   BOOST_TEST(dummy->rows == 4U);
   BOOST_TEST(!planner.ready()); // the next one waits for this
-  BOOST_TEST(planner.owes(1));
+  BOOST_TEST(planner.has_dummy_rounds(1));
   BOOST_TEST(planner.retire_failed(dummy->id) == std::vector<enclave::SequenceId>{1},
              boost::test_tools::per_element());
-  BOOST_TEST(!planner.owes(1));
-  BOOST_TEST(planner.quiet());
+  BOOST_TEST(!planner.has_dummy_rounds(1));
+  BOOST_TEST(planner.idle());
 }
 
 BOOST_AUTO_TEST_CASE(dropped_dummies_leave_nothing_behind) {
@@ -333,9 +334,9 @@ BOOST_AUTO_TEST_CASE(dropped_dummies_leave_nothing_behind) {
   const auto dummy = planner.next();
   BOOST_TEST(planner.drop_dummies() == std::vector<enclave::SequenceId>{1},
              boost::test_tools::per_element());
-  BOOST_TEST(!planner.quiet());
+  BOOST_TEST(!planner.idle());
   planner.retire(dummy->id);
-  BOOST_TEST(planner.quiet());
+  BOOST_TEST(planner.idle());
 }
 
 BOOST_AUTO_TEST_CASE(paced_micro_batches_wait_for_their_tick_dummy_rounds_too) {
@@ -345,7 +346,7 @@ BOOST_AUTO_TEST_CASE(paced_micro_batches_wait_for_their_tick_dummy_rounds_too) {
   BOOST_TEST(f.begun.empty());
   f.wait(kPace);
   BOOST_TEST(f.begun.size() == 1U);
-  f.answer(f.begun.back(), 1); // the answer is over; one dummy round is owed
+  f.answer(f.begun.back(), 1); // the answer is over; one dummy round is left
   BOOST_TEST(f.begun.size() == 1U);
   f.wait(kPace);
   BOOST_TEST(f.begun.size() == 2U);
@@ -359,7 +360,7 @@ BOOST_AUTO_TEST_CASE(dummy_rounds_continue_the_sequence_and_its_keys_go_with_the
   PacedScheduler f({{}, 4, {}});
   f.submit(1, 2);
   f.answer(f.begun.back(), 1);
-  f.answer(f.begun.back(), 1); // the answer is over; two dummy rounds are owed
+  f.answer(f.begun.back(), 1); // the answer is over; two dummy rounds are left
   for (u32 dummy = 0; dummy < 2; ++dummy) {
     BOOST_TEST_REQUIRE(f.batches.size() == 3U + dummy);
     const enclave::MicroBatch& batch = *f.batches.back();
@@ -386,7 +387,7 @@ BOOST_AUTO_TEST_CASE(rows_under_way_of_a_cancelled_answer_pass_as_ever_under_pad
     f.answer(f.begun.back(), 1);
     Cancel cancel;
     cancel.sequence = 1;
-    f.send(cancel); // in the second round, the last that is owed
+    f.send(cancel); // in the second round, the last one
     BOOST_TEST(f.abandoned.empty() == padded);
     BOOST_TEST(f.forgotten.empty());
     f.answer(f.begun.back(), 1);
@@ -453,7 +454,7 @@ BOOST_AUTO_TEST_CASE(workers_see_bucket_sizes_only_and_no_bit_of_an_answer_chang
     Engine padded(options, progress);
     padded_rows->clear();
     check_same(tests::run_together(padded, mixed_requests()), expected);
-    padded.wait_until_quiet();
+    padded.wait_until_idle();
     BOOST_TEST(padded_rows->sizes() == (std::set<u32>{4, 12}));
     BOOST_TEST(plain_rows->sizes() != (std::set<u32>{4, 12}));
     BOOST_TEST(!padded_rows->repeated()); // dummies have masks of their own, too
@@ -515,7 +516,7 @@ BOOST_AUTO_TEST_CASE(dummy_rounds_attend_to_what_rounds_of_the_answer_would) {
     for (const u32 tokens : {1U, 3U, 7U, 8U}) {
       const CountedPositions counted;
       BOOST_TEST(run_to_end(engine, answer_request(37, tokens)).tokens.size() == tokens);
-      engine.wait_until_quiet();
+      engine.wait_until_idle();
       work.push_back(positions);
     }
     BOOST_TEST(work.front() > 0U);
@@ -532,7 +533,7 @@ BOOST_AUTO_TEST_CASE(the_number_of_rounds_tells_a_multiple_only) {
   for (const u32 tokens : {1U, 4U, 5U, 6U, 9U}) {
     counts->clear();
     BOOST_TEST(run_to_end(engine, answer_request(6, tokens)).tokens.size() == tokens);
-    engine.wait_until_quiet();
+    engine.wait_until_idle();
     BOOST_TEST(counts->by_matrix().at(0).size() == (tokens <= 5 ? 5U : 10U));
   }
 }
@@ -559,7 +560,7 @@ BOOST_AUTO_TEST_CASE(cancelled_answers_are_filled_up_and_cancelling_all_ends_tha
   const std::size_t rounds = counts->by_matrix().at(0).size();
   while (counts->by_matrix().at(0).size() < rounds + 3) std::this_thread::yield();
   engine.cancel_all();
-  engine.wait_until_quiet();
+  engine.wait_until_idle();
   BOOST_TEST(counts->by_matrix().at(0).size() < 4000U);
   BOOST_TEST(run_to_end(engine, answer_request(2, 3)).tokens.size() == 3U);
 }
