@@ -18,15 +18,15 @@ namespace talaria::cli {
 namespace {
 
 /// One scheme with its engine, and what was measured of it.
-struct Contestant {
+struct Candidate {
   remo::SchemeKind kind = remo::SchemeKind::lattice;
   std::unique_ptr<pipeline::Engine> engine;
   bool embedded = true;
   TokenBytes bytes;
 };
 
-std::size_t limbs_of(const Contestant& contestant, const remo::SchemeOptions& scheme) {
-  switch (contestant.kind) {
+std::size_t limbs_of(const Candidate& candidate, const remo::SchemeOptions& scheme) {
+  switch (candidate.kind) {
   case remo::SchemeKind::plain:
     return 1;
   case remo::SchemeKind::lattice:
@@ -39,32 +39,32 @@ std::size_t limbs_of(const Contestant& contestant, const remo::SchemeOptions& sc
 }
 
 /// All engines, with one copy of the weights among the embedded ones, and one of a scheme's hints.
-std::vector<Contestant> start(const BenchFlags& flags, const pipeline::EngineOptions& common) {
-  std::vector<Contestant> contestants;
+std::vector<Candidate> start(const BenchFlags& flags, const pipeline::EngineOptions& common) {
+  std::vector<Candidate> candidates;
   std::shared_ptr<worker::ProductEngine> products;
   const auto add = [&](const pipeline::EngineOptions& options) {
-    Contestant& contestant = contestants.emplace_back();
-    contestant.kind = options.scheme.kind;
-    contestant.embedded = !options.cluster;
-    contestant.engine = start_engine(options, flags);
-    if (contestant.embedded) products = contestant.engine->products();
+    Candidate& candidate = candidates.emplace_back();
+    candidate.kind = options.scheme.kind;
+    candidate.embedded = !options.cluster;
+    candidate.engine = start_engine(options, flags);
+    if (candidate.embedded) products = candidate.engine->products();
   };
   for (const std::string& name : flags.schemes) {
     pipeline::EngineOptions options = common;
-    options.scheme.kind = parse_contestant(name);
+    options.scheme.kind = parse_candidate(name);
     options.products = products;
     if (options.scheme.kind == remo::SchemeKind::plain) options.cluster.reset();
     add(options);
     if (!flags.wire || !options.cluster) continue;
     options.cluster.reset();
-    options.linears = contestants.back().engine->linears();
+    options.linears = candidates.back().engine->linears();
     options.products = products;
     add(options);
   }
-  return contestants;
+  return candidates;
 }
 
-/// Figures of one contestant at one batch size, round by round.
+/// Figures of one candidate at one batch size, round by round.
 struct Rounds {
   std::vector<double> prefill;
   std::vector<double> decode;
@@ -92,23 +92,23 @@ double median_cpu(const std::vector<TokenCost>& costs, double TokenCost::*part,
   return median(std::move(out));
 }
 
-/// The contestants take turns, so that a slow moment of the machine hits all of them. Nobody's
+/// The candidates take turns, so that a slow moment of the machine hits all of them. Nobody's
 /// masks are made while somebody else is measured: each measurement ends with a full stock. A first
 /// prompt that is not counted lets stocks and buffers grow: new memory costs more than filling it.
 std::vector<Rounds> measure(const BenchFlags& flags, std::size_t batch, u32 max_rows,
-                            std::vector<Contestant>& contestants) {
+                            std::vector<Candidate>& candidates) {
   const BenchLoad load{batch, flags.prefill, flags.decode};
-  for (Contestant& contestant : contestants) contestant.engine->wait_for_masks();
-  std::vector<Rounds> rounds(contestants.size());
+  for (Candidate& candidate : candidates) candidate.engine->wait_for_masks();
+  std::vector<Rounds> rounds(candidates.size());
   std::vector<remo::MaskPool::Stats> before;
-  for (const Contestant& contestant : contestants) {
-    (void)measure_prefill(*contestant.engine, load);
-    before.push_back(contestant.engine->mask_stats());
+  for (const Candidate& candidate : candidates) {
+    (void)measure_prefill(*candidate.engine, load);
+    before.push_back(candidate.engine->mask_stats());
   }
   for (u32 round = 0; round < *flags.rounds; ++round)
-    for (std::size_t i = 0; i < contestants.size(); ++i) {
-      const DecodeFigures decode = measure_decode(*contestants[i].engine, load, max_rows);
-      const PrefillFigures prefill = measure_prefill(*contestants[i].engine, load);
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
+      const DecodeFigures decode = measure_decode(*candidates[i].engine, load, max_rows);
+      const PrefillFigures prefill = measure_prefill(*candidates[i].engine, load);
       rounds[i].decode.push_back(decode.tokens_per_s);
       rounds[i].stalls += decode.mask_stalls;
       rounds[i].prefill.push_back(prefill.tokens_per_s);
@@ -116,25 +116,25 @@ std::vector<Rounds> measure(const BenchFlags& flags, std::size_t batch, u32 max_
       rounds[i].decode_cost.push_back(decode.cost);
       rounds[i].prefill_cost.push_back(prefill.cost);
     }
-  for (std::size_t i = 0; i < contestants.size(); ++i)
-    rounds[i].mask_ns_per_byte = mask_ns_per_byte(before[i], contestants[i].engine->mask_stats());
+  for (std::size_t i = 0; i < candidates.size(); ++i)
+    rounds[i].mask_ns_per_byte = mask_ns_per_byte(before[i], candidates[i].engine->mask_stats());
   return rounds;
 }
 
 void measure_all(const BenchFlags& flags, const BenchSetup& setup,
-                 std::vector<Contestant>& contestants, BenchReport& report) {
-  for (Contestant& contestant : contestants) {
-    contestant.bytes = measure_bytes(*contestant.engine);
-    report.hint_bytes = std::max(report.hint_bytes, contestant.engine->hint_bytes());
+                 std::vector<Candidate>& candidates, BenchReport& report) {
+  for (Candidate& candidate : candidates) {
+    candidate.bytes = measure_bytes(*candidate.engine);
+    report.hint_bytes = std::max(report.hint_bytes, candidate.engine->hint_bytes());
   }
   for (const std::size_t batch : flags.batches) {
     const std::vector<Rounds> rounds =
-        measure(flags, batch, setup.options.batch.max_rows, contestants);
-    for (std::size_t i = 0; i < contestants.size(); ++i) {
+        measure(flags, batch, setup.options.batch.max_rows, candidates);
+    for (std::size_t i = 0; i < candidates.size(); ++i) {
       BenchResult& result = report.results.emplace_back();
-      result.scheme = to_string(contestants[i].kind);
-      result.embedded = contestants[i].embedded;
-      result.on_this_machine = contestants[i].embedded || setup.workers_are_here;
+      result.scheme = to_string(candidates[i].kind);
+      result.embedded = candidates[i].embedded;
+      result.on_this_machine = candidates[i].embedded || setup.workers_are_here;
       result.batch = batch;
       result.prefill_tokens_per_s = median(rounds[i].prefill);
       result.ttft_ms = median(rounds[i].ttft);
@@ -149,8 +149,8 @@ void measure_all(const BenchFlags& flags, const BenchSetup& setup,
       result.decode_enclave_ms = cpu(rounds[i].decode_cost, &TokenCost::enclave_ms);
       result.mask_ns_per_value =
           rounds[i].mask_ns_per_byte * setup.options.scheme.parameters->modulus().word_bytes;
-      result.bytes = contestants[i].bytes;
-      result.limbs = limbs_of(contestants[i], setup.options.scheme);
+      result.bytes = candidates[i].bytes;
+      result.limbs = limbs_of(candidates[i], setup.options.scheme);
     }
   }
 }
@@ -165,12 +165,12 @@ int compare_schemes(const BenchFlags& flags, const BenchSetup& setup, InterruptW
   report.micro_batches = setup.options.batch.micro_batches;
   report.parameters = std::string(setup.options.scheme.parameters->name);
 
-  std::vector<Contestant> contestants = start(flags, setup.options);
+  std::vector<Candidate> candidates = start(flags, setup.options);
   {
-    const CancelOnInterrupt cancel(interrupts, [&contestants] {
-      for (const Contestant& contestant : contestants) contestant.engine->cancel_all();
+    const CancelOnInterrupt cancel(interrupts, [&candidates] {
+      for (const Candidate& candidate : candidates) candidate.engine->cancel_all();
     });
-    measure_all(flags, setup, contestants, report);
+    measure_all(flags, setup, candidates, report);
   }
   report.machine = best_of(report.machine, probe_machine(setup.threads));
   if (flags.json)

@@ -96,7 +96,7 @@ void give_random_weights(BenchSetup& setup, const BenchFlags& flags) {
 
 } // namespace
 
-remo::SchemeKind parse_contestant(const std::string& name) {
+remo::SchemeKind parse_candidate(const std::string& name) {
   return name == to_string(remo::SchemeKind::plain) ? remo::SchemeKind::plain
                                                     : remo::parse_scheme(name);
 }
@@ -116,7 +116,7 @@ void BenchFlags::complete() {
   if (!rounds) rounds = trace_overhead ? 21 : tune ? 5 : 3;
   if (tune && schemes.size() > 1)
     throw Error(Errc::usage, "--tune finds the best settings of one scheme: give one --schemes");
-  for (const std::string& name : schemes) parse_contestant(name);
+  for (const std::string& name : schemes) parse_candidate(name);
   for (const std::size_t batch : batches) require_range(batch, 1, 1024, "--batch");
   require_range(prefill, 1, 1 << 20, "--prefill");
   require_range(decode, trace_overhead ? kStepGroup : 1, 1 << 20, "--decode");

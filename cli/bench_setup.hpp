@@ -48,7 +48,7 @@ struct BenchSetup {
 BenchSetup set_up(const BenchFlags& flags);
 
 /// A scheme by its name in --schemes: `plain` has no other door than this. @throws Error{usage}
-remo::SchemeKind parse_contestant(const std::string& name);
+remo::SchemeKind parse_candidate(const std::string& name);
 
 /// An engine for `options`, with its warning printed. @throws Error{usage} if what `flags` ask of
 /// it exceeds its context.

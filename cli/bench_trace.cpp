@@ -180,7 +180,7 @@ int bench_trace_overhead(const BenchFlags& flags, const BenchSetup& setup,
   for (const std::string& scheme : flags.schemes) {
     const TemporaryFile file;
     pipeline::EngineOptions options = setup.options;
-    options.scheme.kind = parse_contestant(scheme);
+    options.scheme.kind = parse_candidate(scheme);
     if (options.scheme.kind == remo::SchemeKind::plain) options.cluster.reset();
     options.trace = file.path();
     const auto engine = start_engine(options, flags);

@@ -28,11 +28,11 @@ EngineOptions with(const EngineOptions& base, const TunedSettings& settings) {
 
 /// Engines of one model and scheme with different settings. What does not depend on settings is
 /// made once.
-class EngineShop {
+class EngineFactory {
 public:
-  EngineShop(const BenchFlags& flags, const BenchSetup& setup) : flags_(flags) {
+  EngineFactory(const BenchFlags& flags, const BenchSetup& setup) : flags_(flags) {
     base_ = setup.options;
-    base_.scheme.kind = parse_contestant(flags.schemes.front());
+    base_.scheme.kind = parse_candidate(flags.schemes.front());
     if (base_.scheme.kind == remo::SchemeKind::plain) base_.cluster.reset();
   }
 
@@ -68,30 +68,30 @@ private:
 };
 
 /// Measures a candidate against the settings that are best so far, in turns.
-class Duel {
+class PairedComparison {
 public:
-  Duel(const BenchFlags& flags, const BenchSetup& setup, InterruptWatch& interrupts)
-      : flags_(flags), interrupts_(interrupts), shop_(flags, setup) {}
+  PairedComparison(const BenchFlags& flags, const BenchSetup& setup, InterruptWatch& interrupts)
+      : flags_(flags), interrupts_(interrupts), factory_(flags, setup) {}
 
   Comparison operator()(const TunedSettings& best, const TunedSettings& candidate) {
-    if (!champion_ || !(champion_settings_ == best)) {
-      champion_.reset(); // its masks go before new ones are made
-      champion_ = shop_.make(best);
-      champion_settings_ = best;
+    if (!best_engine_ || !(best_settings_ == best)) {
+      best_engine_.reset(); // its masks go before new ones are made
+      best_engine_ = factory_.make(best);
+      best_settings_ = best;
     }
-    const auto challenger = shop_.make(candidate);
+    const auto candidate_engine = factory_.make(candidate);
     const CancelOnInterrupt cancel(interrupts_, [&] {
-      champion_->cancel_all();
-      challenger->cancel_all();
+      best_engine_->cancel_all();
+      candidate_engine->cancel_all();
     });
     std::vector<double> gains;
     std::vector<Figures> all;
     for (u32 round = 0; round < *flags_.rounds; ++round) {
       const bool first = round % 2 == 0;
       Figures mine;
-      if (first) mine = measure(*challenger, *champion_, candidate);
-      const Figures theirs = measure(*champion_, *challenger, best);
-      if (!first) mine = measure(*challenger, *champion_, candidate);
+      if (first) mine = measure(*candidate_engine, *best_engine_, candidate);
+      const Figures theirs = measure(*best_engine_, *candidate_engine, best);
+      if (!first) mine = measure(*candidate_engine, *best_engine_, candidate);
       gains.push_back(gain(mine, theirs));
       all.push_back(mine);
       if (round == 0 && gains[0] < kAbandonBelow) break;
@@ -139,9 +139,9 @@ private:
 
   const BenchFlags& flags_;
   InterruptWatch& interrupts_;
-  EngineShop shop_;
-  std::unique_ptr<Engine> champion_;
-  TunedSettings champion_settings_;
+  EngineFactory factory_;
+  std::unique_ptr<Engine> best_engine_;
+  TunedSettings best_settings_;
 };
 
 TunedSettings settings_of(const EngineOptions& options) {
@@ -199,7 +199,7 @@ void write(const std::string& text, const std::string& path) {
 } // namespace
 
 int bench_tune(const BenchFlags& flags, const BenchSetup& setup, InterruptWatch& interrupts) {
-  Duel duel(flags, setup, interrupts);
+  PairedComparison compare(flags, setup, interrupts);
   if (!flags.json)
     print_out("{}, {}, batch {}; tokens per second, medians of {} rounds in turn with the best so "
               "far; gain: geometric mean\n\n{}\n",
@@ -213,7 +213,8 @@ int bench_tune(const BenchFlags& flags, const BenchSetup& setup, InterruptWatch&
   };
   const Tuning tuning = tune(
       settings_of(setup.options), setup.threads,
-      [&duel](const auto& best, const auto& candidate) { return duel(best, candidate); }, tell);
+      [&compare](const auto& best, const auto& candidate) { return compare(best, candidate); },
+      tell);
   const std::string yaml = to_yaml(
       tuning.best,
       fmt::format("talaria bench --tune: {}, {}, {} layers, batch {}, {} threads, {}: {:.2f} times "
