@@ -134,7 +134,7 @@ std::size_t MaskPool::State::refill(const Stock& stock) const {
   return std::clamp<std::size_t>(held - 1, 1, kTogether);
 }
 
-/// At the beginning all are filled to the brim, so that memory does not grow later, the first block
+/// At the beginning all are filled to capacity, so that memory does not grow later, the first block
 /// of each before any second. After that only whole refills, but a stock that is nearly out takes
 /// what there is room for.
 std::size_t MaskPool::State::wanted_blocks(const Stock& stock) const {

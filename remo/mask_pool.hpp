@@ -15,7 +15,7 @@
 namespace talaria::remo {
 
 /// Stock of mask rows for every matrix, filled by background threads while the enclave waits for
-/// other things: first to the brim, later by refills of up to four blocks, which share one reading
+/// other things: first to capacity, later by refills of up to four blocks, which share one reading
 /// of the hint. Bounded; never hands out a row twice; never blocks on the fillers: a taker who
 /// finds the stock too low makes a block itself (slower, counted). Free of CAF; thread-safe.
 class MaskPool {

@@ -248,7 +248,7 @@ BOOST_AUTO_TEST_CASE(stocks_fill_evenly_the_lowest_first) {
   BOOST_TEST(stats.rows_made_inline == 0u);
 }
 
-BOOST_AUTO_TEST_CASE(at_first_stocks_are_filled_to_the_brim) {
+BOOST_AUTO_TEST_CASE(at_first_stocks_are_filled_to_capacity) {
   FakeLinear a(0, 4, 10), b(1, 4, 10);
   MaskPool pool({&a, &b}, options(30, kPlenty, 1), make_rng); // eight blocks; refills of four
   pool.wait_until_full();
