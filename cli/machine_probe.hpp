@@ -16,7 +16,7 @@ struct MachineFigures {
 /// Measures for about half a second; `threads` >= 1. The figures are the best of many short runs.
 MachineFigures probe_machine(std::size_t threads);
 
-/// Of two looks at one machine, what either of them saw it do: other work may have disturbed one.
+/// Element-wise maximum of two probe runs: other work may have disturbed one.
 MachineFigures best_of(MachineFigures a, const MachineFigures& b);
 
 } // namespace talaria::cli
