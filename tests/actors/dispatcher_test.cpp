@@ -1,4 +1,4 @@
-// The dispatcher in front of played links: whatever workers say or leave unsaid, a question is
+// The dispatcher in front of fake links: whatever workers say or leave unsaid, a question is
 // answered by an honest holder if there is one, and given up in time if there is none.
 #include "actors/cluster/dispatcher.hpp"
 
@@ -27,7 +27,7 @@ constexpr auto kPatience = std::chrono::minutes(2);
 using Answer = std::optional<std::variant<WorkerProduct, WeightPanels, LinkFailure>>;
 using Script = std::function<Answer(const Question&)>;
 
-/// One worker, played: what it does, and what was asked and ordered of it.
+/// One fake worker: what it does, and what was asked and ordered of it.
 struct Actor {
   Script script;
   std::mutex mutex;
@@ -60,8 +60,8 @@ caf::result<Reply> play(Link::pointer self, Actor& actor, const Question& questi
   return std::get<Reply>(std::move(*answer));
 }
 
-Link::behavior_type played_link(Link::pointer self, u32 node, std::shared_ptr<Actor> actor,
-                                NodeWatcher watcher) {
+Link::behavior_type fake_link(Link::pointer self, u32 node, std::shared_ptr<Actor> actor,
+                              NodeWatcher watcher) {
   self->send(watcher, NodeEvent{node, true, {}, Errc::no_worker});
   auto products = std::make_shared<std::vector<caf::typed_response_promise<WorkerProduct>>>();
   auto panels = std::make_shared<std::vector<caf::typed_response_promise<WeightPanels>>>();
@@ -117,7 +117,7 @@ struct Part {
   Script script;
 };
 
-/// A dispatcher with one matrix, and its played workers in the order of preference.
+/// A dispatcher with one matrix, and its fake workers in the order of preference.
 class Stage {
 public:
   explicit Stage(const std::vector<Part>& parts, FaultPolicy policy = {}) : self_(system_) {
@@ -148,7 +148,7 @@ public:
     };
     options.link = [actors = actors_](caf::actor_system& system, u32 node,
                                       const NodeWatcher& watcher) {
-      return system.spawn(played_link, node, actors[node], watcher);
+      return system.spawn(fake_link, node, actors[node], watcher);
     };
     dispatcher_ = spawn_dispatcher(system_, std::move(options));
     ask<Ready>(AwaitReady{milliseconds(kPatience)});

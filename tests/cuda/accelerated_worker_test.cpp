@@ -13,7 +13,7 @@
 #include "remo/public/public_matrix.hpp"
 #include "remo/public/reply_switch.hpp"
 
-// The way products take through a worker with a GPU, on one that is played by the CPU.
+// The way products take through a worker with a GPU, on a fake one.
 namespace talaria::worker {
 
 namespace {
@@ -24,7 +24,7 @@ using remo::ProductKind;
 const remo::LatticeParameters& kParameters = remo::kDefaultParameters;
 constexpr std::chrono::seconds kLong{60}; // only a failing test waits this long
 
-/// Decides when the played device is done, and counts what it was given.
+/// Decides when the fake device is done, and counts what it was given.
 struct Control {
   std::mutex mutex;
   std::condition_variable changed;
@@ -44,9 +44,9 @@ struct Control {
   }
 };
 
-class PlayedJob final : public cuda::Job {
+class FakeJob final : public cuda::Job {
 public:
-  PlayedJob(std::shared_ptr<Control> control, std::size_t number, std::vector<Reply> replies)
+  FakeJob(std::shared_ptr<Control> control, std::size_t number, std::vector<Reply> replies)
       : control_(std::move(control)), number_(number), replies_(std::move(replies)) {}
   bool ready() override {
     const std::lock_guard lock(control_->mutex);
@@ -55,8 +55,8 @@ public:
   std::vector<Reply> finish() override {
     std::unique_lock lock(control_->mutex);
     control_->changed.wait(lock, [&] { return control_->done > number_; });
-    if (control_->lost) throw cuda::DeviceLost("the played device fell off the bus");
-    if (control_->fails) throw Error(Errc::internal, "the played device failed");
+    if (control_->lost) throw cuda::DeviceLost("the fake device fell off the bus");
+    if (control_->fails) throw Error(Errc::internal, "the fake device failed");
     return std::move(replies_);
   }
   cuda::JobTimes times() const override { return {{0, 1}, {1, 2}, {2, 3}}; }
@@ -67,9 +67,9 @@ private:
   std::vector<Reply> replies_;
 };
 
-class PlayedDevice final : public cuda::Accelerator {
+class FakeDevice final : public cuda::Accelerator {
 public:
-  explicit PlayedDevice(std::shared_ptr<Control> control) : control_(std::move(control)) {}
+  explicit FakeDevice(std::shared_ptr<Control> control) : control_(std::move(control)) {}
 
   void add(u32 matrix, const kernels::PackedWeights& weights) override {
     kernels::PackedWeights copy(weights.d_in(), weights.d_out());
@@ -84,11 +84,11 @@ public:
           std::make_shared<const AlignedBuffer<u8>>(multiply(held_.at(matrix), format, group)));
     const std::lock_guard lock(control_->mutex);
     control_->changed.notify_all();
-    return std::make_unique<PlayedJob>(control_, control_->begun++, std::move(replies));
+    return std::make_unique<FakeJob>(control_, control_->begun++, std::move(replies));
   }
   std::vector<std::size_t> used_bytes() const override { return {0}; }
   std::size_t max_jobs() const override { return 2; }
-  std::string name() const override { return "played"; }
+  std::string name() const override { return "fake"; }
 
 private:
   static AlignedBuffer<u8> multiply(const kernels::PackedWeights& w, cuda::RowFormat format,
@@ -154,7 +154,7 @@ remo::MaskedTensor tensor_of(u32 matrix, u32 rows, ProductKind kind = ProductKin
 
 std::shared_ptr<ProductEngine> engine_on(std::shared_ptr<Control> control) {
   auto engine = std::make_shared<ProductEngine>(kParameters, remo::public_matrix_seed(), 1);
-  if (control != nullptr) engine->use(std::make_unique<PlayedDevice>(std::move(control)));
+  if (control != nullptr) engine->use(std::make_unique<FakeDevice>(std::move(control)));
   for (const u32 id : {0U, 1U, 2U}) engine->add(linear_of(id));
   return engine;
 }
@@ -164,13 +164,13 @@ bool same(const remo::WorkerProduct& a, const remo::WorkerProduct& b) {
          std::equal(a.bytes->begin(), a.bytes->end(), b.bytes->begin(), b.bytes->end());
 }
 
-/// A worker actor on a played device, and the answers it gave.
-struct PlayedWorker {
-  explicit PlayedWorker(std::shared_ptr<Control> played)
-      : control(std::move(played)), system(config),
+/// A worker actor on a fake device, and the answers it gave.
+struct FakeWorker {
+  explicit FakeWorker(std::shared_ptr<Control> state)
+      : control(std::move(state)), system(config),
         actor(spawn_worker(system, engine_on(control), std::make_shared<WorkerLedger>(), {},
                            [this](const Error& why) { told.emplace_back(why.what()); })) {}
-  ~PlayedWorker() { caf::anon_send_exit(actor, caf::exit_reason::user_shutdown); }
+  ~FakeWorker() { caf::anon_send_exit(actor, caf::exit_reason::user_shutdown); }
 
   std::future<Reply> ask(remo::MaskedTensor tensor) {
     auto promise = std::make_shared<std::promise<Reply>>();
@@ -234,11 +234,11 @@ BOOST_AUTO_TEST_CASE(the_cpu_can_be_chosen_and_nonsense_cannot) {
   engine.add(linear_of(0)); // it still multiplies by the CPU
   BOOST_TEST(engine.max_under_way() == 1U);
   BOOST_TEST(same(engine.multiply(tensor_of(0, 2)), engine_on(nullptr)->multiply(tensor_of(0, 2))));
-  BOOST_CHECK_THROW(engine.use(std::make_unique<PlayedDevice>(std::make_shared<Control>())), Error);
+  BOOST_CHECK_THROW(engine.use(std::make_unique<FakeDevice>(std::make_shared<Control>())), Error);
 }
 
 BOOST_AUTO_TEST_CASE(the_next_products_begin_while_one_is_under_way) {
-  PlayedWorker worker(std::make_shared<Control>());
+  FakeWorker worker(std::make_shared<Control>());
   const auto cpu = engine_on(nullptr);
   auto first = worker.ask(tensor_of(0, 1));
   BOOST_TEST_REQUIRE(worker.control->wait_for_begun(1));
@@ -260,7 +260,7 @@ BOOST_AUTO_TEST_CASE(the_next_products_begin_while_one_is_under_way) {
 }
 
 BOOST_AUTO_TEST_CASE(a_device_that_fails_is_reported_to_whoever_asked) {
-  PlayedWorker worker(std::make_shared<Control>());
+  FakeWorker worker(std::make_shared<Control>());
   worker.control->fails = true;
   worker.control->finish_up_to(1000);
   auto failed = worker.ask(tensor_of(0, 1));
@@ -275,7 +275,7 @@ BOOST_AUTO_TEST_CASE(a_device_that_fails_is_reported_to_whoever_asked) {
 }
 
 BOOST_AUTO_TEST_CASE(a_device_that_is_lost_is_told_of_once) {
-  PlayedWorker worker(std::make_shared<Control>());
+  FakeWorker worker(std::make_shared<Control>());
   worker.control->lost = true;
   worker.control->finish_up_to(1000);
   for (int i = 0; i < 3; ++i) {
@@ -290,7 +290,7 @@ BOOST_AUTO_TEST_CASE(products_under_way_are_cancelled_when_the_worker_ends) {
   std::future<Reply> under_way;
   std::future<Reply> waiting;
   {
-    PlayedWorker worker(std::make_shared<Control>());
+    FakeWorker worker(std::make_shared<Control>());
     under_way = worker.ask(tensor_of(0, 1));
     BOOST_TEST_REQUIRE(worker.control->wait_for_begun(1));
     auto another = worker.ask(tensor_of(1, 1));

@@ -18,9 +18,9 @@ constexpr Shape kShapes[] = {{1, 1},    {5, 3},     {16, 64},   {63, 65},    {64
 constexpr std::size_t kRowCounts[] = {1, 2, 3, 7, 16, 17, 64, 65, 130};
 constexpr u32 kMatrix = 12;
 
-/// Those of Llama-3-8B on a GPU; where the CPU plays one, smaller ones that are cut alike.
+/// Those of Llama-3-8B on a GPU; with the fake runtime, smaller ones that are cut alike.
 std::vector<Shape> large_shapes() {
-  if (find_devices().front().name == "played") return {{192, 640}};
+  if (find_devices().front().name == "fake") return {{192, 640}};
   return {{4096, 28672}, {14336, 4096}, {4096, 6144}};
 }
 

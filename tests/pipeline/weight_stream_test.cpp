@@ -48,7 +48,7 @@ MatrixPlan plan() {
             {{1, 192, kColumns - 192}, {3, 192, kColumns - 192}, {4, 0, kColumns}}}}};
 }
 
-/// Played workers: who is there, who is asked first, and how each one lies.
+/// Fake workers: who is there, who is asked first, and how each one lies.
 struct Workers {
   model::QuantizedLinear truth = weights();
   MatrixPlan where = plan();

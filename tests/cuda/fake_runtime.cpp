@@ -1,4 +1,4 @@
-#include "tests/cuda/played_runtime.hpp"
+#include "tests/cuda/fake_runtime.hpp"
 
 #include <algorithm>
 #include <cstring>
@@ -21,10 +21,10 @@ cudaError_t cudaGetLastError() {
   return cudaSuccess;
 }
 const char* cudaGetErrorString(cudaError_t) {
-  return "played error";
+  return "fake error";
 }
 const char* cudaGetErrorName(cudaError_t) {
-  return "played";
+  return "fake";
 }
 cudaError_t cudaDriverGetVersion(int* version) {
   *version = CUDART_VERSION;
@@ -35,7 +35,7 @@ cudaError_t cudaGetDeviceCount(int* count) {
   return cudaSuccess;
 }
 cudaError_t cudaGetDeviceProperties(cudaDeviceProp* properties, int) {
-  std::snprintf(properties->name, sizeof properties->name, "played");
+  std::snprintf(properties->name, sizeof properties->name, "fake");
   properties->major = 9;
   return cudaSuccess;
 }

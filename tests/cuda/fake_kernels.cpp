@@ -1,6 +1,6 @@
 #include "kernels/cuda/device/device_kernels.hpp"
+#include "tests/cuda/fake_runtime.hpp"
 #include "tests/cuda/grid.hpp"
-#include "tests/cuda/played_runtime.hpp"
 
 namespace talaria::kernels::cuda {
 

@@ -1,7 +1,7 @@
 #pragma once
 
 // The part of the CUDA runtime, of cuBLASLt and of our kernels' launches that the GPU worker uses,
-// played by the CPU: the same programs of streams, events and buffers run without a GPU. Work on a
+// faked by the CPU: the same programs of streams, events and buffers run without a GPU. Work on a
 // stream is done late and in any order that the events allow, device memory begins as garbage, and
 // every access to it is checked.
 #include <cuda_runtime_api.h>
@@ -39,7 +39,7 @@ struct CUstream_st {
 namespace talaria::kernels::cuda::test {
 
 [[noreturn]] inline void give_up(const char* why) {
-  std::fprintf(stderr, "played CUDA runtime: %s\n", why);
+  std::fprintf(stderr, "fake CUDA runtime: %s\n", why);
   std::fflush(stderr);
   std::_Exit(1); // at once: whoever holds locks is to take nothing else with it
 }

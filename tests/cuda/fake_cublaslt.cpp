@@ -3,7 +3,7 @@
 #include <cstdint>
 
 #include "kernels/cuda/device/cublaslt.hpp"
-#include "tests/cuda/played_runtime.hpp"
+#include "tests/cuda/fake_runtime.hpp"
 
 namespace talaria::kernels::cuda {
 
@@ -13,18 +13,18 @@ using namespace test;
 
 constexpr std::uint64_t kUsable = 0x601d; ///< in an algorithm that was offered as such
 
-struct PlayedLayout {
+struct FakeLayout {
   cudaDataType_t type;
   u64 rows, columns;
   std::int64_t stride;
 };
 
-const PlayedLayout& layout_of(cublasLtMatrixLayout_t layout) {
-  return *reinterpret_cast<const PlayedLayout*>(layout);
+const FakeLayout& layout_of(cublasLtMatrixLayout_t layout) {
+  return *reinterpret_cast<const FakeLayout*>(layout);
 }
 
 /// What int8 tensor cores ask for, and what a Gemm is allowed to ask of fp32.
-bool supported(const PlayedLayout& a, const PlayedLayout& b, const PlayedLayout& d) {
+bool supported(const FakeLayout& a, const FakeLayout& b, const FakeLayout& d) {
   const auto depth = static_cast<std::int64_t>(a.rows);
   if (a.rows != b.rows || a.columns != d.rows || b.columns != d.columns) return false;
   if (a.stride < depth || b.stride < depth || d.stride < static_cast<std::int64_t>(d.rows))
@@ -48,8 +48,8 @@ float dot(const float* a, const float* b, u64 n) {
 }
 
 template <class In, class Out>
-void multiply(const PlayedLayout& a_layout, const In* a, const PlayedLayout& b_layout, const In* b,
-              const PlayedLayout& d_layout, Out* d) {
+void multiply(const FakeLayout& a_layout, const In* a, const FakeLayout& b_layout, const In* b,
+              const FakeLayout& d_layout, Out* d) {
   for (u64 r = 0; r < d_layout.columns; ++r)
     for (u64 j = 0; j < d_layout.rows; ++j)
       d[r * static_cast<u64>(d_layout.stride) + j] =
@@ -58,23 +58,23 @@ void multiply(const PlayedLayout& a_layout, const In* a, const PlayedLayout& b_l
 }
 
 template <class T>
-std::size_t extent(const PlayedLayout& layout) {
+std::size_t extent(const FakeLayout& layout) {
   return (static_cast<u64>(layout.stride) * (layout.columns - 1) + layout.rows) * sizeof(T);
 }
 
-cublasStatus_t played_matmul(cublasLtHandle_t, cublasLtMatmulDesc_t, const void*, const void* a,
-                             cublasLtMatrixLayout_t a_layout, const void* b,
-                             cublasLtMatrixLayout_t b_layout, const void*, const void*,
-                             cublasLtMatrixLayout_t, void* d, cublasLtMatrixLayout_t d_layout,
-                             const cublasLtMatmulAlgo_t* algorithm, void* workspace,
-                             std::size_t workspace_bytes, cudaStream_t stream) {
+cublasStatus_t fake_matmul(cublasLtHandle_t, cublasLtMatmulDesc_t, const void*, const void* a,
+                           cublasLtMatrixLayout_t a_layout, const void* b,
+                           cublasLtMatrixLayout_t b_layout, const void*, const void*,
+                           cublasLtMatrixLayout_t, void* d, cublasLtMatrixLayout_t d_layout,
+                           const cublasLtMatmulAlgo_t* algorithm, void* workspace,
+                           std::size_t workspace_bytes, cudaStream_t stream) {
   const Runtime& runtime = Runtime::get();
   const Lock lock(Runtime::get().mutex);
   if (algorithm->data[0] != kUsable) return CUBLAS_STATUS_NOT_SUPPORTED;
   if (runtime.faults.failing_products) return CUBLAS_STATUS_EXECUTION_FAILED;
-  const PlayedLayout la = layout_of(a_layout);
-  const PlayedLayout lb = layout_of(b_layout);
-  const PlayedLayout ld = layout_of(d_layout);
+  const FakeLayout la = layout_of(a_layout);
+  const FakeLayout lb = layout_of(b_layout);
+  const FakeLayout ld = layout_of(d_layout);
   const bool int8 = la.type == CUDA_R_8I;
   const std::size_t alignment = int8 ? 16 : 4;
   for (const void* pointer : {a, b, static_cast<const void*>(d)})
@@ -97,11 +97,10 @@ cublasStatus_t played_matmul(cublasLtHandle_t, cublasLtMatmulDesc_t, const void*
   return CUBLAS_STATUS_SUCCESS;
 }
 
-cublasStatus_t played_heuristic(cublasLtHandle_t, cublasLtMatmulDesc_t desc,
-                                cublasLtMatrixLayout_t a, cublasLtMatrixLayout_t b,
-                                cublasLtMatrixLayout_t c, cublasLtMatrixLayout_t d,
-                                cublasLtMatmulPreference_t, int wanted,
-                                cublasLtMatmulHeuristicResult_t* results, int* count) {
+cublasStatus_t fake_heuristic(cublasLtHandle_t, cublasLtMatmulDesc_t desc, cublasLtMatrixLayout_t a,
+                              cublasLtMatrixLayout_t b, cublasLtMatrixLayout_t c,
+                              cublasLtMatrixLayout_t d, cublasLtMatmulPreference_t, int wanted,
+                              cublasLtMatmulHeuristicResult_t* results, int* count) {
   const bool transposed = desc->data[0] == CUBLAS_OP_T;
   *count = 0;
   if (!transposed || c != d || !supported(layout_of(a), layout_of(b), layout_of(d)))
@@ -117,14 +116,14 @@ cublasStatus_t played_heuristic(cublasLtHandle_t, cublasLtMatmulDesc_t desc,
   return CUBLAS_STATUS_SUCCESS;
 }
 
-CublasLt played_library() {
+CublasLt fake_library() {
   CublasLt lt{};
   lt.version = [] { return std::size_t{CUBLAS_VERSION}; };
   lt.create = [](cublasLtHandle_t*) { return CUBLAS_STATUS_SUCCESS; };
   lt.destroy = [](cublasLtHandle_t) { return CUBLAS_STATUS_SUCCESS; };
-  lt.status_string = [](cublasStatus_t) { return "played status"; };
-  lt.matmul = played_matmul;
-  lt.heuristic = played_heuristic;
+  lt.status_string = [](cublasStatus_t) { return "fake status"; };
+  lt.matmul = fake_matmul;
+  lt.heuristic = fake_heuristic;
   lt.desc_create = [](cublasLtMatmulDesc_t* desc, cublasComputeType_t, cudaDataType_t) {
     *desc = new cublasLtMatmulDescOpaque_t{};
     return CUBLAS_STATUS_SUCCESS;
@@ -141,12 +140,11 @@ CublasLt played_library() {
   };
   lt.layout_create = [](cublasLtMatrixLayout_t* layout, cudaDataType_t type, std::uint64_t rows,
                         std::uint64_t columns, std::int64_t stride) {
-    *layout =
-        reinterpret_cast<cublasLtMatrixLayout_t>(new PlayedLayout{type, rows, columns, stride});
+    *layout = reinterpret_cast<cublasLtMatrixLayout_t>(new FakeLayout{type, rows, columns, stride});
     return CUBLAS_STATUS_SUCCESS;
   };
   lt.layout_destroy = [](cublasLtMatrixLayout_t layout) {
-    delete reinterpret_cast<PlayedLayout*>(layout);
+    delete reinterpret_cast<FakeLayout*>(layout);
     return CUBLAS_STATUS_SUCCESS;
   };
   lt.preference_create = [](cublasLtMatmulPreference_t* preference) {
@@ -165,7 +163,7 @@ CublasLt played_library() {
 } // namespace
 
 const CublasLt& CublasLt::library() {
-  static const CublasLt lt = played_library();
+  static const CublasLt lt = fake_library();
   return lt;
 }
 

@@ -2,15 +2,15 @@
 
 #include "core/error.hpp"
 #include "kernels/cuda/step_plan.hpp"
+#include "tests/cuda/fake_runtime.hpp"
 #include "tests/cuda/gpu_fixture.hpp"
-#include "tests/cuda/played_runtime.hpp"
 
 // What only a device that can be made to fail shows.
 namespace talaria::kernels::cuda::test {
 
 namespace {
 
-/// Changes the played device for one test.
+/// Changes the fake device for one test.
 struct WithFaults {
   WithFaults() = default;
   ~WithFaults() { Runtime::get().faults = {}; }
@@ -39,14 +39,14 @@ auto says(Errc code, std::vector<std::string> words) {
 BOOST_AUTO_TEST_CASE(a_device_that_multiplies_wrongly_is_not_opened) {
   WithFaults faults;
   faults->wrong_sums = true;
-  BOOST_CHECK_EXCEPTION(opened(), Error, says(Errc::internal, {"cuda:0 played", "reference"}));
+  BOOST_CHECK_EXCEPTION(opened(), Error, says(Errc::internal, {"cuda:0 fake", "reference"}));
 }
 
 BOOST_AUTO_TEST_CASE(a_device_without_memory_says_how_much_is_missing) {
   WithFaults faults;
   faults->device_bytes = std::size_t{16} << 20;
-  BOOST_CHECK_EXCEPTION(
-      opened(), Error, says(Errc::usage, {"cuda:0 played", "33554432 bytes", "16777216 are free"}));
+  BOOST_CHECK_EXCEPTION(opened(), Error,
+                        says(Errc::usage, {"cuda:0 fake", "33554432 bytes", "16777216 are free"}));
 }
 
 BOOST_AUTO_TEST_CASE(a_product_that_finds_no_memory_leaves_the_device_usable) {
