@@ -11,7 +11,7 @@ namespace talaria::worker {
 
 /// `wrong` was given for `tensor` and failed its check: whoever gave the wrong part of it must not
 /// be asked again, and the rest of it is right. Only for full replies, where sending the same bytes
-/// once more is harmless (REMO.md section 9).
+/// once more is harmless (docs/protocol.md, Sending again).
 struct Dispute {
   remo::MaskedTensor tensor;
   remo::WorkerProduct wrong;

@@ -26,7 +26,7 @@ std::vector<Attack> make_attacks() {
         "and what they give is compared with the row of a deeper layer. Only candidates that look "
         "likely without a context are run."},
        vocabulary_matching},
-      {{"null-space", "Null space, M_pub known", "REMO.md section 8 (c)",
+      {{"null-space", "Null space, M_pub known", "docs/protocol.md, Attacks tried (c)",
         "Every row is projected on the complement of the rows of the public mask matrix, where the "
         "masks cannot reach, and matched there. On residues the rows of A stand in for that "
         "matrix, and there is no complement."},
@@ -35,11 +35,12 @@ std::vector<Attack> make_attacks() {
         "The covariance of everything recorded, less that of the vocabulary, tells where the masks "
         "are strong. Rows are matched with the directions weighted by how little mask they carry."},
        learned_subspace},
-      {{"membership", "Row-space membership", "against arXiv:2603.05035; REMO.md section 8 (d)",
+      {{"membership", "Row-space membership",
+        "against arXiv:2603.05035; docs/protocol.md, Attacks tried (d)",
         "Mixing the rows of a request leaves the space that they span as it is. The tokens whose "
         "rows lie nearest to that space are taken to be those of the request."},
        row_space_membership},
-      {{"gram", "Gram matching", "REMO.md section 8",
+      {{"gram", "Gram matching", "docs/protocol.md, Attacks tried",
         "Inner products with the rows of prompts that the attacker chose survive every rotation of "
         "the features. They are compared with what each token's would be."},
        gram_alignment},
@@ -71,11 +72,11 @@ std::vector<Attack> make_attacks() {
         "What was sent for chosen prompts is correlated with what it was. A mask that is "
         "independent of the row leaves no correlation."},
        plaintext_correlation},
-      {{"repeats", "Repeated rows", "REMO.md section 9",
+      {{"repeats", "Repeated rows", "docs/protocol.md, Weaknesses considered",
         "Rows of a matrix that begin alike are counted, within requests and across them. With "
         "fresh masks equal activations never look alike."},
        repeated_rows},
-      {{"reuse", "Masks used twice", "REMO.md section 9",
+      {{"reuse", "Masks used twice", "docs/protocol.md, Weaknesses considered",
         "Two rows under one mask differ by a multiple of Delta in every column, which no other "
         "pair does. Their difference is matched with the differences of the vocabulary."},
        mask_reuse},

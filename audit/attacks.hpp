@@ -46,8 +46,8 @@ std::vector<Finding> sorted_coordinates(const CloudView& view, const Effort& eff
 std::vector<Finding> vocabulary_matching(const CloudView& view, const Effort& effort);
 
 /// Low-rank masks with M_pub known: (x + m M_pub) Q = x Q for Q spanning the complement of M_pub's
-/// rows; with a square M_pub its inverse as a metric (REMO.md section 8, (c)). On residues the rows
-/// of A take the place of M_pub.
+/// rows; with a square M_pub its inverse as a metric (docs/protocol.md, Attacks tried (c)). On
+/// residues the rows of A take the place of M_pub.
 std::vector<Finding> null_space(const CloudView& view, const Effort& effort);
 
 /// The same without knowing M_pub: the covariance of what was recorded, less that of the
@@ -55,7 +55,7 @@ std::vector<Finding> null_space(const CloudView& view, const Effort& effort);
 std::vector<Finding> learned_subspace(const CloudView& view, const Effort& effort);
 
 /// Left mixing U = A [H; S] leaves the row space as it is: tokens whose vector lies in it are those
-/// of the request. Against GELO; REMO.md section 8, (d).
+/// of the request. Against GELO; docs/protocol.md, Attacks tried (d).
 std::vector<Finding> row_space_membership(const CloudView& view, const Effort& effort);
 
 /// Inner products survive every rotation of the features: rows are matched by theirs with the rows
@@ -93,7 +93,7 @@ std::vector<Finding> plaintext_correlation(const CloudView& view, const Effort& 
 std::vector<Finding> repeated_rows(const CloudView& view, const Effort& effort);
 
 /// Two rows under one mask: c - c' = Delta (x - x') mod q, matched against differences of the
-/// vocabulary (REMO.md section 9, "row reused").
+/// vocabulary (docs/protocol.md, Weaknesses considered).
 std::vector<Finding> mask_reuse(const CloudView& view, const Effort& effort);
 
 /// Masks without errors are linear in the block's secret: it is solved for with rows of chosen

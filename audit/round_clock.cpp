@@ -273,7 +273,7 @@ std::vector<bool> shuffled_kinds(std::size_t answers, Rng& rng) {
 } // namespace
 
 AttackInfo round_clock_info() {
-  return {"rounds", "Dummy rounds by the clock", "REMO.md section 9",
+  return {"rounds", "Dummy rounds by the clock", "docs/protocol.md, Weaknesses considered",
           "A worker tells rounds that padding adds behind the end of an answer from rounds of an "
           "answer that goes on, by the times from its replies to the next questions: with a "
           "threshold on the time of attention, and with a regression trained on rounds it knows."};

@@ -249,7 +249,7 @@ AttackResult attack_toy(const ToyLattice& toy, const Modulus& q, int delta_bits,
 
 AttackInfo toy_lattice_info() {
   return {"toy-lattice", "Lattice decoding of toy masks",
-          "Micciancio and Regev 2009; REMO.md 8 (f)",
+          "Micciancio and Regev 2009; docs/protocol.md, Attacks tried (g)",
           "The scheme's own modulus and scale with a secret of some dozen coefficients: reduced "
           "vectors of A's kernel tell which token a row was, so the attack works. At the real "
           "dimension it would need the block size that the estimator gives."};

@@ -22,7 +22,7 @@ struct ToyLattice {
 
 /// Dual attack on `toy` rows: vectors w with A w = 0 mod q make w.c = w.(Delta x) + w.e mod q,
 /// which hardly depends on the error e if w is short; every token's row x is tested against it.
-/// Source: Micciancio and Regev 2009 (dual attack); REMO.md section 8, "L at toy n".
+/// Source: Micciancio and Regev 2009 (dual attack); docs/protocol.md, Attacks tried (g).
 /// @param vocabulary  what each token's row is before masking, [tokens, inputs]; more inputs than
 ///                    `toy.dimension`, of which only as many as help are used.
 AttackResult attack_toy(const ToyLattice& toy, const kernels::Modulus& q, int delta_bits,

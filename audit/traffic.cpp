@@ -232,7 +232,7 @@ std::size_t halves_told_apart(std::span<const i64> times, std::span<const u32> s
 }
 
 AttackInfo traffic_info() {
-  return {"traffic", "Traffic shape", "REMO.md section 9",
+  return {"traffic", "Traffic shape", "docs/protocol.md, What is not promised",
           "Rows per tensor, the number of rounds and the times between and within them are read as "
           "lengths of prompt, answer and context. Padding leaves ranges of the lengths; times "
           "within a round stay visible."};

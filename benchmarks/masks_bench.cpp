@@ -1,5 +1,5 @@
 // Mask values of a real matrix: hint read from memory, several blocks to a reading, masks written
-// to memory. Outputs need no errors; inputs do (PERF.md 3b).
+// to memory. Outputs need no errors; inputs do (docs/protocol.md, Mask blocks).
 
 #include <benchmark/benchmark.h>
 

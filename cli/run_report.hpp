@@ -18,7 +18,7 @@ struct RunReport {
   pipeline::PaddingCost padding;
 };
 
-/// One prompt: the object of DESIGN.md section 5. Several: {"results": [one each], ...} with what
+/// One prompt: the object that `run --json` prints. Several: {"results": [one each], ...} with what
 /// they share beside them.
 nlohmann::json to_json(const RunReport& report);
 

@@ -178,8 +178,8 @@ struct Launch {
   std::filesystem::path node_traces;
 };
 
-/// A pipeline.yaml (DESIGN.md section 6), read and validated. Relative paths are resolved against
-/// the folder of the file.
+/// A pipeline.yaml (examples/, docs/operations.md), read and validated. Relative paths are resolved
+/// against the folder of the file.
 struct PipelineConfig {
   std::filesystem::path file;
   std::filesystem::path model;

@@ -8,7 +8,7 @@
 
 namespace talaria {
 
-/// Why something did not work. Every code has one exit status (DESIGN.md section 5).
+/// Why something did not work. Every code has one exit status (README.md, Use it).
 enum class Errc {
   usage,        ///< a flag or a request that makes no sense; exit 2
   config,       ///< a configuration file that is wrong; exit 2

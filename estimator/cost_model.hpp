@@ -6,9 +6,9 @@
 
 namespace talaria::estimator {
 
-/// What one lattice reduction with block size b in dimension d is taken to cost (REMO.md section
-/// 5). log2 of operations; the models count different operations and are not to be compared with
-/// each other.
+/// What one lattice reduction with block size b in dimension d is taken to cost (docs/protocol.md,
+/// Security estimates). log2 of operations; the models count different operations and are not to be
+/// compared with each other.
 enum class CostModel : u8 {
   core,          ///< 0.292 b: classical core-SVP (Alkim et al. 2016, ePrint 2015/1092)
   bdgl,          ///< 0.292 b + 16.4 + log2(8 d): the 2018 FHE standard, classical

@@ -199,8 +199,8 @@ float canonical_exp(float x) noexcept;
 void rope_angles(u32 position, const float* frequency, std::size_t n, float* cos,
                  float* sin) noexcept;
 
-/// t[i] = sum_j W[i][j] z[j] mod q for all i < d_in: the integrity vector (REMO.md 7b). z in [0,
-/// q), d_out < 2^24.
+/// t[i] = sum_j W[i][j] z[j] mod q for all i < d_in: the integrity vector (docs/protocol.md,
+/// Loading a matrix). z in [0, q), d_out < 2^24.
 void weight_dot(const PackedWeights& w, const u64* z, u64* t, const Modulus& q);
 /// The same sum over the columns of the panels [panel_begin, panel_end) only. z: [d_out].
 void weight_dot(const PackedWeights& w, const u64* z, u64* t, const Modulus& q,

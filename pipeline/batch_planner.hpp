@@ -28,8 +28,8 @@ enum class LogitsWanted : u8 {
 
 /// Continuous batching with chunked prefill, as a plain state machine: which rows go next. A
 /// sequence has work while it has tokens that have not entered the layers; sequences join and leave
-/// between any two micro-batches. Answers do not depend on any choice made here (DESIGN.md section
-/// 3), nor on padding: what comes of dummy rows is in no answer.
+/// between any two micro-batches. Answers do not depend on any choice made here
+/// (docs/architecture.md, Exactness), nor on padding: what comes of dummy rows is in no answer.
 class BatchPlanner {
 public:
   explicit BatchPlanner(BatchLimits limits, Padding padding = {});

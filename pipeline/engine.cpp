@@ -218,7 +218,7 @@ void Engine::Impl::connect_workers(const EngineOptions& options) {
 }
 
 /// Hints from the workers. The enclave keeps what each LinearSpec needs: column scales, and a loan
-/// of the weights for the integrity vectors (one pass, REMO.md 7b).
+/// of the weights for the integrity vectors (one pass, docs/protocol.md, Loading a matrix).
 void Engine::Impl::prepare_linears(const EngineOptions& options, Progress& progress) {
   const auto scheme = remo::make_scheme(options.scheme);
   warning = scheme->warning();

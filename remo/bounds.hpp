@@ -7,7 +7,7 @@
 
 namespace talaria::remo {
 
-/// Noise and range budget of one matrix (REMO.md section 4).
+/// Noise and range budget of one matrix (docs/protocol.md, Noise and range).
 ///
 ///   E     = tau sigma Wm + q / (2 q_d) + 1          noise bound, P[|e.W_j| > E] < 2^-64 per output
 ///   Delta = 2^ceil(log2(2E + 2))                    so that |noise| < Delta / 2

@@ -10,13 +10,14 @@
 
 namespace talaria::remo {
 
-/// One matrix under the paper's low-rank masks in fp32 (arXiv 2603.00196; REMO.md scheme P):
+/// One matrix under the paper's low-rank masks in fp32 (arXiv 2603.00196; docs/protocol.md, Other
+/// schemes):
 ///
 ///   offline  u = P M_pub, v = P R_pub         P a normal row of length m, R_pub = M_pub W
 ///   mask     c = x + a u                      a = amplitude rms(x)
 ///   unmask   x W = c W - a v
-/// For research: attacks recover tokens from c (REMO.md section 8), and results carry rounding
-/// errors.
+/// For research: attacks recover tokens from c (docs/protocol.md, Attacks tried), and results carry
+/// rounding errors.
 class HybridLinear final : public MaskedLinear {
 public:
   HybridLinear(const SchemeOptions& options, LinearRecord record, FloatCheck check,

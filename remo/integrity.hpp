@@ -14,7 +14,7 @@
 
 namespace talaria::remo {
 
-/// Freivalds' check with two secret vectors z, and t = W z mod q (REMO.md section 3 "Integrity"). A
+/// Freivalds' check with two secret vectors z, and t = W z mod q (docs/protocol.md, Integrity). A
 /// wrong row passes with probability at most q^-2. z and t never leave the enclave.
 ///
 /// Where several workers hold the columns, the same z checks each shard as well: t is the sum of

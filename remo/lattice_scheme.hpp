@@ -11,7 +11,8 @@
 
 namespace talaria::remo {
 
-/// One matrix under Module-LWE masks (REMO.md scheme L). Blocks of N rows share one secret.
+/// One matrix under Module-LWE masks (docs/protocol.md, Overview). Blocks of N rows share one
+/// secret.
 class LatticeLinear final : public IntegerLinear {
 public:
   LatticeLinear(const SchemeOptions& options, SharedAbort abort, LinearRecord record,

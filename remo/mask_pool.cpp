@@ -11,7 +11,7 @@
 namespace talaria::remo {
 
 namespace {
-constexpr std::size_t kTogether = 4; ///< blocks; at N = 256 more gain next to nothing (PERF.md 3)
+constexpr std::size_t kTogether = 4; ///< blocks; at N = 256 more gain next to nothing (ADR 7)
 } // namespace
 
 /// The rows of one matrix. Memory is charged by whole blocks, until the last row of a block is

@@ -21,7 +21,7 @@
 namespace talaria::remo {
 
 enum class SchemeKind : u8 {
-  lattice, ///< Module-LWE masks, exact, hidden by argument (REMO.md scheme L): the default
+  lattice, ///< Module-LWE masks, exact, hidden by argument (docs/protocol.md, Privacy): the default
   hybrid, ///< the paper's low-rank mask in fp32 (arXiv 2603.00196): research only, leaks a subspace
   clear,  ///< the same integers as lattice without a mask: the baseline for exactness
   plain,  ///< int8 activations, unmasked, unchecked: the baseline for speed, in `bench` alone
@@ -33,7 +33,7 @@ SchemeKind parse_scheme(std::string_view name);
 
 /// Format of integer replies. Answers do not depend on it: bounds always leave room for switching.
 enum class ReplyFormat : u8 {
-  full,     ///< mod q: both checks of REMO.md apply, a resend is harmless
+  full,     ///< mod q: both checks of docs/protocol.md apply, a resend is harmless
   switched, ///< mod q_d, fewer bytes: only the decoded check; the first abort is fatal, nothing is
             ///< resent
 };
@@ -146,7 +146,7 @@ public:
   virtual std::size_t mask_row_bytes() const noexcept = 0; ///< 0: no stock of masks is needed
   virtual std::size_t block_rows() const noexcept = 0;     ///< rows of one make_block
 
-  /// Offline: fresh secret, fresh errors, one block of mask rows (REMO.md 3 "Offline").
+  /// Offline: fresh secret, fresh errors, one block of mask rows (docs/protocol.md, Mask blocks).
   virtual std::vector<MaskRow> make_block(Rng& rng) const = 0;
   /// `count` such blocks, each with a secret of its own; several together may be cheaper.
   virtual std::vector<std::vector<MaskRow>> make_blocks(Rng& rng, std::size_t count) const {
@@ -162,8 +162,8 @@ public:
   /// Checks and opens a reply: x W scale + bias, + residual if `residual.data` is not null
   /// ([rows, d_out]). Errc::verification if the reply is not the product (shape, format or value);
   /// then nothing of it is used. `opening` is consumed only on success or with switched replies: a
-  /// full reply that failed may be asked for again, with the same bytes, elsewhere (REMO.md section
-  /// 9).
+  /// full reply that failed may be asked for again, with the same bytes, elsewhere
+  /// (docs/protocol.md, Sending again).
   virtual Result<Matrix<float>> unmask(std::unique_ptr<Opening>& opening,
                                        const WorkerProduct& product,
                                        MatrixView<const float> residual) const = 0;

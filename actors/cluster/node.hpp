@@ -13,7 +13,7 @@ namespace talaria::cluster {
 
 using Milliseconds = std::chrono::milliseconds;
 
-/// What is done about workers that fail (`faults:` of pipeline.yaml; DESIGN.md section 8).
+/// What is done about workers that fail (`faults:` of pipeline.yaml; docs/operations.md, Faults).
 struct FaultPolicy {
   Milliseconds deadline{10000};          ///< of one product, on top of its bytes and arithmetic
   Milliseconds request_deadline{120000}; ///< a product may wait this long for a worker to come back

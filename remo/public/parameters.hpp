@@ -9,15 +9,15 @@
 
 namespace talaria::remo {
 
-/// One accepted set of Module-LWE parameters (REMO.md sections 3 to 5). Secret and error follow the
-/// centred binomial distribution with eta = 21 (sigma 3.24).
+/// One accepted set of Module-LWE parameters (docs/protocol.md, Parameters). Secret and error
+/// follow the centred binomial distribution with eta = 21 (sigma 3.24).
 struct LatticeParameters {
   std::string_view name;
   u64 q = 0;                        ///< prime, 1 mod 2N
   u32 n = 0;                        ///< ring dimension N, a power of two
   u32 k = 0;                        ///< module rank; LWE dimension is k N
   u64 reply_modulus = 0;            ///< q_d of the switched reply, a power of two
-  double core_svp_bits = 0;         ///< classical core-SVP, REMO.md section 5
+  double core_svp_bits = 0;         ///< classical core-SVP, docs/protocol.md, Security estimates
   double quantum_core_svp_bits = 0; ///< exponent 0.265
   double fhe_standard_bits = 0;     ///< cost model of the 2018 FHE standard ("bdgl")
   std::string_view source;
@@ -34,10 +34,10 @@ inline constexpr double kTau = 9.5;
 
 /// What `masking.parameters` may name. A set that is not listed here cannot be used by a program.
 inline constexpr std::array<LatticeParameters, 4> kAcceptedParameters{{
-    {"S48", 281474976694273, 256, 9, u64{1} << 32, 144.8, 131.4, 176.4, "REMO.md sections 4, 5"},
-    {"S46", 70368743669761, 256, 8, u64{1} << 32, 131.1, 119.0, 162.5, "REMO.md sections 4, 5"},
-    {"S40", 1099511480321, 256, 7, u64{1} << 32, 134.0, 121.6, 165.2, "REMO.md sections 4, 5"},
-    {"S54", 18014398492704769, 256, 10, u64{1} << 40, 141.3, 128.3, 172.8, "REMO.md sections 4, 5"},
+    {"S48", 281474976694273, 256, 9, u64{1} << 32, 144.8, 131.4, 176.4, "docs/protocol.md"},
+    {"S46", 70368743669761, 256, 8, u64{1} << 32, 131.1, 119.0, 162.5, "docs/protocol.md"},
+    {"S40", 1099511480321, 256, 7, u64{1} << 32, 134.0, 121.6, 165.2, "docs/protocol.md"},
+    {"S54", 18014398492704769, 256, 10, u64{1} << 40, 141.3, 128.3, 172.8, "docs/protocol.md"},
 }};
 inline constexpr const LatticeParameters& kDefaultParameters = kAcceptedParameters[0];
 

@@ -10,8 +10,8 @@
 namespace talaria::remo {
 
 /// The public matrix A in R_q^{k x d_in}, in NTT form, expanded from a seed by SHAKE-256 with
-/// rejection (REMO.md section 3): nobody can plant a trapdoor in it. Enclave and worker expand it
-/// alike.
+/// rejection (docs/protocol.md, Public matrix): nobody can plant a trapdoor in it. Enclave and
+/// worker expand it alike.
 ///
 /// Row kappa N + p holds, for every input i, the value at position p (the order of NttPlan) of
 /// A[kappa][i], as d_in words. So the hint is a plain product: row r of R = row r of A times W.
@@ -34,7 +34,8 @@ private:
   AlignedBuffer<u8> words_;
 };
 
-/// The seed of A in this release (REMO.md section 5: rotate it with every release).
+/// The seed of A in this release (docs/protocol.md, Security estimates: rotate it with every
+/// release).
 std::span<const u8> public_matrix_seed() noexcept;
 
 } // namespace talaria::remo

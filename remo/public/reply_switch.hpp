@@ -7,9 +7,9 @@
 
 namespace talaria::remo {
 
-/// The worker's last step for ProductKind::switched (REMO.md "Reply switching"): `count` words mod
-/// q to words of reply_bytes() bytes, round(y q_d / q) mod q_d. Exact; a tie cannot occur, q being
-/// odd. Words must be below q.
+/// The worker's last step for ProductKind::switched (docs/protocol.md, Switched replies): `count`
+/// words mod q to words of reply_bytes() bytes, round(y q_d / q) mod q_d. Exact; a tie cannot
+/// occur, q being odd. Words must be below q.
 AlignedBuffer<u8> switch_reply(const LatticeParameters& parameters, const u8* words,
                                std::size_t count);
 

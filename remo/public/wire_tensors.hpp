@@ -12,8 +12,8 @@ namespace talaria::remo {
 /// The arithmetic a worker is asked for, and with it the format of a reply's values.
 enum class ProductKind : u8 {
   residues, ///< words mod q in, words mod q out
-  switched, ///< words mod q in, words mod q_d out: round(y q_d / q) mod q_d (REMO.md "Reply
-            ///< switching")
+  switched, ///< words mod q in, words mod q_d out: round(y q_d / q) mod q_d (docs/protocol.md,
+            ///< Switched replies)
   float32,  ///< fp32 in, fp32 out: the hybrid research scheme
   int8,     ///< int8 in, int32 out, neither masked nor checked: the baseline of `talaria bench`
 };

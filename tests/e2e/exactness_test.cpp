@@ -1,5 +1,5 @@
-// The promise of DESIGN.md section 3: masks, kernels, threads and batch composition change no bit
-// of any logit and no token.
+// The promise of docs/architecture.md, Exactness: masks, kernels, threads and batch composition
+// change no bit of any logit and no token.
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cstring>

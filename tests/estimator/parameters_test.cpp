@@ -20,7 +20,7 @@ struct Documented {
   u32 block;
   double core, bdgl, gates, quantum, quantum_lower, lmp;
 };
-// The table at the end of REMO.md section 5.
+// The first table of docs/protocol.md, Security estimates.
 const std::map<std::string_view, Documented> kDocumented{
     {"S40", {459, 134.0, 165.2, 160.9, 121.6, 118.0, 152.8}},
     {"S46", {449, 131.1, 162.5, 158.4, 119.0, 115.4, 150.4}},

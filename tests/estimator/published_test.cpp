@@ -1,4 +1,4 @@
-// The estimator against figures that others have published (REMO.md section 5, "Validation").
+// The estimator against figures that others have published (docs/protocol.md, Security estimates).
 #include <array>
 #include <boost/test/data/monomorphic.hpp>
 #include <boost/test/data/test_case.hpp>
