@@ -80,7 +80,7 @@ private:
     LogitsWanted logits = LogitsWanted::none;
     u32 rounds = 0; ///< that its last row took part in
     bool finished = false;
-    u32 owed = 0;                ///< dummy rounds, once it is over
+    u32 dummy_rounds_left = 0;   ///< once it is over
     std::size_t logits_from = 0; ///< positions before this one have handed back theirs
     std::size_t waiting() const { return tokens.size() - next; }
   };
