@@ -125,7 +125,7 @@ int main(int argc, char** argv) {
   const arch::ModelPlan plan = model::shape_plan(shape, layers);
   pipeline::EngineOptions options;
   options.model = std::make_shared<const pipeline::ModelLoader>(
-      config, model::synthetic_tensors(config), options.weights);
+      plan, model::synthetic_tensors(plan), options.weights);
   options.cluster = site.cluster(relay->port());
   options.batch.micro_batches = micro_batches;
   SilentProgress progress;
