@@ -210,8 +210,8 @@ private:
     for (const arch::Linear& linear : plan_.linears)
       for (const arch::LinearPart& part : linear.parts) {
         if (part.base + ".weight" == plan_.embedding) continue;
-        wanted.push_back({part.base + ".weight", {part.rows, linear.d_in}});
-        if (linear.bias) wanted.push_back({part.base + ".bias", {part.rows}});
+        wanted.push_back({part.base + ".weight", {part.size, linear.d_in}});
+        if (linear.bias) wanted.push_back({part.base + ".bias", {part.size}});
       }
     for (const auto& [name, shape] : wanted) {
       const TensorView& tensor = store.get(name, shape);
