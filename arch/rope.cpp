@@ -119,7 +119,9 @@ Rope make_rope(std::string name, float theta, u32 rotated, const RopeScaling& sc
   }
   if (scaling.kind == Kind::longrope) {
     rope.magnitude = longrope_magnitude(scaling);
-    rope.original_length = scaling.original_max_position;
+    // One set for every length (GGUF's rope_freqs): nothing depends on the length.
+    if (scaling.short_factor != scaling.long_factor)
+      rope.original_length = scaling.original_max_position;
     rope.long_frequencies.resize(rotated / 2);
   }
   for (std::size_t i = 0; i < rope.frequencies.size(); ++i) {

@@ -12,6 +12,7 @@
 #include "core/cores.hpp"
 #include "core/locked_memory.hpp"
 #include "kernels/kernel_set.hpp"
+#include "model/weights/gguf.hpp"
 #include "model/weights/quantized.hpp"
 
 namespace talaria::cli {
@@ -29,7 +30,7 @@ void EngineFlags::add_to_bench(CLI::App& command) {
   model_needed_ = false;
   command.add_option("--config", config_file_, "pipeline.yaml to start from");
   command.add_option("--model", model_,
-                     "model folder (config.json, *.safetensors, tokenizer.json)");
+                     "model folder (config.json, *.safetensors, tokenizer.json) or GGUF file");
   add_pin_to(command);
   command.add_option("--parameters", parameters_,
                      "lattice parameters: S48 (default), S46, S40, S54");
@@ -117,7 +118,8 @@ config::PipelineConfig EngineFlags::resolve() const {
 config::PipelineConfig EngineFlags::resolve_for(const std::string& target) const {
   if (target.empty()) return resolve();
   EngineFlags with_target = *this;
-  (std::filesystem::is_directory(target) ? with_target.model_ : with_target.config_file_) = target;
+  const bool is_model = std::filesystem::is_directory(target) || model::names_gguf(target);
+  (is_model ? with_target.model_ : with_target.config_file_) = target;
   return with_target.resolve();
 }
 

@@ -212,7 +212,7 @@ void add_inspect_command(CLI::App& app, Action& chosen) {
   CLI::App* command =
       app.add_subcommand("inspect", "Layers, bytes, hints, masks, placement, security level");
   flags->engine.add_to(*command);
-  command->add_option("TARGET", flags->target, "model folder or pipeline.yaml");
+  command->add_option("TARGET", flags->target, "model folder, GGUF file or pipeline.yaml");
   command->add_flag("--json", flags->json, "print one JSON object");
   command->add_flag("--plan", flags->plan, "print what the model computes, step by step, and stop");
   command->callback([flags, &chosen] {

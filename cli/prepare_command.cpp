@@ -73,7 +73,8 @@ void add_prepare_command(CLI::App& app, Action& chosen) {
   auto flags = std::make_shared<PrepareFlags>();
   CLI::App* command = app.add_subcommand(
       "prepare", "Split a model folder into the enclave's half and the workers' half");
-  command->add_option("MODEL_DIR", flags->model, "model folder as published")->required();
+  command->add_option("MODEL_DIR", flags->model, "model folder as published, or GGUF file")
+      ->required();
   command->add_option("OUT", flags->out, "new folder that gets enclave/ and worker/")->required();
   command->add_option("--weights", flags->weights, "int8 (default) or int16");
   command->add_flag("--force", flags->force, "replace an OUT that an earlier prepare made");

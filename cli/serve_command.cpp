@@ -283,7 +283,8 @@ void add_serve_command(CLI::App& app, Action& chosen) {
   auto flags = std::make_shared<ServeFlags>();
   CLI::App* command = app.add_subcommand(
       "serve", "Answer OpenAI's API over HTTP; the workers of the file must be up (see launch)");
-  command->add_option("FILE", flags->file, "pipeline.yaml, or a model folder")->required();
+  command->add_option("FILE", flags->file, "pipeline.yaml, a model folder or a GGUF file")
+      ->required();
   command->add_option("--listen", flags->listen,
                       "HOST:PORT or unix:/PATH, in the place of serve.listen");
   flags->allowed.add_to(*command);

@@ -11,7 +11,7 @@
 #include "cli/prompts.hpp"
 #include "core/console.hpp"
 #include "model/tokenizer.hpp"
-#include "model/weights/model_files.hpp"
+#include "model/weights/gguf_model.hpp"
 #include "model/weights/plan_file.hpp"
 
 namespace talaria::cli {
@@ -51,7 +51,9 @@ std::vector<u32> parse_ids(const std::string& text) {
 
 /// Rows of the model's matrices; 0 if the folder has no config.json (a tokenizer alone will do).
 u32 rows_of(const std::filesystem::path& model) {
-  return std::filesystem::exists(model / "config.json") ? model::load_model_plan(model).vocab : 0;
+  const bool has_config =
+      model::names_gguf(model) || std::filesystem::exists(model / "config.json");
+  return has_config ? model::load_model_plan(model).vocab : 0;
 }
 
 /// An id of the model that no token stands for is the empty text; one beyond the model is a slip.
@@ -70,7 +72,7 @@ int tokenize(const TokenizeFlags& flags) {
   const std::filesystem::path model =
       flags.model.empty() ? shipped_model() : std::filesystem::path(flags.model);
   if (model.empty()) throw Error(Errc::usage, "no model: give --model DIR");
-  const model::TextFiles files(model, model::kTextFiles);
+  const model::TextFiles files = model::model_texts(model);
   const auto tokenizer = model::Tokenizer::load(files);
   const std::string input = input_text(flags.text);
   if (flags.decode) {
@@ -100,7 +102,7 @@ int tokenize(const TokenizeFlags& flags) {
 void add_tokenize_command(CLI::App& app, Action& chosen) {
   auto flags = std::make_shared<TokenizeFlags>();
   CLI::App* command = app.add_subcommand("tokenize", "Text to token ids, or back");
-  command->add_option("--model", flags->model, "model folder with tokenizer.json");
+  command->add_option("--model", flags->model, "model folder with tokenizer.json, or GGUF file");
   command->add_flag("--decode", flags->decode,
                     "TEXT is a list of ids, or what --json printed: print the text");
   command->add_flag("--add-special", flags->add_special,

@@ -137,9 +137,9 @@ ReadValue model_in(fs::path& out, const fs::path& folder, bool must_exist) {
     path_in(path, folder)(value);
     std::error_code ignored;
     if (path.empty()) return;
-    if (must_exist && !fs::is_directory(path, ignored))
-      value.refuse(
-          fmt::format("{} is not there; expected a model folder", in_quotes(path.string())));
+    if (must_exist && !fs::is_directory(path, ignored) && !fs::is_regular_file(path, ignored))
+      value.refuse(fmt::format("{} is not there; expected a model folder or a GGUF file",
+                               in_quotes(path.string())));
     out = std::move(path);
   };
 }

@@ -62,7 +62,7 @@ ChatTemplate& ChatTemplate::operator=(ChatTemplate&&) noexcept = default;
 ChatTemplate::~ChatTemplate() = default;
 
 std::optional<ChatTemplate> ChatTemplate::load(const std::filesystem::path& model_dir) {
-  return load(TextFiles(model_dir, kTextFiles));
+  return load(model_texts(model_dir));
 }
 
 std::optional<ChatTemplate> ChatTemplate::load(const TextFiles& files) {

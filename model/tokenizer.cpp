@@ -257,7 +257,7 @@ void set_prefix_space(nlohmann::json& document, const TokenizerConfig& config) {
 } // namespace
 
 Tokenizer Tokenizer::load(const std::filesystem::path& model_dir) {
-  return load(TextFiles(model_dir, kTextFiles));
+  return load(model_texts(model_dir));
 }
 
 Tokenizer Tokenizer::load(const TextFiles& files) {

@@ -259,7 +259,7 @@ private:
 } // namespace
 
 TokenizerConfig TokenizerConfig::load(const std::filesystem::path& model_dir) {
-  return load(TextFiles(model_dir, kTextFiles));
+  return load(model_texts(model_dir));
 }
 
 TokenizerConfig TokenizerConfig::load(const TextFiles& files) {

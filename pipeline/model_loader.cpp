@@ -28,7 +28,7 @@ ModelLoader::ModelLoader(const std::filesystem::path& model_dir, model::WeightFo
     : format_(format) {
   const model::OpenedFolder opened = model::open_folder(model_dir);
   files_ = std::make_unique<const model::ModelFiles>(opened, pinned);
-  if (opened.kind != model::FolderKind::hugging_face) {
+  if (!opened.published()) {
     open_prepared(opened);
   } else {
     plan_ = model::parse_model_plan(files_->texts().get("config.json"));

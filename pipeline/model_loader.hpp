@@ -28,8 +28,9 @@ struct LinearFigures {
   double max_column_norm = 0;
 };
 
-/// A model folder, opened: what stays in the enclave, and the linear layers one at a time if it has
-/// them. Reads a Hugging Face folder and the folders of `talaria prepare`.
+/// A model folder or GGUF file, opened: what stays in the enclave, and the linear layers one at a
+/// time if it has them. Reads a Hugging Face folder, a GGUF file and the folders of `talaria
+/// prepare`.
 class ModelLoader {
 public:
   /// Reads the folder (model::ModelFiles). `pinned`: what files()->root() has to be.

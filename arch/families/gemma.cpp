@@ -23,23 +23,30 @@ float soft_cap(const JsonFields& fields, const char* name) {
   return fields.number(name, positive, "null or a positive number").value_or(0);
 }
 
+/// Published folders store w where the gain is 1 + w. GGUF files store the gain; the config.json
+/// that is made of their metadata says so.
+bool gains_lack_one(const JsonFields& fields) {
+  return !fields.boolean("talaria_norms_hold_gain").value_or(false);
+}
+
 /// x = E sqrt(hidden); norms before and behind both blocks, their gain 1 + w; GELU (tanh).
 ModelPlan gemma_layers(const ConfigText& config, const DecoderConfig& decoder) {
   const JsonFields& fields = config.fields();
   const auto scalar = fields.number("query_pre_attn_scalar", positive, "a positive number");
+  const bool plus_one = gains_lack_one(fields);
   ModelPlan plan = plan_layers(decoder);
   plan.embedding_multiplier =
       static_cast<float>(std::sqrt(double{static_cast<float>(decoder.hidden)}));
-  plan.final_norm.plus_one = true;
+  plan.final_norm.plus_one = plus_one;
   plan.logit_soft_cap = soft_cap(fields, "final_logit_softcapping");
   for (Layer& layer : plan.layers) {
-    layer.attention_norm->plus_one = true;
+    layer.attention_norm->plus_one = plus_one;
     layer.attention_out_norm =
-        Norm{layer.prefix + "post_attention_layernorm.weight", decoder.rms_eps, true};
+        Norm{layer.prefix + "post_attention_layernorm.weight", decoder.rms_eps, plus_one};
     layer.feed_forward_norm =
-        Norm{layer.prefix + "pre_feedforward_layernorm.weight", decoder.rms_eps, true};
+        Norm{layer.prefix + "pre_feedforward_layernorm.weight", decoder.rms_eps, plus_one};
     layer.feed_forward_out_norm =
-        Norm{layer.prefix + "post_feedforward_layernorm.weight", decoder.rms_eps, true};
+        Norm{layer.prefix + "post_feedforward_layernorm.weight", decoder.rms_eps, plus_one};
     layer.feed_forward.activation = Activation::gelu_tanh;
     layer.attention.scale = static_cast<float>(1 / std::sqrt(double{scalar.value_or(256)}));
     layer.attention.soft_cap = soft_cap(fields, "attn_logit_softcapping");
@@ -98,8 +105,10 @@ ModelPlan gemma3_plan(const ConfigText& config) {
     Layer& layer = plan.layers[l];
     if (sliding[l]) layer.attention.rope = 1;
     layer.attention.head_norm = HeadNorm::per_head;
-    layer.attention.q_norm = {layer.prefix + "self_attn.q_norm.weight", decoder.rms_eps, true};
-    layer.attention.k_norm = {layer.prefix + "self_attn.k_norm.weight", decoder.rms_eps, true};
+    layer.attention.q_norm = {layer.prefix + "self_attn.q_norm.weight", decoder.rms_eps,
+                              gains_lack_one(fields)};
+    layer.attention.k_norm = {layer.prefix + "self_attn.k_norm.weight", decoder.rms_eps,
+                              gains_lack_one(fields)};
   }
   plan.linears = linear_table(plan, decoder.names());
   return plan;

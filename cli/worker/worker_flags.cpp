@@ -9,9 +9,10 @@
 namespace talaria::cli {
 
 void WorkerFlags::add_to(CLI::App& app) {
-  app.add_option("--model", model,
-                 "model folder, the worker folder of `talaria prepare`, or, for measurements, "
-                 "random:SHAPE[/LAYERS]")
+  app.add_option(
+         "--model", model,
+         "model folder, GGUF file, the worker folder of `talaria prepare`, or, for measurements, "
+         "random:SHAPE[/LAYERS]")
       ->required();
   app.add_option("--model-sha256", model_sha256,
                  "end unless the model is the one with this digest; of a folder as published all "

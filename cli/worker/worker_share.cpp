@@ -53,12 +53,12 @@ Source open_source(const WorkerFlags& flags) {
     return quantising_source(*shape, model::synthetic_tensors(*shape), flags);
   const auto pinned = pinned_root(flags);
   const model::OpenedFolder opened = model::open_folder(flags.model);
-  if (opened.kind == model::FolderKind::hugging_face && pinned) {
+  if (opened.published() && pinned) {
     const model::ModelFiles files(opened, pinned);
     return quantising_source(model::parse_model_plan(files.texts().get("config.json")),
                              std::make_shared<const model::TensorStore>(files), flags);
   }
-  if (opened.kind == model::FolderKind::hugging_face)
+  if (opened.published())
     return quantising_source(model::load_model_plan(flags.model),
                              std::make_shared<const model::TensorStore>(flags.model), flags);
   Source source;

@@ -10,14 +10,14 @@ namespace talaria::model {
 
 namespace fs = std::filesystem;
 
-namespace {} // namespace
-
 ModelFiles::ModelFiles(const fs::path& folder, const std::optional<Sha256Digest>& pinned)
     : ModelFiles(open_folder(folder), pinned) {}
 
 ModelFiles::ModelFiles(const OpenedFolder& opened, const std::optional<Sha256Digest>& pinned)
     : texts_(opened.enclave()) {
-  if (opened.enclave_manifest) {
+  if (opened.kind == FolderKind::gguf) {
+    read_gguf(opened.folder, pinned);
+  } else if (opened.enclave_manifest) {
     root_ = opened.enclave_manifest->digest;
     check_root(folder(), root_, pinned); // before anything else is read
     read_prepared(*opened.enclave_manifest);
@@ -41,6 +41,20 @@ void ModelFiles::read_published() {
     if (!is_there(folder() / name)) refuse_missing_shard(*index_, name);
     seal(name);
   }
+}
+
+/// Every part is hashed before anything in it is believed.
+void ModelFiles::read_gguf(const fs::path& path, const std::optional<Sha256Digest>& pinned) {
+  std::vector<std::shared_ptr<const GgufFile>> parts;
+  for (const fs::path& part : gguf_parts(path)) {
+    parts.push_back(std::make_shared<const GgufFile>(GgufFile::sealed(part)));
+    const GgufFile& file = *parts.back();
+    entries_.push_back({part.filename().string(), file.size(), file.digest()});
+  }
+  root_ = root_of(entries_);
+  check_root(path, root_, pinned);
+  gguf_ = std::make_shared<const GgufModel>(std::move(parts));
+  texts_ = gguf_->texts();
 }
 
 void ModelFiles::read_prepared(const PrivateFile& manifest) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "core/digest.hpp"
+#include "model/weights/gguf_model.hpp"
 #include "model/weights/manifest.hpp"
 #include "model/weights/model_folder.hpp"
 #include "model/weights/private_file.hpp"
@@ -31,8 +32,8 @@ class ModelFiles {
 public:
   using Weights = std::map<std::string, std::shared_ptr<const SafetensorsFile>>;
 
-  /// Reads a published folder, or the enclave's half of a prepared one, whose files are compared
-  /// with its manifest.
+  /// Reads a published folder, a GGUF file with its other parts, or the enclave's half of a
+  /// prepared folder, whose files are compared with its manifest.
   /// @param pinned  what root() has to be; nothing: anything.
   /// @throws Error{model} naming the file that is missing, unreadable, or not what the manifest
   /// says, or both digests if root() is another one.
@@ -41,12 +42,16 @@ public:
   explicit ModelFiles(const OpenedFolder& opened,
                       const std::optional<Sha256Digest>& pinned = std::nullopt);
 
-  /// Where the files lie: the folder itself, or enclave/ of a prepared one.
+  /// Where the files lie: the folder itself, or enclave/ of a prepared one; of a GGUF model the
+  /// file.
   const std::filesystem::path& folder() const noexcept { return texts_.folder(); }
+  /// Of a GGUF model: what is made of its metadata.
   const TextFiles& texts() const noexcept { return texts_; }
   /// nullptr for a published folder.
   const Manifest* manifest() const noexcept { return manifest_ ? &*manifest_ : nullptr; }
   const Weights& weights() const noexcept { return weights_; }
+  /// nullptr for a folder.
+  const std::shared_ptr<const GgufModel>& gguf() const noexcept { return gguf_; }
   /// nullptr if all tensors are in one file.
   const WeightIndex* weight_index() const noexcept { return index_ ? &*index_ : nullptr; }
 
@@ -58,6 +63,7 @@ public:
 
 private:
   void read_published();
+  void read_gguf(const std::filesystem::path& path, const std::optional<Sha256Digest>& pinned);
   void read_prepared(const PrivateFile& manifest);
   void read_listed(const FileEntry& entry);
   void refuse_unlisted() const;
@@ -68,6 +74,7 @@ private:
   std::optional<Manifest> manifest_;
   Weights weights_;
   std::optional<WeightIndex> index_;
+  std::shared_ptr<const GgufModel> gguf_;
   std::vector<FileEntry> entries_;
   Sha256Digest root_{};
 };

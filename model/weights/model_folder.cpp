@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/error.hpp"
+#include "model/weights/gguf.hpp"
 #include "model/weights/manifest.hpp"
 
 namespace talaria::model {
@@ -29,6 +30,12 @@ std::optional<PrivateFile> manifest_in(const fs::path& folder) {
 OpenedFolder open_folder(const fs::path& folder) {
   OpenedFolder out;
   out.folder = folder;
+  if (names_gguf(folder)) {
+    if (!is_there(folder))
+      throw Error(Errc::model, fmt::format("{}: no such file", folder.string()));
+    out.kind = FolderKind::gguf;
+    return out;
+  }
   if (auto manifest = manifest_in(folder)) {
     const bool enclave = parse_manifest(*manifest).side == PreparedSide::enclave;
     out.kind = enclave ? FolderKind::prepared_enclave : FolderKind::prepared_worker;

@@ -8,21 +8,24 @@
 
 namespace talaria::model {
 
-/// What a folder given as a model is.
+/// What a path given as a model is.
 enum class FolderKind : u8 {
   hugging_face,     ///< config.json and safetensors weights as published
+  gguf,             ///< no folder: a GGUF file, or the first part of a split one
   prepared_enclave, ///< OUT/enclave of `talaria prepare`
   prepared_worker,  ///< OUT/worker of `talaria prepare`
   prepared_root,    ///< OUT itself: holds enclave/ and worker/
 };
 
-/// A folder given as a model, and the manifests that were read, once, to tell what it is.
+/// A folder or file given as a model, and the manifests that were read, once, to tell what it is.
 struct OpenedFolder {
   FolderKind kind = FolderKind::hugging_face;
   std::filesystem::path folder; ///< as given
   std::optional<PrivateFile> enclave_manifest;
   std::optional<PrivateFile> worker_manifest;
 
+  /// Nothing was prepared: matrices are quantised here.
+  bool published() const { return kind == FolderKind::hugging_face || kind == FolderKind::gguf; }
   /// Where the enclave finds config, tokenizer, embeddings and biases.
   /// @throws Error{model} for a worker's folder, which holds none of these.
   std::filesystem::path enclave() const;

@@ -26,8 +26,8 @@ namespace {
 constexpr std::size_t kGroup = 4;                                   // inputs that lie side by side
 constexpr std::size_t kPanelGroup = PackedWeights::kPanel * kGroup; // bytes of a panel's group
 constexpr std::size_t kBufferBytes = std::size_t{1} << 20;
-constexpr std::size_t kLengthBytes = 8;
-constexpr u64 kMaxHeader = u64{1} << 20; // four matrices need a thousandth of that
+constexpr std::size_t kPreparedLengthBytes = 8;
+constexpr u64 kMaxPreparedHeader = u64{1} << 20; // four matrices need a thousandth of that
 
 /// How many groups of four rows fill the buffer.
 std::size_t groups_at_a_time(const PackedWeights& weights) {
@@ -131,9 +131,9 @@ std::string safetensors_head(const std::vector<PlannedTensor>& tensors) {
   }
   std::string text = header.dump();
   text.resize(round_up(text.size(), 8), ' '); // so that the data begins at a multiple of 8
-  std::string head(kLengthBytes, '\0');
+  std::string head(kPreparedLengthBytes, '\0');
   const u64 length = text.size();
-  std::memcpy(head.data(), &length, kLengthBytes);
+  std::memcpy(head.data(), &length, kPreparedLengthBytes);
   return head + text;
 }
 
@@ -169,17 +169,18 @@ void WeightFile::read_header() {
   const auto damaged = [this](const std::string& why) {
     return Error(Errc::model, fmt::format("{}: {}; copy or prepare it again", path_.string(), why));
   };
-  if (size < kLengthBytes) throw damaged(fmt::format("{} bytes are too few for weights", size));
+  if (size < kPreparedLengthBytes)
+    throw damaged(fmt::format("{} bytes are too few for weights", size));
   u64 length = 0;
-  std::array<u8, kLengthBytes> prefix{};
+  std::array<u8, kPreparedLengthBytes> prefix{};
   read_bytes(0, prefix, "the header");
   std::memcpy(&length, prefix.data(), prefix.size());
-  if (length > std::min(kMaxHeader, size - kLengthBytes))
+  if (length > std::min(kMaxPreparedHeader, size - kPreparedLengthBytes))
     throw damaged("the header is damaged or the file truncated");
   std::string text(length, '\0');
-  read_bytes(kLengthBytes, {reinterpret_cast<u8*>(text.data()), length}, "the header");
+  read_bytes(kPreparedLengthBytes, {reinterpret_cast<u8*>(text.data()), length}, "the header");
   const json header = parse_json(text, path_.string());
-  const u64 data = kLengthBytes + length;
+  const u64 data = kPreparedLengthBytes + length;
   for (const auto& [name, entry] : header.items()) try {
       const auto shape = entry.at("shape").get<std::array<u32, 2>>();
       const auto extent = entry.at("data_offsets").get<std::array<u64, 2>>();

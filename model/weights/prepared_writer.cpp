@@ -7,6 +7,7 @@
 #include <nlohmann/json.hpp>
 
 #include "core/error.hpp"
+#include "model/weights/gguf_model.hpp"
 #include "model/weights/plan_file.hpp"
 #include "model/weights/prepared.hpp"
 #include "model/weights/prepared_files.hpp"
@@ -65,12 +66,19 @@ FileEntry copied(const fs::path& from, const fs::path& folder) {
   return out.finish();
 }
 
+FileEntry written(const PrivateFile& file, const fs::path& folder) {
+  OutputFile out(folder, file.path.filename().string());
+  out.write(file.text);
+  return out.finish();
+}
+
 /// One run of `talaria prepare`, into a folder that exists and is empty.
 class Preparation {
 public:
   Preparation(const fs::path& model_dir, const PrepareOptions& options, Progress& progress)
       : model_dir_(model_dir), options_(options), progress_(progress),
         plan_(load_model_plan(model_dir)), store_(model_dir) {
+    if (names_gguf(model_dir)) made_ = GgufModel(model_dir).texts();
     // What the enclave would refuse when it loads is refused here.
     load_enclave_tensors(store_, plan_);
     EmbeddingTable(store_, plan_);
@@ -120,7 +128,7 @@ private:
   void write_worker(const fs::path& folder) {
     Manifest& manifest = result_.worker;
     manifest.side = PreparedSide::worker;
-    manifest.files.push_back(copied(model_dir_ / "config.json", folder));
+    manifest.files.push_back(write_config(folder));
     const u32 count = plan_.linears.size();
     for (u32 first = 0; first < count;) {
       const std::string name = weight_file(plan_.linears[{first}]);
@@ -161,17 +169,33 @@ private:
     Manifest& manifest = result_.enclave;
     manifest = result_.worker;
     manifest.side = PreparedSide::enclave;
-    manifest.files.assign(1, copied(model_dir_ / "config.json", folder));
+    manifest.files.assign(1, write_config(folder));
+    write_texts(folder);
+    manifest.files.push_back(write_enclave_tensors(folder));
+    manifest.files.push_back(write_index(folder));
+    for (const FileEntry& entry : manifest.files) result_.enclave_bytes += entry.bytes;
+    result_.enclave_root = write_manifest(folder, manifest);
+  }
+
+  FileEntry write_config(const fs::path& folder) const {
+    return made_ ? written(made_->get("config.json"), folder)
+                 : copied(model_dir_ / "config.json", folder);
+  }
+
+  /// The small files that only the enclave reads.
+  void write_texts(const fs::path& folder) {
+    std::vector<FileEntry>& files = result_.enclave.files;
+    if (made_) {
+      for (const auto& [name, file] : made_->all())
+        if (belongs_to_enclave(name)) files.push_back(written(file, folder));
+      return;
+    }
     std::vector<fs::path> copies;
     for (const auto& entry : fs::directory_iterator(model_dir_))
       if (entry.is_regular_file() && belongs_to_enclave(entry.path().filename().string()))
         copies.push_back(entry.path());
     std::sort(copies.begin(), copies.end());
-    for (const fs::path& path : copies) manifest.files.push_back(copied(path, folder));
-    manifest.files.push_back(write_enclave_tensors(folder));
-    manifest.files.push_back(write_index(folder));
-    for (const FileEntry& entry : manifest.files) result_.enclave_bytes += entry.bytes;
-    result_.enclave_root = write_manifest(folder, manifest);
+    for (const fs::path& path : copies) files.push_back(copied(path, folder));
   }
 
   FileEntry write_enclave_tensors(const fs::path& folder) {
@@ -219,6 +243,7 @@ private:
   Progress& progress_;
   arch::ModelPlan plan_;
   TensorStore store_;
+  std::optional<TextFiles> made_;      ///< of a GGUF file's metadata
   std::vector<PlannedTensor> planned_; ///< of enclave.safetensors, in its order
   std::size_t copied_ = 0;             ///< of these, the ones copied from the model
   std::vector<std::vector<float>> scales_;
@@ -259,7 +284,7 @@ fs::path without_slash(const fs::path& path) {
 
 Prepared prepare_model(const fs::path& model_dir, const fs::path& out,
                        const PrepareOptions& options, Progress& progress) {
-  if (folder_kind(model_dir) != FolderKind::hugging_face)
+  if (!open_folder(model_dir).published())
     throw Error(Errc::usage, fmt::format("{} is prepared already; give the folder it was made from",
                                          model_dir.string()));
   const fs::path target = without_slash(out);

@@ -25,10 +25,10 @@ struct Prepared {
   Sha256Digest worker_root{};  ///< SHA-256 of worker/manifest.json
 };
 
-/// Splits a Hugging Face folder into OUT/enclave (configuration, tokenizer, embeddings, biases,
-/// head norms, scales) and OUT/worker (config.json and quantised matrices, one file per layer).
-/// Both get a manifest.json with the digests of all matrices. Everything is written to OUT.partial,
-/// put on the disk and renamed at the end, so OUT is never incomplete.
+/// Splits a Hugging Face folder or a GGUF file into OUT/enclave (configuration, tokenizer,
+/// embeddings, biases, head norms, scales) and OUT/worker (config.json and quantised matrices, one
+/// file per layer). Both get a manifest.json with the digests of all matrices. Everything is
+/// written to OUT.partial, put on the disk and renamed at the end, so OUT is never incomplete.
 /// @throws Error{model} for a model that cannot be loaded, Error{usage} if OUT exists (or is not
 /// one of ours, with `force`), Error{io} for a disk that is full or fails, Error{cancelled}.
 Prepared prepare_model(const std::filesystem::path& model_dir, const std::filesystem::path& out,

@@ -14,6 +14,7 @@
 #include "arch/json_fields.hpp"
 #include "core/error.hpp"
 #include "core/locked_memory.hpp"
+#include "model/weights/gguf_blocks.hpp"
 #include "model/weights/private_file.hpp"
 
 namespace talaria::model {
@@ -206,6 +207,7 @@ void TensorReader::read(std::size_t begin, std::span<float> out) {
   if (begin > count || out.size() > count - begin)
     throw Error(Errc::internal,
                 fmt::format("read past the end of tensor \"{}\"", printable(tensor_.name)));
+  if (tensor_.rows != nullptr) return decode(begin, out);
   if (tensor_.source == nullptr) {
     widen(tensor_.dtype, tensor_.bytes.data() + begin * width, out);
     return;
@@ -216,8 +218,48 @@ void TensorReader::read(std::size_t begin, std::span<float> out) {
 }
 
 void TensorReader::read_bytes(std::size_t begin, std::span<u8> out) {
+  if (tensor_.rows == nullptr) return read_stored(begin, out);
+  if (begin % sizeof(float) != 0 || out.size() % sizeof(float) != 0)
+    throw Error(Errc::internal, "half an element of a tensor was asked for");
+  constexpr std::size_t kDecodedPiece = std::size_t{64} << 10;
+  std::vector<float> values;
+  for (begin /= sizeof(float); !out.empty(); begin += values.size()) {
+    values.resize(std::min(kDecodedPiece, out.size() / sizeof(float)));
+    decode(begin, values);
+    std::memcpy(out.data(), values.data(), values.size() * sizeof(float));
+    out = out.subspan(values.size() * sizeof(float));
+  }
+}
+
+/// Whole blocks are decoded in place, those that are asked for in part beside it.
+void TensorReader::decode(std::size_t begin, std::span<float> out) {
+  const GgufRows& rows = *tensor_.rows;
+  const GgufType& type = *rows.type;
+  while (!out.empty()) {
+    const std::size_t column = begin % rows.row_values;
+    const std::size_t count = std::min(out.size(), rows.row_values - column);
+    const std::size_t first = column / type.values;
+    const std::size_t blocks = (column + count + type.values - 1) / type.values - first;
+    row_.resize(blocks * type.bytes);
+    read_stored(u64{rows.stored(begin / rows.row_values)} * rows.row_bytes() + first * type.bytes,
+                row_);
+    if (blocks * type.values == count) {
+      type.decode(row_.data(), blocks, out.data());
+    } else {
+      decoded_.resize(blocks * type.values);
+      type.decode(row_.data(), blocks, decoded_.data());
+      std::copy_n(decoded_.begin() + static_cast<std::ptrdiff_t>(column % type.values), count,
+                  out.begin());
+    }
+    begin += count;
+    out = out.subspan(count);
+  }
+}
+
+/// Bytes of the tensor as they lie in its file or in memory.
+void TensorReader::read_stored(u64 begin, std::span<u8> out) {
   if (tensor_.source == nullptr) {
-    const auto from = tensor_.bytes.subspan(begin, out.size());
+    const auto from = tensor_.bytes.subspan(static_cast<std::size_t>(begin), out.size());
     std::copy(from.begin(), from.end(), out.begin());
     return;
   }

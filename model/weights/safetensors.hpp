@@ -16,6 +16,7 @@
 namespace talaria::model {
 
 class LargeFile;
+struct GgufRows;
 
 enum class Dtype { bf16, f16, f32 };
 
@@ -38,6 +39,9 @@ struct TensorView {
   std::shared_ptr<const void> memory; ///< behind `bytes`; null: whoever made the view keeps them
   std::shared_ptr<const LargeFile> source{}; ///< null: in memory
   u64 offset = 0;                            ///< of its first byte in `source`
+  /// How a tensor of a GGUF file is stored; it then counts as one of f32, which is what comes out
+  /// of it. Null: its elements lie one behind the other.
+  std::shared_ptr<const GgufRows> rows{};
 
   std::size_t elements() const;
   std::size_t size_bytes() const { return elements() * element_bytes(dtype); }
@@ -55,15 +59,20 @@ public:
   const TensorView& tensor() const noexcept { return tensor_; }
   /// As TensorView::read().
   void read(std::size_t begin, std::span<float> out);
-  /// Bytes [begin, begin + out.size()) of the tensor as they are stored.
+  /// Bytes [begin, begin + out.size()) of the tensor as elements of its dtype; of a tensor with
+  /// `rows` both have to be multiples of 4.
   void read_bytes(std::size_t begin, std::span<u8> out);
 
 private:
+  void read_stored(u64 at, std::span<u8> out);
+  void decode(std::size_t begin, std::span<float> out);
+
   const TensorView& tensor_;
   std::vector<u8> buffer_;
   std::span<const u8> chunk_; ///< in buffer_
   u64 chunk_index_ = ~u64{0};
   std::vector<u8> row_;
+  std::vector<float> decoded_;
 };
 
 /// What a safetensors header says; the tensors' `bytes`, `memory` and `source` are empty, `offset`

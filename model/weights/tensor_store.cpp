@@ -10,6 +10,7 @@
 
 #include "arch/json_fields.hpp"
 #include "core/error.hpp"
+#include "model/weights/gguf_model.hpp"
 #include "model/weights/model_files.hpp"
 #include "model/weights/private_file.hpp"
 
@@ -67,6 +68,10 @@ void refuse_missing_shard(const WeightIndex& index, const std::string& name) {
 }
 
 TensorStore::TensorStore(const std::filesystem::path& model_dir) : dir_(model_dir.string()) {
+  if (names_gguf(model_dir)) {
+    take(std::make_shared<const GgufModel>(model_dir));
+    return;
+  }
   Files files;
   const auto open = [&](const std::string& name) {
     files.emplace(name, std::make_shared<const SafetensorsFile>(model_dir / name));
@@ -87,7 +92,10 @@ TensorStore::TensorStore(const std::filesystem::path& model_dir) : dir_(model_di
 }
 
 TensorStore::TensorStore(const ModelFiles& files) : dir_(files.folder().string()) {
-  take(files.weights(), files.weight_index());
+  if (files.gguf() != nullptr)
+    take(files.gguf());
+  else
+    take(files.weights(), files.weight_index());
 }
 
 TensorStore::TensorStore(std::string source, std::vector<TensorView> tensors,
@@ -105,6 +113,14 @@ void TensorStore::add(const std::string& tensor, const TensorView& view) {
     throw Error(Errc::model, fmt::format("{}: tensors \"{}\" and \"{}\" are the same one of the "
                                          "decoder",
                                          dir_, printable(at->second->name), printable(tensor)));
+}
+
+void TensorStore::take(std::shared_ptr<const GgufModel> model) {
+  gguf_ = std::move(model);
+  for (const auto& [name, view] : gguf_->tensors()) {
+    add(name, view);
+    total_bytes_ += view.size_bytes();
+  }
 }
 
 /// Without an index every tensor of the one file counts.

@@ -11,6 +11,7 @@
 namespace talaria::model {
 
 struct PrivateFile;
+class GgufModel;
 class ModelFiles;
 
 /// model.safetensors.index.json: which file holds which tensor.
@@ -31,7 +32,8 @@ inline constexpr const char* kWeightIndex = "model.safetensors.index.json";
 /// @throws Error{model}: `index` names the file `name`, and it is not there.
 [[noreturn]] void refuse_missing_shard(const WeightIndex& index, const std::string& name);
 
-/// All tensors of a model folder: model.safetensors, or the shards of model.safetensors.index.json.
+/// All tensors of a model: of model.safetensors, of the shards of model.safetensors.index.json, or
+/// of a GGUF file.
 class TensorStore {
 public:
   /// Opens the files; what they hold is read when asked for, and not checked against anything. For
@@ -55,11 +57,13 @@ public:
 private:
   using Files = std::map<std::string, std::shared_ptr<const SafetensorsFile>>;
   void take(Files files, const WeightIndex* index);
+  void take(std::shared_ptr<const GgufModel> model);
   void add(const std::string& tensor, const TensorView& view);
   void place(const std::string& tensor, const std::string& file, const WeightIndex& index);
 
   std::string dir_; ///< for messages
   Files files_;     ///< by name
+  std::shared_ptr<const GgufModel> gguf_;
   std::vector<TensorView> in_memory_;
   std::shared_ptr<const void> memory_;             ///< behind in_memory_
   std::map<std::string, const TensorView*> index_; ///< by canonical name

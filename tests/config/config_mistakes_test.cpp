@@ -159,7 +159,8 @@ BOOST_AUTO_TEST_CASE(the_full_file_itself_has_no_mistake) {
 BOOST_AUTO_TEST_CASE(missing_files_are_named_where_they_stand) {
   const std::string model = complaint(with("model: model", "model: modle"));
   BOOST_TEST(model.starts_with("F:2:8: model: '"), model);
-  BOOST_TEST(model.ends_with("/modle' is not there; expected a model folder"), model);
+  BOOST_TEST(model.ends_with("/modle' is not there; expected a model folder or a GGUF file"),
+             model);
   const std::string certificate = complaint(with("certs/ca.pem", "certs/nobody.pem"));
   BOOST_TEST(certificate.starts_with("F:20:12: tls.ca: '"), certificate);
   BOOST_TEST(

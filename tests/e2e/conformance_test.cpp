@@ -1,6 +1,7 @@
 // Every model against the fp32 references under tests/data/references (plain torch, written and run
 // separately; see the README there).
 #include <algorithm>
+#include <array>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
@@ -40,7 +41,9 @@ std::vector<float> read_npy(const std::filesystem::path& path) {
 pipeline::EngineOptions options_for(const std::string& model, model::WeightFormat weights,
                                     remo::SchemeKind scheme) {
   pipeline::EngineOptions options;
-  options.model_dir = tests::model_folder(model);
+  options.model_dir = model.starts_with("gguf/")
+                          ? tests::kSource / "tests" / "data" / (model + ".gguf")
+                          : tests::model_folder(model);
   options.weights = weights;
   options.scheme.kind = scheme;
   return options;
@@ -61,6 +64,10 @@ double log_sum_exp(const std::vector<float>& x) {
   for (const float v : x) sum += std::exp(v - top);
   return top + std::log(sum);
 }
+
+/// Their references are computed from the dequantised weights.
+constexpr std::array<const char*, 4> kGgufFiles{"gguf/llama3-f16", "gguf/llama3-bf16",
+                                                "gguf/llama3-q8_0", "gguf/wide-q4_k_m"};
 
 constexpr double kLogitTolerance = 2e-3; // of the standard deviation of the reference's logits
 constexpr double kDecisiveMargin = 1e-3; // below it, top-1 and top-2 may change places
@@ -137,7 +144,8 @@ std::vector<std::string> prompts_of(const std::filesystem::path& folder) {
 
 BOOST_DATA_TEST_CASE(int16_weights_reproduce_the_fp32_reference,
                      boost::unit_test::data::make(tests::kModels) +
-                         boost::unit_test::data::make(tests::kFamilies),
+                         boost::unit_test::data::make(tests::kFamilies) +
+                         boost::unit_test::data::make(kGgufFiles),
                      model) {
   const auto folder = tests::kReferences / model;
   SilentProgress progress;

@@ -1,0 +1,364 @@
+#include "model/weights/gguf_config.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cmath>
+#include <nlohmann/json.hpp>
+#include <span>
+#include <string_view>
+#include <utility>
+
+#include "arch/json_fields.hpp"
+#include "core/error.hpp"
+
+namespace talaria::model {
+
+using nlohmann::json;
+
+namespace {
+
+using Names = std::span<const std::pair<std::string_view, std::string_view>>;
+
+/// What blk.N.X is called behind model.layers.N. in every family.
+constexpr std::pair<std::string_view, std::string_view> kCommon[] = {
+    {"attn_q", "self_attn.q_proj"},      {"attn_k", "self_attn.k_proj"},
+    {"attn_v", "self_attn.v_proj"},      {"attn_output", "self_attn.o_proj"},
+    {"attn_q_norm", "self_attn.q_norm"}, {"attn_k_norm", "self_attn.k_norm"},
+    {"ffn_gate", "mlp.gate_proj"},       {"ffn_up", "mlp.up_proj"},
+    {"ffn_down", "mlp.down_proj"}};
+constexpr std::pair<std::string_view, std::string_view> kNormsBefore[] = {
+    {"attn_norm", "input_layernorm"}, {"ffn_norm", "post_attention_layernorm"}};
+constexpr std::pair<std::string_view, std::string_view> kNormsAfter[] = {
+    {"post_attention_norm", "post_attention_layernorm"},
+    {"post_ffw_norm", "post_feedforward_layernorm"}};
+constexpr std::pair<std::string_view, std::string_view> kGemmaNorms[] = {
+    {"attn_norm", "input_layernorm"},
+    {"post_attention_norm", "post_attention_layernorm"},
+    {"ffn_norm", "pre_feedforward_layernorm"},
+    {"post_ffw_norm", "post_feedforward_layernorm"}};
+constexpr std::pair<std::string_view, std::string_view> kGlm4Names[] = {
+    {"attn_norm", "input_layernorm"},
+    {"post_attention_norm", "post_self_attn_layernorm"},
+    {"ffn_norm", "post_attention_layernorm"},
+    {"post_ffw_norm", "post_mlp_layernorm"},
+    {"ffn_up", "mlp.gate_up_proj"}};
+constexpr std::pair<std::string_view, std::string_view> kPhi3Names[] = {
+    {"attn_norm", "input_layernorm"},
+    {"ffn_norm", "post_attention_layernorm"},
+    {"attn_qkv", "self_attn.qkv_proj"},
+    {"ffn_up", "mlp.gate_up_proj"}};
+
+/// One architecture of GGUF files.
+struct Architecture {
+  std::string_view name;
+  const char* model_type;
+  Names names;           ///< that come before kCommon
+  bool permuted = false; ///< rows of queries and keys, see GgufRows
+  bool partial = false;  ///< a part of each head may turn
+  /// What only this one has. Null: nothing.
+  void (*add)(const GgufFields& fields, const GgufTensors& tensors, json& config) = nullptr;
+};
+
+std::string key_of(const GgufFields& fields, std::string_view name) {
+  return fmt::format("{}.{}", fields.required_text("general.architecture"), name);
+}
+
+void add_number(const GgufFields& fields, std::string_view name, const char* as, json& config) {
+  if (const auto value = fields.number(key_of(fields, name))) config[as] = *value;
+}
+
+u64 head_dim_of(const GgufFields& fields) {
+  const u64 heads = fields.same_integer(key_of(fields, "attention.head_count")).value_or(0);
+  const u64 hidden = fields.required_integer(key_of(fields, "embedding_length"));
+  if (heads == 0) fields.refuse(key_of(fields, "attention.head_count"), "a number above 0");
+  return fields.integer(key_of(fields, "attention.key_length")).value_or(hidden / heads);
+}
+
+void add_window(const GgufFields& fields, json& config) {
+  const u64 window = fields.same_integer(key_of(fields, "attention.sliding_window")).value_or(0);
+  config["sliding_window"] = window == 0 ? json() : json(window);
+}
+
+/// Which layers slide: a list of booleans, or every how manyth does not.
+void add_pattern(const GgufFields& fields, u64 otherwise, json& config) {
+  const std::string key = key_of(fields, "attention.sliding_window_pattern");
+  const u64 layers = fields.required_integer(key_of(fields, "block_count"), 4096);
+  json types = json::array();
+  const GgufValue* const value = fields.find(key);
+  if (value != nullptr && std::holds_alternative<GgufValue::List>(value->is)) {
+    const GgufValue::List& list = *fields.list_of<bool>(key);
+    if (list.size() != layers) fields.refuse(key, fmt::format("{} booleans", layers));
+    for (const GgufValue& slides : list)
+      types.push_back(std::get<bool>(slides.is) ? "sliding_attention" : "full_attention");
+  } else {
+    const u64 every = fields.integer(key).value_or(otherwise);
+    if (every == 0) fields.refuse(key, "a number above 0");
+    for (u64 l = 0; l < layers; ++l)
+      types.push_back((l + 1) % every == 0 ? "full_attention" : "sliding_attention");
+  }
+  config["layer_types"] = std::move(types);
+}
+
+/// llama.cpp knows the largest model of the kind by its layers and scales its scores otherwise.
+void add_gemma(const GgufFields& fields, u64 layers_of_the_largest, json& config) {
+  const u64 heads = fields.same_integer(key_of(fields, "attention.head_count")).value_or(1);
+  const bool largest = fields.integer(key_of(fields, "block_count")) == layers_of_the_largest;
+  const u64 hidden = fields.required_integer(key_of(fields, "embedding_length"));
+  config["query_pre_attn_scalar"] = largest && heads != 0 ? hidden / heads : head_dim_of(fields);
+  config["talaria_norms_hold_gain"] = true;
+  add_number(fields, "attn_logit_softcapping", "attn_logit_softcapping", config);
+  add_number(fields, "final_logit_softcapping", "final_logit_softcapping", config);
+  add_window(fields, config);
+}
+
+void add_gemma2(const GgufFields& fields, const GgufTensors&, json& config) {
+  add_gemma(fields, 46, config);
+  add_pattern(fields, 2, config);
+}
+
+void add_gemma3(const GgufFields& fields, const GgufTensors&, json& config) {
+  add_gemma(fields, 62, config);
+  add_pattern(fields, 6, config);
+  add_number(fields, "rope.freq_base_swa", "rope_local_base_freq", config);
+}
+
+void add_granite(const GgufFields& fields, const GgufTensors&, json& config) {
+  add_number(fields, "attention.scale", "attention_multiplier", config);
+  add_number(fields, "embedding_scale", "embedding_multiplier", config);
+  add_number(fields, "residual_scale", "residual_multiplier", config);
+  add_number(fields, "logit_scale", "logits_scaling", config);
+  if (!fields.has(key_of(fields, "attention.scale")))
+    config["attention_multiplier"] = 1 / std::sqrt(static_cast<double>(head_dim_of(fields)));
+}
+
+void add_smollm3(const GgufFields&, const GgufTensors&, json& config) {
+  config["no_rope_layer_interval"] = 4;
+}
+
+void add_phi3(const GgufFields& fields, const GgufTensors&, json& config) {
+  add_window(fields, config);
+}
+
+/// OLMo 3 comes under the same name, and has a window.
+void add_olmo2(const GgufFields& fields, const GgufTensors&, json& config) {
+  add_window(fields, config);
+  if (config["sliding_window"].is_null()) return;
+  config["model_type"] = "olmo3";
+  add_pattern(fields, 4, config);
+}
+
+constexpr Architecture kArchitectures[] = {
+    {"llama", "llama", kNormsBefore, true, false, nullptr},
+    {"smollm3", "smollm3", kNormsBefore, true, false, add_smollm3},
+    {"granite", "granite", kNormsBefore, true, false, add_granite},
+    {"qwen2", "qwen2", kNormsBefore, false, false, nullptr},
+    {"qwen3", "qwen3", kNormsBefore, false, false, nullptr},
+    {"gemma2", "gemma2", kGemmaNorms, false, false, add_gemma2},
+    {"gemma3", "gemma3_text", kGemmaNorms, false, false, add_gemma3},
+    {"phi3", "phi3", kPhi3Names, false, true, add_phi3},
+    {"olmo2", "olmo2", kNormsAfter, false, false, add_olmo2},
+    {"glm4", "glm4", kGlm4Names, false, true, nullptr},
+};
+
+const Architecture& architecture_of(const GgufFields& fields) {
+  const std::string name = fields.required_text("general.architecture");
+  std::string known;
+  for (const Architecture& each : kArchitectures) {
+    if (each.name == name) return each;
+    known += fmt::format("{}{}", known.empty() ? "" : ", ", each.name);
+  }
+  throw Error(Errc::model,
+              fmt::format("{}: general.architecture is {}, which is not supported; supported are "
+                          "{}",
+                          fields.file(), printable(name), known));
+}
+
+json values_json(const GgufTensors& tensors, const char* name) {
+  json out = json::array();
+  for (const float value : tensors.values(name)) out.push_back(double{value});
+  return out;
+}
+
+/// One set of factors by which the frequencies of all lengths are divided, or two.
+std::optional<json> factors_of(const GgufFields& fields, const GgufTensors& tensors) {
+  if (tensors.has("rope_freqs.weight")) {
+    const json factors = values_json(tensors, "rope_freqs.weight");
+    return json{{"rope_type", "longrope"},
+                {"short_factor", factors},
+                {"long_factor", factors},
+                {"attention_factor", 1}};
+  }
+  if (!tensors.has("rope_factors_short.weight") && !tensors.has("rope_factors_long.weight"))
+    return std::nullopt;
+  json out{{"rope_type", "longrope"},
+           {"short_factor", values_json(tensors, "rope_factors_short.weight")},
+           {"long_factor", values_json(tensors, "rope_factors_long.weight")}};
+  out["attention_factor"] = fields.number(key_of(fields, "rope.scaling.attn_factor")).value_or(1);
+  out["original_max_position_embeddings"] =
+      fields.required_integer(key_of(fields, "rope.scaling.original_context_length"));
+  return out;
+}
+
+json scaling_of(const GgufFields& fields, const GgufTensors& tensors) {
+  const std::string key = key_of(fields, "rope.scaling.type");
+  std::string type = fields.text(key).value_or("none");
+  auto factor = fields.number(key_of(fields, "rope.scaling.factor"));
+  if (const auto older = fields.number(key_of(fields, "rope.scale_linear")); older && !factor) {
+    factor = older;
+    if (type == "none" && *older != 1) type = "linear";
+  }
+  if (auto factors = factors_of(fields, tensors)) {
+    if (type != "none" && type != "longrope")
+      fields.refuse(key, "no scaling beside a tensor of factors");
+    return std::move(*factors);
+  }
+  if (type == "none") return nullptr;
+  if (type != "linear" && type != "yarn")
+    fields.refuse(key, fmt::format("none, linear or yarn, not {}", printable(type)));
+  if (!factor) fields.refuse(key_of(fields, "rope.scaling.factor"), "a number; it is missing");
+  json out{{"rope_type", type}, {"factor", *factor}};
+  if (type == "linear") return out;
+  for (const char* unknown : {"rope.scaling.yarn_log_multiplier", "rope.scaling.yarn_ext_factor"})
+    if (fields.has(key_of(fields, unknown)))
+      fields.refuse(key_of(fields, unknown), "no such key: it is not supported");
+  const auto optional = [&](const char* name, const char* as) {
+    if (const auto value = fields.number(key_of(fields, name))) out[as] = *value;
+  };
+  optional("rope.scaling.yarn_beta_fast", "beta_fast");
+  optional("rope.scaling.yarn_beta_slow", "beta_slow");
+  if (const auto length = fields.integer(key_of(fields, "rope.scaling.original_context_length")))
+    out["original_max_position_embeddings"] = *length;
+  auto magnitude = fields.number(key_of(fields, "rope.scaling.attn_factor"));
+  if (!magnitude) magnitude = fields.number(key_of(fields, "rope.scaling.yarn_attn_factor"));
+  if (magnitude) out["attention_factor"] = *magnitude * (1 + 0.1 * std::log(*factor));
+  return out;
+}
+
+/// The share that arch's int(share * head_dim) takes back to `turned`.
+double share_of(u64 turned, u64 head_dim) {
+  float share = static_cast<float>(turned) / static_cast<float>(head_dim);
+  if (static_cast<u64>(static_cast<float>(head_dim) * share) < turned)
+    share = std::nextafter(share, 1.0f);
+  return share;
+}
+
+void refuse_what_is_another_model(const GgufFields& fields, const GgufTensors& tensors) {
+  if (fields.same_integer(key_of(fields, "expert_count")).value_or(0) != 0)
+    fields.refuse(key_of(fields, "expert_count"), "0: mixtures of experts are not supported");
+  const u64 keys = head_dim_of(fields);
+  if (fields.integer(key_of(fields, "attention.value_length")).value_or(keys) != keys)
+    fields.refuse(key_of(fields, "attention.value_length"),
+                  fmt::format("the length of a key, {}", keys));
+  if (fields.boolean(key_of(fields, "attention.causal")) == false)
+    fields.refuse(key_of(fields, "attention.causal"), "true: this is no decoder");
+  if (!tensors.has("token_embd.weight") ||
+      tensors.shapes.find("token_embd.weight")->second.size() != 2)
+    throw Error(Errc::model, fields.file() + ": there is no matrix token_embd.weight");
+}
+
+} // namespace
+
+std::vector<u32> gguf_ends(const GgufFields& fields) {
+  constexpr std::string_view kEnds[] = {"<|eot_id|>",     "<|eom_id|>",    "<|im_end|>",
+                                        "<|end|>",        "<end_of_turn>", "<|endoftext|>",
+                                        "<|end_of_text|>"};
+  constexpr u64 kControl = 3;
+  std::vector<u32> out;
+  const auto add = [&out](u64 id) {
+    if (std::find(out.begin(), out.end(), id) == out.end()) out.push_back(static_cast<u32>(id));
+  };
+  for (const char* name : {"eos", "eot", "eom"})
+    if (const auto id = fields.integer(fmt::format("tokenizer.ggml.{}_token_id", name))) add(*id);
+  const auto* const tokens = fields.texts("tokenizer.ggml.tokens");
+  const auto types = fields.integers("tokenizer.ggml.token_type");
+  if (tokens == nullptr) return out;
+  for (std::size_t id = 0; id < std::min(tokens->size(), types.size()); ++id) {
+    if (types[id] != kControl) continue;
+    const auto& text = std::get<std::string>((*tokens)[id].is);
+    if (std::find(std::begin(kEnds), std::end(kEnds), text) != std::end(kEnds)) add(id);
+  }
+  return out;
+}
+
+std::string gguf_config(const GgufFields& fields, const GgufTensors& tensors) {
+  const Architecture& architecture = architecture_of(fields);
+  refuse_what_is_another_model(fields, tensors);
+  const u64 vocab = tensors.shapes.find("token_embd.weight")->second[0];
+  const u64 head_dim = head_dim_of(fields);
+  json config{
+      {"model_type", architecture.model_type},
+      {"vocab_size", vocab},
+      {"hidden_size", fields.required_integer(key_of(fields, "embedding_length"))},
+      {"num_hidden_layers", fields.required_integer(key_of(fields, "block_count"))},
+      {"num_attention_heads", *fields.same_integer(key_of(fields, "attention.head_count"))},
+      {"head_dim", head_dim},
+      {"max_position_embeddings", fields.required_integer(key_of(fields, "context_length"))},
+      {"rope_theta", fields.number(key_of(fields, "rope.freq_base")).value_or(10000)},
+      {"tie_word_embeddings", !tensors.has("output.weight")},
+      {"attention_bias",
+       tensors.has("blk.0.attn_q.bias") && std::string_view(architecture.model_type) != "qwen2"},
+      {"mlp_bias", tensors.has("blk.0.ffn_up.bias")},
+  };
+  const auto require = [&](const char* name, const char* as) {
+    const auto value = fields.same_integer(key_of(fields, name));
+    if (!value) fields.refuse(key_of(fields, name), "a whole number; it is missing");
+    config[as] = *value;
+  };
+  require("feed_forward_length", "intermediate_size");
+  const auto kv = fields.same_integer(key_of(fields, "attention.head_count_kv"));
+  config["num_key_value_heads"] = kv ? json(*kv) : config["num_attention_heads"];
+  const auto eps = fields.number(key_of(fields, "attention.layer_norm_rms_epsilon"));
+  if (!eps)
+    fields.refuse(key_of(fields, "attention.layer_norm_rms_epsilon"), "a number; it is missing");
+  config["rms_norm_eps"] = *eps;
+  const u64 turned = fields.integer(key_of(fields, "rope.dimension_count")).value_or(head_dim);
+  if (turned > head_dim || (turned != head_dim && !architecture.partial))
+    fields.refuse(key_of(fields, "rope.dimension_count"),
+                  fmt::format("the length of a key, {}", head_dim));
+  if (turned != head_dim) config["partial_rotary_factor"] = share_of(turned, head_dim);
+  if (json scaling = scaling_of(fields, tensors); !scaling.is_null())
+    config["rope_scaling"] = std::move(scaling);
+  if (const auto bos = fields.integer("tokenizer.ggml.bos_token_id")) config["bos_token_id"] = *bos;
+  if (const auto ends = gguf_ends(fields); !ends.empty()) config["eos_token_id"] = ends;
+  if (architecture.add != nullptr) architecture.add(fields, tensors, config);
+  return config.dump(1) + "\n";
+}
+
+GgufTarget gguf_target(const GgufFields& fields, const std::string& tensor) {
+  if (tensor == "token_embd.weight") return {"model.embed_tokens.weight"};
+  if (tensor == "output_norm.weight") return {"model.norm.weight"};
+  if (tensor == "output.weight") return {"lm_head.weight"};
+  for (const char* table :
+       {"rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"})
+    if (tensor == table) return {};
+  const Architecture& architecture = architecture_of(fields);
+  const auto unknown = [&]() -> Error {
+    return {Errc::model, fmt::format("{}: tensor {} is not known in a model of architecture {}",
+                                     fields.file(), printable(tensor), architecture.name)};
+  };
+  const auto first = tensor.find('.');
+  const auto second = first == std::string::npos ? first : tensor.find('.', first + 1);
+  const auto last = tensor.rfind('.');
+  if (!tensor.starts_with("blk.") || second == std::string::npos || last <= second) throw unknown();
+  const std::string layer = tensor.substr(first + 1, second - first - 1);
+  const std::string kind = tensor.substr(second + 1, last - second - 1);
+  const std::string suffix = tensor.substr(last + 1);
+  const bool numbered =
+      !layer.empty() && layer.size() < 6 &&
+      std::all_of(layer.begin(), layer.end(), [](char c) { return c >= '0' && c <= '9'; }) &&
+      (layer[0] != '0' || layer == "0");
+  if (!numbered || (suffix != "weight" && suffix != "bias")) throw unknown();
+  if (kind == "attn_rot_embd") return {}; // of old files; the plan has its own
+  for (const Names names : {architecture.names, Names(kCommon)})
+    for (const auto& [theirs, ours] : names) {
+      if (theirs != kind) continue;
+      GgufTarget out{fmt::format("model.layers.{}.{}.{}", layer, ours, suffix)};
+      if (architecture.permuted && (kind == "attn_q" || kind == "attn_k"))
+        out.head_rows = static_cast<std::size_t>(head_dim_of(fields));
+      return out;
+    }
+  throw unknown();
+}
+
+} // namespace talaria::model

@@ -1,0 +1,115 @@
+#include "model/weights/gguf_model.hpp"
+
+#include <fmt/format.h>
+
+#include <utility>
+
+#include "arch/json_fields.hpp"
+#include "core/error.hpp"
+#include "model/weights/gguf_config.hpp"
+#include "model/weights/gguf_tokenizer.hpp"
+#include "model/weights/model_files.hpp"
+
+namespace talaria::model {
+
+namespace fs = std::filesystem;
+
+namespace {
+
+std::vector<std::shared_ptr<const GgufFile>> open_parts(const fs::path& path) {
+  std::vector<std::shared_ptr<const GgufFile>> out;
+  for (const fs::path& part : gguf_parts(path))
+    out.push_back(std::make_shared<const GgufFile>(GgufFile::open(part)));
+  return out;
+}
+
+PrivateFile made(const fs::path& model, const char* name, std::string text) {
+  PrivateFile out;
+  out.path = model / name;
+  out.text = std::move(text);
+  out.digest = sha256({reinterpret_cast<const u8*>(out.text.data()), out.text.size()});
+  return out;
+}
+
+constexpr std::size_t kMaxFactors = 4096; ///< of a head
+
+} // namespace
+
+GgufModel::GgufModel(const fs::path& path) : GgufModel(open_parts(path)) {}
+
+GgufModel::GgufModel(std::vector<std::shared_ptr<const GgufFile>> parts)
+    : parts_(std::move(parts)) {
+  check_split();
+  const GgufFields fields(metadata(), path().string());
+  GgufTensors known;
+  std::map<std::string, std::pair<const GgufFile*, const GgufTensor*>> place;
+  for (const auto& part : parts_)
+    for (const GgufTensor& tensor : part->header().tensors) {
+      if (!place.try_emplace(tensor.name, part.get(), &tensor).second)
+        throw Error(Errc::model, fmt::format("{}: tensor {} is in another part as well",
+                                             part->path().string(), printable(tensor.name)));
+      known.shapes.emplace(tensor.name, tensor.shape);
+    }
+  known.values = [&](const std::string& name) {
+    const auto at = place.find(name);
+    if (at == place.end() || at->second.second->shape.size() != 1 ||
+        at->second.second->shape[0] > kMaxFactors)
+      throw Error(Errc::model, fmt::format("{}: tensor {} is missing or no vector of up to {} "
+                                           "numbers",
+                                           path().string(), name, kMaxFactors));
+    std::vector<float> out(at->second.second->shape[0]);
+    at->second.first->view(*at->second.second).read(0, out);
+    return out;
+  };
+  config_ = made(path(), "config.json", gguf_config(fields, known));
+  for (const auto& [name, at] : place) {
+    const auto& [file, tensor] = at;
+    const GgufTarget target = gguf_target(fields, name);
+    if (target.name.empty()) continue;
+    if (target.head_rows != 0 &&
+        (target.head_rows % 2 != 0 || tensor->shape[0] % target.head_rows != 0))
+      throw Error(Errc::model, fmt::format("{}: tensor {} has {} rows, which are no heads of {}",
+                                           file->path().string(), printable(name), tensor->shape[0],
+                                           target.head_rows));
+    if (!tensors_.try_emplace(target.name, file->view(*tensor, target.head_rows)).second)
+      throw Error(Errc::model, fmt::format("{}: tensor {} is there under two names",
+                                           file->path().string(), printable(name)));
+  }
+}
+
+/// File names say how many parts there are; the parts have to agree.
+void GgufModel::check_split() const {
+  u64 tensors = 0;
+  for (const auto& part : parts_) tensors += part->header().tensors.size();
+  for (std::size_t i = 0; i < parts_.size(); ++i) {
+    const GgufFields fields(parts_[i]->header().metadata, parts_[i]->path().string());
+    const u64 count = fields.integer("split.count").value_or(1);
+    if (count != parts_.size() && !(count == 0 && parts_.size() == 1))
+      fields.refuse("split.count",
+                    fmt::format("{}, as the names of the files say (a part of a split model keeps "
+                                "its name, -00001-of-0000N.gguf)",
+                                parts_.size()));
+    if (parts_.size() == 1) continue;
+    if (fields.required_integer("split.no") != i)
+      fields.refuse("split.no", fmt::format("{}, as the name of the file says", i));
+    if (fields.integer("split.tensors.count").value_or(tensors) != tensors)
+      fields.refuse("split.tensors.count", fmt::format("{}, which the parts have", tensors));
+  }
+}
+
+TextFiles GgufModel::texts() const {
+  const GgufFields fields(metadata(), path().string());
+  GgufTokenizer tokenizer = gguf_tokenizer(fields);
+  TextFiles out(path());
+  out.add("config.json", config_);
+  out.add("tokenizer.json", made(path(), "tokenizer.json", std::move(tokenizer.tokenizer)));
+  out.add("tokenizer_config.json",
+          made(path(), "tokenizer_config.json", std::move(tokenizer.tokenizer_config)));
+  return out;
+}
+
+TextFiles model_texts(const fs::path& model) {
+  return names_gguf(model) ? GgufModel(model).texts() : TextFiles(model, kTextFiles);
+}
+
+} // namespace talaria::model
