@@ -1,9 +1,7 @@
 #include "kernels/elementwise.hpp"
 
 #include <algorithm>
-#include <bit>
 
-#include "core/constant_time.hpp"
 #include "kernels/kernel_set.hpp"
 
 namespace talaria::kernels {
@@ -12,13 +10,6 @@ namespace {
 
 constexpr float kSqrtTwoOverPi = 0.7978845608028654f;
 constexpr float kCubic = 0.044715f;
-
-/// a if a > b, else b, without a branch.
-float larger(float a, float b) noexcept {
-  const u32 mask = u32{0} - static_cast<u32>(a > b);
-  return std::bit_cast<float>(
-      constant_time::choose(mask, std::bit_cast<u32>(a), std::bit_cast<u32>(b)));
-}
 
 } // namespace
 

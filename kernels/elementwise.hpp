@@ -1,11 +1,21 @@
 #pragma once
 
+#include <bit>
 #include <cstddef>
+
+#include "core/constant_time.hpp"
 
 namespace talaria::kernels {
 
 // Functions that few families need. They are written once, on canonical_exp, and are the same for
 // every SIMD target; neither a branch nor an address depends on the numbers.
+
+/// a if a > b, else b: without the branch that compilers make of it.
+inline float larger(float a, float b) noexcept {
+  const u32 mask = u32{0} - static_cast<u32>(a > b);
+  return std::bit_cast<float>(
+      constant_time::choose(mask, std::bit_cast<u32>(a), std::bit_cast<u32>(b)));
+}
 
 /// tanh(x) = 1 - 2 / (exp(2 x) + 1): within 1e-7 of it, absolutely.
 float canonical_tanh(float x) noexcept;

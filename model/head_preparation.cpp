@@ -21,9 +21,9 @@ void part_neighbours(float* x, std::size_t n, float* scratch) {
 
 } // namespace
 
-HeadPreparation::HeadPreparation(const arch::Attention& attention, LayerGains gains,
+HeadPreparation::HeadPreparation(const arch::Attention& attention, const LayerGains& gains,
                                  bool neighbours)
-    : attention_(attention), gains_(std::move(gains)), neighbours_(neighbours) {}
+    : attention_(attention), q_gain_(gains.q), k_gain_(gains.k), neighbours_(neighbours) {}
 
 void HeadPreparation::norm(float* x, std::size_t heads, const std::vector<float>& gain,
                            float eps) const {
@@ -50,8 +50,8 @@ void HeadPreparation::turn(float* x, std::size_t heads, const RowPositions::Angl
 void HeadPreparation::prepare(float* q, float* k, const RowPositions& rows, std::size_t row) const {
   const arch::Attention& a = attention_;
   if (a.head_norm != arch::HeadNorm::none) {
-    norm(q, a.heads, gains_.q, a.q_norm.eps);
-    norm(k, a.kv_heads, gains_.k, a.k_norm.eps);
+    norm(q, a.heads, q_gain_, a.q_norm.eps);
+    norm(k, a.kv_heads, k_gain_, a.k_norm.eps);
   }
   if (a.rope) {
     turn(q, a.heads, rows.ropes[*a.rope], row);

@@ -11,7 +11,8 @@ namespace talaria::model {
 class HeadPreparation {
 public:
   /// @param neighbours whether the layer's RoPE pairs neighbours (arch::Rope::neighbours).
-  HeadPreparation(const arch::Attention& attention, LayerGains gains, bool neighbours);
+  /// @param gains of the layer, of which those of q and k are kept.
+  HeadPreparation(const arch::Attention& attention, const LayerGains& gains, bool neighbours);
 
   /// One row, in place: q [heads, head_dim], k [kv_heads, head_dim]. Where neighbours are paired,
   /// the turned dimensions of q and k come out in another order, the same for both, which scores do
@@ -23,7 +24,8 @@ private:
   void turn(float* x, std::size_t heads, const RowPositions::Angles& angles, std::size_t row) const;
 
   arch::Attention attention_;
-  LayerGains gains_;
+  std::vector<float> q_gain_;
+  std::vector<float> k_gain_;
   bool neighbours_;
 };
 

@@ -1,10 +1,9 @@
 #include "model/mixture.hpp"
 
-#include <algorithm>
 #include <bit>
 
-#include "core/constant_time.hpp"
 #include "core/secret.hpp"
+#include "kernels/elementwise.hpp"
 #include "kernels/kernel_set.hpp"
 
 namespace talaria::model {
@@ -38,7 +37,8 @@ void Mixture::shares_of(const float* x, std::size_t hidden, float* shares) const
   SecretBuffer<float> logits(routed_);
   for (std::size_t e = 0; e < routed_; ++e)
     logits.data()[e] = set.dot(x, router_.data() + e * hidden, hidden);
-  const float top = *std::max_element(logits.data(), logits.data() + routed_);
+  float top = logits.data()[0];
+  for (std::size_t e = 1; e < routed_; ++e) top = kernels::larger(logits.data()[e], top);
   float all = 0;
   float of_chosen = 0;
   for (std::size_t e = 0; e < routed_; ++e) {

@@ -110,9 +110,9 @@ private:
   enclave::AttentionShape attention_shape(u32 index) const {
     enclave::AttentionShape shape;
     shape.attention = parts_.plan.layers[index].attention;
-    shape.gains = parts_.tensors.gains[index];
-    if (const auto rope = shape.attention.rope)
-      shape.neighbours = parts_.plan.ropes[*rope].neighbours;
+    const auto rope = shape.attention.rope;
+    shape.heads = std::make_shared<const model::HeadPreparation>(
+        shape.attention, parts_.tensors.gains[index], rope && parts_.plan.ropes[*rope].neighbours);
     shape.last_layer = index + 1 == parts_.plan.layer_count();
     return shape;
   }

@@ -25,9 +25,8 @@ constexpr std::size_t kMaxTogether = 8; ///< rows of a sequence that read its ke
 class LayerAttention {
 public:
   LayerAttention(AttentionShape shape, std::shared_ptr<AttentionTeam> team)
-      : shape_(shape.attention), last_layer_(shape.last_layer),
-        heads_(shape.attention, std::move(shape.gains), shape.neighbours), team_(std::move(team)),
-        cache_(shape_.kv_heads, shape_.head_dim, shape_.window) {}
+      : shape_(shape.attention), last_layer_(shape.last_layer), heads_(std::move(shape.heads)),
+        team_(std::move(team)), cache_(shape_.kv_heads, shape_.head_dim, shape_.window) {}
 
   bool is_last_layer() const { return last_layer_; }
 
@@ -142,7 +141,7 @@ private:
     float* q = work_.data() + i * width;
     float* k = q + shape_.heads * shape_.head_dim;
     std::copy_n(qkv.row(row), width, q);
-    heads_.prepare(q, k, *positions_, row);
+    heads_->prepare(q, k, *positions_, row);
     return k;
   }
 
@@ -218,7 +217,7 @@ private:
 
   arch::Attention shape_;
   bool last_layer_;
-  model::HeadPreparation heads_;
+  std::shared_ptr<const model::HeadPreparation> heads_;
   const model::RowPositions* positions_ = nullptr; ///< of the micro-batch under way
   std::shared_ptr<AttentionTeam> team_;
   KvCache cache_;

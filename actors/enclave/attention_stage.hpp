@@ -14,8 +14,7 @@ namespace talaria::enclave {
 /// What the attention of one layer computes with.
 struct AttentionShape {
   arch::Attention attention;
-  model::LayerGains gains;
-  bool neighbours = false; ///< of the layer's RoPE
+  std::shared_ptr<const model::HeadPreparation> heads; ///< of the same attention
   /// In the last layer rows whose logits nobody wants end here: their keys and values are stored,
   /// and neither masks nor products are spent on them.
   bool last_layer = false;

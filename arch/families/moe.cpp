@@ -23,6 +23,7 @@ struct ExpertNames {
 struct MixtureText {
   const char* count_key = "num_experts";
   u32 width = 0;
+  u32 shared = 0; ///< width of the expert that always counts; 0: there is none
   u32 default_chosen = 8;
   bool normalise = false;
   std::string block = "mlp."; ///< before "gate.weight" and "experts."
@@ -38,7 +39,7 @@ void mix(const ConfigText& config, const MixtureText& text, Layer& layer) {
   if (chosen > count)
     fields.refuse("num_experts_per_tok",
                   fmt::format("at most {}, which is {}", text.count_key, count));
-  if (u64{count} * text.width > kMaxInputs)
+  if (u64{count} * text.width + text.shared > kMaxInputs)
     fields.refuse(text.count_key,
                   fmt::format("experts of {} that have at most {} inputs together, since all of a "
                               "layer are one matrix",
@@ -55,12 +56,13 @@ void mix(const ConfigText& config, const MixtureText& text, Layer& layer) {
 }
 
 /// An expert that always counts, by a gate of its own.
-void share_one(Layer& layer, u32 width) {
+void share_one(const MixtureText& text, Layer& layer) {
   FeedForward& shape = layer.feed_forward;
   const std::string base = layer.prefix + "mlp.shared_expert";
   shape.router->shared_gate = base + "_gate.weight";
-  shape.experts.push_back({base + ".gate_proj", base + ".up_proj", base + ".down_proj", width});
-  shape.intermediate += width;
+  shape.experts.push_back(
+      {base + ".gate_proj", base + ".up_proj", base + ".down_proj", text.shared});
+  shape.intermediate += text.shared;
 }
 
 /// Qwen's rule: layers in mlp_only_layers, or whose number + 1 is no multiple of
@@ -118,11 +120,11 @@ ModelPlan qwen2_moe_plan(const ConfigText& config) {
   text.width = expert_width(config, "moe_intermediate_size");
   text.default_chosen = 4;
   text.normalise = config.fields().boolean("norm_topk_prob").value_or(false);
-  const u32 shared = expert_width(config, "shared_expert_intermediate_size");
+  text.shared = expert_width(config, "shared_expert_intermediate_size");
   for (u32 l = 0; l < plan.layer_count(); ++l) {
     if (!is_sparse(config, l)) continue;
     mix(config, text, plan.layers[l]);
-    share_one(plan.layers[l], shared);
+    share_one(text, plan.layers[l]);
   }
   plan.linears = linear_table(plan, decoder.names());
   return plan;

@@ -3,6 +3,7 @@
 #include <cmath>
 
 #include "core/constant_time.hpp"
+#include "kernels/elementwise.hpp"
 #include "kernels/reference/exp_constants.hpp"
 #include "kernels/reference/reference.hpp"
 
@@ -10,12 +11,7 @@ namespace talaria::kernels {
 
 namespace {
 
-/// a if a > b, else b, and the other way round: without the branches that compilers make of it.
-float larger(float a, float b) {
-  const u32 mask = u32{0} - static_cast<u32>(a > b);
-  return std::bit_cast<float>(
-      constant_time::choose(mask, std::bit_cast<u32>(a), std::bit_cast<u32>(b)));
-}
+/// The other way round.
 float smaller(float a, float b) {
   const u32 mask = u32{0} - static_cast<u32>(a < b);
   return std::bit_cast<float>(

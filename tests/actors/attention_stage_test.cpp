@@ -60,6 +60,8 @@ struct Fixture {
     overseer = system.spawn([this](Overseer::pointer) -> Overseer::behavior_type {
       return {[](const Sampled&) {}, [this](const Failure& f) { failures.push_back(f.message); }};
     });
+    shape.heads =
+        std::make_shared<const model::HeadPreparation>(shape.attention, model::LayerGains{}, false);
     stage = spawn_attention(system, {"attention", overseer, nullptr}, std::move(shape),
                             std::move(team), sink, drain);
   }

@@ -427,6 +427,11 @@ BOOST_AUTO_TEST_CASE(mixtures_that_cannot_be_one_matrix_are_refused_by_name) {
   BOOST_TEST(load(mixtral).linears.of(0, LinearKind::down).d_in == 8 * 96u);
   BOOST_TEST(load(mixtral).linears.of(0, LinearKind::gate_up).d_out == 2 * 8 * 96u);
   check_refused("mixtral", {{"num_local_experts", 4096}}, "num_local_experts", "131071");
+  check_refused("qwen2_moe",
+                {{"num_experts", 100},
+                 {"moe_intermediate_size", 1000},
+                 {"shared_expert_intermediate_size", 31072}},
+                "num_experts", "131071");
   check_refused("mixtral", {{"num_local_experts", 0}}, "num_local_experts");
   check_refused("mixtral", {{"num_local_experts", 4}, {"num_experts_per_tok", 5}},
                 "num_experts_per_tok", "num_local_experts");
