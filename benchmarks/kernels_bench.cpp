@@ -7,6 +7,7 @@
 #include <string>
 
 #include "core/matrix.hpp"
+#include "kernels/attention.hpp"
 #include "kernels/kernel_set.hpp"
 
 namespace {
@@ -265,14 +266,18 @@ void silu_mul(benchmark::State& state, const KernelSet& row) {
   count_values(state, n);
 }
 
-void attend(benchmark::State& state, const KernelSet& row, std::size_t head_dim) {
+void attention(benchmark::State& state, const KernelSet& row, std::size_t head_dim) {
   const std::size_t count = 1024;
   const AlignedBuffer<float> k = reals(count * head_dim);
   const AlignedBuffer<float> v = reals(count * head_dim);
   AlignedBuffer<float> scratch(count);
   AlignedBuffer<float> out(head_dim);
+  const float* q = k.data();
+  float* to = out.data();
+  const KvPiece piece{k.data(), v.data(), nullptr, nullptr, count};
   for (auto _ : state) {
-    row.attend(k.data(), k.data(), v.data(), count, head_dim, 0.1f, scratch.data(), out.data());
+    attend(row, {{&q, 1}, {&count, 1}, {&to, 1}}, {head_dim, 0.1f, 0}, KvFormat::fp32, {&piece, 1},
+           scratch.data());
     benchmark::ClobberMemory();
   }
   count_values(state, count * head_dim);
@@ -354,8 +359,8 @@ void add_row(const KernelSet& row) {
   add("rope", row, "128", rope, std::size_t{128});
   add("rms_norm", row, "4096", rms_norm);
   add("silu_mul", row, "4096", silu_mul);
-  add("attend", row, "1024x64", attend, std::size_t{64});
-  add("attend", row, "1024x128", attend, std::size_t{128});
+  add("attend", row, "1024x64", attention, std::size_t{64});
+  add("attend", row, "1024x128", attention, std::size_t{128});
   add("quantize_row", row, "4096", quantize_row);
   add("dequantize_row", row, "4096", dequantize_row);
   add("weight_dot_halves", row, "2048x8192", weight_dot_halves);

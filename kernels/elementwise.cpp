@@ -29,23 +29,4 @@ void gelu_tanh_mul(const float* gate, const float* up, float* out, std::size_t n
   }
 }
 
-void attend_capped(const float* q, const float* k, const float* v, std::size_t count,
-                   std::size_t head_dim, float scale, float cap, float* scratch, float* out) {
-  const KernelSet& set = active_kernels();
-  for (std::size_t p = 0; p < count; ++p)
-    scratch[p] = set.dot(q, k + p * head_dim, head_dim) * scale;
-  soft_cap(scratch, count, cap);
-  float most = scratch[0];
-  for (std::size_t p = 1; p < count; ++p) most = larger(scratch[p], most);
-  float total = 0;
-  for (std::size_t p = 0; p < count; ++p) {
-    scratch[p] = canonical_exp(scratch[p] - most);
-    total += scratch[p];
-  }
-  std::fill_n(out, head_dim, 0.0f);
-  for (std::size_t p = 0; p < count; ++p)
-    for (std::size_t d = 0; d < head_dim; ++d) out[d] += scratch[p] * v[p * head_dim + d];
-  for (std::size_t d = 0; d < head_dim; ++d) out[d] /= total;
-}
-
 } // namespace talaria::kernels

@@ -27,9 +27,4 @@ void soft_cap(float* x, std::size_t n, float cap) noexcept;
 /// z = sqrt(2 / pi) (g + 0.044715 g^3). In place allowed.
 void gelu_tanh_mul(const float* gate, const float* up, float* out, std::size_t n) noexcept;
 
-/// KernelSet::attend whose scores are capped: score[p] = cap tanh(dot(q, k[p]) scale / cap).
-/// k, v: [count][head_dim] packed, count >= 1. scratch: round_up(count, 16) floats.
-void attend_capped(const float* q, const float* k, const float* v, std::size_t count,
-                   std::size_t head_dim, float scale, float cap, float* scratch, float* out);
-
 } // namespace talaria::kernels

@@ -19,7 +19,7 @@ enum Isa : unsigned {
   kAvx512 = 1u << 1, ///< F, DQ, BW, VL, VBMI, VPOPCNTDQ, VNNI, IFMA
 };
 
-/// Queries of one KernelSet::attend_block.
+/// Queries of one attention (kernels/attention.hpp).
 inline constexpr std::size_t kMaxQueries = 64;
 
 /// See KernelSet::row_dots.
@@ -136,18 +136,25 @@ struct KernelSet {
   void (*rms_norm)(const float* x, const float* gain, float* out, std::size_t n, float eps);
   /// out[i] = (g / (1 + exp(-g))) u with g = gate[i], u = up[i]; exp as below. In place allowed.
   void (*silu_mul)(const float* gate, const float* up, float* out, std::size_t n);
-  /// Attention of one query over `count` >= 1 positions of one key/value head:
-  ///   score[p] = dot(q, k[p]) scale;  m = max score;  w[p] = exp(score[p] - m);
-  ///   s = 16-lane sum of w;  out[d] = (sum_p w[p] v[p][d], p in order by fma from +0) / s
-  /// k, v: [count][head_dim] packed. scratch: round_up(count, 16) floats.
-  void (*attend)(const float* q, const float* k, const float* v, std::size_t count,
-                 std::size_t head_dim, float scale, float* scratch, float* out);
-  /// The same for up to kMaxQueries queries over the same keys and values, query i over the first
-  /// counts[i] of them: each piece of k and v is read once for all queries.
-  ///   q, out: one pointer per query.  scratch: queries * round_up(largest count, 16) floats.
-  void (*attend_block)(const float* const* q, const std::size_t* counts, std::size_t queries,
-                       const float* k, const float* v, std::size_t head_dim, float scale,
-                       float* scratch, float* const* out);
+  // The steps of attention (kernels/attention.hpp) for up to kMaxQueries queries over a piece of
+  // the keys and values of one head, query i over the first counts[i] >= 0 positions of it.
+
+  /// scores[i stride + p] = dot(q[i], k[p]) scale for p < counts[i]; nothing else is written.
+  ///   q: one pointer per query, [head_dim];  k: [largest count][head_dim]
+  void (*attend_scores)(const float* const* q, const std::size_t* counts, std::size_t queries,
+                        const float* k, std::size_t head_dim, float scale, float* scores,
+                        std::size_t stride);
+  /// w[p] = exp(w[p] - m) with the largest m of them, p < count, count >= 1. Returns the canonical
+  /// 16-lane sum of the new ones.
+  float (*softmax_weights)(float* w, std::size_t count);
+  /// out[i][d] += weights[i stride + p] v[p][d], p < counts[i] in order by fma.
+  ///   v: [largest count][head_dim];  out: one pointer per query, [head_dim]
+  void (*attend_values)(const float* weights, std::size_t stride, const std::size_t* counts,
+                        std::size_t queries, const float* v, std::size_t head_dim,
+                        float* const* out);
+  void (*widen_bf16)(const u16* x, float* out, std::size_t n); ///< the upper half of an fp32
+  /// out[i] = ((float) x[i]) scale
+  void (*widen_i8)(const i8* x, float scale, float* out, std::size_t n);
   /// Rotates one head in place (rotate_half): for i < n/2, a = x[i], b = x[i + n/2]:
   ///   x[i] = fma(a, cos[i], -(b sin[i])),  x[i + n/2] = fma(b, cos[i], a sin[i]).
   void (*rope)(float* x, const float* cos, const float* sin, std::size_t n);

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/matrix.hpp"
+#include "kernels/attention.hpp"
 
 namespace talaria::kernels {
 
@@ -232,8 +233,11 @@ u64 answer_floats(const KernelSet& set) {
   const AlignedBuffer<float> keys = reals(count * head_dim, stream);
   const AlignedBuffer<float> values = reals(count * head_dim, stream);
   AlignedBuffer<float> scratch(round_up(count, 16));
-  set.attend(x.data(), keys.data(), values.data(), count, head_dim, 0.15f, scratch.data(),
-             out.data());
+  const float* q = x.data();
+  float* to = out.data();
+  const KvPiece piece{keys.data(), values.data(), nullptr, nullptr, count};
+  attend(set, {{&q, 1}, {&count, 1}, {&to, 1}}, {head_dim, 0.15f, 0}, KvFormat::fp32, {&piece, 1},
+         scratch.data());
   print.add(out.data(), head_dim);
 
   AlignedBuffer<i32> integers(n);
@@ -260,10 +264,41 @@ u64 answer_attention_blocks(const KernelSet& set) {
     from[i] = q.data() + i * head_dim;
     to[i] = out.data() + i * head_dim;
   }
-  set.attend_block(from, counts, queries, keys.data(), values.data(), head_dim, 0.15f,
-                   scratch.data(), to);
+  const KvPiece piece{keys.data(), values.data(), nullptr, nullptr, most};
+  attend(set, {from, counts, to}, {head_dim, 0.15f, 0}, KvFormat::fp32, {&piece, 1},
+         scratch.data());
   Fingerprint print;
   print.add(out.data(), out.size());
+  return print.value();
+}
+
+u64 answer_scores(const KernelSet& set) {
+  constexpr std::size_t head_dim = 44, queries = 3, most = 30, stride = 32;
+  constexpr std::size_t counts[queries] = {0, 19, most};
+  Stream stream;
+  const AlignedBuffer<float> q = reals(queries * head_dim, stream);
+  const AlignedBuffer<float> keys = reals(most * head_dim, stream);
+  AlignedBuffer<float> scores(queries * stride);
+  const float* from[] = {q.data(), q.data() + head_dim, q.data() + 2 * head_dim};
+  set.attend_scores(from, counts, queries, keys.data(), head_dim, 0.15f, scores.data(), stride);
+  Fingerprint print;
+  print.add(scores.data(), scores.size());
+  return print.value();
+}
+
+u64 answer_widening(const KernelSet& set) {
+  constexpr std::size_t n = 91;
+  Stream stream;
+  AlignedBuffer<u16> halves(n);
+  AlignedBuffer<i8> bytes(n);
+  for (u16& v : halves) v = static_cast<u16>(stream.below(0x7f80));
+  for (i8& v : bytes) v = static_cast<i8>(stream.next());
+  AlignedBuffer<float> out(n);
+  Fingerprint print;
+  set.widen_bf16(halves.data(), out.data(), n);
+  print.add(out.data(), n);
+  set.widen_i8(bytes.data(), 0.37f, out.data(), n);
+  print.add(out.data(), n);
   return print.value();
 }
 
@@ -296,6 +331,8 @@ constexpr Question kQuestions[] = {
     {"products with weights", answer_products, 0xdf99455439993a29},
     {"plain products", answer_plain_products, 0xa9777e4e01cf1f9f},
     {"attention of blocks", answer_attention_blocks, 0xcc9cbf1baebe7aba},
+    {"scores of attention", answer_scores, 0xbc257e6cbe94a002},
+    {"widening of keys and values", answer_widening, 0x16c2f03cc5382011},
     {"selection of secret rows", answer_selections, 0xd781350e269ede55},
     {"floating-point kernels", answer_floats, 0xb4fd3149de3dcdb0},
 };

@@ -1,6 +1,7 @@
 #include "pipeline/batch_planner.hpp"
 
 #include <algorithm>
+#include <limits>
 
 #include "core/secret.hpp"
 
@@ -20,18 +21,41 @@ void wipe_tokens(std::vector<u32>& tokens) {
   tokens.clear();
 }
 
+/// The most rows of one sequence in one micro-batch.
+u32 chunk_of(const BatchLimits& limits) {
+  return std::min(limits.prefill_chunk, limits.max_rows);
+}
+
 } // namespace
 
-BatchPlanner::BatchPlanner(BatchLimits limits, Padding padding)
-    : limits_(limits), padding_(std::move(padding)) {
+u32 positions_that_fit(const kv::Store& kv, const BatchLimits& limits, const Padding& padding) {
+  const std::size_t budget = kv.usage().budget;
+  u32 fitting = 0;
+  u32 too_many = std::numeric_limits<u32>::max() / 2;
+  while (too_many - fitting > 1) {
+    const u32 middle = fitting + (too_many - fitting) / 2;
+    const bool fits = kv.layout().bytes_for(middle, chunk_of(limits)) <= budget;
+    (fits ? fitting : too_many) = middle;
+  }
+  return fitting - std::min(fitting, padding.rounds - 1);
+}
+
+BatchPlanner::BatchPlanner(BatchLimits limits, Padding padding, std::shared_ptr<kv::Store> kv)
+    : limits_(limits), padding_(std::move(padding)), kv_(std::move(kv)) {
   if (!padding_.buckets.empty())
     limits_.max_rows = std::min(limits_.max_rows, padding_.buckets.back());
 }
 
-void BatchPlanner::add(SequenceId sequence, std::vector<u32> prompt, bool sample,
-                       LogitsWanted logits) {
-  sequences_.insert_or_assign(sequence,
-                              Sequence{std::move(prompt), 0, sample, logits, 0, false, 0, 0});
+void BatchPlanner::add(SequenceId id, std::vector<u32> prompt, bool sample, LogitsWanted logits,
+                       u32 max_tokens) {
+  Sequence sequence;
+  sequence.tokens = std::move(prompt);
+  sequence.sample = sample;
+  sequence.logits = logits;
+  sequence.most =
+      static_cast<u32>(sequence.tokens.size()) + max_tokens + (sample ? padding_.rounds - 1 : 0);
+  sequences_.insert_or_assign(id, std::move(sequence));
+  admit_waiting();
 }
 
 void BatchPlanner::append(SequenceId sequence, u32 token) {
@@ -41,8 +65,9 @@ void BatchPlanner::append(SequenceId sequence, u32 token) {
 
 void BatchPlanner::restart(SequenceId id) {
   Sequence& sequence = sequences_.at(id);
-  sequence.logits_from = sequence.next;
+  sequence.logits_from = std::max(sequence.logits_from, sequence.next);
   sequence.next = 0;
+  if (kv_) kv_->truncate(id, 0);
 }
 
 void BatchPlanner::remove(SequenceId sequence) {
@@ -80,10 +105,69 @@ void BatchPlanner::forget(SequenceId id) {
   if (it == sequences_.end()) return;
   wipe_tokens(it->second.tokens);
   sequences_.erase(it);
+  to_release_.insert(id);
+  release_unless_under_way(id);
+}
+
+/// Blocks go back when no row needs them any more.
+void BatchPlanner::release_unless_under_way(SequenceId id) {
+  if (!to_release_.contains(id) || under_way(id)) return;
+  to_release_.erase(id);
+  if (kv_) kv_->release(id);
+  admit_waiting();
+}
+
+/// In the order of arrival: one that needs little does not overtake one that needs much.
+void BatchPlanner::admit_waiting() {
+  for (auto& [id, sequence] : sequences_)
+    if (!sequence.admitted && !admit(id, sequence)) return;
+}
+
+bool BatchPlanner::admit(SequenceId id, Sequence& sequence) {
+  const auto tokens = static_cast<u32>(sequence.tokens.size());
+  const u32 soon = std::max(tokens, std::min(sequence.most, tokens + kv::kBlockPositions));
+  const u32 wanted = padding_.is_on() ? sequence.most : soon;
+  sequence.admitted = !kv_ || kv_->reserve(id, kv_->layout().bytes_for(wanted, chunk_of(limits_)));
+  return sequence.admitted;
+}
+
+std::size_t BatchPlanner::waiting_for_memory() const {
+  return static_cast<std::size_t>(
+      std::count_if(sequences_.begin(), sequences_.end(),
+                    [](const auto& entry) { return !entry.second.admitted; }));
+}
+
+/// Gives the segment its blocks, if need be those of sequences that came later. Returns false if
+/// there are none now.
+bool BatchPlanner::allot(SequenceId id, enclave::Segment& segment, const MicroBatch& batch) {
+  if (!kv_) return true;
+  do {
+    segment.blocks = kv_->extend(id, segment.start, segment.count);
+    if (segment.blocks) return true;
+  } while (park_last(id, batch));
+  return false;
+}
+
+/// Takes the blocks of the sequence that came last. Returns false if it is the one that wants some,
+/// or if memory will be free without that: rows under way of it, or of one that is over, are waited
+/// for.
+bool BatchPlanner::park_last(SequenceId wanting, const MicroBatch& batch) {
+  const auto last = std::find_if(sequences_.rbegin(), sequences_.rend(),
+                                 [](const auto& entry) { return entry.second.admitted; });
+  if (!to_release_.empty() || last == sequences_.rend() || under_way(last->first)) return false;
+  const SequenceId id = last->first;
+  const auto is_of_it = [id](const enclave::Segment& s) { return s.sequence == id; };
+  if (std::any_of(batch.segments.begin(), batch.segments.end(), is_of_it)) return false;
+  restart(id);
+  kv_->reserve(id, 0);
+  last->second.admitted = false;
+  parked_.push_back(id);
+  return id != wanting;
 }
 
 /// A dummy round waits for the one before it, as a round of decoding would.
 std::size_t BatchPlanner::waiting(SequenceId id, const Sequence& sequence) const {
+  if (!sequence.admitted) return 0;
   if (!sequence.finished) return sequence.waiting();
   const bool busy = std::any_of(in_flight_.begin(), in_flight_.end(), [id](const auto& entry) {
     return contains(entry.second.carried, id);
@@ -99,6 +183,7 @@ bool BatchPlanner::ready() const {
 
 std::optional<MicroBatch> BatchPlanner::next() {
   if (in_flight_.size() >= limits_.micro_batches) return std::nullopt;
+  admit_waiting();
 
   // Sequences in turn, those that wait for a single token first: decoding is what people watch.
   std::vector<SequenceId> decoding;
@@ -123,13 +208,16 @@ std::optional<MicroBatch> BatchPlanner::next() {
   for (const SequenceId id : decoding) {
     if (batch.segments.size() >= fair) break;
     Sequence& sequence = sequences_.at(id);
+    if (!sequence.admitted) continue; // parked just now
     const bool taken =
         sequence.finished ? take_dummy(id, sequence, batch) : take(id, sequence, batch, 1);
-    if (!taken) break;
+    if (!taken && sequence.admitted) break;
     turn_ = id;
   }
   for (const SequenceId id : prefilling) {
-    if (!take(id, sequences_.at(id), batch, limits_.prefill_chunk)) break;
+    Sequence& sequence = sequences_.at(id);
+    if (!sequence.admitted) continue;
+    if (!take(id, sequence, batch, limits_.prefill_chunk) && sequence.admitted) break;
     turn_ = id;
   }
   if (batch.rows == 0) return std::nullopt;
@@ -143,8 +231,8 @@ std::optional<MicroBatch> BatchPlanner::next() {
   return batch;
 }
 
-/// Moves up to `limit` tokens into the batch; false if it is full.
-bool BatchPlanner::take(SequenceId id, Sequence& sequence, MicroBatch& batch, u32 limit) const {
+/// Moves up to `limit` tokens into the batch; false if it is full, or there is no memory.
+bool BatchPlanner::take(SequenceId id, Sequence& sequence, MicroBatch& batch, u32 limit) {
   const std::size_t room = limits_.max_rows - batch.rows;
   const std::size_t count = std::min({sequence.waiting(), std::size_t{limit}, room});
   if (count == 0) return false;
@@ -152,6 +240,7 @@ bool BatchPlanner::take(SequenceId id, Sequence& sequence, MicroBatch& batch, u3
   segment.sequence = id;
   segment.start = static_cast<u32>(sequence.next);
   segment.count = static_cast<u32>(count);
+  if (!allot(id, segment, batch)) return false;
   const bool last_chunk = count == sequence.waiting();
   segment.sample = sequence.sample && last_chunk;
   if (segment.sample) ++sequence.rounds;
@@ -171,12 +260,14 @@ bool BatchPlanner::take(SequenceId id, Sequence& sequence, MicroBatch& batch, u3
 
 /// One dummy row, which passes all stages as a row of decoding would: it continues its sequence,
 /// beyond the model's context if need be, and is sampled from.
-bool BatchPlanner::take_dummy(SequenceId id, Sequence& sequence, MicroBatch& batch) const {
+bool BatchPlanner::take_dummy(SequenceId id, Sequence& sequence, MicroBatch& batch) {
   if (batch.rows == limits_.max_rows) return false;
   enclave::Segment segment;
   segment.sequence = id;
-  segment.start = static_cast<u32>(sequence.next++);
+  segment.start = static_cast<u32>(sequence.next);
   segment.count = 1;
+  if (!allot(id, segment, batch)) return false;
+  ++sequence.next;
   segment.sample = true;
   segment.dummy = true;
   batch.tokens.push_back(sequence.tokens.front());
@@ -216,6 +307,8 @@ std::vector<SequenceId> BatchPlanner::retire(u64 micro_batch) {
     if (const auto it = sequences_.find(id);
         it != sequences_.end() && it->second.finished && it->second.dummy_rounds_left == 0)
       forget(id);
+    else
+      release_unless_under_way(id);
   return std::move(node.mapped().carried);
 }
 

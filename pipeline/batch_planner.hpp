@@ -1,13 +1,17 @@
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <map>
+#include <memory>
 #include <optional>
 #include <set>
+#include <utility>
 #include <vector>
 
 #include "actors/enclave/messages.hpp"
 #include "core/integers.hpp"
+#include "kv/store.hpp"
 #include "pipeline/padding.hpp"
 
 namespace talaria::pipeline {
@@ -26,20 +30,36 @@ enum class LogitsWanted : u8 {
   all,  ///< of every position
 };
 
+/// The most tokens, prompt and answer, that a sequence may have for its keys and values, and those
+/// of the dummy rounds behind it, to fit into `kv` if it is alone there.
+u32 positions_that_fit(const kv::Store& kv, const BatchLimits& limits, const Padding& padding);
+
 /// Continuous batching with chunked prefill, as a plain state machine: which rows go next. A
 /// sequence has work while it has tokens that have not entered the layers; sequences join and leave
 /// between any two micro-batches. Answers do not depend on any choice made here
 /// (docs/architecture.md, Exactness), nor on padding: what comes of dummy rows is in no answer.
+///
+/// Memory for keys and values is taken before rows are sent, so that nothing under way can lack it.
+/// A sequence begins when there is room for its prompt and a block more; until then it waits, in
+/// the order of arrival. If decoding fills the memory, the sequence that came last gives all of its
+/// blocks back, waits, and begins again from its tokens, which gives the same answer. Under padding
+/// a sequence begins when there is room for all that it may become, since beginning again would
+/// show.
 class BatchPlanner {
 public:
-  explicit BatchPlanner(BatchLimits limits, Padding padding = {});
+  /// `kv` null: nothing is kept of any sequence, as in tests of planning alone.
+  explicit BatchPlanner(BatchLimits limits, Padding padding = {},
+                        std::shared_ptr<kv::Store> kv = nullptr);
 
-  /// A new sequence. `sample`: the last position's logits pick a token.
-  void add(enclave::SequenceId sequence, std::vector<u32> prompt, bool sample, LogitsWanted logits);
+  /// A new sequence. `sample`: the last position's logits pick a token; `max_tokens`: how many
+  /// follow at most. With the prompt, and dummy rounds, they must be within
+  /// positions_that_fit().
+  void add(enclave::SequenceId sequence, std::vector<u32> prompt, bool sample, LogitsWanted logits,
+           u32 max_tokens = 0);
   /// The token sampled for `sequence`; it has work again.
   void append(enclave::SequenceId sequence, u32 token);
-  /// `sequence`, none of whose rows is under way, starts again from its first token. Logits that
-  /// were handed back are not handed back again.
+  /// `sequence`, none of whose rows is under way, starts again from its first token, without the
+  /// keys and values it had. Logits that were handed back are not handed back again.
   void restart(enclave::SequenceId sequence);
   /// The sequence is over; rows in flight finish without it. It stops being there at once.
   void remove(enclave::SequenceId sequence);
@@ -51,8 +71,14 @@ public:
   /// Forgets the dummy rounds that are left. Returns the sequences that had some.
   std::vector<enclave::SequenceId> drop_dummies();
 
-  /// The next micro-batch (segments and tokens), or nothing: no work, or enough in flight.
+  /// The next micro-batch (segments and tokens), or nothing: no work, no memory, or enough in
+  /// flight.
   std::optional<enclave::MicroBatch> next();
+  /// The sequences that next() took all blocks from since the last call: the stages have to forget
+  /// their keys and values before they get another row of them.
+  std::vector<enclave::SequenceId> take_parked() { return std::exchange(parked_, {}); }
+  /// Sequences that wait for memory.
+  std::size_t waiting_for_memory() const;
   /// True if next() would give one.
   bool ready() const;
   /// A micro-batch has left the layers. Returns the sequences it carried, those among them that are
@@ -82,6 +108,8 @@ private:
     bool finished = false;
     u32 dummy_rounds_left = 0;   ///< once it is over
     std::size_t logits_from = 0; ///< positions before this one have handed back theirs
+    u32 most = 0;                ///< positions it may come to
+    bool admitted = false;       ///< has memory for the tokens it has
     std::size_t waiting() const { return tokens.size() - next; }
   };
   struct Flying {
@@ -90,14 +118,22 @@ private:
   };
   /// Rows that `sequence` could send now.
   std::size_t waiting(enclave::SequenceId id, const Sequence& sequence) const;
-  bool take(enclave::SequenceId id, Sequence& sequence, enclave::MicroBatch& batch,
-            u32 limit) const;
-  bool take_dummy(enclave::SequenceId id, Sequence& sequence, enclave::MicroBatch& batch) const;
+  bool take(enclave::SequenceId id, Sequence& sequence, enclave::MicroBatch& batch, u32 limit);
+  bool take_dummy(enclave::SequenceId id, Sequence& sequence, enclave::MicroBatch& batch);
   void fill_up(enclave::MicroBatch& batch) const;
   void forget(enclave::SequenceId id);
 
+  void admit_waiting();
+  bool admit(enclave::SequenceId id, Sequence& sequence);
+  bool allot(enclave::SequenceId id, enclave::Segment& segment, const enclave::MicroBatch& batch);
+  bool park_last(enclave::SequenceId wanting, const enclave::MicroBatch& batch);
+  void release_unless_under_way(enclave::SequenceId id);
+
   BatchLimits limits_;
   Padding padding_;
+  std::shared_ptr<kv::Store> kv_;
+  std::vector<enclave::SequenceId> parked_;
+  std::set<enclave::SequenceId> to_release_; ///< over, with rows under way
   std::map<enclave::SequenceId, Sequence> sequences_;
   std::map<u64, Flying> in_flight_;
   u64 last_id_ = 0;

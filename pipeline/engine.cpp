@@ -13,6 +13,7 @@
 #include "core/aes_rng.hpp"
 #include "core/constant_time.hpp"
 #include "core/declassify.hpp"
+#include "core/machine_memory.hpp"
 #include "model/grammar/token_grammar.hpp"
 #include "model/token_table.hpp"
 #include "pipeline/answered_once.hpp"
@@ -118,6 +119,29 @@ void check_oblivious(const Request& request) {
                              "no table for them");
 }
 
+/// Half of the memory that is available when the stock of masks is full, which takes half as much
+/// again while it is refilled.
+std::size_t kv_budget(const EngineOptions& options) {
+  if (options.kv.memory_bytes != 0) return options.kv.memory_bytes;
+  constexpr std::size_t kUnknown = std::size_t{4} << 30;
+  const std::size_t available = available_memory();
+  if (available == 0) return kUnknown;
+  const std::size_t masks = 3 * options.pool.memory_bytes / 2;
+  return (available - std::min(available, masks)) / 2;
+}
+
+std::shared_ptr<kv::Store> make_kv_store(const arch::ModelPlan& plan,
+                                         const EngineOptions& options) {
+  auto layout = std::make_shared<const kv::Layout>(plan, options.kv.format);
+  const std::size_t budget = kv_budget(options);
+  auto store = std::make_shared<kv::Store>(std::move(layout), budget);
+  if (positions_that_fit(*store, options.batch, options.padding) < 2)
+    throw Error(Errc::config, fmt::format("pipeline.kv.memory: {} bytes hold no sequence of this "
+                                          "model; one of 64 tokens takes {}",
+                                          budget, store->layout().bytes_for(64, 64)));
+  return store;
+}
+
 std::size_t thread_count(std::size_t asked) {
   return asked != 0 ? asked : std::max(1U, std::thread::hardware_concurrency());
 }
@@ -152,6 +176,9 @@ struct Engine::Impl {
   std::shared_ptr<const model::EmbeddingTable> embeddings;
   std::shared_ptr<remo::MaskPool> pool;
   std::shared_ptr<PaddingLedger> padding_ledger = std::make_shared<PaddingLedger>();
+  std::shared_ptr<kv::Store> kv;
+  u32 kv_tokens = 0;                                  ///< that a sequence may have if it is alone
+  std::shared_ptr<std::atomic<std::size_t>> kv_queue; ///< SchedulerOptions::kv_queue
 
   StageSchedulerConfig system_config;
   caf::actor_system system;
@@ -283,6 +310,9 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   scheduler_options.limits = options.batch;
   scheduler_options.padding = options.padding;
   scheduler_options.ledger = padding_ledger;
+  scheduler_options.kv = kv = make_kv_store(loader.plan(), options);
+  kv_tokens = positions_that_fit(*kv, options.batch, options.padding);
+  kv_queue = scheduler_options.kv_queue;
   scheduler_options.tokenizer = tokenizer;
   if (options.oblivious && tokenizer)
     scheduler_options.token_table =
@@ -308,6 +338,7 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   parts.worker = worker;
   parts.tracer = tracer.get();
   parts.team = std::make_shared<enclave::AttentionTeam>(thread_count(options.threads));
+  parts.kv = kv->layout_ptr();
   parts.oblivious = options.oblivious;
   Graph graph = build_graph(system, parts, scheduler);
   stages = std::move(graph.stages);
@@ -380,6 +411,13 @@ enclave::SequenceId Engine::submit(Request request, std::shared_ptr<RequestSink>
     throw Error(Errc::usage, fmt::format("the prompt fills the context of {} tokens; nothing can "
                                          "be generated behind it",
                                          length));
+  const std::size_t room = impl_->kv_tokens;
+  if (length + std::min(request.max_tokens, 1U) > room)
+    throw Error(
+        Errc::usage,
+        fmt::format("the prompt has {} tokens; the memory for keys and values (pipeline.kv, "
+                    "{} bytes) holds {} tokens of one request",
+                    length, impl_->kv->usage().budget, room));
   if (request.max_tokens == 0 && request.logits == LogitsWanted::none && !request.scores.prompt)
     throw Error(Errc::usage, "max_tokens is 0: nothing to generate; ask for at least one token");
   request.sampling.validate();
@@ -390,7 +428,8 @@ enclave::SequenceId Engine::submit(Request request, std::shared_ptr<RequestSink>
   }
   check_ids(request, model.vocab);
   if (impl_->oblivious) check_oblivious(request);
-  request.max_tokens = std::min(request.max_tokens, static_cast<u32>(model.max_position - length));
+  const std::size_t most = std::min<std::size_t>(model.max_position, room);
+  request.max_tokens = std::min(request.max_tokens, static_cast<u32>(most - length));
   if (request.trace == 0) request.trace = telemetry::new_trace_id();
   Submit submit;
   const enclave::SequenceId sequence = ++impl_->last_sequence;
@@ -464,6 +503,9 @@ remo::MaskedTensor Engine::last_seen() const {
 
 remo::MaskPool::Stats Engine::mask_stats() const {
   return impl_->pool->stats();
+}
+KvReport Engine::kv_report() const {
+  return {impl_->kv->layout().format(), impl_->kv->usage(), impl_->kv_tokens, *impl_->kv_queue};
 }
 void Engine::wait_for_masks() {
   impl_->pool->wait_until_full();

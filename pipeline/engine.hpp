@@ -10,6 +10,7 @@
 #include "actors/worker/worker_actor.hpp"
 #include "core/progress.hpp"
 #include "core/vm_generation.hpp"
+#include "kv/store.hpp"
 #include "model/chat_template.hpp"
 #include "model/generation_config.hpp"
 #include "model/tokenizer.hpp"
@@ -30,6 +31,22 @@ namespace talaria::pipeline {
 
 class ModelLoader;
 
+/// Memory for keys and values (`pipeline.kv` of pipeline.yaml).
+struct KvOptions {
+  /// Bytes; 0: half of what the machine has to spare once the model is loaded and masks are
+  /// stocked.
+  std::size_t memory_bytes = 0;
+  kv::Format format = kv::Format::fp32;
+};
+
+/// Memory for keys and values as it is now.
+struct KvReport {
+  kv::Format format = kv::Format::fp32;
+  kv::Usage usage;
+  u32 max_tokens = 0;     ///< that a sequence may have if it is alone, prompt and answer
+  std::size_t queued = 0; ///< sequences that wait for memory
+};
+
 struct EngineOptions {
   std::filesystem::path model_dir;
   std::optional<Sha256Digest> model_sha256; ///< what the model's root must be; nothing: anything
@@ -42,6 +59,7 @@ struct EngineOptions {
   /// nothing of tokens and logits (docs/threat_model.md, "Which row is read"). The same answers.
   bool oblivious = false;
   remo::MaskPool::Options pool;
+  KvOptions kv;
   std::filesystem::path trace; ///< empty: no trace
   /// Workers on other machines; nothing: one worker inside this process.
   std::optional<ClusterOptions> cluster;
@@ -114,9 +132,11 @@ public:
   std::shared_ptr<model::grammar::TokenGrammar> grammar(const model::grammar::Rules& rules);
 
   /// @throws Error{usage} for an empty prompt, an id outside the vocabulary, a prompt longer than
-  /// the context, or scores and special tokens of an oblivious engine. max_tokens is cut to what
-  /// the context holds. The sink is told everything else, possibly before this returns; whatever
-  /// happens, it hears finished() once. Returns the request's name for cancel().
+  /// the context or than its keys and values may be, or scores and special tokens of an oblivious
+  /// engine. max_tokens is cut to what the context and the memory for keys and values hold; a
+  /// request that finds the memory taken by others waits. The sink is told everything else,
+  /// possibly before this returns; whatever happens, it hears finished() once. Returns the
+  /// request's name for cancel().
   enclave::SequenceId submit(Request request, std::shared_ptr<RequestSink> sink);
   /// Ends one request; its sink hears FinishReason::cancelled. Nothing happens if it is over.
   void cancel(enclave::SequenceId sequence);
@@ -137,6 +157,7 @@ public:
   /// The last masked rows that a worker was shown.
   remo::MaskedTensor last_seen() const;
   remo::MaskPool::Stats mask_stats() const;
+  KvReport kv_report() const;
   /// Blocks until the mask pool is full: for measurements of steady state.
   void wait_for_masks();
   /// What padding cost so far; rows are counted without it too.

@@ -113,6 +113,8 @@ private:
     const auto rope = shape.attention.rope;
     shape.heads = std::make_shared<const model::HeadPreparation>(
         shape.attention, parts_.tensors.gains[index], rope && parts_.plan.ropes[*rope].neighbours);
+    shape.layout = parts_.kv;
+    shape.layer = index;
     shape.last_layer = index + 1 == parts_.plan.layer_count();
     return shape;
   }

@@ -24,7 +24,8 @@ struct GraphParts {
   worker::Worker worker;
   telemetry::Tracer* tracer = nullptr;
   std::shared_ptr<enclave::AttentionTeam> team;
-  bool oblivious = false; ///< EngineOptions::oblivious
+  std::shared_ptr<const kv::Layout> kv; ///< of the plan's layers
+  bool oblivious = false;               ///< EngineOptions::oblivious
 };
 
 /// The stages of a model, wired front to back (docs/architecture.md draws them).

@@ -69,7 +69,8 @@ Timings timings_of(const Active& active) {
 class SchedulerState {
 public:
   SchedulerState(Scheduler::pointer self, SchedulerOptions options)
-      : self_(self), options_(std::move(options)), planner_(options_.limits, options_.padding) {
+      : self_(self), options_(std::move(options)),
+        planner_(options_.limits, options_.padding, options_.kv) {
     if (options_.tracer != nullptr) track_ = options_.tracer->track("enclave", "requests");
   }
 
@@ -151,7 +152,7 @@ private:
     const bool sample = request.max_tokens > 0;
     length_of_[submit.sequence] = static_cast<u32>(request.prompt.size());
     const auto logits = request.scores.prompt ? LogitsWanted::all : request.logits;
-    planner_.add(submit.sequence, request.prompt, sample, logits);
+    planner_.add(submit.sequence, request.prompt, sample, logits, request.max_tokens);
     if (sample || request.scores.any()) {
       enclave::Enrol enrol;
       enrol.sequence = submit.sequence;
@@ -191,7 +192,7 @@ private:
   }
 
   void send_ready() {
-    while (auto plan = planner_.next()) {
+    while (auto plan = next()) {
       const u64 id = plan->id;
       try {
         send(*std::move(plan));
@@ -200,6 +201,13 @@ private:
                                                  kind_of(std::current_exception())));
       }
     }
+  }
+
+  std::optional<enclave::MicroBatch> next() {
+    auto plan = planner_.next();
+    for (const SequenceId parked : planner_.take_parked()) tell_attention<enclave::Forget>(parked);
+    options_.kv_queue->store(planner_.waiting_for_memory());
+    return plan;
   }
 
   void send(enclave::MicroBatch plan) {

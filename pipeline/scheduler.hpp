@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <future>
 #include <memory>
 #include <vector>
@@ -46,6 +47,10 @@ struct SchedulerOptions {
   BatchLimits limits;
   Padding padding;
   std::shared_ptr<PaddingLedger> ledger = std::make_shared<PaddingLedger>();
+  std::shared_ptr<kv::Store> kv; ///< of the graph's layers
+  /// Sequences that wait for memory, for anyone to read.
+  std::shared_ptr<std::atomic<std::size_t>> kv_queue =
+      std::make_shared<std::atomic<std::size_t>>(0);
   std::shared_ptr<const model::Tokenizer> tokenizer;    ///< null: answers have no text
   std::shared_ptr<const model::TokenTable> token_table; ///< null: tokens are read at their places
   std::vector<u32> eos;

@@ -4,12 +4,13 @@
 #include <array>
 #include <deque>
 #include <iterator>
+#include <map>
 #include <memory>
 #include <set>
 #include <span>
 #include <vector>
 
-#include "kernels/elementwise.hpp"
+#include "kernels/attention.hpp"
 #include "kernels/kernel_set.hpp"
 
 namespace talaria::enclave {
@@ -21,28 +22,30 @@ constexpr std::size_t kWorthSharing = std::size_t{1} << 21;
 
 constexpr std::size_t kMaxTogether = 8; ///< rows of a sequence that read its keys at once
 
-/// The arithmetic of one layer's attention over its cache.
+/// The arithmetic of one layer's attention.
 class LayerAttention {
 public:
   LayerAttention(AttentionShape shape, std::shared_ptr<AttentionTeam> team)
       : shape_(shape.attention), last_layer_(shape.last_layer), heads_(std::move(shape.heads)),
-        team_(std::move(team)), cache_(shape_.kv_heads, shape_.head_dim, shape_.window) {}
+        team_(std::move(team)), view_(shape.layout, shape.layer), format_(shape.layout->format()) {}
 
   bool is_last_layer() const { return last_layer_; }
 
-  /// True if every segment continues its sequence exactly where the cache ends.
+  /// True if every segment continues its sequence exactly where the rows before it ended.
   bool ready(const MicroBatch& batch) const {
     return std::all_of(batch.segments.begin(), batch.segments.end(), [this](const Segment& s) {
-      return abandoned_.contains(s.sequence) || cache_.length(s.sequence) == s.start;
+      const auto it = lengths_.find(s.sequence);
+      const u32 length = it == lengths_.end() ? 0 : it->second;
+      return abandoned_.contains(s.sequence) || length == s.start;
     });
   }
 
   void abandon(SequenceId sequence) {
-    cache_.forget(sequence);
+    lengths_.erase(sequence);
     abandoned_.insert(sequence);
   }
   void forget(SequenceId sequence) {
-    cache_.forget(sequence);
+    lengths_.erase(sequence);
     abandoned_.erase(sequence);
   }
 
@@ -67,7 +70,7 @@ public:
 private:
   /// The longest context of a micro-batch.
   struct Longest {
-    SequenceId sequence = 0;
+    const kv::BlockList* blocks = nullptr;
     u32 last = 0;              ///< its last position
     std::size_t positions = 0; ///< that a query there sees; 0: nobody attends to anything
   };
@@ -79,7 +82,7 @@ private:
     for (const Segment& s : batch.segments) {
       const u32 last = s.start + s.count - 1;
       if (!abandoned_.contains(s.sequence) && seen_at(last) > longest.positions)
-        longest = {s.sequence, last, seen_at(last)};
+        longest = {s.blocks.get(), last, seen_at(last)};
     }
     return longest;
   }
@@ -109,11 +112,9 @@ private:
   }
 
   void prepare_padding(std::size_t first, std::size_t count, const Matrix<float>& qkv) {
-    const std::size_t stored = 2 * shape_.kv_heads * shape_.head_dim;
-    if (nowhere_.size() < stored) nowhere_ = SecretBuffer<float>(stored);
     for (std::size_t i = 0; i < count; ++i) {
       const float* k = prepare(first + i, i, count, qkv);
-      std::copy_n(k, stored, nowhere_.data());
+      view_.write_nowhere(k, k + shape_.kv_heads * shape_.head_dim, nowhere_);
     }
   }
 
@@ -126,7 +127,7 @@ private:
     const std::size_t width = shape_.heads * shape_.head_dim;
     if (vain_.size() < wanted.size() * width) vain_ = SecretBuffer<float>(wanted.size() * width);
     make_room_for(wanted.size());
-    attend_queries(longest.sequence, longest.last, wanted, {vain_.data(), wanted.size(), width});
+    attend_queries(*longest.blocks, longest.last, wanted, {vain_.data(), wanted.size(), width});
   }
 
   void make_room_for(std::size_t rows) {
@@ -159,24 +160,30 @@ private:
                    const Matrix<float>& qkv, Matrix<float>& out) {
     for (u32 i = 0; i < count; ++i) {
       const float* k = prepare(at + first + i, i, count, qkv);
-      cache_.append(segment.sequence, k, k + shape_.kv_heads * shape_.head_dim);
+      view_.write(*segment.blocks, segment.start + first + i, k,
+                  k + shape_.kv_heads * shape_.head_dim);
     }
+    lengths_[segment.sequence] = segment.start + first + count;
     const u32 last = segment.start + first + count - 1;
     std::array<std::size_t, kMaxTogether> counts;
     for (u32 i = 0; i < count; ++i) counts[i] = seen_at(last) - (count - 1 - i);
-    attend_queries(segment.sequence, last, {counts.data(), count},
+    attend_queries(*segment.blocks, last, {counts.data(), count},
                    {out.row(at + first), count, out.cols()});
   }
 
   /// All heads of the rows that are prepared; row i attends to the first counts[i] of the positions
   /// that a query at position `last` of the sequence sees.
-  void attend_queries(SequenceId sequence, u32 last, std::span<const std::size_t> counts,
+  void attend_queries(const kv::BlockList& blocks, u32 last, std::span<const std::size_t> counts,
                       MatrixView<float> to) {
     const auto heads = [&](std::size_t begin, std::size_t end) {
       const ScratchPool::Loan scratch(team_->scratch);
-      for (std::size_t head = begin; head < end; ++head)
+      std::vector<kernels::KvPiece> pieces;
+      for (std::size_t head = begin; head < end; ++head) {
+        pieces.clear();
+        view_.pieces(blocks, head, last, pieces);
         for (std::size_t part = 0; part < group(); part += kernels::kMaxQueries)
-          attend_head(cache_.view(sequence, head, last), head, part, counts, to, *scratch);
+          attend_head(pieces, head, part, counts, to, *scratch);
+      }
     };
     const std::size_t seen = std::max(shared_from_, seen_at(last));
     if (counts.size() * seen * shape_.heads * shape_.head_dim >= kWorthSharing)
@@ -186,31 +193,28 @@ private:
   }
 
   /// Queries of one key/value head: those from `part` on of its group, for each of the rows.
-  void attend_head(const KvCache::View& seen, std::size_t head, std::size_t part,
+  void attend_head(std::span<const kernels::KvPiece> pieces, std::size_t head, std::size_t part,
                    std::span<const std::size_t> counts, MatrixView<float> out,
                    SecretBuffer<float>& scratch) const {
-    const std::size_t d = shape_.head_dim;
-    const std::size_t width = work_width();
     const std::size_t queries = std::min(group() - part, kernels::kMaxQueries);
-    const std::size_t needed = counts.size() * queries * round_up(seen.count, 16);
-    if (scratch.size() < needed) scratch = SecretBuffer<float>(2 * needed);
     std::array<const float*, kernels::kMaxQueries> q;
     std::array<float*, kernels::kMaxQueries> to;
     std::array<std::size_t, kernels::kMaxQueries> each;
     std::size_t n = 0;
     for (std::size_t i = 0; i < counts.size(); ++i)
       for (std::size_t h = 0; h < queries; ++h, ++n) {
-        const std::size_t column = (head * group() + part + h) * d;
-        q[n] = work_.data() + i * width + column;
+        const std::size_t column = (head * group() + part + h) * shape_.head_dim;
+        q[n] = work_.data() + i * work_width() + column;
         to[n] = out.row(i) + column;
         each[n] = counts[i];
       }
-    if (shape_.soft_cap == 0)
-      return kernels::active_kernels().attend_block(q.data(), each.data(), n, seen.k, seen.v, d,
-                                                    shape_.scale, scratch.data(), to.data());
-    for (std::size_t i = 0; i < n; ++i)
-      kernels::attend_capped(q[i], seen.k, seen.v, each[i], d, shape_.scale, shape_.soft_cap,
-                             scratch.data(), to[i]);
+    const std::size_t most = *std::max_element(counts.begin(), counts.end());
+    const std::size_t needed =
+        kernels::attention_scratch(format_, n, most, kv::kBlockPositions, shape_.head_dim);
+    if (scratch.size() < needed) scratch = SecretBuffer<float>(2 * needed);
+    kernels::attend(kernels::active_kernels(), {{q.data(), n}, {each.data(), n}, {to.data(), n}},
+                    {shape_.head_dim, shape_.scale, shape_.soft_cap}, format_, pieces,
+                    scratch.data());
   }
 
   std::size_t work_width() const { return (shape_.heads + 2 * shape_.kv_heads) * shape_.head_dim; }
@@ -220,8 +224,10 @@ private:
   std::shared_ptr<const model::HeadPreparation> heads_;
   const model::RowPositions* positions_ = nullptr; ///< of the micro-batch under way
   std::shared_ptr<AttentionTeam> team_;
-  KvCache cache_;
-  std::set<SequenceId> abandoned_; ///< over, with rows still under way
+  kv::LayerView view_;
+  kv::Format format_;
+  std::map<SequenceId, u32> lengths_; ///< positions that have been written
+  std::set<SequenceId> abandoned_;    ///< over, with rows still under way
   std::size_t shared_from_ = 0; ///< positions that decide whether threads share the heads of a row
   SecretBuffer<float> work_;    ///< q, k, v of the rows under way
   SecretBuffer<float> nowhere_; ///< where keys and values of padding go

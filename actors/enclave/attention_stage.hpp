@@ -4,9 +4,9 @@
 #include <vector>
 
 #include "actors/enclave/attention_team.hpp"
-#include "actors/enclave/kv_cache.hpp"
 #include "actors/enclave/stage_context.hpp"
 #include "arch/model_plan.hpp"
+#include "kv/block_list.hpp"
 #include "model/head_preparation.hpp"
 
 namespace talaria::enclave {
@@ -15,12 +15,15 @@ namespace talaria::enclave {
 struct AttentionShape {
   arch::Attention attention;
   std::shared_ptr<const model::HeadPreparation> heads; ///< of the same attention
+  std::shared_ptr<const kv::Layout> layout;            ///< of the blocks that segments come with
+  std::size_t layer = 0;
   /// In the last layer rows whose logits nobody wants end here: their keys and values are stored,
   /// and neither masks nor products are spent on them.
   bool last_layer = false;
 };
 
-/// Attention of one layer, keys and values included; takes the fused q, k, v rows.
+/// Attention of one layer; takes the fused q, k, v rows. Keys and values go into the blocks that
+/// each segment brings along (kv::Store owns them).
 ///
 ///   Flow{x = q|k|v} ──► q/k norm, RoPE, append k v, softmax(q K^T) V ──► Flow{x = heads} ──►
 ///   mask(o)

@@ -15,6 +15,7 @@
 #include "core/integers.hpp"
 #include "core/matrix.hpp"
 #include "core/secret.hpp"
+#include "kv/block_list.hpp"
 #include "model/rope_tables.hpp"
 #include "model/sampler.hpp"
 #include "model/token_scores.hpp"
@@ -70,6 +71,8 @@ struct Segment {
   /// answer would, and nobody hears what comes of it.
   bool dummy = false;
   u32 length = 0; ///< tokens of the sequence when it began or began again (model::RopeTables)
+  /// Where the keys and values of these rows go, and where those before them are that they see.
+  kv::BlockListPtr blocks;
 
   /// Trailing rows that go through the head.
   u32 wanted_rows() const { return std::max(logits_rows, sample ? 1U : 0U); }

@@ -80,20 +80,30 @@ TALARIA_INLINE F exp8(F x) {
   return _mm256_mul_ps(p, power_of_two(_mm256_sub_epi32(exponent, first)));
 }
 
-/// out[8 C] = (sum_p w[p] v[p][...]) / total
+/// out[8 C] += sum_p w[p] v[p][...], p in order
 template <std::size_t C>
 TALARIA_INLINE void weigh_values(const float* w, const float* v, std::size_t count,
-                                 std::size_t head_dim, float total, float* out) {
+                                 std::size_t head_dim, float* out) {
   F acc[C];
-  for (std::size_t j = 0; j < C; ++j) acc[j] = _mm256_setzero_ps();
+  for (std::size_t j = 0; j < C; ++j) acc[j] = _mm256_loadu_ps(out + 8 * j);
   for (std::size_t p = 0; p < count; ++p, v += head_dim) {
     const F x = _mm256_set1_ps(w[p]);
 #pragma GCC unroll 8
     for (std::size_t j = 0; j < C; ++j)
       acc[j] = _mm256_fmadd_ps(x, _mm256_loadu_ps(v + 8 * j), acc[j]);
   }
-  for (std::size_t j = 0; j < C; ++j)
-    _mm256_storeu_ps(out + 8 * j, _mm256_div_ps(acc[j], _mm256_set1_ps(total)));
+  for (std::size_t j = 0; j < C; ++j) _mm256_storeu_ps(out + 8 * j, acc[j]);
+}
+
+/// The same for all of out[head_dim].
+TALARIA_INLINE void weigh_row(const float* w, const float* v, std::size_t count,
+                              std::size_t head_dim, float* out) {
+  std::size_t d = 0;
+  for (; d + 64 <= head_dim; d += 64) weigh_values<8>(w, v + d, count, head_dim, out + d);
+  for (; d + 8 <= head_dim; d += 8) weigh_values<1>(w, v + d, count, head_dim, out + d);
+  for (; d < head_dim; ++d)
+    for (std::size_t p = 0; p < count; ++p)
+      out[d] = __builtin_fmaf(w[p], v[p * head_dim + d], out[d]);
 }
 
 /// w[p] = exp(w[p] - top) for all p; returns the canonical sum.
@@ -162,31 +172,49 @@ void silu_mul(const float* gate, const float* up, float* out, std::size_t n) {
   reference::silu_mul(gate + i, up + i, out + i, n - i);
 }
 
-void attend(const float* q, const float* k, const float* v, std::size_t count, std::size_t head_dim,
-            float scale, float* scratch, float* out) {
-  std::size_t p = 0;
-  for (; p + 4 <= count; p += 4) scores_of<4>(q, k + p * head_dim, head_dim, scale, scratch + p);
-  for (; p < count; ++p) scores_of<1>(q, k + p * head_dim, head_dim, scale, scratch + p);
-  float top = scratch[0];
-  for (p = 1; p < count; ++p) top = scratch[p] > top ? scratch[p] : top;
-  const float total = exponentiate(scratch, count, top);
-  std::size_t d = 0;
-  for (; d + 64 <= head_dim; d += 64)
-    weigh_values<8>(scratch, v + d, count, head_dim, total, out + d);
-  for (; d + 8 <= head_dim; d += 8)
-    weigh_values<1>(scratch, v + d, count, head_dim, total, out + d);
-  for (; d < head_dim; ++d) {
-    float sum = 0.0f;
-    for (p = 0; p < count; ++p) sum = __builtin_fmaf(scratch[p], v[p * head_dim + d], sum);
-    out[d] = sum / total;
+void attend_scores(const float* const* q, const std::size_t* counts, std::size_t queries,
+                   const float* k, std::size_t head_dim, float scale, float* scores,
+                   std::size_t stride) {
+  for (std::size_t i = 0; i < queries; ++i) {
+    float* to = scores + i * stride;
+    std::size_t p = 0;
+    for (; p + 4 <= counts[i]; p += 4)
+      scores_of<4>(q[i], k + p * head_dim, head_dim, scale, to + p);
+    for (; p < counts[i]; ++p) scores_of<1>(q[i], k + p * head_dim, head_dim, scale, to + p);
   }
 }
 
-void attend_block(const float* const* q, const std::size_t* counts, std::size_t queries,
-                  const float* k, const float* v, std::size_t head_dim, float scale, float* scratch,
-                  float* const* out) {
+float softmax_weights(float* w, std::size_t count) {
+  float top = w[0];
+  for (std::size_t p = 1; p < count; ++p) top = w[p] > top ? w[p] : top;
+  return exponentiate(w, count, top);
+}
+
+void attend_values(const float* weights, std::size_t stride, const std::size_t* counts,
+                   std::size_t queries, const float* v, std::size_t head_dim, float* const* out) {
   for (std::size_t i = 0; i < queries; ++i)
-    attend(q[i], k, v, counts[i], head_dim, scale, scratch, out[i]);
+    weigh_row(weights + i * stride, v, counts[i], head_dim, out[i]);
+}
+
+void widen_bf16(const u16* x, float* out, std::size_t n) {
+  std::size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x + i));
+    const V bits = _mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16);
+    _mm256_storeu_ps(out + i, _mm256_castsi256_ps(bits));
+  }
+  reference::widen_bf16(x + i, out + i, n - i);
+}
+
+void widen_i8(const i8* x, float scale, float* out, std::size_t n) {
+  const F vs = _mm256_set1_ps(scale);
+  std::size_t i = 0;
+  for (; i + 8 <= n; i += 8) {
+    const __m128i bytes = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(x + i));
+    const F v = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(bytes));
+    _mm256_storeu_ps(out + i, _mm256_mul_ps(v, vs));
+  }
+  reference::widen_i8(x + i, scale, out + i, n - i);
 }
 
 void rope(float* x, const float* cos, const float* sin, std::size_t n) {

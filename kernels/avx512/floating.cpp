@@ -129,9 +129,15 @@ TALARIA_INLINE void weigh_values(const float* const* w, const float* v, std::siz
     for (int j = 0; j < C; ++j) _mm512_mask_storeu_ps(out[i] + 16 * j, live(j), acc[i][j]);
 }
 
+TALARIA_INLINE std::size_t largest(const std::size_t* counts, std::size_t n) {
+  std::size_t most = 0;
+  for (std::size_t i = 0; i < n; ++i) most = counts[i] > most ? counts[i] : most;
+  return most;
+}
+
 /// The queries of one call and the piece of the columns that is worked on.
 struct ValuePass {
-  const float* scratch; ///< weights, `stride` of a query
+  const float* weights; ///< `stride` of a query
   std::size_t stride;
   const std::size_t* counts;
   std::size_t queries;
@@ -156,7 +162,7 @@ private:
   }
   template <int C>
   void one(std::size_t i, std::size_t p, std::size_t count, std::size_t d, __mmask16 last) const {
-    const float* w = scratch + i * stride + p;
+    const float* w = weights + i * stride + p;
     float* to = out[i] + d;
     weigh_values<1, C>(&w, v + p * head_dim + d, count, head_dim, last, &to);
   }
@@ -168,7 +174,7 @@ private:
     float* to[4];
     std::size_t common = tile;
     for (std::size_t i = 0; i < 4; ++i) {
-      w[i] = scratch + (first + i) * stride + p;
+      w[i] = weights + (first + i) * stride + p;
       to[i] = out[first + i] + d;
       const std::size_t count = in_tile(first + i, p, tile);
       common = count < common ? count : common;
@@ -216,36 +222,30 @@ void silu_mul(const float* gate, const float* up, float* out, std::size_t n) {
       });
 }
 
-void attend(const float* q, const float* k, const float* v, std::size_t count, std::size_t head_dim,
-            float scale, float* scratch, float* out) {
-  attend_block(&q, &count, 1, k, v, head_dim, scale, scratch, &out);
-}
-
 // Tiles of keys and of values stay in the first-level cache while all queries pass over them.
-void attend_block(const float* const* q, const std::size_t* counts, std::size_t queries,
-                  const float* k, const float* v, std::size_t head_dim, float scale, float* scratch,
-                  float* const* out) {
+void attend_scores(const float* const* q, const std::size_t* counts, std::size_t queries,
+                   const float* k, std::size_t head_dim, float scale, float* scores,
+                   std::size_t stride) {
   constexpr std::size_t kTile = 16;
-  std::size_t most = 0;
-  for (std::size_t i = 0; i < queries; ++i) most = counts[i] > most ? counts[i] : most;
-  const std::size_t stride = (most + 15) / 16 * 16;
+  const std::size_t most = largest(counts, queries);
   for (std::size_t p = 0; p < most; p += kTile)
     for (std::size_t i = 0; i < queries; ++i) {
       if (counts[i] <= p) continue;
       const std::size_t left = counts[i] - p;
       const F s = scores16(q[i], k + p * head_dim, left, head_dim);
-      _mm512_mask_storeu_ps(scratch + i * stride + p, first_lanes16(left),
+      _mm512_mask_storeu_ps(scores + i * stride + p, first_lanes16(left),
                             _mm512_mul_ps(s, _mm512_set1_ps(scale)));
     }
-  float totals[kMaxQueries];
-  for (std::size_t i = 0; i < queries; ++i) {
-    totals[i] = exponentiate(scratch + i * stride, counts[i]);
-    by_sixteens(
-        head_dim, [&](std::size_t d, __mmask16 live) __attribute__((always_inline)) {
-          _mm512_mask_storeu_ps(out[i] + d, live, _mm512_setzero_ps());
-        });
-  }
-  const ValuePass pass{scratch, stride, counts, queries, v, head_dim, out};
+}
+
+float softmax_weights(float* w, std::size_t count) {
+  return exponentiate(w, count);
+}
+
+void attend_values(const float* weights, std::size_t stride, const std::size_t* counts,
+                   std::size_t queries, const float* v, std::size_t head_dim, float* const* out) {
+  const std::size_t most = largest(counts, queries);
+  const ValuePass pass{weights, stride, counts, queries, v, head_dim, out};
   for (std::size_t d = 0; d < head_dim;) {
     const std::size_t left = head_dim - d;
     if (left >= 64) {
@@ -256,12 +256,24 @@ void attend_block(const float* const* q, const std::size_t* counts, std::size_t 
       d += 16;
     }
   }
-  for (std::size_t i = 0; i < queries; ++i)
-    by_sixteens(
-        head_dim, [&](std::size_t d, __mmask16 live) __attribute__((always_inline)) {
-          const F mean = _mm512_div_ps(load(out[i] + d, live), _mm512_set1_ps(totals[i]));
-          _mm512_mask_storeu_ps(out[i] + d, live, mean);
-        });
+}
+
+void widen_bf16(const u16* x, float* out, std::size_t n) {
+  by_sixteens(
+      n, [&](std::size_t i, __mmask16 live) __attribute__((always_inline)) {
+        const V bits =
+            _mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(live, x + i)), 16);
+        _mm512_mask_storeu_ps(out + i, live, _mm512_castsi512_ps(bits));
+      });
+}
+
+void widen_i8(const i8* x, float scale, float* out, std::size_t n) {
+  const F vs = _mm512_set1_ps(scale);
+  by_sixteens(
+      n, [&](std::size_t i, __mmask16 live) __attribute__((always_inline)) {
+        const F v = _mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_maskz_loadu_epi8(live, x + i)));
+        _mm512_mask_storeu_ps(out + i, live, _mm512_mul_ps(v, vs));
+      });
 }
 
 void rope(float* x, const float* cos, const float* sin, std::size_t n) {

@@ -84,25 +84,35 @@ void silu_mul(const float* gate, const float* up, float* out, std::size_t n) {
   }
 }
 
-void attend(const float* q, const float* k, const float* v, std::size_t count, std::size_t head_dim,
-            float scale, float* scratch, float* out) {
-  for (std::size_t p = 0; p < count; ++p) scratch[p] = dot(q, k + p * head_dim, head_dim) * scale;
-  float most = scratch[0];
-  for (std::size_t p = 1; p < count; ++p) most = larger(scratch[p], most);
-  for (std::size_t p = 0; p < count; ++p) scratch[p] = canonical_exp(scratch[p] - most);
-  const float total = sum(scratch, count);
-  std::fill_n(out, head_dim, 0.0f);
-  for (std::size_t p = 0; p < count; ++p)
-    for (std::size_t d = 0; d < head_dim; ++d)
-      out[d] = std::fma(scratch[p], v[p * head_dim + d], out[d]);
-  for (std::size_t d = 0; d < head_dim; ++d) out[d] /= total;
+void attend_scores(const float* const* q, const std::size_t* counts, std::size_t queries,
+                   const float* k, std::size_t head_dim, float scale, float* scores,
+                   std::size_t stride) {
+  for (std::size_t i = 0; i < queries; ++i)
+    for (std::size_t p = 0; p < counts[i]; ++p)
+      scores[i * stride + p] = dot(q[i], k + p * head_dim, head_dim) * scale;
 }
 
-void attend_block(const float* const* q, const std::size_t* counts, std::size_t queries,
-                  const float* k, const float* v, std::size_t head_dim, float scale, float* scratch,
-                  float* const* out) {
+float softmax_weights(float* w, std::size_t count) {
+  float most = w[0];
+  for (std::size_t p = 1; p < count; ++p) most = larger(w[p], most);
+  for (std::size_t p = 0; p < count; ++p) w[p] = canonical_exp(w[p] - most);
+  return sum(w, count);
+}
+
+void attend_values(const float* weights, std::size_t stride, const std::size_t* counts,
+                   std::size_t queries, const float* v, std::size_t head_dim, float* const* out) {
   for (std::size_t i = 0; i < queries; ++i)
-    attend(q[i], k, v, counts[i], head_dim, scale, scratch, out[i]);
+    for (std::size_t p = 0; p < counts[i]; ++p)
+      for (std::size_t d = 0; d < head_dim; ++d)
+        out[i][d] = std::fma(weights[i * stride + p], v[p * head_dim + d], out[i][d]);
+}
+
+void widen_bf16(const u16* x, float* out, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) out[i] = std::bit_cast<float>(u32{x[i]} << 16);
+}
+
+void widen_i8(const i8* x, float scale, float* out, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) out[i] = static_cast<float>(x[i]) * scale;
 }
 
 void rope(float* x, const float* cos, const float* sin, std::size_t n) {

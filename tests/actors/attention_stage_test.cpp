@@ -9,6 +9,7 @@
 
 #include "core/random.hpp"
 #include "kernels/kernel_set.hpp"
+#include "kv/store.hpp"
 
 namespace talaria::enclave {
 
@@ -35,6 +36,7 @@ struct Fixture {
   Overseer overseer;
   std::vector<std::string> failures;
   AttentionStage stage;
+  std::shared_ptr<kv::Store> store;
 
   static AttentionShape one_head(bool last_layer) {
     AttentionShape shape;
@@ -62,6 +64,11 @@ struct Fixture {
     });
     shape.heads =
         std::make_shared<const model::HeadPreparation>(shape.attention, model::LayerGains{}, false);
+    shape.layout = std::make_shared<const kv::Layout>(
+        std::vector<kv::LayerShape>{
+            {shape.attention.kv_heads, shape.attention.head_dim, shape.attention.window}},
+        kv::Format::fp32);
+    store = std::make_shared<kv::Store>(shape.layout, std::size_t{1} << 30);
     stage = spawn_attention(system, {"attention", overseer, nullptr}, std::move(shape),
                             std::move(team), sink, drain);
   }
@@ -77,6 +84,22 @@ struct Fixture {
     caf::anon_send(stage, std::move(message));
     clock.run();
   }
+  /// Blocks are allotted in the order of positions, whatever order rows are sent in.
+  void allot(SequenceId sequence, u32 positions) {
+    lists[sequence] = store->extend(sequence, 0, positions);
+  }
+  void send(Flow flow) {
+    MicroBatch batch = *flow.batch;
+    for (Segment& segment : batch.segments) {
+      const auto allotted = lists.find(segment.sequence);
+      segment.blocks = allotted != lists.end()
+                           ? allotted->second
+                           : store->extend(segment.sequence, segment.start, segment.count);
+    }
+    flow.batch = std::make_shared<const MicroBatch>(std::move(batch));
+    send<Flow>(std::move(flow));
+  }
+  std::map<SequenceId, kv::BlockListPtr> lists;
 };
 
 /// Rows [start, start + count) of one sequence; contents depend on the position only.
@@ -85,7 +108,8 @@ Flow rows_of(u64 id, SequenceId sequence, u32 start, u32 count, bool sample = fa
   MicroBatch batch;
   batch.id = id;
   batch.rows = count;
-  batch.segments.push_back({sequence, start, count, sample, 0});
+  Segment segment{.sequence = sequence, .start = start, .count = count, .sample = sample};
+  batch.segments.push_back(segment);
   Matrix<float> qkv(count, width);
   for (u32 r = 0; r < count; ++r) {
     auto rng = seeded_rng(sequence, start + r);
@@ -113,6 +137,7 @@ BOOST_AUTO_TEST_CASE(micro_batches_that_overtake_wait_for_the_rows_before_them) 
   Fixture in_order;
   for (u32 i = 0; i < 4; ++i) in_order.send(rows_of(i, 1, 3 * i, 3));
   Fixture shuffled;
+  shuffled.allot(1, 12);
   shuffled.send(rows_of(2, 1, 6, 3));
   shuffled.send(rows_of(3, 1, 9, 3));
   BOOST_TEST(shuffled.attended.empty());
@@ -151,13 +176,13 @@ BOOST_AUTO_TEST_CASE(threads_that_share_the_heads_change_no_bit) {
 
 namespace {
 
-std::vector<std::size_t> attended_counts; ///< positions of every query, in the order of the calls
+std::vector<std::size_t> attended_counts; ///< positions of every query, in pieces
 
-void noting_attend_block(const float* const* q, const std::size_t* counts, std::size_t queries,
-                         const float* k, const float* v, std::size_t head_dim, float scale,
-                         float* scratch, float* const* out) {
+void noting_attend_scores(const float* const* q, const std::size_t* counts, std::size_t queries,
+                          const float* k, std::size_t head_dim, float scale, float* scores,
+                          std::size_t stride) {
   attended_counts.insert(attended_counts.end(), counts, counts + queries);
-  kernels::select_kernels().attend_block(q, counts, queries, k, v, head_dim, scale, scratch, out);
+  kernels::select_kernels().attend_scores(q, counts, queries, k, head_dim, scale, scores, stride);
 }
 
 /// Sequences with the contexts given, one row each at their end, filled up to `rows`.
@@ -168,7 +193,8 @@ Flow even_rows(u64 id, const std::vector<u32>& contexts, u32 rows) {
   batch.padding = batch.head_padding = rows - static_cast<u32>(contexts.size());
   batch.even = true;
   for (std::size_t s = 0; s < contexts.size(); ++s)
-    batch.segments.push_back({s + 1, contexts[s], 1, true, 0});
+    batch.segments.push_back(
+        Segment{.sequence = s + 1, .start = contexts[s], .count = 1, .sample = true});
   Flow flow;
   flow.batch = std::make_shared<const MicroBatch>(std::move(batch));
   flow.x = share_clear(Matrix<float>(rows, 3 * kDim));
@@ -183,7 +209,7 @@ Flow even_rows(u64 id, const std::vector<u32>& contexts, u32 rows) {
 BOOST_AUTO_TEST_CASE(even_micro_batches_attend_alike_whichever_rows_are_padding) {
   kernels::KernelSet noting = kernels::active_kernels();
   const kernels::KernelSet& before = kernels::active_kernels();
-  noting.attend_block = noting_attend_block;
+  noting.attend_scores = noting_attend_scores;
   kernels::set_active_kernels(noting);
   for (const u32 window : {0, 9}) {
     for (const std::vector<u32>& contexts :

@@ -157,17 +157,29 @@ BOOST_AUTO_TEST_CASE(a_spoilt_kernel_fails_its_known_answer) {
     good().silu_mul(gate, up, out, n);
     out[n - 1] = std::nextafter(out[n - 1], 9e9f);
   });
-  spoil(&KernelSet::attend, [](const float* q, const float* k, const float* v, std::size_t count,
-                               std::size_t head_dim, float scale, float* scratch, float* out) {
-    good().attend(q, k, v, count, head_dim, scale, scratch, out);
-    out[0] = std::nextafter(out[0], 9e9f);
-  });
-  spoil(&KernelSet::attend_block,
+  spoil(&KernelSet::attend_scores,
         [](const float* const* q, const std::size_t* counts, std::size_t queries, const float* k,
-           const float* v, std::size_t head_dim, float scale, float* scratch, float* const* out) {
-          good().attend_block(q, counts, queries, k, v, head_dim, scale, scratch, out);
+           std::size_t head_dim, float scale, float* scores, std::size_t stride) {
+          good().attend_scores(q, counts, queries, k, head_dim, scale, scores, stride);
+          scores[(queries - 1) * stride] = std::nextafter(scores[(queries - 1) * stride], 9e9f);
+        });
+  spoil(&KernelSet::softmax_weights, [](float* w, std::size_t count) {
+    return std::nextafter(good().softmax_weights(w, count), 9e9f);
+  });
+  spoil(&KernelSet::attend_values,
+        [](const float* weights, std::size_t stride, const std::size_t* counts, std::size_t queries,
+           const float* v, std::size_t head_dim, float* const* out) {
+          good().attend_values(weights, stride, counts, queries, v, head_dim, out);
           out[queries - 1][0] = std::nextafter(out[queries - 1][0], 9e9f);
         });
+  spoil(&KernelSet::widen_bf16, [](const u16* x, float* out, std::size_t n) {
+    good().widen_bf16(x, out, n);
+    out[n - 1] = std::nextafter(out[n - 1], 9e9f);
+  });
+  spoil(&KernelSet::widen_i8, [](const i8* x, float scale, float* out, std::size_t n) {
+    good().widen_i8(x, scale, out, n);
+    out[n - 1] = std::nextafter(out[n - 1], 9e9f);
+  });
   spoil(&KernelSet::rope, [](float* x, const float* cos, const float* sin, std::size_t n) {
     good().rope(x, cos, sin, n);
     x[n - 1] = std::nextafter(x[n - 1], 9e9f);

@@ -143,4 +143,165 @@ BOOST_AUTO_TEST_CASE(a_removed_sequence_is_known_to_be_under_way_until_its_rows_
   BOOST_TEST(!planner.under_way(1));
 }
 
+namespace {
+
+/// Blocks of a kilobyte, one group.
+std::shared_ptr<kv::Store> store_of(std::size_t blocks) {
+  const auto layout =
+      std::make_shared<const kv::Layout>(std::vector<kv::LayerShape>{{1, 2, 0}}, kv::Format::fp32);
+  return std::make_shared<kv::Store>(layout, blocks * layout->block_bytes(0));
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(a_sequence_that_does_not_fit_waits_and_is_not_overtaken) {
+  const BatchLimits limits{.micro_batches = 1, .max_rows = 256, .prefill_chunk = 256};
+  const auto store = store_of(4);
+  BatchPlanner planner(limits, {}, store);
+  planner.add(1, counted(100), true, LogitsWanted::none, 20); // two blocks
+  planner.add(2, counted(150), true, LogitsWanted::none, 20); // three
+  planner.add(3, counted(10), true, LogitsWanted::none, 20);  // one
+  const auto first = planner.next();
+  BOOST_TEST_REQUIRE(bool(first));
+  BOOST_TEST(first->segments.size() == 1U);
+  BOOST_TEST(first->segments.front().sequence == 1U);
+  BOOST_TEST(first->segments.front().blocks->groups.front().blocks.size() == 2U);
+  BOOST_TEST(planner.waiting_for_memory() == 2U);
+  planner.retire(first->id);
+  BOOST_TEST(!planner.next());
+  planner.remove(1);
+  BOOST_TEST(planner.waiting_for_memory() == 0U);
+  BOOST_TEST(planner.next()->segments.size() == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(blocks_of_a_removed_sequence_stay_until_its_rows_retire) {
+  const auto store = store_of(4);
+  BatchPlanner planner({.micro_batches = 2, .max_rows = 256, .prefill_chunk = 256}, {}, store);
+  planner.add(1, counted(100), true, LogitsWanted::none, 20);
+  const auto batch = planner.next();
+  planner.remove(1);
+  BOOST_TEST(store->usage().used > 0U);
+  planner.add(2, counted(190), true, LogitsWanted::none, 2);
+  BOOST_TEST(planner.waiting_for_memory() == 1U);
+  planner.retire(batch->id);
+  BOOST_TEST(store->usage().used == 0U);
+  BOOST_TEST(planner.waiting_for_memory() == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(the_sequence_that_came_last_gives_way_and_begins_again) {
+  const auto store = store_of(4);
+  BatchPlanner planner({.micro_batches = 1, .max_rows = 256, .prefill_chunk = 256}, {}, store);
+  std::map<enclave::SequenceId, u32> left{{1, 130}, {2, 100}};
+  planner.add(1, counted(63), true, LogitsWanted::none, 130); // four blocks in the end
+  planner.add(2, counted(60), true, LogitsWanted::none, 100); // two at first
+  BOOST_TEST(planner.waiting_for_memory() == 0U);
+  std::vector<enclave::SequenceId> parked;
+  std::vector<u32> begun; ///< rows that began a sequence
+  std::vector<enclave::SequenceId> ended;
+  while (const auto batch = planner.next()) {
+    for (const auto id : planner.take_parked()) parked.push_back(id);
+    planner.retire(batch->id);
+    for (const auto& s : batch->segments) {
+      if (s.start == 0) begun.push_back(s.count);
+      BOOST_TEST_REQUIRE(s.sample);
+      if (--left[s.sequence] > 0) {
+        planner.append(s.sequence, 7);
+      } else {
+        planner.remove(s.sequence);
+        ended.push_back(s.sequence);
+      }
+    }
+  }
+  // In its 67th round the first one needs a third block; the second has 126 tokens by then.
+  BOOST_TEST(parked == std::vector<enclave::SequenceId>{2}, boost::test_tools::per_element());
+  BOOST_TEST(begun == (std::vector<u32>{63, 60, 126}), boost::test_tools::per_element());
+  BOOST_TEST(ended == (std::vector<enclave::SequenceId>{1, 2}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(under_padding_a_sequence_begins_when_all_of_it_fits) {
+  const auto store = store_of(4);
+  Padding padding;
+  padding.rounds = 10;
+  const BatchLimits limits{.micro_batches = 2, .max_rows = 256, .prefill_chunk = 256};
+  BOOST_TEST(positions_that_fit(*store, limits, padding) == 4 * 64 - 9);
+  BatchPlanner planner(limits, padding, store);
+  planner.add(1, counted(10), true, LogitsWanted::none, 100); // 119 positions with dummy rounds
+  planner.add(2, counted(10), true, LogitsWanted::none, 110); // 129
+  BOOST_TEST(planner.waiting_for_memory() == 1U);
+  BOOST_TEST(store->usage().reserved == 2 * store->layout().block_bytes(0));
+  planner.remove(1);
+  BOOST_TEST(planner.waiting_for_memory() == 0U);
+}
+
+// However little memory there is: every token of every sequence enters once, or again from the
+// first after its blocks were taken; no row is sent without a block; all sequences end.
+BOOST_AUTO_TEST_CASE(sequences_end_however_little_memory_there_is) {
+  for (u64 seed = 0; seed < 80; ++seed) {
+    auto rng = seeded_rng(seed);
+    const BatchLimits limits{static_cast<u32>(1 + rng.below(4)),
+                             static_cast<u32>(1 + rng.below(90)),
+                             static_cast<u32>(1 + rng.below(70))};
+    const auto store = store_of(3 + rng.below(8)); // the longest sequence takes three
+    BatchPlanner planner(limits, {}, store);
+    struct Expected {
+      std::size_t next = 0;
+      std::size_t total = 0;
+      std::size_t to_generate = 0;
+    };
+    std::map<enclave::SequenceId, Expected> expected;
+    std::vector<enclave::MicroBatch> flying;
+    enclave::SequenceId last = 0;
+    std::size_t finished = 0;
+    std::size_t parked = 0;
+    while (finished < 20) {
+      if (last < 20 && rng.below(2) == 0) {
+        const auto n = static_cast<u32>(1 + rng.below(100));
+        const auto more = static_cast<u32>(1 + rng.below(90));
+        expected[++last] = {0, n, more - 1};
+        planner.add(last, counted(n), true, LogitsWanted::none, more);
+      }
+      auto batch = planner.next();
+      for (const auto id : planner.take_parked()) {
+        BOOST_TEST_REQUIRE(!planner.under_way(id));
+        expected.at(id).next = 0;
+        ++parked;
+      }
+      BOOST_TEST_REQUIRE(store->usage().used + store->usage().reserved <= store->usage().budget);
+      if (batch) {
+        for (const auto& s : batch->segments) {
+          Expected& e = expected.at(s.sequence);
+          BOOST_TEST_REQUIRE(s.start == e.next);
+          BOOST_TEST_REQUIRE(s.blocks->groups.front().end() * kv::kBlockPositions >=
+                             s.start + s.count);
+          e.next += s.count;
+          BOOST_TEST_REQUIRE(s.sample == (e.next == e.total));
+        }
+        flying.push_back(*std::move(batch));
+      } else {
+        BOOST_TEST_REQUIRE((!flying.empty() || last < 20)); // somebody can go on, always
+        if (flying.empty()) continue;
+        const std::size_t pick = rng.below(flying.size());
+        const auto done = std::move(flying[pick]);
+        flying.erase(flying.begin() + static_cast<std::ptrdiff_t>(pick));
+        planner.retire(done.id);
+        for (const auto& s : done.segments) {
+          if (!s.sample) continue;
+          Expected& e = expected.at(s.sequence);
+          if (e.to_generate == 0 || rng.below(200) == 0) {
+            planner.remove(s.sequence);
+            ++finished;
+            continue;
+          }
+          --e.to_generate;
+          planner.append(s.sequence, static_cast<u32>(e.total++));
+        }
+      }
+    }
+    BOOST_TEST(planner.sequences() == 0U);
+    BOOST_TEST(store->usage().used == 0U);
+    BOOST_TEST(store->usage().reserved == 0U);
+    BOOST_TEST_MESSAGE("seed " << seed << ": parked " << parked);
+  }
+}
+
 } // namespace talaria::pipeline

@@ -475,11 +475,11 @@ namespace {
 /// Positions that the attention has looked at, counted where all of it passes: in the kernel.
 std::atomic<u64> positions{0};
 
-void counting_attend_block(const float* const* q, const std::size_t* counts, std::size_t queries,
-                           const float* k, const float* v, std::size_t head_dim, float scale,
-                           float* scratch, float* const* out) {
+void counting_attend_scores(const float* const* q, const std::size_t* counts, std::size_t queries,
+                            const float* k, std::size_t head_dim, float scale, float* scores,
+                            std::size_t stride) {
   for (std::size_t i = 0; i < queries; ++i) positions += counts[i];
-  kernels::select_kernels().attend_block(q, counts, queries, k, v, head_dim, scale, scratch, out);
+  kernels::select_kernels().attend_scores(q, counts, queries, k, head_dim, scale, scores, stride);
 }
 
 /// The kernels in use count positions for as long as this lives.
@@ -488,7 +488,7 @@ public:
   CountedPositions() : before_(kernels::active_kernels()) {
     static kernels::KernelSet counting;
     counting = before_;
-    counting.attend_block = counting_attend_block;
+    counting.attend_scores = counting_attend_scores;
     kernels::set_active_kernels(counting);
     positions = 0;
   }

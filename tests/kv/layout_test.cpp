@@ -1,0 +1,67 @@
+#include "kv/layout.hpp"
+
+#include <boost/test/unit_test.hpp>
+
+namespace talaria::kv {
+
+BOOST_AUTO_TEST_SUITE(layout_test)
+
+BOOST_AUTO_TEST_CASE(layers_with_the_same_window_are_a_group) {
+  const Layout layout({{2, 32, 0}, {2, 32, 100}, {4, 16, 0}, {1, 32, 100}}, Format::fp32);
+  BOOST_TEST(layout.groups() == 2U);
+  BOOST_TEST(layout.window(0) == 0U);
+  BOOST_TEST(layout.window(1) == 100U);
+  BOOST_TEST(layout.block_bytes(0) == 2 * 64 * (2 * 32 + 4 * 16) * sizeof(float));
+  BOOST_TEST(layout.block_bytes(1) == 2 * 64 * (2 * 32 + 1 * 32) * sizeof(float));
+  BOOST_TEST(layout.place(3).group == 1U);
+  BOOST_TEST(layout.place(3).k == 2 * 64 * 2 * 32 * sizeof(float));
+}
+
+BOOST_AUTO_TEST_CASE(smaller_formats_take_a_half_and_about_a_quarter) {
+  const std::vector<LayerShape> layers(16, {8, 64, 0}); // Llama 3.2 1B
+  const Layout fp32(layers, Format::fp32), bf16(layers, Format::bf16), int8(layers, Format::int8);
+  BOOST_TEST(fp32.bytes_per_position() == 65536U);
+  BOOST_TEST(bf16.bytes_per_position() == 32768U);
+  BOOST_TEST(int8.bytes_per_position() == 17408U); // 64 + 4 bytes for 256
+  BOOST_TEST(fp32.block_bytes(0) == 64 * fp32.bytes_per_position());
+  BOOST_TEST(int8.block_bytes(0) == 64 * int8.bytes_per_position());
+}
+
+BOOST_AUTO_TEST_CASE(no_part_of_a_block_overlaps_another) {
+  for (const Format format : {Format::fp32, Format::bf16, Format::int8}) {
+    const Layout layout({{3, 6, 0}, {1, 2, 0}, {5, 10, 0}}, format);
+    std::vector<std::pair<std::size_t, std::size_t>> parts;
+    for (std::size_t i = 0; i < layout.layers(); ++i) {
+      const auto& shape = layout.shape(i);
+      const auto& place = layout.place(i);
+      const std::size_t rows = kBlockPositions * shape.kv_heads;
+      const std::size_t bytes = rows * shape.head_dim * kernels::bytes_per_number(format);
+      parts.insert(parts.end(), {{place.k, bytes}, {place.v, bytes}});
+      if (format == Format::int8)
+        parts.insert(parts.end(), {{place.k_scales, 4 * rows}, {place.v_scales, 4 * rows}});
+    }
+    for (const auto& [at, bytes] : parts) {
+      BOOST_TEST(at % 64 == 0U);
+      BOOST_TEST(at + bytes <= layout.block_bytes(0));
+      for (const auto& [other, other_bytes] : parts)
+        BOOST_TEST((at == other || at + bytes <= other || other + other_bytes <= at));
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_window_bounds_what_a_sequence_takes) {
+  const Layout layout({{1, 8, 0}, {1, 8, 100}}, Format::fp32);
+  const std::size_t block = layout.block_bytes(0);
+  BOOST_TEST(layout.bytes_for(0, 32) == 0U);
+  BOOST_TEST(layout.bytes_for(1, 32) == 2 * block);
+  BOOST_TEST(layout.bytes_for(64, 32) == 2 * block);
+  BOOST_TEST(layout.bytes_for(65, 32) == 4 * block);
+  BOOST_TEST(layout.bytes_for(6400, 32) == (100 + 2 + 1 + 1) * block);
+  BOOST_TEST(layout.first_block(0, 6400) == 0U);
+  BOOST_TEST(layout.first_block(1, 162) == 0U); // sees 63 and what follows
+  BOOST_TEST(layout.first_block(1, 163) == 1U);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+} // namespace talaria::kv
