@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "kernels/attention.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/kernel_set.hpp"
 #include "model/head_preparation.hpp"
@@ -164,14 +165,12 @@ void BlockRunner::attend_row(Layer& layer, const float* qkv, const model::RowPos
   const std::size_t group = a.heads / a.kv_heads;
   std::vector<float> scratch(round_up(seen, 16));
   for (std::size_t h = 0; h < a.heads; ++h) {
-    const float* keys = layer.keys[h / group].data() + first;
-    const float* values = layer.values[h / group].data() + first;
-    if (a.soft_cap == 0)
-      kernels::active_kernels().attend(row.data() + h * d, keys, values, seen, d, a.scale,
-                                       scratch.data(), out + h * d);
-    else
-      kernels::attend_capped(row.data() + h * d, keys, values, seen, d, a.scale, a.soft_cap,
-                             scratch.data(), out + h * d);
+    const kernels::KvPiece piece{layer.keys[h / group].data() + first,
+                                 layer.values[h / group].data() + first, nullptr, nullptr, seen};
+    const float* q = row.data() + h * d;
+    float* to = out + h * d;
+    kernels::attend(kernels::active_kernels(), {{&q, 1}, {&seen, 1}, {&to, 1}},
+                    {d, a.scale, a.soft_cap}, kernels::KvFormat::fp32, {&piece, 1}, scratch.data());
   }
 }
 

@@ -97,7 +97,7 @@ double median_cpu(const std::vector<TokenCost>& costs, double TokenCost::*part,
 /// prompt that is not counted lets stocks and buffers grow: new memory costs more than filling it.
 std::vector<Rounds> measure(const BenchFlags& flags, std::size_t batch, u32 max_rows,
                             std::vector<Candidate>& candidates) {
-  const BenchLoad load{batch, flags.prefill, flags.decode};
+  const BenchLoad load{batch, flags.prefill, flags.decode, flags.context};
   for (Candidate& candidate : candidates) candidate.engine->wait_for_masks();
   std::vector<Rounds> rounds(candidates.size());
   std::vector<remo::MaskPool::Stats> before;
@@ -161,6 +161,7 @@ int compare_schemes(const BenchFlags& flags, const BenchSetup& setup, InterruptW
   report.machine = probe_machine(setup.threads);
   report.prefill = flags.prefill;
   report.decode = flags.decode;
+  report.context = flags.context;
   report.rounds = *flags.rounds;
   report.micro_batches = setup.options.batch.micro_batches;
   report.parameters = std::string(setup.options.scheme.parameters->name);
@@ -204,6 +205,8 @@ void add_loads(CLI::App& command, BenchFlags& flags) {
       ->delimiter(',');
   command.add_option("--prefill", flags.prefill, "prompt tokens (default 256)");
   command.add_option("--decode", flags.decode, "tokens to generate (default 24)");
+  command.add_option("--context", flags.context,
+                     "prompt tokens that decoding starts behind (default 16)");
   command
       .add_option("--batch", flags.batches,
                   "requests at a time, e.g. 1,8,64 (default 1; with --tune 1,8)")

@@ -115,7 +115,7 @@ TokenBytes bytes_so_far(const pipeline::Engine& engine) {
 /// Of a request for `tokens` tokens.
 TokenBytes bytes_of(pipeline::Engine& engine, u32 tokens) {
   const TokenBytes before = bytes_so_far(engine);
-  pipeline::run_to_end(engine, request(engine, 0, kDecodePrompt, tokens));
+  pipeline::run_to_end(engine, request(engine, 0, BenchLoad{}.context, tokens));
   const TokenBytes after = bytes_so_far(engine);
   return {after.up - before.up, after.down - before.down};
 }
@@ -155,7 +155,7 @@ private:
 /// micro-batch of prompts, or more where this thread was interrupted between two submissions. That
 /// much more is asked for, and the time before not counted.
 u32 lead_of(const BenchLoad& load, u32 max_rows) {
-  const auto prompts = static_cast<u32>(load.batch * kDecodePrompt / max_rows);
+  const auto prompts = static_cast<u32>(load.batch * load.context / max_rows);
   return load.batch == 1 ? 0 : prompts + 3;
 }
 
@@ -166,7 +166,7 @@ std::optional<DecodeFigures> decode_with(pipeline::Engine& engine, const BenchLo
   engine.wait_for_masks();
   const CostMeter meter(engine);
   const auto clock = std::make_shared<TokenClock>(load.batch);
-  submit_all(engine, *clock, load.batch, kDecodePrompt, 1 + load.decode + lead);
+  submit_all(engine, *clock, load.batch, load.context, 1 + load.decode + lead);
   clock->wait_for_first_tokens();
   const u64 stalls = engine.mask_stats().stalls;
   const std::vector<Times> times = clock->wait();
@@ -183,7 +183,7 @@ std::optional<DecodeFigures> decode_with(pipeline::Engine& engine, const BenchLo
   DecodeFigures figures;
   figures.tokens_per_s = static_cast<double>(tokens) / seconds(begin, end);
   figures.mask_stalls = engine.mask_stats().stalls - stalls;
-  figures.cost = meter.of_each(load.batch * (kDecodePrompt + load.decode + lead));
+  figures.cost = meter.of_each(load.batch * (load.context + load.decode + lead));
   return figures;
 }
 
@@ -226,7 +226,7 @@ std::vector<StepFigures> measure_steps(pipeline::Engine& engine, const BenchLoad
     moments.push_back({Clock::now(), process_cpu_seconds()});
     if (moments.size() > lead) before_step(moments.size() - 1 - lead);
   });
-  submit_all(engine, *clock, load.batch, kDecodePrompt, 1 + lead + load.decode);
+  submit_all(engine, *clock, load.batch, load.context, 1 + lead + load.decode);
   clock->wait();
   std::vector<StepFigures> steps;
   for (std::size_t i = lead; i + 1 < moments.size(); ++i)

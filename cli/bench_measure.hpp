@@ -13,10 +13,8 @@ struct BenchLoad {
   std::size_t batch = 1; ///< requests that run together
   u32 prefill = 256;     ///< prompt tokens of each, when prefill is measured
   u32 decode = 24;       ///< tokens that each generates while all of them do
+  u32 context = 16;      ///< prompt tokens of each, when decoding is measured
 };
-
-/// Prompt tokens of each request when decoding is measured.
-inline constexpr u32 kDecodePrompt = 16;
 
 /// What a token costs this process, masks apart: they are made in blocks of hundreds of rows, some
 /// rounds make many and others none.

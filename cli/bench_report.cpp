@@ -77,7 +77,7 @@ void print_head(const BenchReport& report) {
             machine.int8_ops_per_s / 1e9);
   print_out("prefill of {} tokens, {} tokens decoded behind a prompt of {}, {} rounds in turn, "
             "medians, {} micro-batches\n\n",
-            report.prefill, report.decode, kDecodePrompt, report.rounds, report.micro_batches);
+            report.prefill, report.decode, report.context, report.rounds, report.micro_batches);
 }
 
 } // namespace
@@ -130,7 +130,7 @@ json to_json(const BenchReport& report) {
           {"settings",
            {{"prefill", report.prefill},
             {"decode", report.decode},
-            {"decode_prompt", kDecodePrompt},
+            {"decode_prompt", report.context},
             {"rounds", report.rounds},
             {"micro_batches", report.micro_batches}}},
           {"results", std::move(results)}};

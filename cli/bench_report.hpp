@@ -43,6 +43,7 @@ struct BenchReport {
   BenchModel model;
   u32 prefill = 0;
   u32 decode = 0;
+  u32 context = 0; ///< prompt tokens of each request when decoding was measured
   u32 rounds = 0;
   u32 micro_batches = 0;
   std::string parameters; ///< of the lattice

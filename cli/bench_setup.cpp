@@ -165,11 +165,12 @@ std::unique_ptr<pipeline::Engine> start_engine(const pipeline::EngineOptions& op
   TerminalProgress progress;
   auto engine = std::make_unique<pipeline::Engine>(options, progress);
   const u32 context = engine->plan().max_position;
-  if (flags.prefill + flags.decode > context)
-    throw Error(Errc::usage,
-                fmt::format("--prefill {} and --decode {} make {} tokens; the model's context "
-                            "holds {}",
-                            flags.prefill, flags.decode, flags.prefill + flags.decode, context));
+  const u32 prompt = std::max(flags.prefill, flags.context);
+  if (prompt + flags.decode > context)
+    throw Error(Errc::usage, fmt::format("--{} {} and --decode {} make {} tokens; the model's "
+                                         "context holds {}",
+                                         prompt == flags.prefill ? "prefill" : "context", prompt,
+                                         flags.decode, prompt + flags.decode, context));
   if (!engine->warning().empty()) print_log("talaria: warning: {}", engine->warning());
   return engine;
 }

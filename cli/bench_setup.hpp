@@ -22,6 +22,7 @@ struct BenchFlags {
   std::vector<std::size_t> batches;
   u32 prefill = 256;
   u32 decode = 24;
+  u32 context = 16; ///< BenchLoad::context
   std::optional<u32> rounds;
   bool json = false;
   bool wire = false; ///< schemes that a cluster runs are measured in this process as well

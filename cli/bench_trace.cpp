@@ -95,7 +95,7 @@ void add_steps(const std::vector<StepFigures>& steps, Overhead& out) {
 /// Prompts in pairs, each kind first in every other one; decode steps in groups of four.
 Overhead measure(pipeline::Engine& engine, const BenchFlags& flags, std::size_t batch,
                  u32 max_rows) {
-  const BenchLoad load{batch, flags.prefill, flags.decode};
+  const BenchLoad load{batch, flags.prefill, flags.decode, flags.context};
   Overhead out;
   out.batch = batch;
   std::vector<double> seconds;

@@ -106,7 +106,7 @@ private:
   Figures measure(Engine& engine, Engine& other, const TunedSettings& settings) {
     Figures out;
     for (const std::size_t batch : flags_.batches) {
-      const BenchLoad load{batch, flags_.prefill, flags_.decode};
+      const BenchLoad load{batch, flags_.prefill, flags_.decode, flags_.context};
       other.wait_for_masks();
       engine.wait_for_masks();
       out.push_back(measure_decode(engine, load, settings.max_rows).tokens_per_s);

@@ -14,6 +14,7 @@ using Action = std::function<int(InterruptWatch&)>;
 /// Each adds one subcommand to `app`; when it is the one given, `chosen` becomes its action.
 void add_run_command(CLI::App& app, Action& chosen);
 void add_logits_command(CLI::App& app, Action& chosen);
+void add_perplexity_command(CLI::App& app, Action& chosen);
 void add_tokenize_command(CLI::App& app, Action& chosen);
 void add_inspect_command(CLI::App& app, Action& chosen);
 /// `gateway` serves when the file has a `serve:` section; without it, launch keeps the nodes up.

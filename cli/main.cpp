@@ -64,6 +64,7 @@ int talaria_main(int argc, char** argv) {
   Action chosen;
   add_run_command(app, chosen);
   add_logits_command(app, chosen);
+  add_perplexity_command(app, chosen);
   add_tokenize_command(app, chosen);
   add_inspect_command(app, chosen);
   add_launch_command(app, chosen, http_gateway());

@@ -122,6 +122,26 @@ void add_masks(const remo::MaskPool::Stats& masks, std::vector<MetricFamily>& ou
                        static_cast<double>(masks.bytes)));
 }
 
+void add_keys_and_values(const pipeline::KvReport& kv, const Labels& labels,
+                         std::vector<MetricFamily>& out) {
+  const auto budget = static_cast<double>(kv.usage.budget);
+  const auto used = static_cast<double>(kv.usage.used);
+  out.push_back(single("vllm:kv_cache_usage_perc", "Share of the memory for keys and values in use",
+                       MetricType::Gauge, labels, used / budget));
+  out.push_back(single("talaria_kv_budget_bytes", "Memory for keys and values", MetricType::Gauge,
+                       {}, budget));
+  MetricFamily bytes{"talaria_kv_bytes",
+                     "Of it, what holds keys and values, and what running answers may still take",
+                     MetricType::Gauge,
+                     {}};
+  bytes.metric.push_back(sample(MetricType::Gauge, {{"state", "used"}}, used));
+  bytes.metric.push_back(
+      sample(MetricType::Gauge, {{"state", "reserved"}}, static_cast<double>(kv.usage.reserved)));
+  out.push_back(std::move(bytes));
+  out.push_back(single("talaria_kv_waiting", "Answers that wait for this memory", MetricType::Gauge,
+                       {}, static_cast<double>(kv.queued)));
+}
+
 void add_padding(const pipeline::PaddingCost& cost, std::vector<MetricFamily>& out) {
   const auto real = static_cast<double>(cost.rows - cost.dummy_rows);
   MetricFamily rows{
@@ -214,7 +234,9 @@ std::string Metrics::text() const {
                             MetricType::Gauge, impl_->labels, static_cast<double>(load.waiting)));
   add_workers(impl_->engine.workers(), families);
   add_masks(impl_->engine.mask_stats(), families);
-  if (!impl_->coarse) add_padding(impl_->engine.padding_cost(), families);
+  if (impl_->coarse) return prometheus::TextSerializer().Serialize(families);
+  add_padding(impl_->engine.padding_cost(), families);
+  add_keys_and_values(impl_->engine.kv_report(), impl_->labels, families);
   return prometheus::TextSerializer().Serialize(families);
 }
 
