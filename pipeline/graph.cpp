@@ -96,7 +96,7 @@ private:
     const enclave::OutsourcedLinear target{parts_.linears[id], parts_.pool, id};
     const auto unmask =
         keep(name + ".unmask", enclave::spawn_unmask(system_, context(name + ".unmask"), target,
-                                                     mode, parts_.worker, std::move(next)));
+                                                     mode, std::move(next)));
     const auto outsource =
         keep(name + ".outsource", enclave::spawn_outsource(system_, parts_.worker, unmask));
     return keep(name + ".mask",

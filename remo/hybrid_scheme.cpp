@@ -75,10 +75,9 @@ Matrix<float> fetch_hint(const LinearRecord& record, const Matrix<float>& rows,
 class HybridLinear::HybridOpening final : public Opening {
 public:
   HybridOpening(const HybridLinear* linear, std::size_t row_count)
-      : owner(linear), amplitudes(row_count), expected(row_count) {}
+      : Opening(linear), amplitudes(row_count), expected(row_count) {}
   std::size_t rows() const noexcept override { return amplitudes.size(); }
 
-  const HybridLinear* owner;
   std::vector<MaskRow> masks;
   SecretBuffer<float> amplitudes;
   SecretBuffer<FloatCheck::Expected> expected;
@@ -153,11 +152,8 @@ void HybridLinear::open_row(const float* y, const float* v, float amplitude, con
 Result<Matrix<float>> HybridLinear::unmask(std::unique_ptr<Opening>& opening,
                                            const WorkerProduct& product,
                                            MatrixView<const float> residual) const {
-  const auto* own = dynamic_cast<const HybridOpening*>(opening.get());
-  if (own == nullptr || own->owner != this)
-    throw Error(Errc::internal,
-                record_.name + ": an opening of another matrix, or one used before");
-  const std::size_t rows = own->rows();
+  const auto& own = opening_of<HybridOpening>(this, opening);
+  const std::size_t rows = own.rows();
   record_.check_residual(residual, rows);
   if (auto wrong = record_.wrong_format(product, ProductKind::float32, rows, sizeof(float)))
     return std::move(*wrong);
@@ -165,15 +161,15 @@ Result<Matrix<float>> HybridLinear::unmask(std::unique_ptr<Opening>& opening,
   if (verify_) {
     const TimedStep timed(Step::verify);
     for (std::size_t r = 0; r < rows; ++r)
-      if (!check_.accepts(y + r * record_.columns, own->expected[r]))
+      if (!check_.accepts(y + r * record_.columns, own.expected[r]))
         return record_.verification_error("is not the product");
   }
 
   Matrix<float> out(rows, record_.d_out, Unwritten{});
   for (std::size_t r = 0; r < rows; ++r) {
-    const MaskRow& mask = own->masks[r];
+    const MaskRow& mask = own.masks[r];
     const auto* v = reinterpret_cast<const float*>(PairedMaskBlock::of(mask, this).v(mask.index()));
-    open_row(y + r * record_.columns, v, own->amplitudes[r], optional_row(residual, r), out.row(r));
+    open_row(y + r * record_.columns, v, own.amplitudes[r], optional_row(residual, r), out.row(r));
   }
   opening.reset();
   return out;

@@ -26,10 +26,9 @@ bool differ(const std::array<u64, 2>& a, const std::array<u64, 2>& b) {
 class IntegerLinear::IntegerOpening final : public Opening {
 public:
   IntegerOpening(const IntegerLinear* linear, std::size_t row_count)
-      : owner(linear), row_scales(row_count), sent(row_count) {}
+      : Opening(linear), row_scales(row_count), sent(row_count) {}
   std::size_t rows() const noexcept override { return row_scales.size(); }
 
-  const IntegerLinear* owner;
   std::vector<MaskRow> masks;          ///< empty without masks
   SecretBuffer<float> row_scales;      ///< of quantize_activation
   SecretBuffer<kernels::RowDots> sent; ///< c.t and x_q.t, what the two checks of a row compare with
@@ -164,15 +163,12 @@ Result<Matrix<float>> IntegerLinear::decode(const IntegerOpening& opening,
 Result<Matrix<float>> IntegerLinear::unmask(std::unique_ptr<Opening>& opening,
                                             const WorkerProduct& product,
                                             MatrixView<const float> residual) const {
-  const auto* own = dynamic_cast<const IntegerOpening*>(opening.get());
-  if (own == nullptr || own->owner != this)
-    throw Error(Errc::internal,
-                record_.name + ": an opening of another matrix, or one used before");
-  record_.check_residual(residual, own->rows());
+  const auto& own = opening_of<IntegerOpening>(this, opening);
+  record_.check_residual(residual, own.rows());
   auto wrong = aborted();
-  if (!wrong) wrong = wrong_reply(product, own->rows());
+  if (!wrong) wrong = wrong_reply(product, own.rows());
   Result<Matrix<float>> result =
-      wrong ? Result<Matrix<float>>(std::move(*wrong)) : decode(*own, product, residual);
+      wrong ? Result<Matrix<float>>(std::move(*wrong)) : decode(own, product, residual);
   if (!result && reply_ == ReplyFormat::switched) abort_->store(true);
   if (result || reply_ == ReplyFormat::switched) opening.reset();
   return result;

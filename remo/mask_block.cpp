@@ -18,7 +18,7 @@ SecretBuffer<u8> memory_for(std::size_t bytes, MaskLayout layout) {
 PairedMaskBlock::PairedMaskBlock(const MaskedLinear* owner, std::size_t rows,
                                  std::size_t u_row_bytes, std::size_t v_row_bytes,
                                  MaskLayout layout)
-    : owner_(owner), rows_(rows),
+    : MaskBlock(owner), rows_(rows),
       u_stride_(layout == MaskLayout::lines ? round_up(u_row_bytes, kLine) : u_row_bytes),
       v_stride_(layout == MaskLayout::lines ? round_up(v_row_bytes, kLine) : v_row_bytes),
       u_wiped_(rows), u_(memory_for(rows * u_stride_, layout)),
@@ -49,10 +49,9 @@ std::vector<MaskRow> PairedMaskBlock::hand_out(std::shared_ptr<PairedMaskBlock> 
 }
 
 PairedMaskBlock& PairedMaskBlock::of(const MaskRow& row, const MaskedLinear* owner) {
-  auto* block = dynamic_cast<PairedMaskBlock*>(row.block());
-  if (block == nullptr || block->owner_ != owner)
+  if (row.block() == nullptr || row.block()->owner() != owner)
     throw Error(Errc::internal, owner->name() + ": a mask row of another matrix, or an empty one");
-  return *block;
+  return static_cast<PairedMaskBlock&>(*row.block());
 }
 
 PairedMaskBlock& PairedMaskBlock::of_unused(const MaskRow& row, const MaskedLinear* owner) {

@@ -19,7 +19,6 @@ enum class MaskLayout : u8 {
 /// scheme's.
 class PairedMaskBlock final : public MaskBlock {
 public:
-  /// `owner` is the linear the block is made for; it alone may use it.
   PairedMaskBlock(const MaskedLinear* owner, std::size_t rows, std::size_t u_row_bytes,
                   std::size_t v_row_bytes, MaskLayout layout);
   ~PairedMaskBlock() override;
@@ -45,7 +44,6 @@ public:
   static PairedMaskBlock& of_unused(const MaskRow& row, const MaskedLinear* owner);
 
 private:
-  const MaskedLinear* owner_;
   std::size_t rows_;
   std::size_t u_stride_;
   std::size_t v_stride_;

@@ -81,12 +81,20 @@ public:
   virtual WorkerProduct product(const MaskedTensor& public_rows) = 0;
 };
 
+class MaskedLinear;
+
 /// A block of masks made offline; wipes itself row by row.
 class MaskBlock {
 public:
+  /// `owner` is the linear the block is made for. It alone may use it, and knows its type.
+  explicit MaskBlock(const MaskedLinear* owner) : owner_(owner) {}
   virtual ~MaskBlock() = default;
+  const MaskedLinear* owner() const noexcept { return owner_; }
   virtual std::size_t rows() const noexcept = 0;
   virtual void wipe_row(std::size_t row) noexcept = 0;
+
+private:
+  const MaskedLinear* owner_;
 };
 
 /// The right to mask one activation row. Move-only; its mask is wiped when it is destroyed, used or
@@ -124,9 +132,14 @@ public:
   Opening(const Opening&) = delete;
   Opening& operator=(const Opening&) = delete;
   virtual std::size_t rows() const noexcept = 0;
+  /// The linear that made it. It alone may open with it, and knows its type.
+  const MaskedLinear* owner() const noexcept { return owner_; }
 
 protected:
-  Opening() = default;
+  explicit Opening(const MaskedLinear* owner) : owner_(owner) {}
+
+private:
+  const MaskedLinear* owner_;
 };
 
 struct Masked {
@@ -176,6 +189,16 @@ public:
     return {};
   }
 };
+
+/// `opening` as the type that its owner, the linear `owner`, gave it.
+/// @throws Error{internal} if it is another linear's, or was consumed.
+template <class Own>
+const Own& opening_of(const MaskedLinear* owner, const std::unique_ptr<Opening>& opening) {
+  if (opening == nullptr || opening->owner() != owner)
+    throw Error(Errc::internal,
+                owner->name() + ": an opening of another matrix, or one used before");
+  return static_cast<const Own&>(*opening);
+}
 
 /// The schemes behind one interface: prepare / mask / unmask.
 class MaskingScheme {

@@ -45,10 +45,9 @@ float quantize_int8(const float* x, std::size_t n, const std::string& name, i32*
 class PlainLinear::PlainOpening final : public Opening {
 public:
   PlainOpening(const PlainLinear* linear, std::size_t row_count)
-      : owner(linear), row_scales(row_count) {}
+      : Opening(linear), row_scales(row_count) {}
   std::size_t rows() const noexcept override { return row_scales.size(); }
 
-  const PlainLinear* owner;
   std::vector<float> row_scales;
 };
 
@@ -72,22 +71,19 @@ Masked PlainLinear::mask(MatrixView<const float> x, std::vector<MaskRow>) const 
 Result<Matrix<float>> PlainLinear::unmask(std::unique_ptr<Opening>& opening,
                                           const WorkerProduct& product,
                                           MatrixView<const float> residual) const {
-  const auto* own = dynamic_cast<const PlainOpening*>(opening.get());
-  if (own == nullptr || own->owner != this)
-    throw Error(Errc::internal,
-                record_.name + ": an opening of another matrix, or one used before");
-  record_.check_residual(residual, own->rows());
-  if (auto wrong = record_.wrong_format(product, ProductKind::int8, own->rows(), sizeof(i32)))
+  const auto& own = opening_of<PlainOpening>(this, opening);
+  record_.check_residual(residual, own.rows());
+  if (auto wrong = record_.wrong_format(product, ProductKind::int8, own.rows(), sizeof(i32)))
     return std::move(*wrong);
   const auto* sums = reinterpret_cast<const i32*>(product.bytes->data());
-  Matrix<float> out(own->rows(), record_.d_out, Unwritten{});
+  Matrix<float> out(own.rows(), record_.d_out, Unwritten{});
   std::vector<i64> wide(record_.d_out);
-  for (std::size_t r = 0; r < own->rows(); ++r, sums += record_.columns) {
+  for (std::size_t r = 0; r < own.rows(); ++r, sums += record_.columns) {
     for (std::size_t j = 0; j < record_.d_out; ++j) wide[j] = sums[j];
     if (record_.two_column_sets())
       for (std::size_t j = 0; j < record_.d_out; ++j)
         wide[j] = 256 * wide[j] + sums[record_.d_out + j];
-    kernels::active_kernels().dequantize_row(wide.data(), own->row_scales[r], record_.scale.data(),
+    kernels::active_kernels().dequantize_row(wide.data(), own.row_scales[r], record_.scale.data(),
                                              record_.bias.empty() ? nullptr : record_.bias.data(),
                                              optional_row(residual, r), out.row(r), record_.d_out);
   }

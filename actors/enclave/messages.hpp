@@ -72,7 +72,7 @@ struct Segment {
   bool dummy = false;
   u32 length = 0; ///< tokens of the sequence when it began or began again (model::RopeTables)
   /// Where the keys and values of these rows go, and where those before them are that they see.
-  kv::BlockListPtr blocks;
+  kv::BlockListPtr blocks = nullptr;
 
   /// Trailing rows that go through the head.
   u32 wanted_rows() const { return std::max(logits_rows, sample ? 1U : 0U); }
@@ -131,6 +131,13 @@ struct Outbound {
   remo::MaskedTensor tensor;
 };
 
+/// An answer that failed its check: its wrong shards are to come from somebody else. Masked bytes
+/// only.
+struct Contest {
+  u64 ticket = 0;
+  worker::Dispute dispute;
+};
+
 /// A worker's answer, or why there is none.
 struct Answer {
   u64 ticket = 0;
@@ -181,7 +188,7 @@ struct Sampled : StaysInEnclave {
   struct Choice {
     SequenceId sequence = 0;
     u32 token = 0;
-    std::optional<model::TokenScores> scores; ///< if they are wanted
+    std::optional<model::TokenScores> scores = std::nullopt; ///< if they are wanted
   };
   struct Logits {
     SequenceId sequence = 0;
@@ -203,8 +210,8 @@ struct Sampled : StaysInEnclave {
 
 /// A stage that takes flows and passes them on.
 using Stage = caf::typed_actor<caf::reacts_to<Flow>>;
-/// Outsource stages take masked tensors.
-using OutsourceStage = caf::typed_actor<caf::reacts_to<Outbound>>;
+/// Outsource stages take masked tensors, and disputes about what came back.
+using OutsourceStage = caf::typed_actor<caf::reacts_to<Outbound>, caf::reacts_to<Contest>>;
 /// Unmask stages learn what is pending, then get the answers.
 using UnmaskStage = caf::typed_actor<caf::reacts_to<Pending>, caf::reacts_to<Answer>>;
 /// Attention stages also forget sequences; so does the sampler, which learns of new ones.
@@ -224,4 +231,5 @@ using EmbedStage = caf::typed_actor<caf::reacts_to<Admit>>;
 } // namespace talaria::enclave
 
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::enclave::Outbound)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::enclave::Contest)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::enclave::Answer)

@@ -5,13 +5,14 @@
 
 namespace talaria::enclave {
 
-/// Sends a masked tensor to the worker and hands its answer to the unmask stage. Holds no secret
+/// The worker's door: sends it masked tensors, and disputes about its answers, and hands what it
+/// answers to the unmask stage. Nobody else in the enclave asks the worker. Holds no secret
 /// and keeps nothing but the tickets that are under way, so that a worker's death fails them. Has
 /// no deadline of its own: whoever answers the worker interface always answers, and a link to
 /// another machine owns the clock (an answered request would leave its timer in CAF's clock).
 ///
-///   Outbound ──► outsource ──► worker
-///                    └── Answer{product | failure} ──► unmask
+///   Outbound, Contest ──► outsource ──► worker
+///                             └── Answer{product | failure} ──► unmask
 OutsourceStage::behavior_type outsource_stage(OutsourceStage::pointer self, worker::Worker target,
                                               UnmaskStage unmask);
 

@@ -23,9 +23,9 @@ struct Waiting {
 class UnmaskState {
 public:
   UnmaskState(UnmaskStage::pointer self, StageContext context, OutsourcedLinear target,
-              Unmasked mode, worker::Worker worker, Stage next)
+              Unmasked mode, Stage next)
       : self_(self), context_(std::move(context)), target_(std::move(target)), mode_(mode),
-        worker_(std::move(worker)), next_(std::move(next)) {}
+        next_(std::move(next)) {}
 
   void expect(const Pending& pending) {
     waiting_.insert_or_assign(pending.ticket, Waiting{pending.flow,
@@ -76,31 +76,23 @@ private:
     return target_.linear->unmask(waiting.opening, answer.product, residual);
   }
 
-  /// Without a limit of its own: whoever stands for several workers gives up in time, counted from
-  /// the first question.
+  /// With whoever sent the answer. Without a limit of its own: whoever stands for several workers
+  /// gives up in time, counted from the first question.
   void dispute(const Answer& answer, Waiting& waiting) {
-    const u64 ticket = answer.ticket;
     const auto& by = answer.product.answered_by;
     auto shards = target_.linear->wrong_shards(waiting.tensor, answer.product);
     worker::Dispute dispute{waiting.tensor, answer.product, shards, waiting.distrusted,
                             waiting.asked};
     for (std::size_t s = 0; s < by.size(); ++s)
       if (shards.empty() || shards.contains(s)) waiting.distrusted.insert(by[s]);
-    self_->request(worker_, caf::infinite, std::move(dispute))
-        .then(
-            [this, ticket](const remo::WorkerProduct& product) {
-              on_reply({ticket, product, {}, context_.now()});
-            },
-            [this, ticket](caf::error& failure) {
-              on_reply({ticket, {}, std::move(failure), {}});
-            });
+    self_->send(caf::actor_cast<OutsourceStage>(self_->current_sender()),
+                Contest{answer.ticket, std::move(dispute)});
   }
 
   UnmaskStage::pointer self_;
   StageContext context_;
   OutsourcedLinear target_;
   Unmasked mode_;
-  worker::Worker worker_;
   Stage next_;
   std::unordered_map<u64, Waiting> waiting_;
 };
@@ -108,20 +100,18 @@ private:
 } // namespace
 
 UnmaskStage::behavior_type unmask_stage(UnmaskStage::pointer self, StageContext context,
-                                        OutsourcedLinear target, Unmasked mode,
-                                        worker::Worker worker, Stage next) {
+                                        OutsourcedLinear target, Unmasked mode, Stage next) {
   name_exceptions_by_kind(self);
   // Handlers share the state; it ends with the actor, which wipes the openings in it.
   auto state = std::make_shared<UnmaskState>(self, std::move(context), std::move(target), mode,
-                                             std::move(worker), std::move(next));
+                                             std::move(next));
   return {[state](const Pending& pending) { state->expect(pending); },
           [state](const Answer& answer) { state->on_reply(answer); }};
 }
 
 UnmaskStage spawn_unmask(caf::actor_system& system, StageContext context, OutsourcedLinear target,
-                         Unmasked mode, worker::Worker worker, Stage next) {
-  return system.spawn(unmask_stage, std::move(context), std::move(target), mode, std::move(worker),
-                      std::move(next));
+                         Unmasked mode, Stage next) {
+  return system.spawn(unmask_stage, std::move(context), std::move(target), mode, std::move(next));
 }
 
 } // namespace talaria::enclave

@@ -16,14 +16,13 @@ enum class Unmasked {
 ///
 ///   Pending{opening} ──►┐
 ///                       ├─ unmask ──► Flow ──► next
-///   Answer{product} ───►┘   ▲  ├── not the product ──► Dispute ──► worker ──► Answer
+///   Answer{product} ───►┘   ▲  ├── not the product ──► Contest ──► outsource, whose answer it was
 ///                           │  └── nobody left, or none came ──► Failure ──► overseer
 ///                           └──────── another answer, checked like the first ──────┘
 UnmaskStage::behavior_type unmask_stage(UnmaskStage::pointer self, StageContext context,
-                                        OutsourcedLinear target, Unmasked mode,
-                                        worker::Worker worker, Stage next);
+                                        OutsourcedLinear target, Unmasked mode, Stage next);
 
 UnmaskStage spawn_unmask(caf::actor_system& system, StageContext context, OutsourcedLinear target,
-                         Unmasked mode, worker::Worker worker, Stage next);
+                         Unmasked mode, Stage next);
 
 } // namespace talaria::enclave

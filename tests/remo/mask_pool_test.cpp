@@ -28,7 +28,10 @@ std::atomic<u64> rows_alive{0};
 
 class FakeBlock final : public MaskBlock {
 public:
-  FakeBlock(u64 id, std::size_t rows) : number(id), rows_(rows) { rows_alive += rows; }
+  FakeBlock(const MaskedLinear* owner, u64 id, std::size_t rows)
+      : MaskBlock(owner), number(id), rows_(rows) {
+    rows_alive += rows;
+  }
   std::size_t rows() const noexcept override { return rows_; }
   void wipe_row(std::size_t) noexcept override { --rows_alive; }
   const u64 number;
@@ -56,7 +59,7 @@ public:
     if (log != nullptr) log->push_back(matrix_); // only with one filler
     u8 byte;
     rng.fill({&byte, 1});
-    auto block = std::make_shared<FakeBlock>(next_block++, block_rows_);
+    auto block = std::make_shared<FakeBlock>(this, next_block++, block_rows_);
     std::vector<MaskRow> rows;
     for (std::size_t r = 0; r < block_rows_; ++r) rows.emplace_back(block, r);
     return rows;
