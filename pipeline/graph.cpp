@@ -1,5 +1,9 @@
 #include "pipeline/graph.hpp"
 
+#include <algorithm>
+#include <functional>
+#include <utility>
+
 #include "actors/enclave/activation_stage.hpp"
 #include "actors/enclave/attention_stage.hpp"
 #include "actors/enclave/embed_stage.hpp"
@@ -16,8 +20,8 @@ using enclave::StageContext;
 
 namespace {
 
-/// Builds the chain back to front, as every stage is born knowing its successor, and reads the plan
-/// from its end to its beginning for that.
+/// Reads the plan front to back and notes a step for each stage, or three for a matrix. An actor is
+/// born knowing its successor, so the steps are carried out from the last to the first.
 class Builder {
 public:
   Builder(caf::actor_system& system, const GraphParts& parts, const enclave::Overseer& overseer)
@@ -25,26 +29,31 @@ public:
 
   Graph build() {
     const arch::ModelPlan& plan = parts_.plan;
+    for (u32 layer = 0; layer < plan.layer_count(); ++layer) decoder_layer(layer);
+    norm("final_norm", plan.final_norm);
+    outsourced(plan.linears.head(), enclave::Unmasked::as_input);
+    if (plan.logit_soft_cap != 0)
+      step("soft_cap", [this, cap = plan.logit_soft_cap](StageContext context, Stage next) {
+        return enclave::spawn_soft_cap(system_, std::move(context), cap, std::move(next));
+      });
+
     sampler_ =
         keep("sampler", enclave::spawn_sampler(system_, context("sampler"), parts_.oblivious));
     Stage next = caf::actor_cast<Stage>(sampler_);
-    if (plan.logit_soft_cap != 0)
-      next = keep("soft_cap",
-                  enclave::spawn_soft_cap(system_, context("soft_cap"), plan.logit_soft_cap, next));
-    next = outsourced(plan.linears.head(), enclave::Unmasked::as_input, next);
-    next = norm("final_norm", plan.final_norm, next);
-    for (u32 layer = plan.layer_count(); layer-- > 0;) next = decoder_layer(layer, next);
+    for (auto carry_out = steps_.rbegin(); carry_out != steps_.rend(); ++carry_out)
+      next = (*carry_out)(std::move(next));
     graph_.wiring.entrance =
         keep("embed", enclave::spawn_embed(system_, context("embed"),
                                            {parts_.embeddings, plan.embedding_multiplier,
                                             model::RopeTables(plan.ropes)},
                                            next, parts_.oblivious ? parts_.team : nullptr));
     graph_.wiring.sampler = sampler_;
+    std::reverse(graph_.stages.begin(), graph_.stages.end());
     return std::move(graph_);
   }
 
 private:
-  Stage decoder_layer(u32 index, Stage next) {
+  void decoder_layer(u32 index) {
     const arch::Layer& layer = parts_.plan.layers[index];
     const model::LayerGains& gains = parts_.tensors.gains[index];
     const std::string prefix = "layers." + std::to_string(index) + ".";
@@ -52,59 +61,74 @@ private:
       return parts_.plan.linears.of(index, kind);
     };
 
-    next = into_residual(matrix(LinearKind::down), prefix + "mlp_out_norm",
-                         layer.feed_forward_out_norm, gains.feed_forward_out, next);
+    if (layer.attention_norm) norm(prefix + "attention_norm", *layer.attention_norm);
+    outsourced(matrix(LinearKind::qkv), enclave::Unmasked::as_input);
+    step(prefix + "attention", [this, index](StageContext context, Stage next) {
+      const auto attention =
+          enclave::spawn_attention(system_, std::move(context), attention_shape(index), parts_.team,
+                                   std::move(next), sampler_);
+      graph_.wiring.attention.push_back(attention);
+      return attention;
+    });
+    into_residual(matrix(LinearKind::o), prefix + "attention_out_norm", layer.attention_out_norm,
+                  gains.attention_out);
+
+    if (layer.feed_forward_norm) norm(prefix + "mlp_norm", *layer.feed_forward_norm);
     const auto mixture = layer.feed_forward.router
                              ? std::make_shared<const model::Mixture>(layer.feed_forward, gains)
                              : nullptr;
-    next = keep(prefix + "activation",
-                enclave::spawn_activation(system_, context(prefix + "activation"),
-                                          layer.feed_forward, mixture, next));
-    next = outsourced(matrix(LinearKind::gate_up), enclave::Unmasked::as_input, next);
     if (mixture)
-      next = keep(prefix + "router",
-                  enclave::spawn_router(system_, context(prefix + "router"), mixture, next));
-    if (layer.feed_forward_norm) next = norm(prefix + "mlp_norm", *layer.feed_forward_norm, next);
-    next = into_residual(matrix(LinearKind::o), prefix + "attention_out_norm",
-                         layer.attention_out_norm, gains.attention_out, next);
-    const auto attention =
-        keep(prefix + "attention",
-             enclave::spawn_attention(system_, context(prefix + "attention"),
-                                      attention_shape(index), parts_.team, next, sampler_));
-    graph_.wiring.attention.push_back(attention);
-    next = outsourced(matrix(LinearKind::qkv), enclave::Unmasked::as_input,
-                      caf::actor_cast<Stage>(attention));
-    if (!layer.attention_norm) return next;
-    return norm(prefix + "attention_norm", *layer.attention_norm, next);
+      step(prefix + "router", [this, mixture](StageContext context, Stage next) {
+        return enclave::spawn_router(system_, std::move(context), mixture, std::move(next));
+      });
+    outsourced(matrix(LinearKind::gate_up), enclave::Unmasked::as_input);
+    step(prefix + "activation", [this, &layer, mixture](StageContext context, Stage next) {
+      return enclave::spawn_activation(system_, std::move(context), layer.feed_forward, mixture,
+                                       std::move(next));
+    });
+    into_residual(matrix(LinearKind::down), prefix + "mlp_out_norm", layer.feed_forward_out_norm,
+                  gains.feed_forward_out);
   }
 
   /// A matrix whose output is added to the residual stream, after a norm of its own if there is
   /// one.
-  Stage into_residual(const arch::Linear& linear, const std::string& norm_name,
-                      const std::optional<arch::Norm>& norm, const std::vector<float>& gain,
-                      Stage next) {
-    if (!norm) return outsourced(linear, enclave::Unmasked::into_residual, std::move(next));
-    next = keep(norm_name, enclave::spawn_out_norm(system_, context(norm_name), gain, norm->eps,
-                                                   std::move(next)));
-    return outsourced(linear, enclave::Unmasked::as_input, std::move(next));
+  void into_residual(const arch::Linear& linear, const std::string& norm_name,
+                     const std::optional<arch::Norm>& norm, const std::vector<float>& gain) {
+    if (!norm) return outsourced(linear, enclave::Unmasked::into_residual);
+    outsourced(linear, enclave::Unmasked::as_input);
+    step(norm_name, [this, &gain, eps = norm->eps](StageContext context, Stage next) {
+      return enclave::spawn_out_norm(system_, std::move(context), gain, eps, std::move(next));
+    });
   }
 
-  /// mask ─▶ outsource ─▶ unmask of one matrix, in front of `next`.
-  Stage outsourced(const arch::Linear& linear, enclave::Unmasked mode, Stage next) {
-    const u32 id = linear.id.value;
-    const std::string& name = linear.name;
-    const enclave::OutsourcedLinear target{parts_.linears[id], parts_.pool, id};
-    const auto unmask =
-        keep(name + ".unmask", enclave::spawn_unmask(system_, context(name + ".unmask"), target,
-                                                     mode, std::move(next)));
-    const auto outsource =
-        keep(name + ".outsource", enclave::spawn_outsource(system_, parts_.worker, unmask));
-    return keep(name + ".mask",
-                enclave::spawn_mask(system_, context(name + ".mask"), target, outsource, unmask));
+  /// mask ─▶ outsource ─▶ unmask of one matrix.
+  void outsourced(const arch::Linear& linear, enclave::Unmasked mode) {
+    steps_.push_back([this, &linear, mode](Stage next) {
+      const u32 id = linear.id.value;
+      const std::string& name = linear.name;
+      const enclave::OutsourcedLinear target{parts_.linears[id], parts_.pool, id};
+      const auto unmask =
+          keep(name + ".unmask", enclave::spawn_unmask(system_, context(name + ".unmask"), target,
+                                                       mode, std::move(next)));
+      const auto outsource =
+          keep(name + ".outsource", enclave::spawn_outsource(system_, parts_.worker, unmask));
+      return keep(name + ".mask",
+                  enclave::spawn_mask(system_, context(name + ".mask"), target, outsource, unmask));
+    });
   }
 
-  Stage norm(const std::string& name, const arch::Norm& norm, Stage next) {
-    return keep(name, enclave::spawn_norm(system_, context(name), norm.eps, std::move(next)));
+  void norm(const std::string& name, const arch::Norm& norm) {
+    step(name, [this, eps = norm.eps](StageContext context, Stage next) {
+      return enclave::spawn_norm(system_, std::move(context), eps, std::move(next));
+    });
+  }
+
+  /// A stage of its own. `spawn` makes a handle that is a Stage, or more, of context and successor.
+  template <class Spawn>
+  void step(std::string name, Spawn spawn) {
+    steps_.push_back([this, name = std::move(name), spawn = std::move(spawn)](Stage next) {
+      return caf::actor_cast<Stage>(keep(name, spawn(context(name), std::move(next))));
+    });
   }
 
   enclave::AttentionShape attention_shape(u32 index) const {
@@ -133,6 +157,7 @@ private:
   caf::actor_system& system_;
   const GraphParts& parts_;
   const enclave::Overseer& overseer_;
+  std::vector<std::function<Stage(Stage)>> steps_; ///< front to back
   enclave::SamplerStage sampler_;
   Graph graph_;
 };

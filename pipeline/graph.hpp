@@ -35,7 +35,7 @@ struct Graph {
     caf::actor actor;
   };
   Wiring wiring;             ///< for the scheduler
-  std::vector<Stage> stages; ///< all of them, to be ended with the engine
+  std::vector<Stage> stages; ///< all of them, front to back, to be ended with the engine
 };
 
 /// Spawns one actor per stage and layer. Nothing flows until the scheduler knows the wiring.
