@@ -52,7 +52,7 @@ Client Access::identify(std::string_view authorization, const std::string& addre
   if (keys_ && key) return by_key(*key);
   if (keys_ && (!options_.key_optional || !authorization.empty()))
     throw invalid_api_key("this server needs a key: send Authorization: Bearer KEY");
-  return {address.empty() ? "socket" : "address " + network_of(address), options_.limits};
+  return {address.empty() ? "socket" : "address " + network_of(address), options_.limits, {}};
 }
 
 Client Access::by_key(std::string_view key) {
@@ -60,7 +60,8 @@ Client Access::by_key(std::string_view key) {
   if (!found) throw invalid_api_key("this API key is not known here");
   return {"key " + found->name,
           {own_or_default(found->limits.requests, options_.limits.requests),
-           own_or_default(found->limits.tokens_per_minute, options_.limits.tokens_per_minute)}};
+           own_or_default(found->limits.tokens_per_minute, options_.limits.tokens_per_minute)},
+          "key " + found->name};
 }
 
 } // namespace talaria::gateway

@@ -20,6 +20,7 @@ namespace talaria::gateway {
 struct Usage {
   u64 prompt_tokens = 0;
   u64 completion_tokens = 0;
+  u64 cached_tokens = 0; ///< of the prompts'
 };
 
 /// What a response looks like beside its text.

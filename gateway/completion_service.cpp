@@ -181,6 +181,7 @@ private:
     out.scores.prompt = request_.prompt_logprobs;
     if (out.max_tokens == 0) out.logits = pipeline::LogitsWanted::last;
     out.trace = exchange_.trace;
+    out.owner = exchange_.visit->client().identity;
     return out;
   }
 
@@ -319,6 +320,7 @@ private:
     const auto& completions = generation_->completions();
     for (std::size_t i = 0; i < generation_->submitted(); ++i) {
       usage_.completion_tokens += completions[i].tokens.size();
+      if (i % request_.best_of == 0) usage_.cached_tokens += completions[i].cached_tokens;
       const double queued = seconds_between(exchange_.began, generation_->submitted_at(i));
       service_.metrics_.answered(completions[i], prompts_[i / request_.best_of].size(), queued,
                                  latency);

@@ -138,6 +138,11 @@ void add_keys_and_values(const pipeline::KvReport& kv, const Labels& labels,
   bytes.metric.push_back(
       sample(MetricType::Gauge, {{"state", "reserved"}}, static_cast<double>(kv.usage.reserved)));
   out.push_back(std::move(bytes));
+  out.push_back(single("vllm:prefix_cache_queries_total",
+                       "Prompt tokens that were looked for among computed prefixes",
+                       MetricType::Counter, labels, static_cast<double>(kv.prefixes.queries)));
+  out.push_back(single("vllm:prefix_cache_hits_total", "Of these, tokens that were found",
+                       MetricType::Counter, labels, static_cast<double>(kv.prefixes.hits)));
   out.push_back(single("talaria_kv_waiting", "Answers that wait for this memory", MetricType::Gauge,
                        {}, static_cast<double>(kv.queued)));
 }

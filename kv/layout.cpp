@@ -57,13 +57,15 @@ u32 Layout::first_block(std::size_t group, u32 position) const {
   return first / kBlockPositions;
 }
 
-std::size_t Layout::bytes_for(u32 positions, u32 chunk) const {
+std::size_t Layout::bytes_for(u32 positions, u32 chunk, u32 shared) const {
   std::size_t bytes = 0;
   for (const Group& group : groups_) {
     u32 blocks = blocks_for(positions);
     // The window and the chunk behind it may begin anywhere within a block.
     if (group.window != 0)
       blocks = std::min(blocks, blocks_for(group.window - 1) + blocks_for(chunk) + 1);
+    else
+      blocks -= std::min(blocks, shared / kBlockPositions);
     bytes += blocks * group.bytes;
   }
   return bytes;

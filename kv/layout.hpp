@@ -49,8 +49,8 @@ public:
   u32 first_block(std::size_t group, u32 position) const;
 
   /// The most bytes that a sequence of `positions` holds at one time, which comes `chunk` rows at a
-  /// time at most.
-  std::size_t bytes_for(u32 positions, u32 chunk) const;
+  /// time at most. Of those the blocks of the first `shared` positions are another's.
+  std::size_t bytes_for(u32 positions, u32 chunk, u32 shared = 0) const;
 
   /// Bytes of one position in all layers, what blocks are rounded up by left out.
   std::size_t bytes_per_position() const;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <limits>
+#include <span>
 
 #include "core/secret.hpp"
 
@@ -40,16 +41,19 @@ u32 positions_that_fit(const kv::Store& kv, const BatchLimits& limits, const Pad
   return fitting - std::min(fitting, padding.rounds - 1);
 }
 
-BatchPlanner::BatchPlanner(BatchLimits limits, Padding padding, std::shared_ptr<kv::Store> kv)
+BatchPlanner::BatchPlanner(BatchLimits limits, Padding padding, std::shared_ptr<kv::Store> kv,
+                           std::shared_ptr<kv::PrefixCache> prefixes)
     : limits_(limits), padding_(std::move(padding)), kv_(std::move(kv)) {
+  if (!padding_.is_on()) prefixes_ = std::move(prefixes); // hits show as rows
   if (!padding_.buckets.empty())
     limits_.max_rows = std::min(limits_.max_rows, padding_.buckets.back());
 }
 
 void BatchPlanner::add(SequenceId id, std::vector<u32> prompt, bool sample, LogitsWanted logits,
-                       u32 max_tokens) {
+                       u32 max_tokens, std::string owner) {
   Sequence sequence;
   sequence.tokens = std::move(prompt);
+  sequence.owner = std::move(owner);
   sequence.sample = sample;
   sequence.logits = logits;
   sequence.most =
@@ -67,7 +71,13 @@ void BatchPlanner::restart(SequenceId id) {
   Sequence& sequence = sequences_.at(id);
   sequence.logits_from = std::max(sequence.logits_from, sequence.next);
   sequence.next = 0;
+  sequence.inherited = 0;
   if (kv_) kv_->truncate(id, 0);
+}
+
+u32 BatchPlanner::cached_tokens(SequenceId id) const {
+  const auto it = sequences_.find(id);
+  return it == sequences_.end() ? 0 : it->second.cached;
 }
 
 void BatchPlanner::remove(SequenceId sequence) {
@@ -103,6 +113,7 @@ std::vector<SequenceId> BatchPlanner::drop_dummies() {
 void BatchPlanner::forget(SequenceId id) {
   const auto it = sequences_.find(id);
   if (it == sequences_.end()) return;
+  keep_prefix(id, it->second);
   wipe_tokens(it->second.tokens);
   sequences_.erase(it);
   to_release_.insert(id);
@@ -124,11 +135,38 @@ void BatchPlanner::admit_waiting() {
 }
 
 bool BatchPlanner::admit(SequenceId id, Sequence& sequence) {
+  sequence.admitted = true;
+  if (!kv_) return true;
+  if (sequence.next == 0 && sequence.inherited == 0) begin_with_prefix(id, sequence);
   const auto tokens = static_cast<u32>(sequence.tokens.size());
   const u32 soon = std::max(tokens, std::min(sequence.most, tokens + kv::kBlockPositions));
   const u32 wanted = padding_.is_on() ? sequence.most : soon;
-  sequence.admitted = !kv_ || kv_->reserve(id, kv_->layout().bytes_for(wanted, chunk_of(limits_)));
-  return sequence.admitted;
+  const std::size_t bytes = kv_->layout().bytes_for(wanted, chunk_of(limits_), sequence.inherited);
+  while (!kv_->reserve(id, bytes)) {
+    if (prefixes_ && prefixes_->evict()) continue;
+    // What it waits with, it waits without: others may need these blocks.
+    kv_->truncate(id, 0);
+    sequence.next = 0;
+    sequence.inherited = 0;
+    sequence.admitted = false;
+    return false;
+  }
+  return true;
+}
+
+/// Rows whose logits are wanted have to be computed.
+void BatchPlanner::begin_with_prefix(SequenceId id, Sequence& sequence) {
+  if (!prefixes_ || sequence.owner.empty() || sequence.logits != LogitsWanted::none) return;
+  sequence.inherited = prefixes_->begin(sequence.owner, sequence.tokens, id);
+  sequence.next = sequence.inherited;
+  if (sequence.rounds == 0) sequence.cached = sequence.inherited;
+}
+
+/// Only of a sequence all of whose rows have passed all layers: the stages write nothing more for
+/// one that is abandoned.
+void BatchPlanner::keep_prefix(SequenceId id, const Sequence& sequence) {
+  if (!prefixes_ || sequence.owner.empty() || sequence.failed || under_way(id)) return;
+  prefixes_->keep(sequence.owner, std::span(sequence.tokens).first(sequence.next), id);
 }
 
 std::size_t BatchPlanner::waiting_for_memory() const {
@@ -144,7 +182,7 @@ bool BatchPlanner::allot(SequenceId id, enclave::Segment& segment, const MicroBa
   do {
     segment.blocks = kv_->extend(id, segment.start, segment.count);
     if (segment.blocks) return true;
-  } while (park_last(id, batch));
+  } while ((prefixes_ && prefixes_->evict()) || park_last(id, batch));
   return false;
 }
 
@@ -240,6 +278,7 @@ bool BatchPlanner::take(SequenceId id, Sequence& sequence, MicroBatch& batch, u3
   segment.sequence = id;
   segment.start = static_cast<u32>(sequence.next);
   segment.count = static_cast<u32>(count);
+  segment.inherited = sequence.inherited;
   if (!allot(id, segment, batch)) return false;
   const bool last_chunk = count == sequence.waiting();
   segment.sample = sequence.sample && last_chunk;
@@ -315,8 +354,11 @@ std::vector<SequenceId> BatchPlanner::retire(u64 micro_batch) {
 std::vector<SequenceId> BatchPlanner::retire_failed(u64 micro_batch) {
   const auto it = in_flight_.find(micro_batch);
   if (it == in_flight_.end()) return {};
-  for (const SequenceId id : it->second.carried)
+  for (const SequenceId id : it->second.carried) {
+    if (const auto sequence = sequences_.find(id); sequence != sequences_.end())
+      sequence->second.failed = true;
     if (has_dummy_rounds(id)) forget(id);
+  }
   return retire(micro_batch);
 }
 

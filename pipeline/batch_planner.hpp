@@ -6,11 +6,13 @@
 #include <memory>
 #include <optional>
 #include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
 #include "actors/enclave/messages.hpp"
 #include "core/integers.hpp"
+#include "kv/prefix_cache.hpp"
 #include "kv/store.hpp"
 #include "pipeline/padding.hpp"
 
@@ -47,15 +49,20 @@ u32 positions_that_fit(const kv::Store& kv, const BatchLimits& limits, const Pad
 /// show.
 class BatchPlanner {
 public:
-  /// `kv` null: nothing is kept of any sequence, as in tests of planning alone.
+  /// `kv` null: nothing is kept of any sequence, as in tests of planning alone. `prefixes`: over
+  /// the same store; null: every sequence begins with its first token. So it does under padding,
+  /// too.
   explicit BatchPlanner(BatchLimits limits, Padding padding = {},
-                        std::shared_ptr<kv::Store> kv = nullptr);
+                        std::shared_ptr<kv::Store> kv = nullptr,
+                        std::shared_ptr<kv::PrefixCache> prefixes = nullptr);
 
   /// A new sequence. `sample`: the last position's logits pick a token; `max_tokens`: how many
   /// follow at most. With the prompt, and dummy rounds, they must be within
-  /// positions_that_fit().
+  /// positions_that_fit(). `owner`: whose prefixes it shares; empty: nobody's.
   void add(enclave::SequenceId sequence, std::vector<u32> prompt, bool sample, LogitsWanted logits,
-           u32 max_tokens = 0);
+           u32 max_tokens = 0, std::string owner = {});
+  /// Tokens of its prompt that it did not have to compute.
+  u32 cached_tokens(enclave::SequenceId sequence) const;
   /// The token sampled for `sequence`; it has work again.
   void append(enclave::SequenceId sequence, u32 token);
   /// `sequence`, none of whose rows is under way, starts again from its first token, without the
@@ -110,6 +117,10 @@ private:
     std::size_t logits_from = 0; ///< positions before this one have handed back theirs
     u32 most = 0;                ///< positions it may come to
     bool admitted = false;       ///< has memory for the tokens it has
+    bool failed = false;         ///< rows of it may not have been written
+    u32 inherited = 0;           ///< positions that it shares from its beginning
+    u32 cached = 0;              ///< the same, when it began for the first time
+    std::string owner;
     std::size_t waiting() const { return tokens.size() - next; }
   };
   struct Flying {
@@ -127,11 +138,14 @@ private:
   bool admit(enclave::SequenceId id, Sequence& sequence);
   bool allot(enclave::SequenceId id, enclave::Segment& segment, const enclave::MicroBatch& batch);
   bool park_last(enclave::SequenceId wanting, const enclave::MicroBatch& batch);
+  void begin_with_prefix(enclave::SequenceId id, Sequence& sequence);
+  void keep_prefix(enclave::SequenceId id, const Sequence& sequence);
   void release_unless_under_way(enclave::SequenceId id);
 
   BatchLimits limits_;
   Padding padding_;
   std::shared_ptr<kv::Store> kv_;
+  std::shared_ptr<kv::PrefixCache> prefixes_; ///< null: none
   std::vector<enclave::SequenceId> parked_;
   std::set<enclave::SequenceId> to_release_; ///< over, with rows under way
   std::map<enclave::SequenceId, Sequence> sequences_;

@@ -177,6 +177,7 @@ struct Engine::Impl {
   std::shared_ptr<remo::MaskPool> pool;
   std::shared_ptr<PaddingLedger> padding_ledger = std::make_shared<PaddingLedger>();
   std::shared_ptr<kv::Store> kv;
+  std::shared_ptr<kv::PrefixCache> prefixes;          ///< null: none
   u32 kv_tokens = 0;                                  ///< that a sequence may have if it is alone
   std::shared_ptr<std::atomic<std::size_t>> kv_queue; ///< SchedulerOptions::kv_queue
 
@@ -313,6 +314,9 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   scheduler_options.kv = kv = make_kv_store(loader.plan(), options);
   kv_tokens = positions_that_fit(*kv, options.batch, options.padding);
   kv_queue = scheduler_options.kv_queue;
+  if (options.kv.prefix_cache && original_length(loader.plan()) == 0)
+    prefixes = std::make_shared<kv::PrefixCache>(kv, kv->usage().budget / 4);
+  scheduler_options.prefixes = prefixes;
   scheduler_options.tokenizer = tokenizer;
   if (options.oblivious && tokenizer)
     scheduler_options.token_table =
@@ -505,7 +509,8 @@ remo::MaskPool::Stats Engine::mask_stats() const {
   return impl_->pool->stats();
 }
 KvReport Engine::kv_report() const {
-  return {impl_->kv->layout().format(), impl_->kv->usage(), impl_->kv_tokens, *impl_->kv_queue};
+  return {impl_->kv->layout().format(), impl_->kv->usage(), impl_->kv_tokens, *impl_->kv_queue,
+          impl_->prefixes ? impl_->prefixes->counts() : kv::PrefixCache::Counts{}};
 }
 void Engine::wait_for_masks() {
   impl_->pool->wait_until_full();

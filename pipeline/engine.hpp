@@ -10,6 +10,7 @@
 #include "actors/worker/worker_actor.hpp"
 #include "core/progress.hpp"
 #include "core/vm_generation.hpp"
+#include "kv/prefix_cache.hpp"
 #include "kv/store.hpp"
 #include "model/chat_template.hpp"
 #include "model/generation_config.hpp"
@@ -37,6 +38,9 @@ struct KvOptions {
   /// stocked.
   std::size_t memory_bytes = 0;
   kv::Format format = kv::Format::fp32;
+  /// Keep what sequences with an owner have computed, for others of the same owner: up to a quarter
+  /// of the memory each. Off under padding, and for models whose RoPE depends on the length.
+  bool prefix_cache = true;
 };
 
 /// Memory for keys and values as it is now.
@@ -45,6 +49,7 @@ struct KvReport {
   kv::Usage usage;
   u32 max_tokens = 0;     ///< that a sequence may have if it is alone, prompt and answer
   std::size_t queued = 0; ///< sequences that wait for memory
+  kv::PrefixCache::Counts prefixes;
 };
 
 struct EngineOptions {

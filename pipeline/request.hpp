@@ -31,6 +31,9 @@ struct Request {
   std::shared_ptr<model::grammar::TokenGrammar> grammar;
   LogitsWanted logits = LogitsWanted::none; ///< last or all if max_tokens is 0
   u64 trace = 0; ///< its name in traces and logs; 0: the engine makes one
+  /// Whose prompts it may share computed prefixes with (kv::PrefixCache): who asks, as this side
+  /// has authenticated it. Empty: nobody's, so that no other request's time tells of it.
+  std::string owner;
 };
 
 /// Why an answer ended.
@@ -53,7 +56,8 @@ struct Completion {
   FinishReason reason = FinishReason::stop;
   std::optional<Error> error; ///< set if reason is error
   Timings timings;
-  u64 trace = 0; ///< the request's name in traces and logs
+  u32 cached_tokens = 0; ///< of the prompt, which an earlier request of the same owner had computed
+  u64 trace = 0;         ///< the request's name in traces and logs
 };
 
 /// Hears of one request while it runs; called on a thread of the engine, one call at a time.

@@ -70,7 +70,7 @@ class SchedulerState {
 public:
   SchedulerState(Scheduler::pointer self, SchedulerOptions options)
       : self_(self), options_(std::move(options)),
-        planner_(options_.limits, options_.padding, options_.kv) {
+        planner_(options_.limits, options_.padding, options_.kv, options_.prefixes) {
     if (options_.tracer != nullptr) track_ = options_.tracer->track("enclave", "requests");
   }
 
@@ -152,7 +152,8 @@ private:
     const bool sample = request.max_tokens > 0;
     length_of_[submit.sequence] = static_cast<u32>(request.prompt.size());
     const auto logits = request.scores.prompt ? LogitsWanted::all : request.logits;
-    planner_.add(submit.sequence, request.prompt, sample, logits, request.max_tokens);
+    planner_.add(submit.sequence, request.prompt, sample, logits, request.max_tokens,
+                 request.owner);
     if (sample || request.scores.any()) {
       enclave::Enrol enrol;
       enrol.sequence = submit.sequence;
@@ -318,6 +319,7 @@ private:
     auto node = active_.extract(id);
     if (node.empty()) return;
     Active& active = node.mapped();
+    active.completion.cached_tokens = planner_.cached_tokens(id);
     leave(id, active.request->trace);
     active.completion.reason = reason;
     active.completion.error = std::move(error);

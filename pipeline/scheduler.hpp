@@ -47,7 +47,8 @@ struct SchedulerOptions {
   BatchLimits limits;
   Padding padding;
   std::shared_ptr<PaddingLedger> ledger = std::make_shared<PaddingLedger>();
-  std::shared_ptr<kv::Store> kv; ///< of the graph's layers
+  std::shared_ptr<kv::Store> kv;             ///< of the graph's layers
+  std::shared_ptr<kv::PrefixCache> prefixes; ///< over the same; null: none
   /// Sequences that wait for memory, for anyone to read.
   std::shared_ptr<std::atomic<std::size_t>> kv_queue =
       std::make_shared<std::atomic<std::size_t>>(0);

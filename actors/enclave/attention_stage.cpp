@@ -35,7 +35,7 @@ public:
   bool ready(const MicroBatch& batch) const {
     return std::all_of(batch.segments.begin(), batch.segments.end(), [this](const Segment& s) {
       const auto it = lengths_.find(s.sequence);
-      const u32 length = it == lengths_.end() ? 0 : it->second;
+      const u32 length = it == lengths_.end() ? s.inherited : it->second;
       return abandoned_.contains(s.sequence) || length == s.start;
     });
   }

@@ -70,7 +70,8 @@ struct Segment {
   /// A dummy round of an answer that has finished: it passes every stage as a round of the
   /// answer would, and nobody hears what comes of it.
   bool dummy = false;
-  u32 length = 0; ///< tokens of the sequence when it began or began again (model::RopeTables)
+  u32 length = 0;    ///< tokens of the sequence when it began or began again (model::RopeTables)
+  u32 inherited = 0; ///< first positions of the sequence that earlier ones have written
   /// Where the keys and values of these rows go, and where those before them are that they see.
   kv::BlockListPtr blocks = nullptr;
 

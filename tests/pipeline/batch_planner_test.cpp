@@ -233,6 +233,35 @@ BOOST_AUTO_TEST_CASE(under_padding_a_sequence_begins_when_all_of_it_fits) {
   BOOST_TEST(planner.waiting_for_memory() == 0U);
 }
 
+BOOST_AUTO_TEST_CASE(a_sequence_begins_behind_what_the_same_owner_has_computed) {
+  const BatchLimits limits{.micro_batches = 2, .max_rows = 256, .prefill_chunk = 256};
+  const auto store = store_of(20);
+  BatchPlanner planner(limits, {}, store,
+                       std::make_shared<kv::PrefixCache>(store, store->usage().budget));
+  const auto rows_of = [&](enclave::SequenceId id, LogitsWanted logits, const std::string& owner,
+                           bool failed = false, bool abandoned = false) {
+    planner.add(id, counted(150), true, logits, 10, owner);
+    const auto batch = planner.next();
+    BOOST_TEST(planner.cached_tokens(id) == 150 - batch->rows);
+    BOOST_TEST(batch->segments.front().inherited == 150 - batch->rows);
+    if (abandoned) planner.end(id);
+    if (failed)
+      planner.retire_failed(batch->id);
+    else
+      planner.retire(batch->id);
+    planner.remove(id);
+    return batch->rows;
+  };
+  BOOST_TEST(rows_of(1, LogitsWanted::none, "a", /*failed=*/true) == 150U);
+  BOOST_TEST(rows_of(2, LogitsWanted::none, "a", false, /*abandoned=*/true) == 150U);
+  BOOST_TEST(rows_of(3, LogitsWanted::none, "a") == 150U);
+  BOOST_TEST(rows_of(4, LogitsWanted::none, "a") == 22U);
+  BOOST_TEST(rows_of(5, LogitsWanted::none, "b") == 150U);
+  BOOST_TEST(rows_of(6, LogitsWanted::all, "a") == 150U);
+  BOOST_TEST(rows_of(7, LogitsWanted::none, "") == 150U);
+  BOOST_TEST(rows_of(8, LogitsWanted::none, "") == 150U);
+}
+
 // However little memory there is: every token of every sequence enters once, or again from the
 // first after its blocks were taken; no row is sent without a block; all sequences end.
 BOOST_AUTO_TEST_CASE(sequences_end_however_little_memory_there_is) {
@@ -242,7 +271,8 @@ BOOST_AUTO_TEST_CASE(sequences_end_however_little_memory_there_is) {
                              static_cast<u32>(1 + rng.below(90)),
                              static_cast<u32>(1 + rng.below(70))};
     const auto store = store_of(3 + rng.below(8)); // the longest sequence takes three
-    BatchPlanner planner(limits, {}, store);
+    const auto prefixes = std::make_shared<kv::PrefixCache>(store, store->usage().budget / 2);
+    BatchPlanner planner(limits, {}, store, seed % 2 == 0 ? nullptr : prefixes);
     struct Expected {
       std::size_t next = 0;
       std::size_t total = 0;
@@ -258,7 +288,7 @@ BOOST_AUTO_TEST_CASE(sequences_end_however_little_memory_there_is) {
         const auto n = static_cast<u32>(1 + rng.below(100));
         const auto more = static_cast<u32>(1 + rng.below(90));
         expected[++last] = {0, n, more - 1};
-        planner.add(last, counted(n), true, LogitsWanted::none, more);
+        planner.add(last, counted(n), true, LogitsWanted::none, more, last % 3 == 0 ? "a" : "b");
       }
       auto batch = planner.next();
       for (const auto id : planner.take_parked()) {
@@ -270,6 +300,7 @@ BOOST_AUTO_TEST_CASE(sequences_end_however_little_memory_there_is) {
       if (batch) {
         for (const auto& s : batch->segments) {
           Expected& e = expected.at(s.sequence);
+          if (e.next == 0) e.next = s.inherited;
           BOOST_TEST_REQUIRE(s.start == e.next);
           BOOST_TEST_REQUIRE(s.blocks->groups.front().end() * kv::kBlockPositions >=
                              s.start + s.count);
@@ -298,6 +329,8 @@ BOOST_AUTO_TEST_CASE(sequences_end_however_little_memory_there_is) {
       }
     }
     BOOST_TEST(planner.sequences() == 0U);
+    while (prefixes->evict()) {
+    }
     BOOST_TEST(store->usage().used == 0U);
     BOOST_TEST(store->usage().reserved == 0U);
     BOOST_TEST_MESSAGE("seed " << seed << ": parked " << parked);

@@ -85,6 +85,43 @@ BOOST_AUTO_TEST_CASE(answers_are_the_same_however_little_memory_there_is) {
   }
 }
 
+// A chat that sends its history again: the same answers, less work; nothing of it for others.
+BOOST_AUTO_TEST_CASE(prefixes_that_were_computed_change_no_answer) {
+  for (const std::string model : {"qwen3", "mistral"}) {
+    SilentProgress progress;
+    Engine engine(options_for(model), progress);
+    const auto chat = [&](const std::string& owner) {
+      std::vector<std::pair<std::vector<u32>, u32>> turns; ///< tokens, and how many were cached
+      Request turn = request_of(5, 70, 40);
+      for (int i = 0; i < 4; ++i) {
+        turn.owner = owner;
+        const Completion answer = run_to_end(engine, turn);
+        turns.emplace_back(answer.tokens, answer.cached_tokens);
+        turn.prompt.insert(turn.prompt.end(), answer.tokens.begin(), answer.tokens.end());
+        for (u32 more = 0; more < 9; ++more) turn.prompt.push_back(900 + more);
+      }
+      return turns;
+    };
+    const auto alone = chat("");
+    const auto first = chat("key a");
+    const auto again = chat("key a");
+    const auto other = chat("key b");
+    for (std::size_t i = 0; i < alone.size(); ++i) BOOST_TEST_CONTEXT(model << ", turn " << i) {
+        BOOST_TEST((first[i].first == alone[i].first));
+        BOOST_TEST((again[i].first == alone[i].first));
+        BOOST_TEST((other[i].first == alone[i].first));
+        BOOST_TEST(alone[i].second == 0U);
+        BOOST_TEST(first[i].second == other[i].second);
+      }
+    BOOST_TEST(first[0].second == 0U);
+    if (model == "qwen3") {
+      BOOST_TEST(first[1].second == 64U); // 109 were computed
+      BOOST_TEST(first[3].second == 192U);
+      BOOST_TEST(again[0].second == 64U);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(
     what_can_never_fit_is_refused_with_the_figure_and_answers_end_where_memory_does) {
   EngineOptions options = options_for("qwen3");
