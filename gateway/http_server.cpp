@@ -11,6 +11,7 @@
 
 #include "gateway/access_policy.hpp"
 #include "gateway/api_response.hpp"
+#include "gateway/attestation_routes.hpp"
 #include "gateway/completion_service.hpp"
 #include "gateway/httpd.hpp"
 #include "gateway/readiness.hpp"
@@ -123,7 +124,9 @@ void HttpServer::Impl::route() {
   api_router.set_policy(api_policy);
   probe_router.set_policy(probe_policy);
   add_probes(api_router);
+  if (options.attester) add_attestation(api_router, *options.attester);
   api_router.guard([this](Exchange& exchange, HttpResponse&) {
+    if (options.require_attestation) require_attested(exchange);
     exchange.visit = limits.enter(access.identify(exchange.request.field("Authorization"),
                                                   exchange.connection->remote_address()));
   });
