@@ -58,6 +58,8 @@ void add_policy(CLI::App& attest, Action& chosen) {
   command->add_option("-o,--output", flags->output, "file to write (default: standard output)");
   command->add_option("--name", flags->name, "name of policy and image (default: the file's)");
   command->add_option("--at", flags->at, "judge the evidence at this time");
+  command->add_option("--service", flags->service, "name of the server in its certificate");
+  command->add_option("--ca", flags->ca, "authority that vouches for it (PEM; default: system's)");
   command->add_option("--simulated-root", flags->simulated_root,
                       "roots.pem of the simulated platform that made it");
   command->callback([flags, &chosen] {

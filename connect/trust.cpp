@@ -15,7 +15,14 @@ namespace {
 
 constexpr std::size_t kMostBundleBytes = std::size_t{16} << 20;
 
-transport::ServerExpectation expectation_of(const attest::ServicePolicy& service) {
+/// Evidence says "a genuine one" and not "the one I called": without a name it is anybody's.
+transport::ServerExpectation expectation_of(const attest::Policy& policy) {
+  const attest::ServicePolicy& service = policy.service;
+  if (!service.any_name && service.names.empty() && service.pins.empty())
+    throw Error(Errc::config, fmt::format("policy {}: service: missing; expected names (with ca, "
+                                          "unless the system's authorities vouch for them), pins, "
+                                          "or names: any",
+                                          policy.name));
   transport::ServerExpectation expected;
   expected.any_name = service.any_name;
   if (!service.any_name) expected.names = service.names;
@@ -40,7 +47,7 @@ attest::Bundle bundle_of(const std::filesystem::path& file) {
 
 Trust::Trust(attest::Policy policy, TrustOptions options)
     : policy_(std::move(policy)), options_(std::move(options)),
-      anchors_(attest::trust_anchors(policy_)), tls_(expectation_of(policy_.service)) {}
+      anchors_(attest::trust_anchors(policy_)), tls_(expectation_of(policy_)) {}
 
 std::shared_ptr<const Trust> Trust::read(const std::filesystem::path& policy, bool allow_simulated,
                                          const std::filesystem::path& bundle) {

@@ -54,6 +54,9 @@ void check_name(const std::string& name) {
 
 ClientTls::ClientTls(ServerExpectation expected)
     : expected_(std::move(expected)), context_(tls13_context(TLS_client_method())) {
+  if (!expected_.any_name && expected_.names.empty() && expected_.pins.empty())
+    throw Error(Errc::config, "nobody is expected at the other end: name the server, or pin its "
+                              "key");
   SSL_CTX* context = context_.get();
   SSL_CTX_set_mode(context, SSL_MODE_ENABLE_PARTIAL_WRITE | SSL_MODE_ACCEPT_MOVING_WRITE_BUFFER |
                                 SSL_MODE_RELEASE_BUFFERS);

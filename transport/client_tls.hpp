@@ -24,7 +24,8 @@ struct ServerExpectation {
 /// so that every connection has keys of its own. Immutable; thread-safe.
 class ClientTls {
 public:
-  /// @throws Error{config} naming an authority's file that cannot be used, or a name that is none.
+  /// @throws Error{config} naming an authority's file that cannot be used, or a name that is none;
+  /// or if neither names nor pins are expected, and not any name either.
   explicit ClientTls(ServerExpectation expected);
 
   const ServerExpectation& expected() const noexcept { return expected_; }

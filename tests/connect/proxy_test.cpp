@@ -214,6 +214,14 @@ BOOST_AUTO_TEST_CASE(a_change_is_told_once) {
              "attestation: accepted, SIMULATED, image toy image, policy toy");
 }
 
+BOOST_AUTO_TEST_CASE(a_policy_that_names_nobody_is_none_for_a_server) {
+  attest::Policy policy = toy_policy();
+  policy.service = {};
+  BOOST_CHECK_EXCEPTION(toy_trust(policy), Error, [](const Error& error) {
+    return std::string(error.what()).find("service: missing") != std::string::npos;
+  });
+}
+
 BOOST_AUTO_TEST_CASE(servers_are_https) {
   BOOST_TEST(connect::parse_server("https://api.example.org").authority == "api.example.org");
   BOOST_TEST(connect::parse_server("api.example.org").address.port == 443);
