@@ -9,6 +9,7 @@
 #include "cli/commands.hpp"
 #include "config/scalars.hpp"
 #include "connect/proxy.hpp"
+#include "connect/tokens/prompt_tokens.hpp"
 #include "core/console.hpp"
 #include "core/error.hpp"
 
@@ -25,6 +26,7 @@ struct ConnectFlags {
   std::string listen = "127.0.0.1:8000";
   bool allow_simulated = false;
   std::size_t pad_requests = 0;
+  std::filesystem::path tokenize; ///< a model; empty: text is sent
 };
 
 /// SIGHUP, looked at by a thread that reads the policy again.
@@ -67,6 +69,11 @@ connect::ProxyOptions proxy_options(const ConnectFlags& flags) {
   else
     options.listen = transport::parse_address(flags.listen);
   options.pad_requests = flags.pad_requests;
+  if (!flags.tokenize.empty())
+    options.rewrite = [tokens = std::make_shared<const connect::PromptTokens>(flags.tokenize)](
+                          std::string_view path, const std::string& body) {
+      return tokens->rewritten(path, body);
+    };
   return options;
 }
 
@@ -129,6 +136,8 @@ void add_connect_command(CLI::App& app, Action& chosen) {
       ->add_option("--pad-requests", flags->pad_requests,
                    "fill bodies up to a multiple of so many bytes")
       ->check(CLI::Range(std::size_t{0}, kMostPadding));
+  command->add_option("--tokenize", flags->tokenize,
+                      "send token ids in the place of prompts, by the tokenizer of this model");
   command->add_flag("--allow-simulated", flags->allow_simulated,
                     "accept a simulated platform, if the policy does as well");
   command->callback([flags, &chosen] {

@@ -90,6 +90,7 @@ struct Proxy::Impl {
   }
 
   void route();
+  void rewrite(std::string& body) const;
   void refuse(const attest::Verdict& verdict, HttpResponse& response) const;
   void forward(std::string body, HttpResponse& response);
   std::unique_ptr<VerifiedChannel> ask(const OutgoingRequest& request, HttpResponse& response);
@@ -123,9 +124,16 @@ void Proxy::Impl::route() {
   });
   router.otherwise([this](HttpResponse& response) { forward({}, response); },
                    [this](std::string body, HttpResponse& response) {
+                     if (options.rewrite) rewrite(body);
                      fill_up(body, options.pad_requests);
                      forward(std::move(body), response);
                    });
+}
+
+void Proxy::Impl::rewrite(std::string& body) const {
+  std::string other = options.rewrite(gateway::current_exchange().request.path, body);
+  wipe(body.data(), body.size());
+  body = std::move(other);
 }
 
 void Proxy::Impl::refuse(const attest::Verdict& verdict, HttpResponse& response) const {

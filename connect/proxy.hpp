@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "connect/channel_pool.hpp"
 
@@ -17,6 +18,9 @@ struct ProxyOptions {
   std::size_t max_body_bytes = std::size_t{4} << 20;
   /// Bodies are filled up with blanks to a multiple of this many bytes; 0: as they are.
   std::size_t pad_requests = 0;
+  /// What is made of the body of a POST to `path` before it is sent; empty: nothing. May throw
+  /// gateway::ApiError: then nothing is sent.
+  std::function<std::string(std::string_view path, const std::string& body)> rewrite;
 };
 
 /// Plain HTTP for clients on this machine, whose requests go to a server whose evidence was
