@@ -12,6 +12,7 @@
 #include "gateway/httpd.hpp"
 #include "gateway/router.hpp"
 #include "gateway/unix_listener.hpp"
+#include "telemetry/trace_id.hpp"
 
 namespace talaria::connect {
 
@@ -26,8 +27,15 @@ constexpr auto kToSend = 60s;
 constexpr auto kToAnswer = 10min; // until the head; the model may be busy with others
 
 /// What of a client's head is the server's business.
-constexpr std::array<std::string_view, 4> kForwarded{"Authorization", "Accept", "Content-Type",
-                                                     "traceparent"};
+constexpr std::array<std::string_view, 3> kForwarded{"Authorization", "Accept", "Content-Type"};
+
+/// So that X-Request-Id, here and there, and lines of both logs are the same.
+std::string traceparent(const Exchange& exchange) {
+  const std::string_view given = exchange.request.field("traceparent");
+  if (telemetry::parse_traceparent(given)) return std::string(given);
+  const std::string id = telemetry::to_hex(exchange.trace);
+  return fmt::format("00-{}{}-{}-00", id, id, id);
+}
 
 bool is_reached_by_others(const std::string& host) {
   return host != "localhost" && host != "::1" && !host.starts_with("127.");
@@ -41,6 +49,7 @@ OutgoingRequest outgoing(const Exchange& exchange, std::string body) {
   for (const std::string_view name : kForwarded)
     if (exchange.request.has(name) && (is_post || name != "Content-Type"))
       request.fields.emplace_back(name, exchange.request.field(name));
+  request.fields.emplace_back("traceparent", traceparent(exchange));
   request.body = std::move(body);
   return request;
 }

@@ -51,6 +51,21 @@ BOOST_AUTO_TEST_CASE(nothing_that_leads_elsewhere_or_is_kept_comes_through) {
   BOOST_TEST(answer.find("x-ratelimit-limit-requests: 7\r\n") != std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(a_request_has_one_id_on_both_sides) {
+  ToyEnclave enclave;
+  const RunningProxy proxy(impatient(enclave.address()));
+  const auto field = [](const std::string& answer, const std::string& name) {
+    const std::size_t at = answer.find(name + ": ");
+    return at == std::string::npos ? name : answer.substr(at + name.size() + 2, 16);
+  };
+  const std::string own = proxy.post("/echo", "{}");
+  BOOST_TEST(field(own, "X-Request-Id") == field(own, "x-ratelimit-reset-requests"));
+  const std::string given = proxy.post(
+      "/echo", "{}", "traceparent: 00-0000000000000000123456789abcdef0-0123456789abcdef-01\r\n");
+  BOOST_TEST(field(given, "X-Request-Id") == "123456789abcdef0");
+  BOOST_TEST(field(given, "x-ratelimit-reset-requests") == "123456789abcdef0");
+}
+
 BOOST_AUTO_TEST_CASE(events_come_through_one_by_one) {
   ToyEnclave enclave;
   enclave.released = false;

@@ -7,6 +7,7 @@
 #include "attest/simulated/platform_folder.hpp"
 #include "gateway/attestation_routes.hpp"
 #include "gateway/connection.hpp"
+#include "telemetry/trace_id.hpp"
 #include "transport/x509.hpp"
 
 namespace talaria::tests {
@@ -128,6 +129,8 @@ void ToyEnclave::route(const Options& options) {
     response.set_header("Set-Cookie", "a=b");
     response.set_header("Alt-Svc", "h3=\":443\"");
     response.set_header("Location", "https://elsewhere.example");
+    response.set_header("x-ratelimit-reset-requests",
+                        telemetry::to_hex(gateway::current_exchange().trace)); // to be seen
     response.set_header("x-ratelimit-limit-requests", "7");
   });
   router_.post("/stream", [this](const std::string& body, HttpResponse& response) {
