@@ -100,7 +100,7 @@ struct Proxy::Impl {
 
   void route();
   void rewrite(std::string& body) const;
-  void refuse(const attest::Verdict& verdict, HttpResponse& response) const;
+  void refuse(const attest::Verdict& verdict, bool after_a_part, HttpResponse& response) const;
   void forward(std::string body, HttpResponse& response);
   std::unique_ptr<VerifiedChannel> ask(const OutgoingRequest& request, HttpResponse& response);
   void answer(std::unique_ptr<VerifiedChannel> channel, HttpResponse& response);
@@ -145,9 +145,13 @@ void Proxy::Impl::rewrite(std::string& body) const {
   body = std::move(other);
 }
 
-void Proxy::Impl::refuse(const attest::Verdict& verdict, HttpResponse& response) const {
+/// @param after_a_part  of the request went to a server that was verified, and is gone
+void Proxy::Impl::refuse(const attest::Verdict& verdict, bool after_a_part,
+                         HttpResponse& response) const {
   answer_error(response, "attestation_failed", verdict.refusal->code,
-               fmt::format("nothing was sent: {} (status {}; GET /talaria/verdict says more)",
+               fmt::format("{}: {} (status {}; GET /talaria/verdict says more)",
+                           after_a_part ? "the request was not wholly sent, and not repeated"
+                                        : "nothing was sent",
                            verdict.refusal->reason, verdict.status));
   response.set_header("Retry-After", std::to_string(pool.retry_after_s()));
 }
@@ -163,7 +167,7 @@ std::unique_ptr<VerifiedChannel> Proxy::Impl::ask(const OutgoingRequest& request
   for (bool again = false;; again = true) {
     attest::Verdict why;
     std::unique_ptr<VerifiedChannel> channel = pool.acquire(again, why);
-    if (!channel) return refuse(why, response), nullptr;
+    if (!channel) return refuse(why, again, response), nullptr;
     try {
       channel->send(request, {transport::SteadyClock::now() + kToSend, is_over});
       channel->await_head({transport::SteadyClock::now() + kToAnswer, is_over});

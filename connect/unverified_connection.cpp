@@ -43,16 +43,23 @@ UnverifiedConnection::UnverifiedConnection(std::unique_ptr<Wire> wire,
 Attempt UnverifiedConnection::attempt(const ServerAddress& server,
                                       std::shared_ptr<const Trust> trust,
                                       const Patience& patience) {
-  transport::Socket socket;
   try {
-    socket = transport::connect_to(server.address, patience.deadline);
-  } catch (const Error& error) {
-    return {trust->refuse(kNobody, fmt::format("nobody answers at {}", error.what())), nullptr};
+    return try_once(server, trust, patience);
+  } catch (const std::exception& error) { // nobody there; or no memory, no descriptors
+    return {trust->refuse(kNobody, fmt::format("no evidence can be had: {}", error.what())),
+            nullptr};
   }
+}
+
+Attempt UnverifiedConnection::try_once(const ServerAddress& server,
+                                       const std::shared_ptr<const Trust>& trust,
+                                       const Patience& patience) {
+  transport::Socket socket = transport::connect_to(server.address, patience.deadline);
   std::unique_ptr<Wire> wire(new Wire(trust->tls(), std::move(socket), server.address.host));
   if (!wire->handshake(patience)) return {refuse_handshake(*trust, wire->tls_.failure()), nullptr};
-  if (!wire->tls_.has_pinned_key())
-    return {trust->refuse("certificate", "the server's key is not one that the policy pins"),
+  if (!wire->tls_.is_expected())
+    return {trust->refuse("certificate", "the certificate is of another name or key than the "
+                                         "policy expects"),
             nullptr};
   UnverifiedConnection connection(std::move(wire), trust, patience);
   attest::Verdict verdict = connection.ask(server.authority);

@@ -33,6 +33,8 @@ public:
 private:
   UnverifiedConnection(std::unique_ptr<Wire> wire, std::shared_ptr<const Trust> trust,
                        const Patience& patience);
+  static Attempt try_once(const ServerAddress& server, const std::shared_ptr<const Trust>& trust,
+                          const Patience& patience);
   attest::Verdict ask(const std::string& authority) const;
   attest::Verdict judge(int status, const std::string& body, const attest::BindingInput& own) const;
 

@@ -71,11 +71,6 @@ ClientTlsStream::ClientTlsStream(const ClientTls& tls, int socket, const std::st
     : TlsStream(SSL_new(tls.context()), socket), tls_(tls) {
   SSL_set_connect_state(ssl());
   if (!is_ip_address(host)) SSL_set_tlsext_host_name(ssl(), host.c_str());
-  SSL_set_hostflags(ssl(), X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS);
-  if (!checks_names(tls.expected())) return;
-  for (const std::string& name : tls.expected().names)
-    if (SSL_add1_host(ssl(), name.c_str()) != 1)
-      throw Error(Errc::internal, "OpenSSL cannot expect a name");
 }
 
 ClientTlsStream::Failure ClientTlsStream::failure() const {
@@ -103,9 +98,25 @@ ClientTlsStream::Failure ClientTlsStream::failure() const {
   }
 }
 
-bool ClientTlsStream::has_pinned_key() const {
+/// Not by SSL_add1_host(): with a name and an address OpenSSL would demand both.
+bool ClientTlsStream::has_expected_name() const {
+  const ServerExpectation& expected = tls_.expected();
+  if (!checks_names(expected) || !checks_chain(expected)) return true;
+  constexpr unsigned kFlags =
+      X509_CHECK_FLAG_NO_PARTIAL_WILDCARDS | X509_CHECK_FLAG_NEVER_CHECK_SUBJECT;
+  const std::unique_ptr<X509, decltype(&X509_free)> shown(SSL_get1_peer_certificate(ssl()),
+                                                          X509_free);
+  return shown && std::ranges::any_of(expected.names, [&](const std::string& name) {
+           return is_ip_address(name) ? X509_check_ip_asc(shown.get(), name.c_str(), 0) == 1
+                                      : X509_check_host(shown.get(), name.data(), name.size(),
+                                                        kFlags, nullptr) == 1;
+         });
+}
+
+bool ClientTlsStream::is_expected() const {
   const auto& pins = tls_.expected().pins;
-  return pins.empty() || std::ranges::find(pins, peer_key()) != pins.end();
+  const bool has_key = pins.empty() || std::ranges::find(pins, peer_key()) != pins.end();
+  return has_key && has_expected_name();
 }
 
 } // namespace talaria::transport

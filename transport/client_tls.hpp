@@ -55,10 +55,13 @@ public:
     std::string reason; ///< one line; quotes no byte of the other end
   };
   Failure failure() const;
-  /// After the handshake: whether the key is a pinned one; true without pins.
-  bool has_pinned_key() const;
+  /// After the handshake, which has checked the authority: whether the certificate has one of the
+  /// expected names, and its key is a pinned one, as far as there are such.
+  bool is_expected() const;
 
 private:
+  bool has_expected_name() const;
+
   const ClientTls& tls_;
 };
 

@@ -200,6 +200,18 @@ BOOST_AUTO_TEST_CASE(a_genuine_enclave_of_another_name_is_not_the_one_that_was_c
   BOOST_TEST(outcome(other.address(), toy_trust(pinned)).code == "certificate");
 }
 
+BOOST_AUTO_TEST_CASE(one_of_the_names_is_enough_and_a_name_it_has_to_be) {
+  const ToyEnclave enclave;
+  attest::Policy policy = toy_policy();
+  policy.service.names = {"api.example.org", "10.0.0.7", "127.0.0.1"};
+  BOOST_TEST(outcome(enclave.address(), toy_trust(policy), true).status == 10);
+  policy.service.names = {"api.example.org", "10.0.0.7"};
+  const Outcome made = outcome(enclave.address(), toy_trust(policy));
+  BOOST_TEST(made.status == 9);
+  BOOST_TEST(made.code == "certificate");
+  BOOST_TEST(enclave.requests() == 1);
+}
+
 BOOST_AUTO_TEST_CASE(a_statement_about_another_key_is_not_about_this_server) {
   const ToyEnclave liar(with_evidence([](const std::string& body, HttpResponse& response) {
     attest::BindingInput input = genuine_input(body);

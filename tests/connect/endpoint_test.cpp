@@ -58,6 +58,15 @@ BOOST_AUTO_TEST_CASE(evidence_of_this_connection_is_accepted) {
   BOOST_TEST(json["simulated"] == true);
 }
 
+BOOST_AUTO_TEST_CASE(a_quote_is_bound_as_a_report_is) {
+  ToyEnclave::Options options;
+  options.kind = attest::EvidenceKind::tdx;
+  const ToyEnclave enclave(options);
+  const auto made = attempt(enclave);
+  BOOST_TEST(made.verdict.status == 10, to_text(made.verdict));
+  BOOST_TEST(bool(made.channel));
+}
+
 BOOST_AUTO_TEST_CASE(both_ends_export_the_same_and_other_connections_another) {
   const ToyEnclave enclave;
   RawTls one(enclave.port());

@@ -56,8 +56,9 @@ const Site& site() {
   return made;
 }
 
-std::shared_ptr<attest::SimulatedSource> source(u8 image) {
+std::shared_ptr<attest::SimulatedSource> source(u8 image, attest::EvidenceKind kind) {
   attest::SimulatedGuest guest;
+  guest.kind = kind;
   guest.measurement = measurement_of(image);
   return std::make_shared<attest::SimulatedSource>(site().platform, guest);
 }
@@ -85,6 +86,7 @@ attest::Policy toy_policy(u8 image) {
   attest::Image accepted;
   accepted.name = "toy image";
   accepted.snp.emplace().measurement = {measurement_of(image)};
+  accepted.tdx.emplace().mr_td = {measurement_of(image)};
   policy.images = {accepted};
   return policy;
 }
@@ -101,7 +103,7 @@ std::shared_ptr<const connect::Trust> toy_trust(attest::Policy policy, std::chro
 ToyEnclave::ToyEnclave() : ToyEnclave(Options{}) {}
 
 ToyEnclave::ToyEnclave(Options options)
-    : attester_(source(options.image), toy_statement()), router_(8'000'000),
+    : attester_(source(options.image, options.kind), toy_statement()), router_(8'000'000),
       httpd_({}, 16, router_, nullptr) {
   route(options);
   port_ = httpd_.bind("127.0.0.1", options.port, site().tls(options.certificate));

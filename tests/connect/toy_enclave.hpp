@@ -34,7 +34,8 @@ const Site& site();
 /// What a toy enclave is measured as, and what the policy below accepts: byte 0x55.
 inline constexpr u8 kImage = 0x55;
 
-std::shared_ptr<attest::SimulatedSource> source(u8 image = kImage);
+std::shared_ptr<attest::SimulatedSource>
+source(u8 image = kImage, attest::EvidenceKind kind = attest::EvidenceKind::snp);
 attest::Statement toy_statement();
 /// Accepts image 0x55 behind the certificate `api`.
 attest::Policy toy_policy(u8 image = kImage);
@@ -50,7 +51,8 @@ public:
   struct Options {
     std::string certificate = "api"; ///< empty: plain HTTP
     u8 image = kImage;
-    Evidence evidence;     ///< empty: genuine
+    attest::EvidenceKind kind = attest::EvidenceKind::snp; ///< of genuine evidence
+    Evidence evidence;                                     ///< empty: genuine
     bool required = false; ///< nobody gets an answer who has not asked for evidence
     u16 port = 0;
   };
