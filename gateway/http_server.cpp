@@ -124,7 +124,10 @@ void HttpServer::Impl::route() {
   api_router.set_policy(api_policy);
   probe_router.set_policy(probe_policy);
   add_probes(api_router);
-  if (options.attester) add_attestation(api_router, *options.attester);
+  if (options.attester) {
+    service.metrics().attested(options.attester->is_simulated());
+    add_attestation(api_router, *options.attester);
+  }
   api_router.guard([this](Exchange& exchange, HttpResponse&) {
     if (options.require_attestation) require_attested(exchange);
     exchange.visit = limits.enter(access.identify(exchange.request.field("Authorization"),

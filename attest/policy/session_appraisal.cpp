@@ -34,6 +34,23 @@ void name_other_role(Bytes bound, BindingInput input, const std::vector<PathStep
     checks.fail(Stage::binding, "role", "this is evidence for archives, which is of no connection");
 }
 
+/// More than that the hash is another one: what the words that came along let suspect. They are
+/// anybody's, and decide nothing.
+void name_other_key(Bytes bound, const SessionExpectation& session, const BindingInput& own,
+                    Checks& checks) {
+  if (is_bound_to(bound, own, session.path)) return;
+  const auto statement = parse_statement(as_text(session.statement));
+  if (statement && statement->tls_key != own.key)
+    checks.fail(Stage::binding, "report-data",
+                "the evidence is about a server with another TLS key: somebody stands between, or "
+                "sends on what is not his",
+                to_hex(own.key), to_hex(statement->tls_key));
+  else
+    checks.fail(Stage::binding, "report-data",
+                "the evidence is bound to another connection or nonce: it was made for somebody "
+                "else, or earlier, or TLS ends in front of the server");
+}
+
 void appraise_words(const SessionExpectation& session, const Policy& policy, Verdict& verdict) {
   if (verdict.checks.refusal())
     return verdict.checks.skip(Stage::policy, "statement",
@@ -52,6 +69,7 @@ void appraise_session(const SessionExpectation& session, const Policy& policy, V
   own.statement = sha256(session.statement);
   const std::vector<u8> bound = bound_bytes(verdict);
   name_other_role(bound, own, session.path, verdict.checks);
+  name_other_key(bound, session, own, verdict.checks);
   check_binding(bound, own, session.path, verdict.checks);
   verdict.binding = own;
   appraise_words(session, policy, verdict);

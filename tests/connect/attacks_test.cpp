@@ -115,6 +115,7 @@ BOOST_AUTO_TEST_CASE(a_relay_has_another_connection) {
   const Outcome made = refused(relay);
   BOOST_TEST(made.status == 9);
   BOOST_TEST(made.code == "report-data");
+  BOOST_TEST(made.reason.starts_with("the evidence is bound to another connection or nonce"));
   BOOST_TEST(enclave.body_bytes() == 0);
 }
 
@@ -130,6 +131,7 @@ BOOST_AUTO_TEST_CASE(a_relay_with_a_key_of_its_own_is_found_out_where_no_name_is
   const Outcome made = refused(relay, toy_trust(any_name()));
   BOOST_TEST(made.status == 9);
   BOOST_TEST(made.code == "report-data");
+  BOOST_TEST(made.reason.starts_with("the evidence is about a server with another TLS key"));
 }
 
 BOOST_AUTO_TEST_CASE(a_replay_has_another_nonce) {
