@@ -87,6 +87,7 @@ struct HttpServer::Impl {
 
   void route();
   void add_probes(Router& router);
+  void add_evidence();
   void answered(const Exchange& exchange);
   void await_stop();
   bool drained_within(std::chrono::milliseconds patience) const;
@@ -124,10 +125,7 @@ void HttpServer::Impl::route() {
   api_router.set_policy(api_policy);
   probe_router.set_policy(probe_policy);
   add_probes(api_router);
-  if (options.attester) {
-    service.metrics().attested(options.attester->is_simulated());
-    add_attestation(api_router, *options.attester);
-  }
+  add_evidence();
   api_router.guard([this](Exchange& exchange, HttpResponse&) {
     if (options.require_attestation) require_attested(exchange);
     exchange.visit = limits.enter(access.identify(exchange.request.field("Authorization"),
@@ -158,6 +156,13 @@ void HttpServer::Impl::route() {
   probe_router.get("/metrics", [this](HttpResponse& response) {
     response.set_content(service.metrics().text(), "text/plain; version=0.0.4; charset=utf-8");
   });
+}
+
+/// Without a guard: a client wants to know whom it talks to before it says who it is.
+void HttpServer::Impl::add_evidence() {
+  if (!options.attester) return;
+  service.metrics().attested(options.attester->is_simulated());
+  add_attestation(api_router, *options.attester);
 }
 
 void HttpServer::Impl::add_probes(Router& router) {
