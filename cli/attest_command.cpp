@@ -12,6 +12,7 @@ namespace {
 
 struct VerifyFlags : talaria::attest::VerifyOptions {
   std::string server; ///< of --connect
+  std::string via;    ///< an HTTP proxy on the way there
 };
 
 int verify(const VerifyFlags& flags) {
@@ -19,7 +20,7 @@ int verify(const VerifyFlags& flags) {
     throw Error(Errc::usage, "give --evidence FILE, or --connect HOST:PORT");
   if (flags.server.empty()) return talaria::attest::verify_evidence_file(flags);
   return connect::verify_live(
-      {flags.server, flags.policy, flags.bundle, flags.allow_simulated, flags.json});
+      {flags.server, flags.via, flags.policy, flags.bundle, flags.allow_simulated, flags.json});
 }
 
 void add_verify(CLI::App& attest, Action& chosen) {
@@ -33,6 +34,8 @@ void add_verify(CLI::App& attest, Action& chosen) {
   CLI::Option* live = command->add_option(
       "--connect", flags->server, "HOST:PORT of a server: its evidence over this very connection");
   live->excludes(evidence);
+  command->add_option("--via", flags->via, "HOST:PORT of an HTTP proxy on the way there (CONNECT)")
+      ->needs(live);
   command->add_option("--bundle", flags->bundle, "collateral for what the document lacks (tar)");
   command->add_option("--at", flags->at, "judge at this time, like 2026-08-01T00:00:00Z")
       ->excludes(live);

@@ -21,6 +21,7 @@ constexpr std::size_t kMostPadding = std::size_t{1} << 20;
 
 struct ConnectFlags {
   std::string server;
+  std::string via; ///< an HTTP proxy on the way there; empty: none
   std::filesystem::path policy;
   std::filesystem::path bundle;
   std::string listen = "127.0.0.1:8000";
@@ -64,6 +65,7 @@ private:
 connect::ProxyOptions proxy_options(const ConnectFlags& flags) {
   connect::ProxyOptions options;
   options.pool.server = connect::parse_server(flags.server);
+  if (!flags.via.empty()) options.pool.server.via = transport::parse_address(flags.via);
   if (const auto path = config::parse_unix_path(flags.listen))
     options.socket = *path;
   else
@@ -131,6 +133,7 @@ void add_connect_command(CLI::App& app, Action& chosen) {
   command->add_option("--policy", flags->policy, "policy file; SIGHUP reads it again")->required();
   command->add_option("--listen", flags->listen,
                       "HOST:PORT on loopback, or unix:/PATH (default 127.0.0.1:8000)");
+  command->add_option("--via", flags->via, "HOST:PORT of an HTTP proxy on the way there (CONNECT)");
   command->add_option("--bundle", flags->bundle, "collateral for what the evidence lacks (tar)");
   command
       ->add_option("--pad-requests", flags->pad_requests,

@@ -10,7 +10,8 @@ constexpr std::chrono::seconds kToVerify{15};
 } // namespace
 
 int verify_live(const LiveOptions& options) {
-  const ServerAddress server = parse_server(options.server);
+  ServerAddress server = parse_server(options.server);
+  if (!options.via.empty()) server.via = transport::parse_address(options.via);
   const auto trust = Trust::read(options.policy, options.allow_simulated, options.bundle);
   if (trust->policy().simulated) print_log("{}", attest::kSimulationWarning);
   const Patience patience{transport::SteadyClock::now() + kToVerify, nullptr};

@@ -8,6 +8,7 @@ namespace talaria::connect {
 /// `talaria attest verify --connect`.
 struct LiveOptions {
   std::string server; ///< HOST:PORT or https://HOST
+  std::string via;    ///< HOST:PORT of an HTTP proxy on the way; empty: none
   std::filesystem::path policy;
   std::filesystem::path bundle;
   bool allow_simulated = false;

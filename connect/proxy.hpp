@@ -15,7 +15,7 @@ struct ProxyOptions {
   ChannelPool::Options pool;
   transport::Address listen{"127.0.0.1", 8000}; ///< loopback, or nobody
   std::optional<std::filesystem::path> socket;  ///< in the file system, in the place of `listen`
-  std::size_t max_body_bytes = std::size_t{4} << 20;
+  std::size_t max_body_bytes = std::size_t{64} << 20; ///< the server has a bound of its own
   /// Bodies are filled up with blanks to a multiple of this many bytes; 0: as they are.
   std::size_t pad_requests = 0;
   /// What is made of the body of a POST to `path` before it is sent; empty: nothing. May throw

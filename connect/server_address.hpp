@@ -1,5 +1,6 @@
 #pragma once
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -10,7 +11,8 @@ namespace talaria::connect {
 /// A server that speaks HTTPS.
 struct ServerAddress {
   transport::Address address;
-  std::string authority; ///< what goes into Host: without the port if that is 443
+  std::string authority;                 ///< what goes into Host: without the port if that is 443
+  std::optional<transport::Address> via; ///< an HTTP proxy on the way there
 };
 
 /// "https://api.example.org", "https://10.0.0.7:8443", or the same without https://; no path.

@@ -5,6 +5,7 @@
 #include <fmt/format.h>
 
 #include "attest/binding/nonce_request.hpp"
+#include "connect/tunnel.hpp"
 #include "core/error.hpp"
 #include "core/kernel_random.hpp"
 
@@ -54,7 +55,7 @@ Attempt UnverifiedConnection::attempt(const ServerAddress& server,
 Attempt UnverifiedConnection::try_once(const ServerAddress& server,
                                        const std::shared_ptr<const Trust>& trust,
                                        const Patience& patience) {
-  transport::Socket socket = transport::connect_to(server.address, patience.deadline);
+  transport::Socket socket = connect_through(server, patience);
   std::unique_ptr<Wire> wire(new Wire(trust->tls(), std::move(socket), server.address.host));
   if (!wire->handshake(patience)) return {refuse_handshake(*trust, wire->tls_.failure()), nullptr};
   if (!wire->tls_.is_expected())

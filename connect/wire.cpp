@@ -30,6 +30,10 @@ bool wait_for(int socket, short events, const Patience& patience) {
 
 } // namespace
 
+bool wait_for_bytes(int socket, const Patience& patience) {
+  return wait_for(socket, POLLIN, patience);
+}
+
 Wire::Wire(const transport::ClientTls& tls, transport::Socket socket, const std::string& host)
     : socket_(std::move(socket)), tls_(tls, socket_.get(), host) {}
 

@@ -16,6 +16,9 @@ struct Patience {
   std::function<bool()> is_over; ///< looked at ten times a second; empty: never
 };
 
+/// Whether something can be read from `socket` before the patience is over.
+bool wait_for_bytes(int socket, const Patience& patience);
+
 /// A TLS connection to a server, with a name that was checked and without a verdict. Whoever could
 /// write to it could send a prompt to anybody: only the two types below can, the one a nonce, the
 /// other what it likes, but it exists only after a verdict.

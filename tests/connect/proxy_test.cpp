@@ -1,7 +1,10 @@
 // What clients on this machine see of a server behind a verified channel.
 #include <boost/test/unit_test.hpp>
 
+#include <future>
 #include <nlohmann/json.hpp>
+#include <poll.h>
+#include <sys/socket.h>
 
 #include "core/error.hpp"
 #include "tests/connect/running_proxy.hpp"
@@ -25,6 +28,67 @@ ToyEnclave::Options counting(std::atomic<int>& asked) {
   };
   return options;
 }
+
+/// An HTTP proxy for one connection: reads a head, answers, and passes bytes on.
+class ConnectProxy {
+public:
+  explicit ConnectProxy(u16 target, std::string answer = "HTTP/1.1 200 Connected\r\nA: b\r\n\r\n")
+      : listener_(transport::listen_on({"127.0.0.1", 0})), target_(target),
+        answer_(std::move(answer)), thread_([this] { run(); }) {}
+  ~ConnectProxy() {
+    stop_ = true;
+    thread_.join();
+  }
+  ConnectProxy(const ConnectProxy&) = delete;
+  ConnectProxy& operator=(const ConnectProxy&) = delete;
+
+  u16 port() const { return transport::local_port(listener_); }
+  /// The head, once it has come. Once.
+  std::string heard() { return heard_.get_future().get(); }
+
+private:
+  bool waits_for(int socket) const {
+    pollfd waiting{socket, POLLIN, 0};
+    while (!stop_)
+      if (::poll(&waiting, 1, 10) > 0) return true;
+    return false;
+  }
+  void run() {
+    bool ignored = false;
+    if (!waits_for(listener_.get())) return;
+    const auto client = transport::accept_from(listener_, ignored);
+    std::string head;
+    char byte = 0;
+    while (!head.ends_with("\r\n\r\n") && ::recv(client->socket.get(), &byte, 1, 0) == 1)
+      head += byte;
+    heard_.set_value(head);
+    ::send(client->socket.get(), answer_.data(), answer_.size(), MSG_NOSIGNAL);
+    if (answer_.find(" 200 ") == std::string::npos) return;
+    const transport::Socket server = transport::connect_to(
+        {"127.0.0.1", target_}, transport::SteadyClock::now() + std::chrono::minutes(1));
+    pass_on(client->socket.get(), server.get());
+  }
+  void pass_on(int client, int server) const {
+    pollfd waiting[2] = {{client, POLLIN, 0}, {server, POLLIN, 0}};
+    char bytes[4096];
+    while (!stop_) {
+      if (::poll(waiting, 2, 10) <= 0) continue;
+      for (int i = 0; i < 2; ++i) {
+        if (waiting[i].revents == 0) continue;
+        const ssize_t got = ::recv(waiting[i].fd, bytes, sizeof bytes, 0);
+        if (got <= 0) return;
+        ::send(waiting[1 - i].fd, bytes, static_cast<std::size_t>(got), MSG_NOSIGNAL);
+      }
+    }
+  }
+
+  const transport::Socket listener_;
+  const u16 target_;
+  const std::string answer_;
+  std::promise<std::string> heard_;
+  std::atomic<bool> stop_{false};
+  std::thread thread_;
+};
 
 } // namespace
 
@@ -203,6 +267,28 @@ BOOST_AUTO_TEST_CASE(bodies_can_have_one_of_few_sizes) {
   BOOST_TEST(body_of(proxy.post("/echo", "{}")) == "{}" + std::string(62, ' '));
   BOOST_TEST(body_of(proxy.post("/echo", std::string(64, '1'))).size() == 64);
   BOOST_TEST(body_of(proxy.post("/echo", std::string(65, '1'))).size() == 128);
+}
+
+BOOST_AUTO_TEST_CASE(a_proxy_on_the_way_hears_where_to_and_no_more) {
+  ToyEnclave enclave;
+  ConnectProxy corporate(enclave.port());
+  connect::ProxyOptions options = impatient(enclave.address());
+  options.pool.server.via = transport::Address{"127.0.0.1", corporate.port()};
+  RunningProxy proxy(options);
+  BOOST_TEST(is_ok(proxy.post("/echo", "{}")));
+  const std::string to = to_string(enclave.address().address);
+  BOOST_TEST(corporate.heard() == "CONNECT " + to + " HTTP/1.1\r\nHost: " + to + "\r\n\r\n");
+}
+
+BOOST_AUTO_TEST_CASE(a_proxy_on_the_way_may_refuse) {
+  ToyEnclave enclave;
+  ConnectProxy corporate(enclave.port(), "HTTP/1.1 407 Proxy Authentication Required\r\n\r\n");
+  connect::ProxyOptions options = impatient(enclave.address());
+  options.pool.server.via = transport::Address{"127.0.0.1", corporate.port()};
+  RunningProxy proxy(options);
+  const auto verdict = proxy->first_attempt();
+  BOOST_TEST(verdict.status == 6);
+  BOOST_TEST(verdict.refusal->reason.find("refuses (407)") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(it_listens_to_this_machine_alone) {
