@@ -4,29 +4,53 @@
 #include <string>
 
 #include "cli/commands.hpp"
+#include "connect/live_verdict.hpp"
+#include "core/error.hpp"
 
 namespace talaria::cli {
 namespace {
 
+struct VerifyFlags : talaria::attest::VerifyOptions {
+  std::string server; ///< of --connect
+  std::string via;    ///< an HTTP proxy on the way there
+};
+
+int verify(const VerifyFlags& flags) {
+  if (flags.server.empty() && flags.evidence.empty())
+    throw Error(Errc::usage, "give --evidence FILE, or --connect HOST:PORT");
+  if (flags.server.empty()) return talaria::attest::verify_evidence_file(flags);
+  return connect::verify_live(
+      {flags.server, flags.via, flags.policy, flags.bundle, flags.allow_simulated, flags.json});
+}
+
 void add_verify(CLI::App& attest, Action& chosen) {
-  auto flags = std::make_shared<talaria::attest::VerifyOptions>();
+  auto flags = std::make_shared<VerifyFlags>();
   CLI::App* command = attest.add_subcommand(
       "verify", "Judge evidence by a policy; exit 0 accepted, 6 undecided, 7 not genuine, 8 not "
                 "allowed, 9 not bound, 10 accepted but simulated");
   command->add_option("--policy", flags->policy, "policy file")->required();
-  command->add_option("--evidence", flags->evidence, "evidence document (JSON)")->required();
+  CLI::Option* evidence =
+      command->add_option("--evidence", flags->evidence, "evidence document (JSON)");
+  CLI::Option* live = command->add_option(
+      "--connect", flags->server, "HOST:PORT of a server: its evidence over this very connection");
+  live->excludes(evidence);
+  command->add_option("--via", flags->via, "HOST:PORT of an HTTP proxy on the way there (CONNECT)")
+      ->needs(live);
   command->add_option("--bundle", flags->bundle, "collateral for what the document lacks (tar)");
-  command->add_option("--at", flags->at, "judge at this time, like 2026-08-01T00:00:00Z");
-  command->add_option("--report-data", flags->report_data,
-                      "what the evidence must be bound to: 64 bytes, hexadecimal");
-  command->add_option("--nonce", flags->nonce,
-                      "what the vTPM's quote must carry (Azure), hexadecimal");
+  command->add_option("--at", flags->at, "judge at this time, like 2026-08-01T00:00:00Z")
+      ->excludes(live);
+  command
+      ->add_option("--report-data", flags->report_data,
+                   "what the evidence must be bound to: 64 bytes, hexadecimal")
+      ->excludes(live);
+  command
+      ->add_option("--nonce", flags->nonce, "what the vTPM's quote must carry (Azure), hexadecimal")
+      ->excludes(live);
   command->add_flag("--allow-simulated", flags->allow_simulated,
                     "accept a simulated platform, if the policy does as well");
   command->add_flag("--json", flags->json, "print one JSON object");
-  command->callback([flags, &chosen] {
-    chosen = [flags](InterruptWatch&) { return talaria::attest::verify_evidence_file(*flags); };
-  });
+  command->callback(
+      [flags, &chosen] { chosen = [flags](InterruptWatch&) { return verify(*flags); }; });
 }
 
 void add_policy(CLI::App& attest, Action& chosen) {
@@ -37,6 +61,8 @@ void add_policy(CLI::App& attest, Action& chosen) {
   command->add_option("-o,--output", flags->output, "file to write (default: standard output)");
   command->add_option("--name", flags->name, "name of policy and image (default: the file's)");
   command->add_option("--at", flags->at, "judge the evidence at this time");
+  command->add_option("--service", flags->service, "name of the server in its certificate");
+  command->add_option("--ca", flags->ca, "authority that vouches for it (PEM; default: system's)");
   command->add_option("--simulated-root", flags->simulated_root,
                       "roots.pem of the simulated platform that made it");
   command->callback([flags, &chosen] {

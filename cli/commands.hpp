@@ -26,6 +26,7 @@ void add_keys_command(CLI::App& app, Action& chosen);
 void add_prepare_command(CLI::App& app, Action& chosen);
 void add_bench_command(CLI::App& app, Action& chosen);
 void add_attest_command(CLI::App& app, Action& chosen);
+void add_connect_command(CLI::App& app, Action& chosen);
 void add_audit_command(CLI::App& app, Action& chosen);
 void add_serve_command(CLI::App& app, Action& chosen);
 void add_trace_command(CLI::App& app, Action& chosen);

@@ -78,6 +78,7 @@ int talaria_main(int argc, char** argv) {
   add_bench_command(app, chosen);
   add_audit_command(app, chosen);
   add_attest_command(app, chosen);
+  add_connect_command(app, chosen);
   try {
     return parse_and_run(app, std::move(arguments), chosen, interrupts);
   } catch (const Error& error) {

@@ -11,6 +11,7 @@
 #include "cli/engine_flags.hpp"
 #include "cli/protection.hpp"
 #include "cli/run_report.hpp"
+#include "cli/serve_attestation.hpp"
 #include "config/scalars.hpp"
 #include "config/serve.hpp"
 #include "core/console.hpp"
@@ -133,6 +134,9 @@ gateway::ServerOptions server_options(const config::PipelineConfig& settings,
   options.chat_template = load_chat_template(settings, *engine_options.model);
   options.allow_special = settings.serve.allow_special;
   options.access = access_options(settings);
+  options.attester =
+      make_attester(settings, options.model_name, engine_options.model->files()->root());
+  options.require_attestation = settings.serve.attestation && settings.serve.attestation->required;
   options.stream = {settings.serve.stream.obfuscation, settings.serve.stream.pace};
   options.max_running = engine_options.batch.max_rows; // a row of each fits into a micro-batch
   if (engine_options.cluster)
@@ -249,7 +253,9 @@ int serve(GatewayContext& context, Announce announce) {
 
 struct ServeFlags {
   std::string file;
-  std::string listen; ///< empty: as the file says
+  std::string listen;           ///< empty: as the file says
+  std::string attest_simulated; ///< a folder; empty: as the file says
+  bool require_attestation = false;
   EngineFlags engine; ///< --model-sha256 alone
   Allowances allowed;
 };
@@ -263,9 +269,26 @@ void listen_at(const std::string& address, config::Serve& serve) {
     throw Error(Errc::usage, "--listen: serve " + exposed);
 }
 
+/// What holds for `serve.attestation` holds for the flags.
+void attest_as(const ServeFlags& flags, config::Serve& serve) {
+  if (!flags.attest_simulated.empty()) {
+    if (!serve.attestation) serve.attestation.emplace();
+    serve.attestation->platform = "simulated";
+    serve.attestation->folder = flags.attest_simulated;
+  }
+  if (flags.require_attestation && !serve.attestation)
+    throw Error(Errc::usage, "--require-attestation needs serve.attestation, or "
+                             "--attest-simulated DIR");
+  if (serve.attestation && !serve.tls)
+    throw Error(Errc::usage, "--attest-simulated: evidence is bound to a TLS connection; the file "
+                             "needs serve.tls: { cert, key }");
+  if (flags.require_attestation) serve.attestation->required = true;
+}
+
 int serve_file(const ServeFlags& flags, InterruptWatch& interrupts) {
   config::PipelineConfig settings = flags.engine.resolve_for(flags.file);
   if (!flags.listen.empty()) listen_at(flags.listen, settings.serve);
+  attest_as(flags, settings.serve);
   GatewayContext context{settings, interrupts, [] {}, [](const auto&) {}};
   context.allowed = flags.allowed;
   return serve(context, announce_on_output);
@@ -287,6 +310,10 @@ void add_serve_command(CLI::App& app, Action& chosen) {
       ->required();
   command->add_option("--listen", flags->listen,
                       "HOST:PORT or unix:/PATH, in the place of serve.listen");
+  command->add_option("--attest-simulated", flags->attest_simulated,
+                      "give evidence of the simulated platform in this folder; it proves nothing");
+  command->add_flag("--require-attestation", flags->require_attestation,
+                    "refuse connections that have not asked for evidence");
   flags->allowed.add_to(*command);
   flags->engine.add_pin_to(*command);
   command->callback([flags, &chosen] {

@@ -119,10 +119,22 @@ struct ServeStream {
   std::chrono::milliseconds pace{0}; ///< between events, 10ms to 10s; 0: as tokens come
 };
 
+/// `serve.attestation:` what vouches for this program before its clients.
+struct ServeAttestation {
+  std::string platform;         ///< "simulated": a folder that `talaria attest simulate init` made
+  std::filesystem::path folder; ///< of it
+  std::string evidence = "snp"; ///< snp or tdx
+  std::string measurement;      ///< 96 hexadecimal digits; empty: SHA-384 of the program
+  std::string service;          ///< its name in the statement; empty: the first of `hosts`, or
+                                ///< the host of `listen`
+  bool required = false;        ///< connections that have not asked for evidence get 428
+};
+
 /// `serve:`
 struct Serve {
   std::optional<std::string> listen; ///< HOST:PORT or unix:/PATH; nothing: no `serve` in the file
   std::optional<ServeTls> tls;
+  std::optional<ServeAttestation> attestation;
   bool insecure = false;            ///< plain HTTP is wanted where other machines reach it
   std::vector<std::string> hosts;   ///< further names of this server, as clients write them
   std::vector<std::string> origins; ///< of web pages that may use the API

@@ -128,6 +128,30 @@ ReadValue stream_in(ServeStream& out) {
   };
 }
 
+bool is_measurement(std::string_view text) {
+  constexpr std::size_t kDigits = 96; // 48 bytes
+  return text.size() == kDigits && std::all_of(text.begin(), text.end(), [](char c) {
+           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+         });
+}
+
+ReadValue attestation_in(std::optional<ServeAttestation>& out,
+                         const std::filesystem::path& folder) {
+  return [&out, &folder](const Value& value) {
+    ServeAttestation& read = out.emplace();
+    read_mapping(value, {{"platform", one_of(read.platform, {"simulated"}), Presence::required},
+                         {"folder", path_in(read.folder, folder), Presence::required},
+                         {"evidence", one_of(read.evidence, {"snp", "tdx"})},
+                         {"measurement", text_in(read.measurement, is_measurement,
+                                                 "48 bytes as 96 digits of lower-case "
+                                                 "hexadecimal, in quotes")},
+                         {"service", text_in(read.service, is_served_host,
+                                             "a name like "
+                                             "api.example.org")},
+                         {"required", flag_in(read.required)}});
+  };
+}
+
 ReadValue served_address_in(std::optional<std::string>& out) {
   return [&out](const Value& value) {
     const auto text = scalar_text(value, kServedAddress);
@@ -169,6 +193,7 @@ ReadValue serve_in(Serve& out, const std::filesystem::path& folder) {
     read_mapping(value,
                  {{"listen", served_address_in(out.listen), Presence::required},
                   {"tls", tls_in(out.tls, folder)},
+                  {"attestation", attestation_in(out.attestation, folder)},
                   {"insecure", flag_in(out.insecure)},
                   {"allow_special", flag_in(out.allow_special)},
                   {"hosts", list_in(out.hosts, is_served_host,
@@ -181,6 +206,9 @@ ReadValue serve_in(Serve& out, const std::filesystem::path& folder) {
                   {"stream", stream_in(out.stream)},
                   {"limits", limits_in(out.limits)}});
     if (const std::string exposed = exposure_of(out); !exposed.empty()) value.refuse(exposed);
+    if (out.attestation && !out.tls)
+      value.refuse("has attestation, which is bound to a TLS connection, but no TLS; expected tls: "
+                   "{ cert, key }");
   };
 }
 

@@ -102,6 +102,11 @@ FieldReaders chat_readers() {
   FieldReaders readers = common_readers(1);
   add_template_fields(readers);
   readers["messages"] = read_messages;
+  readers["prompt_token_ids"] = [](const std::string& field, const json& value, Draft& draft) {
+    if (!value.is_array() || value.empty())
+      throw bad_field(field, field + " must be a list of token ids");
+    draft.request.prompts.emplace_back(tokens_of(field, value));
+  };
   readers["echo"] = only({false}, "a chat's prompt is not text that a client wrote");
   const FieldReader logprobs = readers["logprobs"];
   readers["logprobs"] = [logprobs](const std::string& field, const json& value, Draft& draft) {
@@ -224,7 +229,10 @@ ApiRequest parse(std::string_view body, const ApiDefaults& defaults, const Field
 ApiRequest parse_chat_request(std::string_view body, const ApiDefaults& defaults) {
   static const FieldReaders readers = chat_readers();
   ApiRequest request = parse(body, defaults, readers, kRestOfContext);
-  if (request.messages.empty()) throw bad_field("messages", "messages is missing");
+  if (request.messages.empty() && request.prompts.empty())
+    throw bad_field("messages", "messages is missing");
+  if (!request.messages.empty() && !request.prompts.empty())
+    throw bad_field("prompt_token_ids", "give messages, or the prompt_token_ids made of them");
   return request;
 }
 

@@ -44,7 +44,8 @@ struct AnswerForm {
   std::vector<std::string> texts{}; ///< to choose from
 };
 
-/// One request to /v1/chat/completions (`messages`) or /v1/completions (`prompts`), validated.
+/// One request to /v1/chat/completions (`messages`, or one prompt of ids in their place) or
+/// /v1/completions (`prompts`), validated.
 struct ApiRequest {
   std::vector<model::ChatMessage> messages;
   std::vector<Prompt> prompts;

@@ -44,6 +44,9 @@ public:
   HttpSession& session() noexcept { return session_; }
   /// To bind something to this connection alone; null: plain.
   const transport::ServerTlsStream* tls() const noexcept { return tls_ ? &*tls_ : nullptr; }
+  /// Whether evidence about this connection was given on it.
+  bool is_attested() const noexcept { return attested_; }
+  void note_attested() noexcept { attested_ = true; }
 
   // For the thread that waits; none of these wait.
 
@@ -95,6 +98,7 @@ private:
   std::size_t discarded_ = 0;
   bool input_ended_ = false;
   bool output_ended_ = false;
+  bool attested_ = false;
   // Of the request being handled:
   bool ended_early_ = false; ///< the client had ended its sending with the request
   unsigned signs_ = 0;       ///< of life that were sent

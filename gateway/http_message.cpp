@@ -83,6 +83,8 @@ const char* reason_phrase(int status) noexcept {
     return "Misdirected Request";
   case 422:
     return "Unprocessable Content";
+  case 428:
+    return "Precondition Required";
   case 429:
     return "Too Many Requests";
   case 431:
@@ -93,6 +95,8 @@ const char* reason_phrase(int status) noexcept {
     return "Internal Server Error";
   case 501:
     return "Not Implemented";
+  case 502:
+    return "Bad Gateway";
   case 503:
     return "Service Unavailable";
   case 504:

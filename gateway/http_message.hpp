@@ -20,6 +20,7 @@ using HttpFields = std::vector<std::pair<std::string, std::string>>;
 /// One request of HTTP/1.0 or 1.1, framing undone.
 struct HttpRequest {
   std::string method;
+  std::string target;    ///< as sent, without an authority
   std::string path;      ///< percent-decoded, without query
   std::string authority; ///< the target's, if it has one, or else the field Host
   HttpFields fields;     ///< of the head; trailer fields are dropped

@@ -11,6 +11,7 @@
 
 #include "gateway/access_policy.hpp"
 #include "gateway/api_response.hpp"
+#include "gateway/attestation_routes.hpp"
 #include "gateway/completion_service.hpp"
 #include "gateway/httpd.hpp"
 #include "gateway/readiness.hpp"
@@ -86,6 +87,7 @@ struct HttpServer::Impl {
 
   void route();
   void add_probes(Router& router);
+  void add_evidence();
   void answered(const Exchange& exchange);
   void await_stop();
   bool drained_within(std::chrono::milliseconds patience) const;
@@ -123,7 +125,9 @@ void HttpServer::Impl::route() {
   api_router.set_policy(api_policy);
   probe_router.set_policy(probe_policy);
   add_probes(api_router);
+  add_evidence();
   api_router.guard([this](Exchange& exchange, HttpResponse&) {
+    if (options.require_attestation) require_attested(exchange);
     exchange.visit = limits.enter(access.identify(exchange.request.field("Authorization"),
                                                   exchange.connection->remote_address()));
   });
@@ -152,6 +156,13 @@ void HttpServer::Impl::route() {
   probe_router.get("/metrics", [this](HttpResponse& response) {
     response.set_content(service.metrics().text(), "text/plain; version=0.0.4; charset=utf-8");
   });
+}
+
+/// Without a guard: a client wants to know whom it talks to before it says who it is.
+void HttpServer::Impl::add_evidence() {
+  if (!options.attester) return;
+  service.metrics().attested(options.attester->is_simulated());
+  add_attestation(api_router, *options.attester);
 }
 
 void HttpServer::Impl::add_probes(Router& router) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "actors/cluster/placement.hpp"
+#include "attest/endpoint/attester.hpp"
 #include "gateway/access.hpp"
 #include "gateway/event_stream.hpp"
 #include "gateway/httpd.hpp"
@@ -46,6 +47,8 @@ struct ServerOptions {
   std::size_t max_body_bytes = std::size_t{4} << 20;
   std::size_t max_parsing_bytes = std::size_t{256} << 20; ///< of all JSON that is being read
   AccessOptions access;                                   ///< who may ask, and for how much
+  std::shared_ptr<attest::Attester> attester; ///< null: no evidence is given. Needs `tls`
+  bool require_attestation = false;           ///< who has not asked for evidence gets nothing else
   StreamOptions stream;
   std::chrono::milliseconds grace{10000}; ///< for running requests when the server ends
 };
@@ -55,6 +58,7 @@ struct ServerOptions {
 ///   POST /v1/chat/completions, /v1/completions   streamed or whole
 ///   POST /tokenize, /detokenize                  as vLLM has them
 ///   GET  /v1/models, /version, /health, /ready
+///   GET, POST /v1/attestation                    evidence, if there is an attester
 ///
 /// At an address of its own: GET /metrics, /health, /ready.
 ///

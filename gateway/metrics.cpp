@@ -206,6 +206,15 @@ Metrics::Metrics(const pipeline::Engine& engine, const Admission& admission,
 
 Metrics::~Metrics() = default;
 
+void Metrics::attested(bool simulated) {
+  prometheus::BuildGauge()
+      .Name("talaria_attestation_simulated")
+      .Help("1: evidence of this server is simulated and proves nothing")
+      .Register(impl_->registry)
+      .Add({})
+      .Set(simulated ? 1 : 0);
+}
+
 void Metrics::answered(const pipeline::Completion& completion, std::size_t prompt_tokens,
                        double queued_s, double latency_s) {
   Labels labels = impl_->labels;

@@ -27,6 +27,8 @@ public:
                 double latency_s);
   /// An HTTP request has been answered. `path` must be one of few.
   void responded(const std::string& path, int status);
+  /// This server gives evidence; `simulated`: such as proves nothing. Once, before text().
+  void attested(bool simulated);
 
   /// All metrics in Prometheus' text format 0.0.4.
   std::string text() const;

@@ -9,8 +9,7 @@
 #include <utility>
 
 #include "gateway/answer_grammar.hpp"
-#include "gateway/raw_json.hpp"
-#include "gateway/tool_prompt.hpp"
+#include "gateway/chat_prompt.hpp"
 
 namespace talaria::gateway {
 
@@ -54,7 +53,10 @@ Prepared PromptReader::read(bool chat, std::string body, const std::string& clie
   ban_words(prepared.request);
   if (prepared.request.form.kind != AnswerForm::Kind::any)
     prepared.grammar = grammar_of(prepared.request);
-  if (chat) prepared.prompts.push_back(chat_prompt(prepared.request));
+  ApiRequest& request = prepared.request;
+  if (request.tools.expected && marks_calls_by_special_tokens(tool_syntax()))
+    request.skip_special = engine_.oblivious();
+  if (!request.messages.empty()) prepared.prompts.push_back(chat_prompt(request));
   for (const Prompt& each : prepared.request.prompts) {
     prepared.prompts.push_back(prompt(each, prepared.request));
     if (!prepared.request.echo) continue;
@@ -159,37 +161,13 @@ std::vector<u32> truncated(std::vector<u32> ids, const ApiRequest& request) {
   return ids;
 }
 
-/// For templates that scale or switch their model's reasoning.
-void tell_reasoning_effort(const ApiRequest& request, std::string_view source,
-                           std::string& variables) {
-  std::string field;
-  if (source.find("reasoning_effort") != std::string_view::npos)
-    field = "\"reasoning_effort\":" + nlohmann::json(request.reasoning_effort).dump();
-  else if (source.find("enable_thinking") != std::string_view::npos)
-    field = std::string("\"enable_thinking\":") +
-            (request.reasoning_effort == "none" ? "false" : "true");
-  if (field.empty() ||
-      raw_member(variables, std::string_view(field).substr(1, field.find(':') - 2)))
-    return;
-  variables = variables.empty() ? "{" + field + "}" : "{" + field + "," + variables.substr(1);
-}
-
 } // namespace
 
 /// Every message takes a token at least.
 std::vector<u32> PromptReader::chat_prompt(ApiRequest& request) const {
   require_fit(request.messages.size(), "messages");
-  const std::string& source = chat_->chat().source();
-  model::ChatOptions& options = request.chat;
-  if (!options.documents.empty() && source.find("documents") == std::string::npos)
-    throw bad_field("documents", "the model's chat template has no place for documents");
-  if (!request.reasoning_effort.empty()) tell_reasoning_effort(request, source, options.variables);
-  write_tools_by_hand(source, request.messages, options);
-  if (request.tools.expected && marks_calls_by_special_tokens(tool_syntax()))
-    request.skip_special = engine_.oblivious();
   return truncated(
-      fitting([&](std::size_t most) { return chat_->encode(request.messages, most, options); },
-              "messages"),
+      fitting([&](std::size_t most) { return chat_tokens(request, *chat_, most); }, "messages"),
       request);
 }
 

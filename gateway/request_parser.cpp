@@ -187,6 +187,7 @@ private:
     request_.http_1_0 = version == 10;
     std::string_view rest(target.data(), target.size());
     request_.authority = std::string(take_authority(rest));
+    request_.target = std::string(rest);
     request_.path = percent_decoded(rest.substr(0, rest.find_first_of("?#")));
   }
 

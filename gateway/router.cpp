@@ -14,6 +14,7 @@ namespace talaria::gateway {
 namespace {
 
 constexpr const char* kJson = "application/json";
+constexpr const char* kOtherwise = "*"; // no path: those begin with a slash
 
 template <class Action>
 void with_error_objects(HttpResponse& response, const Action& action) {
@@ -46,23 +47,42 @@ void refuse(HttpResponse& response, const ApiError& error) {
     response.set_header("Retry-After", std::to_string(std::max(1U, error.retry_after_s())));
 }
 
+/// The route of `path`, made if it is new. One path may be for GET and for POST.
+Router::Route& Router::at(const std::string& path) {
+  const auto route =
+      std::find_if(routes_.begin(), routes_.end(), [&](const Route& r) { return r.path == path; });
+  if (route != routes_.end()) return *route;
+  return routes_.emplace_back(Route{path, nullptr, nullptr, On::a_thread_of_its_own, guard_});
+}
+
 void Router::get(const std::string& path, Get handler, On on) {
-  routes_.push_back({false, path, std::move(handler), nullptr, on, guard_});
+  Route& route = at(path);
+  route.get = std::move(handler);
+  route.on = on;
 }
 
 void Router::post(const std::string& path, Post handler) {
-  routes_.push_back({true, path, nullptr, std::move(handler), On::a_thread_of_its_own, guard_});
+  at(path).post = std::move(handler);
+}
+
+void Router::otherwise(Get get, Post post) {
+  Route& route = at(kOtherwise);
+  route.get = std::move(get);
+  route.post = std::move(post);
 }
 
 const Router::Route* Router::find(const std::string& path) const {
-  const auto route =
-      std::find_if(routes_.begin(), routes_.end(), [&](const Route& r) { return r.path == path; });
-  return route == routes_.end() ? nullptr : &*route;
+  const Route* other = nullptr;
+  for (const Route& route : routes_) {
+    if (route.path == path) return &route;
+    if (route.path == kOtherwise) other = &route;
+  }
+  return other;
 }
 
 bool Router::is_post(const Exchange& exchange) const {
   const Route* route = find(exchange.route);
-  return route != nullptr && route->is_post;
+  return route != nullptr && route->post && exchange.method == "POST";
 }
 
 bool Router::check(Exchange& exchange, const std::string& local_host,
@@ -73,7 +93,7 @@ bool Router::check(Exchange& exchange, const std::string& local_host,
     complete = AccessPolicy::is_preflight(exchange);
     if (complete) return AccessPolicy::answer_preflight(exchange, response);
     const Route& route = admit(exchange, local_host, response);
-    complete = !route.is_post && route.on == On::the_spot;
+    complete = !is_post(exchange) && route.on == On::the_spot;
     if (complete) route.get(response);
   });
   if (complete || response.status >= 400) exchange.close |= exchange.request.announces_body();
@@ -87,15 +107,15 @@ const Router::Route& Router::admit(Exchange& exchange, const std::string&,
   if (route == nullptr) throw ApiError(404, "this path is not served here", {}, "unknown_path");
   exchange.route = route->path;
   const bool is_get = request.method == "GET" || request.method == "HEAD";
-  if (route->is_post ? request.method != "POST" : !is_get) {
-    const char* allowed = route->is_post ? "POST" : "GET";
+  if (!(is_get && route->get) && !(request.method == "POST" && route->post)) {
+    const char* allowed = !route->get ? "POST" : !route->post ? "GET" : "GET, POST";
     response.set_header("Allow", allowed);
     throw ApiError(405, fmt::format("use {} for this path", allowed), {}, "method_not_allowed");
   }
   if (route->guard) route->guard(exchange, response);
   if (request.has("Expect") && !same_name(request.field("Expect"), "100-continue"))
     throw ApiError(417, "the expectation cannot be met");
-  if (route->is_post)
+  if (is_post(exchange))
     check_body(request);
   else
     exchange.close |= request.announces_body(); // it is not read
@@ -117,7 +137,7 @@ void Router::check_body(const HttpRequest& request) const {
 void Router::handle(Exchange& exchange, HttpResponse& response) const {
   with_error_objects(response, [&] {
     const Route& route = *find(exchange.route);
-    if (!route.is_post) return route.get(response);
+    if (!is_post(exchange)) return route.get(response);
     std::string body = std::exchange(exchange.request.body, {});
     const auto coding = exchange.request.field("Content-Encoding");
     route.post(decoded(std::move(body), coding, max_body_bytes_), response);

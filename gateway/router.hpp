@@ -29,6 +29,8 @@ public:
   /// Handlers may throw ApiError or Error; clients get the error object.
   void get(const std::string& path, Get handler, On on = On::a_thread_of_its_own);
   void post(const std::string& path, Post handler);
+  /// What answers paths that are not served by name; without it they get 404.
+  void otherwise(Get get, Post post);
   /// Applies to what is added from now on.
   void guard(Guard guard) { guard_ = std::move(guard); }
   /// Must outlive this object.
@@ -46,13 +48,13 @@ public:
 
 private:
   struct Route {
-    bool is_post;
     std::string path;
-    Get get;
-    Post post;
-    On on;
+    Get get;   ///< empty: the path is not for GET
+    Post post; ///< the same for POST
+    On on;     ///< of `get`
     Guard guard;
   };
+  Route& at(const std::string& path);
   const Route* find(const std::string& path) const;
   const Route& admit(Exchange& exchange, const std::string& local_host,
                      HttpResponse& response) const;

@@ -94,7 +94,7 @@ Statement read_statement(std::string_view text) {
   statement.parameters = fields.text("parameters");
   statement.integrity = fields.text("integrity");
   statement.padding = fields.text("padding");
-  take_receipt_key(fields.take("receipt_key"), statement);
+  if (object.contains("receipt_key")) take_receipt_key(fields.take("receipt_key"), statement);
   statement.tls_key = fields.digest("tls_key");
   const auto issued = parse_time(fields.text("issued"));
   if (!issued) refuse_statement("issued is no time");
@@ -111,7 +111,7 @@ std::string to_json(const Statement& statement) {
         &statement.scheme, &statement.parameters, &statement.integrity, &statement.padding})
     if (!is_line(*text))
       throw Error(Errc::usage, "a text of the statement is no line of 256 printable characters");
-  const nlohmann::ordered_json object{
+  nlohmann::ordered_json object{
       {"v", 1},
       {"service", statement.service},
       {"instance", to_hex(statement.instance)},
@@ -124,10 +124,11 @@ std::string to_json(const Statement& statement) {
       {"parameters", statement.parameters},
       {"integrity", statement.integrity},
       {"padding", statement.padding},
-      {"receipt_key",
-       {{"kty", "OKP"}, {"crv", "Ed25519"}, {"x", to_base64url(statement.receipt_key)}}},
       {"tls_key", to_hex(statement.tls_key)},
       {"issued", to_text(statement.issued)}};
+  if (statement.receipt_key)
+    object["receipt_key"] = {
+        {"kty", "OKP"}, {"crv", "Ed25519"}, {"x", to_base64url(*statement.receipt_key)}};
   return object.dump();
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
 #include <array>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -11,22 +12,23 @@
 namespace talaria::attest {
 
 /// What an enclave says about itself. It is worth what the measurement beside it is worth, and is
-/// looked at only after that has passed. Every field must be there.
+/// looked at only after that has passed. Every field must be there, but the key of receipts: a
+/// server that signs none has none.
 struct Statement {
-  std::string service;              ///< name of the service, as in its certificate
-  std::array<u8, 32> instance{};    ///< random at start
-  std::string software;             ///< "talaria 0.4.0"
-  Sha256Digest binary{};            ///< of the running program
-  Sha256Digest configuration{};     ///< of the resolved configuration
-  std::string model;                ///< its name
-  Sha256Digest model_root{};        ///< over the sorted digests of its matrices
-  std::string weights;              ///< "int8", "int16"
-  std::string scheme;               ///< "lattice"
-  std::string parameters;           ///< "S48"
-  std::string integrity;            ///< "freivalds"
-  std::string padding;              ///< how requests are padded
-  std::array<u8, 32> receipt_key{}; ///< Ed25519
-  Sha256Digest tls_key{};           ///< of the SubjectPublicKeyInfo
+  std::string service;                           ///< name of the service, as in its certificate
+  std::array<u8, 32> instance{};                 ///< random at start
+  std::string software;                          ///< "talaria 0.4.0"
+  Sha256Digest binary{};                         ///< of the running program
+  Sha256Digest configuration{};                  ///< of pipeline.yaml
+  std::string model;                             ///< its name
+  Sha256Digest model_root{};                     ///< of its files, as `talaria inspect` prints it
+  std::string weights;                           ///< "int8", "int16"
+  std::string scheme;                            ///< "lattice"
+  std::string parameters;                        ///< "S48"
+  std::string integrity;                         ///< "freivalds"
+  std::string padding;                           ///< how requests are padded
+  std::optional<std::array<u8, 32>> receipt_key; ///< Ed25519
+  Sha256Digest tls_key{};                        ///< of the SubjectPublicKeyInfo
   TimePoint issued{};
 };
 

@@ -1,5 +1,7 @@
 #include "attest/command/attest_command.hpp"
 
+#include <algorithm>
+#include <cctype>
 #include <chrono>
 #include <fstream>
 #include <iterator>
@@ -7,7 +9,8 @@
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
 
-#include "attest/binding/document.hpp"
+#include "attest/binding/binding.hpp"
+#include "attest/binding/statement.hpp"
 #include "attest/collateral/bundle.hpp"
 #include "attest/command/files.hpp"
 #include "attest/evidence/encodings.hpp"
@@ -66,6 +69,37 @@ Expectation expectation_from(const VerifyOptions& options) {
   return expectation;
 }
 
+std::string service_section(const PolicyOptions& options) {
+  if (options.service.empty()) return {};
+  std::string names;
+  for (const std::string& name : options.service) names += (names.empty() ? "" : ", ") + name;
+  const std::string ca = options.ca.empty()
+                             ? std::string()
+                             : fmt::format(", ca: '{}'", fs::absolute(options.ca).string());
+  return fmt::format("service: {{ names: [{}]{} }}\n", names, ca);
+}
+
+/// What an archive's evidence says of model and masking; nothing if no report vouches for it.
+std::string statement_section(const EvidenceDocument& document, const Judgement& judgement) {
+  const auto statement = parse_statement(as_text(document.statement));
+  if (!statement || judgement.azure) return {};
+  BindingInput archive;
+  archive.role = Role::archive;
+  archive.key = statement->tls_key;
+  archive.statement = sha256(document.statement);
+  const auto bound =
+      judgement.snp ? judgement.snp->report.report_data : judgement.tdx->quote.report_data;
+  if (bound != report_data(archive, document.path)) return {};
+  for (const std::string* word :
+       {&statement->scheme, &statement->parameters, &statement->integrity})
+    if (!std::ranges::all_of(*word, [](unsigned char c) { return std::isalnum(c) != 0; }))
+      return {};
+  return fmt::format(
+      "statement: {{ model: [{}], scheme: [{}], parameters: [{}], integrity: {} }}\n",
+      to_hex(statement->model_root), statement->scheme, statement->parameters,
+      statement->integrity);
+}
+
 } // namespace
 
 int verify_evidence_file(const VerifyOptions& options) {
@@ -101,10 +135,11 @@ int write_policy(const PolicyOptions& options) {
               refusal->code, refusal->reason);
     return static_cast<int>(refusal->grade());
   }
-  const std::string text =
+  std::string text =
       policy_for(judgement, document.evidence.kind,
                  options.name.empty() ? options.evidence.stem().string() : options.name,
                  options.simulated_root);
+  text += service_section(options) + statement_section(document, judgement);
   write_result(options.output, text);
   return 0;
 }

@@ -32,6 +32,8 @@ struct PolicyOptions {
   std::filesystem::path output;         ///< empty: standard output
   std::string name;
   std::string at;
+  std::vector<std::string> service; ///< names of the server that the policy is for
+  std::filesystem::path ca;         ///< who vouches for them; empty: the system's authorities
 };
 
 /// @return 0, or 7 if the evidence is not genuine, with the reason in the log.

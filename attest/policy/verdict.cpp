@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "attest/policy/parts.hpp"
 #include "core/equal_bytes.hpp"
 #include "core/error.hpp"
 
@@ -34,7 +35,7 @@ void check_azure_binding(const Expectation& expectation, Verdict& verdict) {
   check_tpm_nonce(*verdict.azure->tpm, *expectation.nonce, verdict.checks);
 }
 
-void check_binding(const Expectation& expectation, Verdict& verdict) {
+void check_expected_binding(const Expectation& expectation, Verdict& verdict) {
   if (verdict.azure) return check_azure_binding(expectation, verdict);
   if (verdict.snp)
     check_report_data(verdict.snp->report.report_data, expectation, verdict);
@@ -44,12 +45,16 @@ void check_binding(const Expectation& expectation, Verdict& verdict) {
 
 /// Acceptance rests on what has been seen to hold, not on the absence of complaints: should a
 /// verifier ever return early without one, this refuses.
-void require_proof(Checks& checks) {
+void require_proof(bool of_session, Checks& checks) {
   if (checks.refusal()) return;
-  const bool is_proven =
+  const bool is_genuine =
       checks.passed(Stage::root, "root-not-pinned") && checks.passed(Stage::chain, "chain") &&
       checks.passed(Stage::dates, "certificate-dates") &&
       checks.passed(Stage::signature, "signature") && checks.passed(Stage::expected, "image");
+  const bool is_bound = checks.passed(Stage::binding, "binding-input") &&
+                        checks.passed(Stage::binding, "report-data") &&
+                        checks.passed(Stage::binding, "statement-key");
+  const bool is_proven = is_genuine && (is_bound || !of_session);
   if (!is_proven) checks.fail(Stage::signature, "signature", "not every check has been reached");
 }
 
@@ -107,10 +112,13 @@ Verdict judge(const EvidenceSet& evidence, const Policy& policy, const TrustAnch
   if (verdict.simulated)
     verdict.checks.require(options.allow_simulated, Stage::policy, "simulated",
                            "simulated evidence, which --allow-simulated did not ask for");
-  check_binding(options.expectation, verdict);
+  if (options.expectation.session)
+    appraise_session(*options.expectation.session, policy, verdict);
+  else
+    check_expected_binding(options.expectation, verdict);
   if (const Ledger* ledger = verdict.collateral(); ledger && !ledger->items().empty())
     verdict.valid_until = ledger->valid_until();
-  require_proof(verdict.checks);
+  require_proof(options.expectation.session.has_value(), verdict.checks);
   close_verdict(verdict);
   return verdict;
 }

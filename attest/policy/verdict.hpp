@@ -4,15 +4,25 @@
 #include <string>
 #include <vector>
 
+#include "attest/binding/binding.hpp"
+#include "attest/binding/statement.hpp"
 #include "attest/policy/appraisal.hpp"
 
 namespace talaria::attest {
+
+/// What evidence of a live connection must be bound to.
+struct SessionExpectation {
+  BindingInput own;          ///< all of it this side's; `statement` is set from the bytes below
+  std::vector<u8> statement; ///< as sent
+  std::vector<PathStep> path;
+};
 
 /// What the evidence must be bound to. Nothing: it comes from a file, which is of no connection;
 /// the verdict then says that this was not checked.
 struct Expectation {
   std::optional<std::array<u8, 64>> report_data; ///< SNP and TDX
   std::optional<std::vector<u8>> nonce;          ///< Azure: extraData of the vTPM's quote
+  std::optional<SessionExpectation> session;     ///< in the place of both
 };
 
 struct JudgeOptions {
@@ -40,6 +50,8 @@ struct Verdict {
   std::optional<AzureFacts> azure;
   std::vector<std::string> warnings;
   std::optional<TimePoint> valid_until; ///< when it must be formed anew
+  std::optional<BindingInput> binding;  ///< that of a live connection
+  std::optional<Statement> statement;   ///< only if everything before it has passed
 
   const Ledger* collateral() const;
 };
@@ -54,6 +66,11 @@ inline constexpr std::string_view kSimulationWarning =
 /// (trust_anchors()).
 Verdict judge(const EvidenceSet& evidence, const Policy& policy, const TrustAnchors& anchors,
               const JudgeOptions& options);
+
+/// The same for a document that came over a live connection. `own` is what this side knows of it:
+/// role, nonce, exporter and the peer's key. A statement is demanded, and looked at last.
+Verdict judge_session(const EvidenceDocument& document, const BindingInput& own,
+                      const Policy& policy, const TrustAnchors& anchors, JudgeOptions options);
 
 /// The verdict on something that is no evidence at all: `refusal` and nothing else.
 Verdict refuse_unread(const Refusal& refusal, const Policy& policy, const JudgeOptions& options);

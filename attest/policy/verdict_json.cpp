@@ -126,6 +126,19 @@ Json collateral_json(const Ledger& ledger) {
   return list;
 }
 
+Json binding_json(const BindingInput& binding) {
+  return {{"kind", "session"},
+          {"role", static_cast<int>(binding.role)},
+          {"nonce", to_hex(binding.nonce)},
+          {"key", to_hex(binding.key)},
+          {"statement", to_hex(binding.statement)}};
+}
+
+/// The field order of the statement itself.
+Json statement_json(const Statement& statement) {
+  return Json::parse(to_json(statement));
+}
+
 void add_head(const Verdict& verdict, Json& object) {
   object["accepted"] = verdict.accepted;
   object["status"] = verdict.status;
@@ -150,6 +163,8 @@ std::string to_json(const Verdict& verdict) {
   if (verdict.snp) add_snp(*verdict.snp, object);
   if (verdict.tdx) add_tdx(*verdict.tdx, object);
   if (verdict.azure) add_azure(*verdict.azure, object);
+  object["binding"] = verdict.binding ? binding_json(*verdict.binding) : Json();
+  object["statement"] = verdict.statement ? statement_json(*verdict.statement) : Json();
   if (const Ledger* ledger = verdict.collateral()) object["collateral"] = collateral_json(*ledger);
   object["valid_until"] = verdict.valid_until ? Json(to_text(*verdict.valid_until)) : Json();
   object["warnings"] = verdict.warnings;

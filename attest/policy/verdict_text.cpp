@@ -67,6 +67,16 @@ std::string image_text(const ImageMatch& image) {
   return text;
 }
 
+std::string statement_text(const Statement& statement) {
+  return fmt::format("it says of itself\n  service    {}\n  software   {}\n  model      {} {}\n"
+                     "  weights    {}\n  masking    {} {}, integrity {}, padding {}\n"
+                     "  config     {}\n",
+                     statement.service, statement.software, statement.model,
+                     to_hex(statement.model_root), statement.weights, statement.scheme,
+                     statement.parameters, statement.integrity, statement.padding,
+                     to_hex(statement.configuration));
+}
+
 std::string checks_text(const Checks& checks) {
   std::string text;
   for (const Check& check : checks.ordered()) {
@@ -89,6 +99,8 @@ std::string to_text(const Verdict& verdict) {
   if (verdict.snp) text += snp_text(*verdict.snp);
   if (verdict.tdx) text += tdx_text(*verdict.tdx);
   text += image_text(verdict.image);
+  if (verdict.binding) text += fmt::format("bound to key {}\n", to_hex(verdict.binding->key));
+  if (verdict.statement) text += statement_text(*verdict.statement);
   if (verdict.valid_until) text += fmt::format("valid until  {}\n", to_text(*verdict.valid_until));
   if (verdict.accepted)
     return text + fmt::format("verdict      accepted{} (status {})\n",

@@ -49,6 +49,16 @@ const Mistake kMistakes[] = {
     {"serve: { listen: 127.0.0.1:8000, stream: { pace: 5ms } }",
      "F:2:50: serve.stream.pace: is '5ms'; expected a duration from 10ms to 10s, like 100ms, 2s, "
      "5min or 1h"},
+    {"serve: { listen: 127.0.0.1:8000, attestation: { platform: simulated, folder: sim } }",
+     "F:2:1: serve: has attestation, which is bound to a TLS connection, but no TLS; expected tls: "
+     "{ cert, key }"},
+    {"serve: { listen: 127.0.0.1:8000, tls: { cert: certs/enclave.pem, key: certs/enclave.key }, "
+     "attestation: { platform: snp, folder: sim } }",
+     "F:2:117: serve.attestation.platform: is 'snp'; expected simulated"},
+    {"serve: { listen: 127.0.0.1:8000, tls: { cert: certs/enclave.pem, key: certs/enclave.key }, "
+     "attestation: { platform: simulated, folder: sim, measurement: \"55\" } }",
+     "F:2:154: serve.attestation.measurement: is '55'; expected 48 bytes as 96 digits of "
+     "lower-case hexadecimal, in quotes"},
     {"serve: { listen: 127.0.0.1:8000, allow_special: yes }",
      "F:2:49: serve.allow_special: is 'yes'; expected true or false"},
     {"chat: { date: yesterday }",

@@ -79,6 +79,18 @@ BOOST_AUTO_TEST_CASE(messages_keep_roles_and_order) {
   BOOST_TEST(chat.prompt_count() == 1u);
 }
 
+BOOST_AUTO_TEST_CASE(a_chat_may_come_as_ids) {
+  const auto chat = parse_chat_request(R"({"prompt_token_ids":[1,2,3]})", defaults());
+  BOOST_TEST(chat.messages.empty());
+  BOOST_REQUIRE(chat.prompts.size() == 1);
+  BOOST_TEST((std::get<std::vector<u32>>(chat.prompts[0]) == std::vector<u32>{1, 2, 3}));
+  for (const char* body :
+       {"{}", R"({"prompt_token_ids":[]})", R"({"prompt_token_ids":[[1]]})",
+        R"({"prompt_token_ids":[-1]})", R"({"prompt_token_ids":"1"})",
+        R"({"prompt_token_ids":[1],"messages":[{"role":"user","content":"a"}]})"})
+    BOOST_CHECK_THROW(parse_chat_request(body, defaults()), ApiError);
+}
+
 BOOST_AUTO_TEST_CASE(a_prompt_has_four_forms) {
   const auto prompts = [](const char* body) {
     return parse_completion_request(body, defaults()).prompts;

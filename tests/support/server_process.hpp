@@ -62,6 +62,7 @@ public:
   ServerProcess& operator=(const ServerProcess&) = delete;
 
   pid_t pid() const noexcept { return pid_; }
+  u16 port() const noexcept { return port_; }
   /// The status of the response; -1 without any.
   int get(const std::string& path) const {
     auto client = this->client();

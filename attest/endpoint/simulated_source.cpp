@@ -1,0 +1,37 @@
+#include "attest/endpoint/simulated_source.hpp"
+
+#include <algorithm>
+
+#include "core/error.hpp"
+
+namespace talaria::attest {
+
+SimulatedSource::SimulatedSource(const std::filesystem::path& folder, const SimulatedGuest& guest)
+    : platform_(folder), guest_(guest) {
+  if (guest.kind != EvidenceKind::snp && guest.kind != EvidenceKind::tdx)
+    throw Error(Errc::usage, "a simulated platform gives evidence of the kinds snp and tdx");
+}
+
+EvidenceSet SimulatedSource::evidence(const std::array<u8, 64>& report_data) {
+  EvidenceSet set;
+  set.kind = guest_.kind;
+  const auto take = [&set](auto items) {
+    for (auto& [name, bytes] : items) set.items[name] = std::move(bytes);
+  };
+  if (guest_.kind == EvidenceKind::tdx) {
+    simulated::QuoteSpec quote;
+    quote.mr_td = guest_.measurement;
+    std::ranges::copy(guest_.configuration, quote.mr_config_id.begin());
+    quote.report_data = report_data;
+    take(platform_.tdx(quote));
+  } else {
+    simulated::ReportSpec report;
+    report.measurement = guest_.measurement;
+    report.host_data = guest_.configuration;
+    report.report_data = report_data;
+    take(platform_.snp(report));
+  }
+  return set;
+}
+
+} // namespace talaria::attest

@@ -1,0 +1,21 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "attest/endpoint/attester.hpp"
+#include "config/pipeline_config.hpp"
+#include "core/digest.hpp"
+
+namespace talaria::cli {
+
+/// What the server's evidence says about it: `serve.attestation` and the rest of the settings.
+/// Null without that section. Prints the warning that belongs to a simulated platform.
+/// @param model_name  what clients call the model
+/// @param model_root  of its files
+/// @throws Error{io, config} for a platform that cannot be used.
+std::shared_ptr<attest::Attester> make_attester(const config::PipelineConfig& settings,
+                                                const std::string& model_name,
+                                                const Sha256Digest& model_root);
+
+} // namespace talaria::cli

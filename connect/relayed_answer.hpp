@@ -1,0 +1,37 @@
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "connect/channel_pool.hpp"
+#include "gateway/http_message.hpp"
+
+namespace talaria::connect {
+
+/// An answer on its way from a server to the client of the proxy. Its end gives the channel back.
+class RelayedAnswer {
+public:
+  /// `channel` has the head of the answer.
+  RelayedAnswer(ChannelPool& pool, std::unique_ptr<VerifiedChannel> channel);
+  ~RelayedAnswer();
+  RelayedAnswer(const RelayedAnswer&) = delete;
+  RelayedAnswer& operator=(const RelayedAnswer&) = delete;
+
+  const ResponseHead& head() const noexcept { return head_; }
+  /// Status and those fields that are a client's business. Nothing that would lead it elsewhere or
+  /// be kept: no Location, no cookies, no Alt-Svc.
+  void copy_head(gateway::HttpResponse& response) const;
+  /// The body is short enough, and said how long it is, to be taken as a whole.
+  bool is_whole() const;
+  /// Waits for all of it. @throws ChannelLost
+  std::string whole_body();
+  /// Writes what has come, waiting a moment for it. False ends the client's connection.
+  bool stream(gateway::BodySink& sink);
+
+private:
+  ChannelPool& pool_;
+  std::unique_ptr<VerifiedChannel> channel_;
+  const ResponseHead head_;
+};
+
+} // namespace talaria::connect

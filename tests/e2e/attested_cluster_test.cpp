@@ -1,0 +1,187 @@
+// "Attestation in ten lines" of docs/operations.md, as processes.
+#include <boost/test/unit_test.hpp>
+#include <httplib.h>
+#include <nlohmann/json.hpp>
+
+#include <fstream>
+
+#include "tests/support/process.hpp"
+#include "tests/support/server_certificate.hpp"
+#include "tests/support/server_process.hpp"
+
+namespace talaria::tests {
+
+namespace {
+
+namespace fs = std::filesystem;
+using nlohmann::json;
+
+const std::string kTalaria = TALARIA_BIN "/talaria";
+
+/// What a server with evidence needs, and a policy that accepts it.
+struct Attested {
+  TemporaryFolder folder;
+  fs::path sim = folder.path() / "sim";
+  fs::path policy = folder.path() / "policy.yaml";
+
+  Attested() {
+    make_server_certificate(folder.path());
+    BOOST_REQUIRE(run_program({kTalaria, "attest", "simulate", "init", sim}).status == 0);
+  }
+  ServerProcess::Access access(const std::string& more = {}) const {
+    ServerProcess::Access made;
+    made.tls = true;
+    made.settings = ", tls: { cert: " + (folder.path() / "api.pem").string() +
+                    ", key: " + (folder.path() / "api.key").string() +
+                    " }, attestation: { platform: simulated, folder: " + sim.string() + more + " }";
+    return made;
+  }
+  void write_policy(int port) const {
+    httplib::SSLClient client("127.0.0.1", port);
+    client.enable_server_certificate_verification(false);
+    const auto answer = client.Get("/v1/attestation");
+    BOOST_REQUIRE((answer && answer->status == 200));
+    const fs::path evidence = folder.path() / "evidence.json";
+    std::ofstream(evidence) << answer->body;
+    const Finished made = run_program(
+        {kTalaria, "attest", "policy", "--from", evidence, "--simulated-root", sim / "roots.pem",
+         "--service", "127.0.0.1", "--ca", folder.path() / "api.pem", "-o", policy});
+    BOOST_REQUIRE_MESSAGE(made.status == 0, made.err);
+  }
+  Finished verify(int port) const {
+    return run_program({kTalaria, "attest", "verify", "--connect",
+                        "127.0.0.1:" + std::to_string(port), "--policy", policy,
+                        "--allow-simulated", "--json"});
+  }
+  Finished connect(int port, int listen, std::function<void(pid_t)> once_it_listens,
+                   const std::vector<std::string>& more = {}) const {
+    std::vector<std::string> command{kTalaria,
+                                     "connect",
+                                     "https://127.0.0.1:" + std::to_string(port),
+                                     "--policy",
+                                     policy,
+                                     "--allow-simulated",
+                                     "--listen",
+                                     "127.0.0.1:" + std::to_string(listen),
+                                     "--pad-requests",
+                                     "1024"};
+    command.insert(command.end(), more.begin(), more.end());
+    return run_program(command, {}, std::move(once_it_listens));
+  }
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_SUITE(attested_cluster)
+
+BOOST_AUTO_TEST_CASE(a_client_behind_a_verifying_proxy_is_answered) {
+  const Attested site;
+  const ServerProcess server(TALARIA_BIN, "2>/dev/null", {}, site.access(", required: true"));
+  BOOST_TEST(server.get("/v1/models") == 428);
+  site.write_policy(server.port());
+  const Finished verdict = site.verify(server.port());
+  BOOST_REQUIRE_MESSAGE(verdict.status == 10, verdict.out + verdict.err);
+  const json object = json::parse(verdict.out);
+  BOOST_TEST(object["statement"]["scheme"] == "lattice");
+  BOOST_TEST(object["statement"]["model"]["name"] == "talaria-tiny");
+  BOOST_TEST(object["host_data"] == object["statement"]["config"]);
+
+  const int port = free_port();
+  std::string whole;
+  std::string events;
+  std::string said;
+  std::string ready;
+  const Finished proxy = site.connect(server.port(), port, [&](pid_t process) {
+    httplib::Client client("127.0.0.1", port);
+    client.set_read_timeout(std::chrono::minutes(2));
+    const auto post = [&](const std::string& body) {
+      const auto answer = client.Post("/v1/completions", body, "application/json");
+      if (answer) said = answer->get_header_value("Talaria-Attestation");
+      return answer && answer->status == 200 ? answer->body : std::string();
+    };
+    whole = post(R"({"prompt":"Once","max_tokens":4,"temperature":0})");
+    events = post(R"({"prompt":"Once","max_tokens":4,"temperature":0,"stream":true})");
+    if (const auto answer = client.Get("/ready")) ready = answer->body;
+    ::kill(process, SIGTERM);
+  });
+  BOOST_TEST(proxy.status == 0, proxy.err);
+  BOOST_TEST(whole.find("\"choices\"") != std::string::npos, whole);
+  BOOST_TEST(events.find("data: [DONE]") != std::string::npos, events);
+  BOOST_TEST(said.starts_with("SIMULATED; snp; image=\"evidence\""), said);
+  BOOST_TEST(ready == R"({"status":"ready"})");
+  BOOST_TEST(proxy.err.starts_with("attestation: SIMULATED."), proxy.err);
+}
+
+BOOST_AUTO_TEST_CASE(token_ids_get_the_answer_that_text_gets) {
+  const Attested site;
+  const ServerProcess server(TALARIA_BIN, "2>/dev/null", {}, site.access());
+  site.write_policy(server.port());
+  const std::string completion = R"({"prompt":["Once","There"],"max_tokens":4,"temperature":0})";
+  const std::string chat =
+      R"({"messages":[{"role":"user","content":"Hello"}],"max_tokens":4,"temperature":0})";
+  const int port = free_port();
+  json completed;
+  json chatted;
+  int tokenized = 0;
+  const Finished proxy = site.connect(
+      server.port(), port,
+      [&](pid_t process) {
+        httplib::Client client("127.0.0.1", port);
+        client.set_read_timeout(std::chrono::minutes(2));
+        const auto post = [&](const char* path, const std::string& body) {
+          const auto answer = client.Post(path, body, "application/json");
+          return answer ? json::parse(answer->body, nullptr, false) : json();
+        };
+        completed = post("/v1/completions", completion);
+        chatted = post("/v1/chat/completions", chat);
+        if (const auto answer = client.Post("/tokenize", R"({"prompt":"a"})", "application/json"))
+          tokenized = answer->status;
+        ::kill(process, SIGTERM);
+      },
+      {"--tokenize", model_folder("talaria-tiny").string()});
+  BOOST_TEST(proxy.status == 0, proxy.err);
+  const json direct = json::parse(server.post("/v1/completions", completion));
+  BOOST_TEST(completed["choices"] == direct["choices"]);
+  BOOST_TEST(completed["usage"] == direct["usage"]);
+  const json spoken = json::parse(server.post("/v1/chat/completions", chat));
+  BOOST_TEST(chatted["choices"] == spoken["choices"]);
+  BOOST_TEST(chatted["usage"] == spoken["usage"]);
+  BOOST_TEST(tokenized == 400);
+}
+
+BOOST_AUTO_TEST_CASE(another_program_is_refused_before_anything_is_sent) {
+  const Attested site;
+  const std::string measured(96, '5');
+  {
+    const ServerProcess server(TALARIA_BIN, "2>/dev/null", {},
+                               site.access(", measurement: \"" + measured + "\""));
+    site.write_policy(server.port());
+  }
+  const ServerProcess other(TALARIA_BIN, "2>/dev/null", {}, site.access());
+  const Finished verdict = site.verify(other.port());
+  BOOST_TEST(verdict.status == 8);
+  BOOST_TEST(json::parse(verdict.out)["check"] == "image");
+  const Finished proxy = site.connect(other.port(), free_port(), nullptr);
+  BOOST_TEST(proxy.status == 8);
+  BOOST_TEST(proxy.out.empty());
+  BOOST_TEST(proxy.err.find("measurement") != std::string::npos, proxy.err);
+}
+
+BOOST_AUTO_TEST_CASE(flags_and_policies_that_cannot_be_used_are_told) {
+  const Attested site;
+  std::ofstream(site.policy) << "version: 1\nname: p\nevidence: [simulated]\nimages: any\n"
+                                "simulated: { root: sim/roots.pem }\n";
+  const Finished nobody = site.connect(1, 0, nullptr);
+  BOOST_TEST(nobody.status == 2);
+  BOOST_TEST(nobody.err.find("service: missing") != std::string::npos, nobody.err);
+  const Finished plain =
+      run_program({kTalaria, "connect", "http://127.0.0.1:1", "--policy", site.policy});
+  BOOST_TEST(plain.status == 2);
+  const Finished neither = run_program({kTalaria, "attest", "verify", "--policy", site.policy});
+  BOOST_TEST(neither.status == 2);
+  BOOST_TEST(neither.err.find("--connect") != std::string::npos, neither.err);
+}
+
+BOOST_AUTO_TEST_SUITE_END()
+
+} // namespace talaria::tests
