@@ -13,11 +13,14 @@
 #include "cli/cluster_trace.hpp"
 #include "cli/commands.hpp"
 #include "cli/engine_flags.hpp"
+#include "cli/forward.hpp"
 #include "cli/placement_table.hpp"
+#include "cli/protection.hpp"
 #include "core/console.hpp"
 #include "core/error.hpp"
 #include "launch/control_socket.hpp"
 #include "launch/detach.hpp"
+#include "launch/gateway_process.hpp"
 #include "launch/live_view.hpp"
 #include "launch/status.hpp"
 #include "launch/supervisor.hpp"
@@ -72,24 +75,38 @@ public:
     std::lock_guard lock(mutex_);
     status_.state = state;
   }
-  void set_workers(std::function<std::string()> workers) {
-    std::lock_guard lock(mutex_);
+  /// The process that serves and who knows its links, or 0 and null. Returns when no question is
+  /// under way any more.
+  void set_server(pid_t pid, std::function<std::string()> workers) {
+    {
+      std::lock_guard lock(mutex_);
+      status_.server_pid = pid;
+    }
+    std::lock_guard lock(asking_);
     workers_ = std::move(workers);
   }
   std::string json() {
+    std::string workers = ask_workers();
     std::lock_guard lock(mutex_);
     status_.uptime = std::chrono::duration_cast<std::chrono::milliseconds>(Clock::now() - start_);
     status_.nodes = supervisor_.nodes();
-    status_.workers = workers_ ? workers_() : "[]";
+    status_.workers = std::move(workers);
     return launch::to_json(status_);
   }
 
 private:
+  /// Without `mutex_`: the thread that sets the state is the one that the answer comes through.
+  std::string ask_workers() {
+    std::lock_guard lock(asking_);
+    return workers_ ? workers_() : "[]";
+  }
+
   const launch::Supervisor& supervisor_;
   const Clock::time_point start_ = Clock::now();
-  std::mutex mutex_;
-  launch::ClusterStatus status_;
+  std::mutex asking_;
   std::function<std::string()> workers_;
+  std::mutex mutex_; ///< guards what follows
+  launch::ClusterStatus status_;
 };
 
 /// Whatever happens, no signal finds an action whose objects are gone.
@@ -124,7 +141,6 @@ private:
 struct Run {
   const LaunchFlags& flags;
   const config::PipelineConfig& config;
-  const Gateway& gateway;
   InterruptWatch& interrupts;
   launch::ReadinessReport& report;
   std::shared_ptr<launch::LiveView> view;
@@ -144,6 +160,45 @@ void announce(const Run& run, std::size_t nodes, Clock::time_point start) {
                                nodes == 1 ? "node" : "nodes", launch::time_text(took),
                                run.config.file.string(), nodes == 1 ? "it" : "them"));
   run.report.ready();
+}
+
+/// talaria-enclave with the flags of this launch. It reads the file itself.
+std::vector<std::string> gateway_command(const LaunchFlags& flags) {
+  std::vector<std::string> words{program_beside(kEnclaveProgram).string(), kServeCommand.name,
+                                 flags.file};
+  if (!flags.model_sha256.empty())
+    words.insert(words.end(), {"--model-sha256", flags.model_sha256});
+  if (!flags.trace.empty()) words.insert(words.end(), {"--trace", flags.trace});
+  for (std::string& flag : flags.allowed.arguments()) words.push_back(std::move(flag));
+  return words;
+}
+
+/// While it lives, signals and questions go to the gateway. However serving ends, neither finds
+/// what is gone.
+class Served {
+public:
+  Served(const Run& run, StatusBoard& board, launch::GatewayProcess& gateway)
+      : interrupts_(run.interrupts), board_(board) {
+    board_.set_server(gateway.pid(), [&gateway] { return gateway.workers(); });
+    interrupts_.on_interrupt([&gateway] { gateway.request_stop(); });
+    if (interrupts_.interrupted()) gateway.request_stop(); // the signal came before
+  }
+  ~Served() {
+    interrupts_.on_interrupt([] {});
+    board_.set_server(0, nullptr);
+  }
+  Served(const Served&) = delete;
+  Served& operator=(const Served&) = delete;
+
+private:
+  InterruptWatch& interrupts_;
+  StatusBoard& board_;
+};
+
+int serve_until_it_ends(const Run& run, StatusBoard& board, const std::function<void()>& ready) {
+  launch::GatewayProcess gateway(gateway_command(run.flags));
+  const Served served(run, board, gateway);
+  return gateway.run(ready);
 }
 
 int run_cluster(const Run& run) {
@@ -167,13 +222,8 @@ int run_cluster(const Run& run) {
     announce(run, supervisor.nodes().size(), start);
   };
   int status = 0;
-  if (run.gateway && config.serve.listen) {
-    GatewayContext context{
-        config,          run.interrupts,
-        ready,           [&board](auto workers) { board.set_workers(std::move(workers)); },
-        run.flags.trace, run.flags.allowed};
-    status = run.gateway(context);
-    board.set_workers(nullptr);
+  if (config.serve.listen) {
+    status = serve_until_it_ends(run, board, ready);
   } else {
     ready();
     stop.wait();
@@ -185,16 +235,17 @@ int run_cluster(const Run& run) {
   return status;
 }
 
-void check_plan(const config::PipelineConfig& config, const Gateway& gateway) {
+void check_plan(const config::PipelineConfig& config) {
   config::check_layer_count(config, model::load_model_plan(config.model).layer_count());
-  if (config.workers.empty() && !(gateway && config.serve.listen))
+  if (config.workers.empty() && !config.serve.listen)
     throw Error(Errc::config,
                 fmt::format("{}: neither workers to start nor a server to run; add workers: or "
                             "serve:",
                             config.file.string()));
+  if (config.serve.listen) program_beside(kEnclaveProgram); // is missed before minutes of loading
 }
 
-int launch_here(const LaunchFlags& flags, config::PipelineConfig config, const Gateway& gateway,
+int launch_here(const LaunchFlags& flags, config::PipelineConfig config,
                 InterruptWatch& interrupts) {
   launch::ReadinessReport report(flags.report_fd);
   std::shared_ptr<launch::LiveView> view;
@@ -206,7 +257,7 @@ int launch_here(const LaunchFlags& flags, config::PipelineConfig config, const G
     view = launch::make_live_view(STDERR_FILENO);
   try {
     const ClusterTrace trace(flags.trace, config);
-    return run_cluster({flags, config, gateway, interrupts, report, view, trace});
+    return run_cluster({flags, config, interrupts, report, view, trace});
   } catch (const Error& error) {
     report.failed(error);
     throw;
@@ -253,19 +304,19 @@ int print_plan(const LaunchFlags& flags, const config::PipelineConfig& config) {
   return 0;
 }
 
-int launch_command(const LaunchFlags& flags, const Gateway& gateway, InterruptWatch& interrupts) {
+int launch_command(const LaunchFlags& flags, InterruptWatch& interrupts) {
   config::PipelineConfig config = config::load_pipeline_config(flags.file, ::getenv);
   if (const auto pinned = parse_model_sha256(flags.model_sha256)) config.model_sha256 = pinned;
   if (flags.dry_run) return print_plan(flags, config);
-  check_plan(config, gateway);
-  if (gateway && config.serve.listen) require_protection(config, flags.allowed);
+  check_plan(config);
+  if (config.serve.listen) require_protection(config, flags.allowed);
   if (flags.detach) return launch_detached(flags, config, interrupts);
-  return launch_here(flags, config, gateway, interrupts);
+  return launch_here(flags, config, interrupts);
 }
 
 } // namespace
 
-void add_launch_command(CLI::App& app, Action& chosen, Gateway gateway) {
+void add_launch_command(CLI::App& app, Action& chosen) {
   auto flags = std::make_shared<LaunchFlags>();
   CLI::App* command =
       app.add_subcommand("launch", "Start the nodes of a pipeline.yaml, keep them up, and serve");
@@ -279,10 +330,8 @@ void add_launch_command(CLI::App& app, Action& chosen, Gateway gateway) {
   flags->allowed.add_to(*command);
   command->add_flag("--json", flags->json, "print events, or the plan, as JSON");
   command->add_option("--report-fd", flags->report_fd)->group(""); // between two launches
-  command->callback([flags, &chosen, gateway = std::move(gateway)] {
-    chosen = [flags, gateway](InterruptWatch& interrupts) {
-      return launch_command(*flags, gateway, interrupts);
-    };
+  command->callback([flags, &chosen] {
+    chosen = [flags](InterruptWatch& interrupts) { return launch_command(*flags, interrupts); };
   });
 }
 

@@ -6,6 +6,7 @@
 #include <cstring>
 #include <nlohmann/json.hpp>
 
+#include "cli/worker_json.hpp"
 #include "core/console.hpp"
 
 namespace talaria::cli {
@@ -73,22 +74,6 @@ pipeline::WorkerReport total(const std::vector<pipeline::WorkerReport>& workers)
 }
 
 } // namespace
-
-json worker_json(const pipeline::WorkerReport& worker) {
-  return {{"name", worker.name},
-          {"address", worker.address},
-          {"state", worker.state},
-          {"trouble", worker.last_error},
-          {"requests", worker.requests},
-          {"rows", worker.rows},
-          {"weight_bytes", worker.weight_bytes},
-          {"bytes_in", worker.bytes_in},
-          {"bytes_out", worker.bytes_out},
-          {"reconnects", worker.reconnects},
-          {"in_flight", worker.in_flight},
-          {"strikes", worker.strikes},
-          {"round_trip_ms", worker.round_trip_ms}};
-}
 
 json to_json(const RunReport& report) {
   const std::string scheme = remo::to_string(report.options.scheme.kind);

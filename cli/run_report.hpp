@@ -22,9 +22,6 @@ struct RunReport {
 /// they share beside them.
 nlohmann::json to_json(const RunReport& report);
 
-/// One entry of "workers".
-nlohmann::json worker_json(const pipeline::WorkerReport& worker);
-
 /// The account on standard error: speed, bytes each way, and a sample of what the worker saw.
 void print_account(const RunReport& report);
 

@@ -81,7 +81,8 @@ function(talaria_program name)
 endfunction()
 
 # talaria_forbid_link(PROGRAM talaria::x...): fails at configure time if PROGRAM reaches one of the
-# libraries through any chain of links. This is how the trust boundary is kept.
+# libraries through any chain of links, and if there is no such library. This is how the trust boundary
+# is kept, and what is attested stays small (docs/adr/0013-four-programs.md).
 function(talaria_forbid_link program)
   set(seen)
   set(queue ${program})
@@ -104,9 +105,12 @@ function(talaria_forbid_link program)
     endforeach()
   endwhile()
   foreach(forbidden ${ARGN})
+    if(NOT TARGET ${forbidden})
+      message(FATAL_ERROR "${program} may not link ${forbidden}, which is no library: correct the name")
+    endif()
     string(REPLACE "talaria::" "talaria_" real ${forbidden})
     if(real IN_LIST seen OR forbidden IN_LIST seen)
-      message(FATAL_ERROR "${program} links ${forbidden}, which belongs to the enclave only")
+      message(FATAL_ERROR "${program} links ${forbidden}, which does not belong into this program")
     endif()
   endforeach()
 endfunction()

@@ -1,3 +1,4 @@
+#include <algorithm>
 #include <atomic>
 #include <cstdlib>
 #include <mutex>
@@ -15,18 +16,18 @@
 
 namespace talaria::kernels {
 
-// Built with baseline flags: nothing here may need the instructions it asks about.
+// Built with baseline flags, as product_dispatch.cpp, which asks the CPU.
 
 namespace {
 
 #define TALARIA_KERNEL_ROW(row, needs)                                                             \
   {                                                                                                \
-#row, needs, row::mask_row, row::decode_row, row::row_dots, row::row_dots32,                   \
-        row::ntt_forward8, row::ntt_inverse8, row::mask_tile, row::mask_rows,                      \
-        row::centered_binomial21, row::pack_words, row::unpack_words, row::residue_product,        \
-        row::float_product, row::plain_product, row::weight_dot_halves, row::sum_squares,          \
-        row::dot, row::rms_norm, row::silu_mul, row::attend_scores, row::softmax_weights,          \
-        row::attend_values, row::widen_bf16, row::widen_i8, row::rope, row::quantize_row,          \
+    {#row, needs, row::residue_product, row::float_product, row::plain_product}, row::mask_row,    \
+        row::decode_row, row::row_dots, row::row_dots32, row::ntt_forward8, row::ntt_inverse8,     \
+        row::mask_tile, row::mask_rows, row::centered_binomial21, row::pack_words,                 \
+        row::unpack_words, row::weight_dot_halves, row::sum_squares, row::dot, row::rms_norm,      \
+        row::silu_mul, row::attend_scores, row::softmax_weights, row::attend_values,               \
+        row::widen_bf16, row::widen_i8, row::rope, row::quantize_row,                              \
         row::dequantize_row, row::select_rows                                                      \
   }
 
@@ -39,16 +40,6 @@ constexpr KernelSet kSets[] = { // best first; the reference is last, needs noth
 #undef TALARIA_KERNEL_ROW
 
 constexpr const KernelSet& kReference = kSets[std::size(kSets) - 1];
-
-std::string names_of_sets() {
-  std::string names;
-  for (const KernelSet& set : kSets) {
-    if (!names.empty()) names += ", ";
-    names += set.name;
-    if ((set.needs & ~cpu_features()) != 0) names += " (not on this CPU)";
-  }
-  return names;
-}
 
 void check_once(const KernelSet& set) {
   static std::mutex mutex;
@@ -65,33 +56,16 @@ std::atomic<const KernelSet*> active{nullptr};
 
 } // namespace
 
-unsigned cpu_features() noexcept {
-  unsigned features = kBaseline;
-#ifdef TALARIA_X86_KERNELS
-  __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma")) features |= kAvx2;
-  if (__builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512dq") &&
-      __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
-      __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("avx512vpopcntdq") &&
-      __builtin_cpu_supports("avx512vnni") && __builtin_cpu_supports("avx512ifma"))
-    features |= kAvx512;
-#endif
-  return features;
-}
-
 std::span<const KernelSet> kernel_sets() noexcept {
   return kSets;
 }
 
 const KernelSet& select_kernels(std::string_view forced) {
-  for (const KernelSet& set : kSets) {
-    const bool runs_here = (set.needs & ~cpu_features()) == 0;
-    if (!runs_here || (!forced.empty() && forced != set.name)) continue;
-    check_once(set);
-    return set;
-  }
-  throw Error(Errc::usage, "no kernel set '" + std::string(forced) +
-                               "' runs here; choose one of: " + names_of_sets());
+  const std::string_view name = select_product_kernels(forced).name;
+  const auto* set = std::find_if(std::begin(kSets), std::end(kSets),
+                                 [name](const KernelSet& row) { return row.name == name; });
+  check_once(*set); // both tables have the same rows
+  return *set;
 }
 
 const KernelSet& active_kernels() {
@@ -105,6 +79,7 @@ const KernelSet& active_kernels() {
 
 void set_active_kernels(const KernelSet& set) noexcept {
   active.store(&set, std::memory_order_release);
+  set_active_product_kernels(set);
 }
 
 } // namespace talaria::kernels

@@ -9,15 +9,9 @@
 #include "kernels/modulus.hpp"
 #include "kernels/ntt_plan.hpp"
 #include "kernels/packed_weights.hpp"
+#include "kernels/product_kernels.hpp"
 
 namespace talaria::kernels {
-
-/// CPU features a SIMD target may need; see cpu_features().
-enum Isa : unsigned {
-  kBaseline = 0,
-  kAvx2 = 1u << 0,   ///< AVX2 and FMA
-  kAvx512 = 1u << 1, ///< F, DQ, BW, VL, VBMI, VPOPCNTDQ, VNNI, IFMA
-};
 
 /// Queries of one attention (kernels/attention.hpp).
 inline constexpr std::size_t kMaxQueries = 64;
@@ -31,21 +25,15 @@ struct RowDots {
   bool operator==(const RowDots&) const = default;
 };
 
-/// The arithmetic of one SIMD target: one entry of the dispatch table.
+/// The arithmetic of one SIMD target: one entry of the dispatch table. What multiplies by weights
+/// is in ProductKernels, all that workers have.
 ///
-/// All targets compute the same function, bit for bit; tests compare each with the reference by
-/// `==`. Integer operations are exact. Floating-point operations follow one canonical order,
+/// Floating-point operations follow one canonical order,
 /// whatever the vector width: **a sum over i of f(i) has 16 virtual lanes; lane l takes i = l, l +
 /// 16, ... in order by fused multiply-add, starting from +0, and the lanes are folded 8 apart, then
 /// 4, 2, 1** (s[l] += s[l + 8] for l < 8, and so on). Elementwise operations are the written
 /// sequence of individually rounded operations.
-///
-/// Pointers need no alignment unless said otherwise. Buffers made of AlignedBuffer have 64 readable
-/// bytes behind their end; kernels read no further than that, and write nothing beyond the end.
-struct KernelSet {
-  const char* name;
-  unsigned needs; ///< bits of Isa
-
+struct KernelSet : ProductKernels {
   // --- residues: the enclave's side of the lattice scheme
   // -------------------------------------------
 
@@ -100,24 +88,8 @@ struct KernelSet {
   void (*pack_words)(const u64* x, u8* out, std::size_t n, const Modulus& q);
   void (*unpack_words)(const u8* in, u64* out, std::size_t n, const Modulus& q);
 
-  // --- the worker's side
+  // --- checks of products, in the enclave
   // ---------------------------------------------------------------------------
-
-  /// y[t][j] = sum_i c[t][i] W[i][j] mod q for the columns of the panels [panel_begin, panel_end).
-  ///   c  [rows][d_in] words, rows packed without gaps;  y  [rows][d_out] words, only the columns
-  ///   of those panels are written. d_in < 2^17 (int32 accumulators of 8-bit limbs). Exact.
-  void (*residue_product)(const u8* c, std::size_t rows, const PackedWeights& w, const Modulus& q,
-                          u8* y, std::size_t panel_begin, std::size_t panel_end);
-  /// y[t][j] = sum_i c[t][i] W[i][j] in fp32, i in order by fused multiply-add from +0 (no lanes):
-  /// the hybrid scheme's product. c [rows][d_in], y [rows][d_out], packed rows.
-  void (*float_product)(const float* c, std::size_t rows, const PackedWeights& w, float* y,
-                        std::size_t panel_begin, std::size_t panel_end);
-
-  /// y[t][j] = sum_i x[t][i] W[i][j], unmasked: the baseline of `talaria bench`.
-  ///   x  [rows][d_in], any int8;  y  [rows][d_out], only the columns of the panels are written.
-  /// d_in < 2^17. Exact.
-  void (*plain_product)(const i8* x, std::size_t rows, const PackedWeights& w, i32* y,
-                        std::size_t panel_begin, std::size_t panel_end);
 
   /// sums[i / 4][h][i % 4] += sum_j W[i][j] half_h(z[j]) for all i < 4 groups and the columns j of
   /// the panels [panel_begin, panel_end): the halves are z mod 2^27 and z >> 27.
@@ -176,9 +148,6 @@ struct KernelSet {
                       const u32* ids, std::size_t count, u8* out);
 };
 
-/// The features of this CPU (and of the operating system's register saving): bits of Isa.
-unsigned cpu_features() noexcept;
-
 /// Every SIMD target built into this program, best first; the last is "reference", which needs
 /// nothing.
 std::span<const KernelSet> kernel_sets() noexcept;
@@ -193,7 +162,8 @@ const KernelSet& select_kernels(std::string_view forced = {});
 /// The SIMD target in use by the whole process: select_kernels(getenv("TALARIA_ISA")) unless
 /// set_active_kernels came first.
 const KernelSet& active_kernels();
-/// Chooses the SIMD target for the process (command line `--isa`); call before any work starts.
+/// Chooses the SIMD target for the process (command line `--isa`), active_product_kernels() with
+/// it; call before any work starts.
 void set_active_kernels(const KernelSet& set) noexcept;
 
 /// exp(x) as every target computes it: x clamped to [-104, 88.72], n = rint(x log2 e), r = fma(-n,

@@ -1,68 +1,15 @@
 #include "kernels/known_answers.hpp"
 
-#include <bit>
-#include <cstring>
-#include <vector>
-
 #include "core/matrix.hpp"
+#include "kernels/answer_stream.hpp"
 #include "kernels/attention.hpp"
+#include "kernels/product_answers.hpp"
 
 namespace talaria::kernels {
 
+using namespace answers;
+
 namespace {
-
-constexpr u64 kPrimes[] = {1099511480321, 281474976694273, 18014398492704769}; // 5, 6, 7 bytes
-
-/// A fixed stream of numbers (splitmix64); no secret depends on it.
-class Stream {
-public:
-  u64 next() {
-    u64 z = (state_ += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-  }
-  u64 below(u64 bound) { return static_cast<u64>(u128{next()} * bound >> 64); }
-  float real() { return static_cast<float>(static_cast<i64>(next()) >> 24) * 0x1p-36f; }
-
-private:
-  u64 state_ = 0;
-};
-
-/// The bytes of every result of one kernel, as one number (FNV-1a).
-class Fingerprint {
-public:
-  template <class T>
-  void add(const T* data, std::size_t count) {
-    const auto* bytes = reinterpret_cast<const unsigned char*>(data);
-    for (std::size_t i = 0; i < count * sizeof(T); ++i)
-      state_ = (state_ ^ bytes[i]) * 0x100000001b3u;
-  }
-  void add(u64 value) { add(&value, 1); }
-  void add(float value) { add(&value, 1); }
-  u64 value() const { return state_; }
-
-private:
-  u64 state_ = 0xcbf29ce484222325u;
-};
-
-AlignedBuffer<u64> residues(std::size_t n, u64 q, Stream& stream) {
-  AlignedBuffer<u64> x(n);
-  for (u64& v : x) v = stream.below(q);
-  x[0] = q - 1;
-  return x;
-}
-AlignedBuffer<float> reals(std::size_t n, Stream& stream) {
-  AlignedBuffer<float> x(n);
-  for (float& v : x) v = stream.real();
-  return x;
-}
-AlignedBuffer<u8> words(const AlignedBuffer<u64>& x, const Modulus& q) {
-  AlignedBuffer<u8> out(x.size() * static_cast<std::size_t>(q.word_bytes));
-  for (std::size_t i = 0; i < x.size(); ++i)
-    store_word(out.data() + i * static_cast<std::size_t>(q.word_bytes), x[i], q.word_bytes);
-  return out;
-}
 
 u64 answer_rows(const KernelSet& set) {
   constexpr std::size_t n = 37;
@@ -171,44 +118,14 @@ u64 answer_errors(const KernelSet& set) {
   return print.value();
 }
 
-u64 answer_products(const KernelSet& set) {
-  constexpr std::size_t rows = 3;
+u64 answer_weight_dots(const KernelSet& set) {
   Fingerprint print;
   Stream stream;
-  PackedWeights w(75, 83);
-  for (std::size_t i = 0; i < w.d_in(); ++i)
-    for (std::size_t j = 0; j < w.d_out(); ++j) w.at(i, j) = static_cast<i8>(stream.next());
-  for (const u64 prime : kPrimes) {
-    const Modulus q(prime);
-    const AlignedBuffer<u8> c = words(residues(rows * w.d_in(), prime, stream), q);
-    AlignedBuffer<u8> y(rows * w.d_out() * static_cast<std::size_t>(q.word_bytes));
-    set.residue_product(c.data(), rows, w, q, y.data(), 0, w.panels());
-    print.add(y.data(), y.size());
-  }
+  const PackedWeights w = weights(stream);
   const AlignedBuffer<u64> z = residues(w.d_out(), kPrimes[2], stream);
   AlignedBuffer<i64> sums(8 * w.groups());
   set.weight_dot_halves(w, z.data(), sums.data(), 0, w.panels());
   print.add(sums.data(), sums.size());
-  const AlignedBuffer<float> c = reals(rows * w.d_in(), stream);
-  AlignedBuffer<float> y(rows * w.d_out());
-  set.float_product(c.data(), rows, w, y.data(), 0, w.panels());
-  print.add(y.data(), y.size());
-  return print.value();
-}
-
-u64 answer_plain_products(const KernelSet& set) {
-  Fingerprint print;
-  Stream stream;
-  PackedWeights w(75, 83);
-  for (std::size_t i = 0; i < w.d_in(); ++i)
-    for (std::size_t j = 0; j < w.d_out(); ++j) w.at(i, j) = static_cast<i8>(stream.next());
-  for (const std::size_t rows : {std::size_t{1}, std::size_t{4}, std::size_t{14}}) {
-    AlignedBuffer<i8> x(rows * w.d_in());
-    for (i8& v : x) v = static_cast<i8>(stream.next());
-    AlignedBuffer<i32> y(rows * w.d_out());
-    set.plain_product(x.data(), rows, w, y.data(), 0, w.panels());
-    print.add(y.data(), y.size());
-  }
   return print.value();
 }
 
@@ -328,8 +245,7 @@ constexpr Question kQuestions[] = {
     {"transforms", answer_transforms, 0x1072980cf9dea5fc},
     {"rows of mask blocks", answer_mask_rows, 0x858b440da6dfd8ba},
     {"binomial errors", answer_errors, 0xbe4d381a36234cd4},
-    {"products with weights", answer_products, 0xdf99455439993a29},
-    {"plain products", answer_plain_products, 0xa9777e4e01cf1f9f},
+    {"inner products with weights", answer_weight_dots, 0xbb48b5e729aff7c0},
     {"attention of blocks", answer_attention_blocks, 0xcc9cbf1baebe7aba},
     {"scores of attention", answer_scores, 0xbc257e6cbe94a002},
     {"widening of keys and values", answer_widening, 0x16c2f03cc5382011},
@@ -340,6 +256,7 @@ constexpr Question kQuestions[] = {
 } // namespace
 
 const char* first_wrong_kernel(const KernelSet& set, const KernelSet& reference) {
+  if (const char* wrong = first_wrong_product_kernel(set, reference)) return wrong;
   for (const Question& question : kQuestions) {
     if (question.answer(reference) != question.reference) return question.kernels;
     if (&set != &reference && question.answer(set) != question.reference) return question.kernels;

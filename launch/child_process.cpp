@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <fmt/format.h>
 #include <sys/prctl.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -69,6 +70,13 @@ std::string program_path(const std::string& name) {
   ::_exit(127);
 }
 
+Pipe both_above_standard(const std::array<int, 2>& ends) {
+  Pipe pipe{above_standard(FileDescriptor(ends[0])), above_standard(FileDescriptor(ends[1]))};
+  if (!pipe.read || !pipe.write)
+    throw Error(Errc::io, "no descriptors for a child process; raise ulimit -n");
+  return pipe;
+}
+
 } // namespace
 
 FileDescriptor above_standard(FileDescriptor fd) {
@@ -81,10 +89,15 @@ Pipe make_pipe() {
   if (::pipe2(ends.data(), O_CLOEXEC) != 0)
     throw Error(Errc::io, fmt::format("no pipe for a child process: {}; raise ulimit -n",
                                       std::strerror(errno)));
-  Pipe pipe{above_standard(FileDescriptor(ends[0])), above_standard(FileDescriptor(ends[1]))};
-  if (!pipe.read || !pipe.write)
-    throw Error(Errc::io, "no descriptors for a child process; raise ulimit -n");
-  return pipe;
+  return both_above_standard(ends);
+}
+
+Pipe make_socket_pair() {
+  std::array<int, 2> ends{};
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
+    throw Error(Errc::io, fmt::format("no socket pair for a child process: {}; raise ulimit -n",
+                                      std::strerror(errno)));
+  return both_above_standard(ends);
 }
 
 pid_t spawn(const SpawnPlan& plan) {
@@ -126,11 +139,19 @@ ChildProcess::ChildProcess(std::vector<std::string> argv) {
   plan.in = in.read.get();
   plan.out = out.write.get();
   plan.err = err.write.get();
-  pid_ = spawn(plan);
+  start(plan);
   in_ = std::move(in.write);
   out_ = std::move(out.read);
   err_ = std::move(err.read);
   for (const auto* end : {&out_, &err_}) ::fcntl(end->get(), F_SETFL, O_NONBLOCK);
+}
+
+ChildProcess::ChildProcess(const SpawnPlan& plan) {
+  start(plan);
+}
+
+void ChildProcess::start(const SpawnPlan& plan) {
+  pid_ = spawn(plan);
   // glibc 2.36 declares pidfd_open() without C linkage.
   pidfd_ = FileDescriptor(static_cast<int>(::syscall(SYS_pidfd_open, pid_, 0)));
 }

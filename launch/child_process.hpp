@@ -18,6 +18,10 @@ struct Pipe {
 };
 Pipe make_pipe();
 
+/// The same with a pair of stream sockets, whose ends both read and write: writing to one that
+/// nobody reads raises no signal with MSG_NOSIGNAL. @throws as make_pipe().
+Pipe make_socket_pair();
+
 /// The same file under a number above 2.
 FileDescriptor above_standard(FileDescriptor fd);
 
@@ -45,12 +49,15 @@ struct Death {
 /// "killed by SIGKILL" or "exit code 3".
 std::string to_text(const Death& death);
 
-/// A program with pipes on its standard streams. It ends when this object does (SIGKILL), and also
-/// when the thread that started it does, so that thread must live as long.
+/// A program in a process group of its own. It ends when this object does (SIGKILL), and also when
+/// the thread that started it does, so that thread must live as long.
 class ChildProcess {
 public:
-  /// @throws as spawn().
+  /// With pipes on its standard streams. @throws as spawn().
   explicit ChildProcess(std::vector<std::string> argv);
+  /// With the standard streams of `plan`, which must not have `own_session`: out() and err() are
+  /// closed. @throws as spawn().
+  explicit ChildProcess(const SpawnPlan& plan);
   ~ChildProcess();
   ChildProcess(const ChildProcess&) = delete;
   ChildProcess& operator=(const ChildProcess&) = delete;
@@ -69,6 +76,8 @@ public:
   std::optional<Death> poll_death();
 
 private:
+  void start(const SpawnPlan& plan);
+
   pid_t pid_ = 0;
   bool reaped_ = false;
   FileDescriptor in_, out_, err_, pidfd_;

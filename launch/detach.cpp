@@ -18,6 +18,7 @@
 
 #include "launch/child_process.hpp"
 #include "launch/line_reader.hpp"
+#include "launch/reported_error.hpp"
 
 namespace talaria::launch {
 namespace {
@@ -38,16 +39,6 @@ FileDescriptor open_log(const std::filesystem::path& log) {
                                       "launch.logs",
                                       log.string(), std::strerror(errno)));
   return file;
-}
-
-/// A pair of sockets rather than a pipe: writing to one that nobody reads raises no signal.
-Pipe make_report_pair() {
-  std::array<int, 2> ends{};
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends.data()) != 0)
-    throw Error(Errc::io, fmt::format("no socket pair: {}", std::strerror(errno)));
-  Pipe pair{above_standard(FileDescriptor(ends[0])), above_standard(FileDescriptor(ends[1]))};
-  if (!pair.read || !pair.write) throw Error(Errc::io, "no descriptors left; raise ulimit -n");
-  return pair;
 }
 
 pid_t start(const DetachPlan& plan, int report_fd) {
@@ -75,9 +66,7 @@ std::optional<Verdict> take(const std::string& line, const DetachPlan& plan) {
   if (report.contains("ready")) return Ready{};
   const std::string text = report.value("text", std::string());
   if (report.contains("failed")) {
-    const int code = report.value("failed", static_cast<int>(Errc::internal));
-    const bool is_known = code >= 0 && code <= static_cast<int>(Errc::internal);
-    return Error(is_known ? static_cast<Errc>(code) : Errc::internal, text);
+    return reported_error(report.value("failed", -1), text);
   }
   if (plan.tell) plan.tell(text);
   return std::nullopt;
@@ -108,7 +97,7 @@ std::optional<Verdict> wait_for_verdict(const DetachPlan& plan, int fd, pid_t pi
 } // namespace
 
 pid_t start_detached(const DetachPlan& plan) {
-  Pipe report = make_report_pair();
+  Pipe report = make_socket_pair(); // writing to one that nobody reads raises no signal
   const pid_t pid = start(plan, report.write.get());
   report.write.reset();
   const std::optional<Verdict> verdict = wait_for_verdict(plan, report.read.get(), pid);

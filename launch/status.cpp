@@ -77,6 +77,15 @@ std::string uptime_cell(const json& object) {
   return time_text(milliseconds(static_cast<i64>(found->get<double>() * 1000)));
 }
 
+/// ", serving on 127.0.0.1:8000 with pid 17"
+std::string server_text(const json& status) {
+  if (!status.value("serve", json()).is_string()) return "";
+  std::string out = ", serving on " + cell_text(status, "serve");
+  const json server = status.value("server", json());
+  if (server.is_object()) out += " with pid " + cell_text(server, "pid");
+  return out;
+}
+
 std::string nodes_table(const json& nodes) {
   std::vector<std::vector<std::string>> rows{
       {"node", "address", "state", "pid", "restarts", "up", "last death"}};
@@ -109,10 +118,12 @@ std::string to_json(const ClusterStatus& status) {
               {"state", status.state},
               {"uptime_s", seconds_of(status.uptime)},
               {"serve", nullptr},
+              {"server", nullptr},
               {"logs", status.logs.string()},
               {"nodes", std::move(nodes)},
               {"workers", std::move(workers)}};
   if (!status.serve.empty()) out["serve"] = status.serve;
+  if (status.server_pid != 0) out["server"] = {{"pid", status.server_pid}};
   return line_of(out);
 }
 
@@ -126,11 +137,10 @@ std::string status_text(std::string_view text) {
   const json status = json::parse(text, nullptr, false);
   if (!status.is_object())
     throw Error(Errc::io, "the answer of the running gateway is no status; is it another version?");
-  std::string out = fmt::format(
-      "{}: {}, pid {}, up {}{}\nlogs in {}\n", cell_text(status, "file"),
-      cell_text(status, "state"), cell_text(status, "pid"), uptime_cell(status),
-      status.value("serve", json()).is_string() ? ", serving on " + cell_text(status, "serve") : "",
-      cell_text(status, "logs"));
+  std::string out =
+      fmt::format("{}: {}, pid {}, up {}{}\nlogs in {}\n", cell_text(status, "file"),
+                  cell_text(status, "state"), cell_text(status, "pid"), uptime_cell(status),
+                  server_text(status), cell_text(status, "logs"));
   const json nodes = status.value("nodes", json::array());
   if (nodes.is_array() && !nodes.empty()) out += "\n" + nodes_table(nodes);
   const json workers = status.value("workers", json::array());

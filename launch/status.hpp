@@ -17,7 +17,8 @@ struct ClusterStatus {
   std::filesystem::path file;
   std::string state; ///< starting, running or stopping
   std::chrono::milliseconds uptime{0};
-  std::string serve; ///< HOST:PORT; empty: no server
+  std::string serve;    ///< HOST:PORT; empty: no server
+  pid_t server_pid = 0; ///< the process that serves; 0: none, or not yet
   std::filesystem::path logs;
   std::vector<NodeState> nodes;
   /// The health of the links as the gateway sees it: a JSON array of {name, state, round_trip_ms,
@@ -25,8 +26,8 @@ struct ClusterStatus {
   std::string workers = "[]";
 };
 
-/// One JSON object on one line: file, pid (of this process), state, uptime_s, serve, logs, nodes,
-/// workers.
+/// One JSON object on one line: file, pid (of this process), state, uptime_s, serve, server (its
+/// pid), logs, nodes, workers.
 std::string to_json(const ClusterStatus& status);
 
 /// {"event":"node", ...} with the same members as an element of `nodes`.

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include "core/error.hpp"
+#include "kernels/kernel_set.hpp"
 #include "model/weights/plan_file.hpp"
 
 namespace talaria::pipeline {

@@ -6,7 +6,7 @@
 
 #include "kernels/cuda/accelerator.hpp"
 #include "kernels/cuda/device_choice.hpp"
-#include "kernels/kernel_set.hpp"
+#include "kernels/product_kernels.hpp"
 
 namespace talaria::worker {
 
@@ -14,7 +14,8 @@ std::string choose_device(ProductEngine& engine, std::string_view device,
                           const remo::LatticeParameters& parameters, std::size_t threads) {
   namespace cuda = kernels::cuda;
   using Kind = cuda::DeviceChoice::Kind;
-  std::string cpu = fmt::format("cpu {}, {} threads", kernels::active_kernels().name, threads);
+  std::string cpu =
+      fmt::format("cpu {}, {} threads", kernels::active_product_kernels().name, threads);
   const auto asked = cuda::parse_device_choice(device);
   const auto choice = cuda::resolve(asked);
   if (choice.kind == Kind::cpu) return cpu;

@@ -138,7 +138,7 @@ WorkerProduct ProductEngine::multiply(const MaskedTensor& tensor, const ProductT
     const auto* in = reinterpret_cast<const float*>(tensor.bytes->data());
     auto* y = reinterpret_cast<float*>(out.data());
     team_.parallel_for(w.panels(), 1, [&](std::size_t begin, std::size_t end) {
-      kernels::active_kernels().float_product(in, tensor.rows, w, y, begin, end);
+      kernels::active_product_kernels().float_product(in, tensor.rows, w, y, begin, end);
     });
     product.bytes = share(std::move(out));
     return product;
@@ -281,7 +281,8 @@ AlignedBuffer<u8> ProductEngine::residue_rows(const u8* rows, std::size_t count,
   AlignedBuffer<u8> out(count * w.d_out() * static_cast<std::size_t>(modulus_.word_bytes),
                         Unwritten{});
   for_panels(count, w, [&](std::size_t begin, std::size_t end) {
-    kernels::active_kernels().residue_product(rows, count, w, modulus_, out.data(), begin, end);
+    kernels::active_product_kernels().residue_product(rows, count, w, modulus_, out.data(), begin,
+                                                      end);
   });
   return out;
 }
@@ -292,7 +293,7 @@ AlignedBuffer<u8> ProductEngine::plain_rows(const u8* rows, std::size_t count,
   const auto* x = reinterpret_cast<const i8*>(rows);
   auto* y = reinterpret_cast<i32*>(out.data());
   for_panels(count, w, [&](std::size_t begin, std::size_t end) {
-    kernels::active_kernels().plain_product(x, count, w, y, begin, end);
+    kernels::active_product_kernels().plain_product(x, count, w, y, begin, end);
   });
   return out;
 }

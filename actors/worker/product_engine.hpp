@@ -11,7 +11,7 @@
 
 #include "core/thread_team.hpp"
 #include "kernels/cuda/accelerator.hpp"
-#include "kernels/kernel_set.hpp"
+#include "kernels/product_kernels.hpp"
 #include "model/weights/quantized.hpp"
 #include "remo/public/parameters.hpp"
 #include "remo/public/public_matrix.hpp"

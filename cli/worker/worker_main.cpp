@@ -19,7 +19,7 @@
 #include "core/error.hpp"
 #include "core/process_hardening.hpp"
 #include "core/random.hpp"
-#include "kernels/kernel_set.hpp"
+#include "kernels/product_kernels.hpp"
 #include "model/weights/quantized.hpp"
 
 namespace talaria::cli {
@@ -78,8 +78,8 @@ bool product_is_exact(worker::ProductEngine& engine, const model::QuantizedLinea
   remo::MaskedTensor tensor{linear.id.value, remo::ProductKind::residues, 1,
                             static_cast<u32>(linear.d_in), nullptr};
   AlignedBuffer<u8> expected(linear.columns.d_out() * static_cast<std::size_t>(q.word_bytes));
-  kernels::kernel_sets().back().residue_product(row.data(), 1, linear.columns, q, expected.data(),
-                                                0, linear.columns.panels());
+  kernels::product_kernel_sets().back().residue_product(
+      row.data(), 1, linear.columns, q, expected.data(), 0, linear.columns.panels());
   tensor.bytes = std::make_shared<const AlignedBuffer<u8>>(std::move(row));
   const auto product = engine.multiply(tensor);
   return product.bytes->size() == expected.size() &&
@@ -100,7 +100,7 @@ int check(const WorkerShare& share, const remo::LatticeParameters& parameters) {
               to_hex(*held.digest).substr(0, 16), ok ? "exact" : "WRONG");
   }
   print_out("{} matrices, {} bytes of weights, kernels {}\n", share.engine->matrices(),
-            share.engine->weight_bytes(), kernels::active_kernels().name);
+            share.engine->weight_bytes(), kernels::active_product_kernels().name);
   if (!exact)
     throw Error(Errc::verification,
                 "a product differs from the reference kernels; do not use this machine");

@@ -11,7 +11,7 @@
 #include "core/chunk_digests.hpp"
 #include "core/cores.hpp"
 #include "core/error.hpp"
-#include "kernels/kernel_set.hpp"
+#include "kernels/product_kernels.hpp"
 #include "model/weights/plan_file.hpp"
 #include "model/weights/prepared.hpp"
 #include "model/weights/quantized.hpp"
@@ -101,7 +101,8 @@ hand_over(worker::ProductEngine& engine, model::QuantizedLinear whole, model::Co
 WorkerShare load_share(const WorkerFlags& flags, Progress& progress) {
   if (!flags.cores.empty()) run_on_cores(parse_cores(flags.cores));
   if (flags.threads > 1024) throw Error(Errc::usage, "--threads must be between 0 and 1024");
-  if (!flags.isa.empty()) kernels::set_active_kernels(kernels::select_kernels(flags.isa));
+  if (!flags.isa.empty())
+    kernels::set_active_product_kernels(kernels::select_product_kernels(flags.isa));
   const auto& parameters = remo::lattice_parameters(flags.parameters);
   const Source source = open_source(flags);
   const model::ColumnShare columns = parse_column_share(flags.columns);

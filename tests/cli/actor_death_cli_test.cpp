@@ -20,6 +20,7 @@ namespace talaria::tests {
 namespace {
 
 const std::string kProgram = TALARIA_TESTS "/dying_talaria";
+const std::string kServer = TALARIA_TESTS "/dying_enclave";
 
 /// For programs started while this lives.
 class ThrowsAt {
@@ -60,7 +61,7 @@ BOOST_AUTO_TEST_CASE(serve_answers_with_errors_and_ends_so_that_it_is_started_ag
   std::ofstream(file) << "model: " << model_folder("talaria-tiny").string()
                       << "\nserve: { listen: '127.0.0.1:" << port << "' }\n";
   int status = 0;
-  check_told(run_program({kProgram, "serve", file.string()}, {}, [&](pid_t) {
+  check_told(run_program({kServer, "serve", file.string()}, {}, [&](pid_t) {
     httplib::Client client("127.0.0.1", port);
     client.set_read_timeout(std::chrono::minutes(2));
     if (const auto result =

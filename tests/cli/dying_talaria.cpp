@@ -3,7 +3,7 @@
 #include <cstdlib>
 #include <string>
 
-#include "cli/commands.hpp"
+#include "cli/main.hpp"
 #include "tests/support/killable_graph.hpp"
 
 int main(int argc, char** argv) {

@@ -93,7 +93,7 @@ public:
 private:
   static AlignedBuffer<u8> multiply(const kernels::PackedWeights& w, cuda::RowFormat format,
                                     const cuda::InputRows& rows) {
-    const kernels::KernelSet& row = kernels::kernel_sets().back();
+    const kernels::ProductKernels& row = kernels::product_kernel_sets().back();
     const auto q = kParameters.modulus();
     const std::size_t values = rows.count * w.d_out();
     if (format == cuda::RowFormat::float32) {

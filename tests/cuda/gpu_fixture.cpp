@@ -63,8 +63,8 @@ std::vector<u8> random_words(std::size_t count, const Modulus& q, Stream& stream
 std::vector<u8> reference_product(const std::vector<u8>& words, std::size_t rows,
                                   const PackedWeights& weights, const Modulus& q) {
   std::vector<u8> expected(rows * weights.d_out() * static_cast<std::size_t>(q.word_bytes));
-  kernel_sets().back().residue_product(words.data(), rows, weights, q, expected.data(), 0,
-                                       weights.panels());
+  product_kernel_sets().back().residue_product(words.data(), rows, weights, q, expected.data(), 0,
+                                               weights.panels());
   return expected;
 }
 

@@ -66,8 +66,8 @@ BOOST_AUTO_TEST_CASE(large_products_equal_the_reference_in_columns_taken_at_rand
         for (std::size_t i = 0; i < shape.d_in; ++i) some.at(i, c) = weights.at(i, columns[c]);
       }
       std::vector<u8> expected(rows * kColumns * 6);
-      active_kernels().residue_product(words.data(), rows, some, q, expected.data(), 0,
-                                       some.panels());
+      active_product_kernels().residue_product(words.data(), rows, some, q, expected.data(), 0,
+                                               some.panels());
       std::size_t wrong = 0;
       for (std::size_t t = 0; t < rows; ++t)
         for (std::size_t c = 0; c < kColumns; ++c)
@@ -127,8 +127,8 @@ BOOST_AUTO_TEST_CASE(plain_products_equal_the_reference) {
       std::vector<u8> x(rows * shape.d_in);
       for (u8& value : x) value = static_cast<u8>(stream.next());
       std::vector<i32> expected(rows * shape.d_out);
-      kernel_sets().back().plain_product(reinterpret_cast<const i8*>(x.data()), rows, weights,
-                                         expected.data(), 0, weights.panels());
+      product_kernel_sets().back().plain_product(reinterpret_cast<const i8*>(x.data()), rows,
+                                                 weights, expected.data(), 0, weights.panels());
       const auto got = product(*accelerator, kMatrix, RowFormat::int8, x, rows);
       BOOST_TEST_REQUIRE(got.size() == expected.size() * sizeof(i32));
       BOOST_TEST(std::memcmp(got.data(), expected.data(), got.size()) == 0,

@@ -89,7 +89,8 @@ private:
   std::set<std::string> imports_;
 };
 
-const std::string kPrograms[] = {TALARIA_BIN "/talaria", TALARIA_BIN "/talaria-worker"};
+const std::string kPrograms[] = {TALARIA_BIN "/talaria", TALARIA_BIN "/talaria-audit",
+                                 TALARIA_BIN "/talaria-enclave", TALARIA_BIN "/talaria-worker"};
 
 } // namespace
 

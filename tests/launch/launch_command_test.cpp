@@ -41,6 +41,14 @@ struct LocalCluster : tests::TemporaryFolder {
   }
   std::string file() const { return (path() / "cluster.yaml").string(); }
 
+  /// A server with an embedded worker, at `listen`.
+  std::string server_file(const std::string& listen) const {
+    const auto name = (path() / "server.yaml").string();
+    std::ofstream(name) << "model: " TALARIA_SOURCE_DIR "/models/talaria-tiny\n"
+                        << "pipeline: { threads: 1 }\nserve: { listen: '" << listen << "' }\n";
+    return name;
+  }
+
   static tests::Finished talaria(std::vector<std::string> words) {
     words.insert(words.begin(), TALARIA_BIN "/talaria");
     return tests::run_program(words);
@@ -50,7 +58,23 @@ struct LocalCluster : tests::TemporaryFolder {
     BOOST_TEST_REQUIRE(finished.status == 0, finished.err);
     return json::parse(finished.out);
   }
+  /// Once it says that it is running.
+  static json running_status(const std::string& file) {
+    json now;
+    BOOST_TEST_REQUIRE(tests::eventually([&] {
+      const auto finished = talaria({"status", file, "--json"});
+      if (finished.status == 0) now = json::parse(finished.out);
+      return now.is_object() && now["state"] == "running";
+    }));
+    return now;
+  }
 };
+
+launch::Death death_of(launch::ChildProcess& child) {
+  std::optional<launch::Death> death;
+  BOOST_TEST_REQUIRE(tests::eventually([&] { return (death = child.poll_death()).has_value(); }));
+  return *death;
+}
 
 } // namespace
 
@@ -91,20 +115,50 @@ BOOST_AUTO_TEST_CASE(a_detached_cluster_lives_until_it_is_stopped) {
 BOOST_AUTO_TEST_CASE(a_signal_ends_a_cluster_in_the_foreground_and_leaves_nothing) {
   for (const int signal : {SIGINT, SIGTERM, SIGKILL}) {
     launch::ChildProcess gateway({TALARIA_BIN "/talaria", "launch", file()});
-    json now;
-    BOOST_TEST_REQUIRE(tests::eventually([&] {
-      const auto finished = talaria({"status", file(), "--json"});
-      if (finished.status == 0) now = json::parse(finished.out);
-      return now.is_object() && now["state"] == "running";
-    }));
+    const json now = running_status(file());
     ::kill(gateway.pid(), signal);
-    std::optional<launch::Death> death;
-    BOOST_TEST_REQUIRE(
-        tests::eventually([&] { return (death = gateway.poll_death()).has_value(); }));
-    BOOST_TEST(launch::to_text(*death) ==
+    BOOST_TEST(launch::to_text(death_of(gateway)) ==
                (signal == SIGKILL ? "killed by SIGKILL" : "exit code 0"));
     for (const pid_t pid : {now["nodes"][0]["pid"], now["nodes"][1]["pid"]})
       BOOST_TEST(tests::eventually([&] { return !tests::is_running(pid); }));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_server_is_a_process_of_its_own_and_ends_with_launch) {
+  const auto server = server_file("127.0.0.1:" + std::to_string(tests::free_port()));
+  for (const int signal : {SIGINT, SIGTERM, SIGKILL}) {
+    launch::ChildProcess launched({TALARIA_BIN "/talaria", "launch", server});
+    const json now = running_status(server);
+    const pid_t pid = now["server"]["pid"];
+    BOOST_TEST(pid != launched.pid());
+    BOOST_TEST(std::filesystem::read_symlink("/proc/" + std::to_string(pid) + "/exe").filename() ==
+               "talaria-enclave");
+    BOOST_TEST(now["workers"].size() == 1u); // the embedded one: the server was asked
+    ::kill(launched.pid(), signal);
+    BOOST_TEST(launch::to_text(death_of(launched)) ==
+               (signal == SIGKILL ? "killed by SIGKILL" : "exit code 0"));
+    BOOST_TEST(tests::eventually([&] { return !tests::is_running(pid); }));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_server_that_is_killed_ends_launch_with_an_error) {
+  const auto server = server_file("127.0.0.1:" + std::to_string(tests::free_port()));
+  launch::ChildProcess launched({TALARIA_BIN "/talaria", "launch", server});
+  ::kill(running_status(server)["server"]["pid"].get<pid_t>(), SIGKILL);
+  BOOST_TEST(launch::to_text(death_of(launched)) == "exit code 70");
+}
+
+BOOST_AUTO_TEST_CASE(the_error_of_a_server_is_the_error_of_launch) {
+  for (const bool detached : {false, true}) {
+    std::vector<std::string> words{"launch", server_file("unix:/proc/talaria/api.sock")};
+    if (detached) words.emplace_back("--detach");
+    const auto finished = talaria(words);
+    BOOST_TEST(finished.status == 2, finished.err);
+    const std::string error = "talaria: unix:/proc/talaria/api.sock: its folder";
+    const std::size_t told = finished.err.find(error);
+    BOOST_TEST_REQUIRE(told != std::string::npos, finished.err);
+    BOOST_TEST(finished.err.find("its folder", told + error.size()) == std::string::npos,
+               finished.err); // it is told once
   }
 }
 

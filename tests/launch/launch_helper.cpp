@@ -2,11 +2,13 @@
 //   launch_helper supervise FOLDER PROGRAM...   starts the programs as nodes, prints the pid of
 //                                               each once all are ready, and waits to be killed
 //   launch_helper ready|fail|die|wait --report-fd N    plays the program behind start_detached()
+//   launch_helper serve|end-with-3 --report-fd N       plays talaria-enclave behind GatewayProcess
 //   launch_helper gateway FILE                  holds the control socket of FILE until stopped
 
 #include <unistd.h>
 
 #include <atomic>
+#include <csignal>
 #include <cstdio>
 #include <cstdlib>
 #include <string>
@@ -60,6 +62,18 @@ int play_detached(const std::string& role, int fd) {
   return 0;
 }
 
+int play_gateway(const std::string& role, int fd) {
+  launch::ReadinessReport report(::dup(fd));
+  std::signal(SIGTERM, [](int) { ::_exit(0); });
+  report.ready();
+  if (role == "end-with-3") return 3;
+  for (char question = 0; ::read(fd, &question, 1) == 1;) {
+    const std::string answer = R"({"workers":[{"name":"a"}]})";
+    if (::write(fd, (answer + "\n").data(), answer.size() + 1) < 0) return 1;
+  }
+  return 1;
+}
+
 int hold_gateway(const std::filesystem::path& file) {
   std::atomic<bool> stopped{false};
   const launch::ControlServer server(
@@ -77,6 +91,8 @@ int main(int argc, char** argv) {
   try {
     if (words.at(0) == "supervise") return supervise(words.at(1), {words.begin() + 2, words.end()});
     if (words.at(0) == "gateway") return hold_gateway(words.at(1));
+    if (words.at(0) == "serve" || words.at(0) == "end-with-3")
+      return play_gateway(words.at(0), std::stoi(words.at(2)));
     return play_detached(words.at(0), std::stoi(words.at(2)));
   } catch (const std::exception& error) {
     std::fprintf(stderr, "launch_helper: %s\n", error.what());

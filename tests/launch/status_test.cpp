@@ -55,6 +55,16 @@ BOOST_AUTO_TEST_CASE(a_status_is_one_line_of_json_with_all_there_is_to_know) {
   BOOST_TEST(status["nodes"][0]["last_death"] == "killed by SIGKILL");
   BOOST_TEST(status["nodes"][1]["pid"].is_null());
   BOOST_TEST(status["workers"][0]["in_flight"] == 3);
+  BOOST_TEST(status["server"].is_null());
+}
+
+BOOST_AUTO_TEST_CASE(a_status_names_the_process_that_serves) {
+  ClusterStatus status = sample();
+  status.server_pid = 4712;
+  const std::string json = launch::to_json(status);
+  BOOST_TEST(nlohmann::json::parse(json)["server"]["pid"] == 4712);
+  BOOST_TEST(launch::status_text(json).find(", serving on 127.0.0.1:8000 with pid 4712\n") !=
+             std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(a_status_is_two_tables_for_people) {

@@ -6,7 +6,7 @@
 
 #include "core/error.hpp"
 #include "kernels/cuda/step_plan.hpp"
-#include "kernels/kernel_set.hpp"
+#include "kernels/product_kernels.hpp"
 
 namespace talaria::kernels::cuda {
 
@@ -46,8 +46,8 @@ void check_shape(Device& device, const Modulus& modulus, const Shape& shape) {
   for (std::size_t i = 0; i < shape.rows * shape.d_in; ++i)
     store_word(words.data() + i * width, numbers.next() % modulus.q, modulus.word_bytes);
   std::vector<u8> expected(shape.rows * shape.d_out * width);
-  kernel_sets().back().residue_product(words.data(), shape.rows, weights, modulus, expected.data(),
-                                       0, weights.panels());
+  product_kernel_sets().back().residue_product(words.data(), shape.rows, weights, modulus,
+                                               expected.data(), 0, weights.panels());
 
   device.add(kMatrix, weights);
   const InputRows rows{words.data(), shape.rows};

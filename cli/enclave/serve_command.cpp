@@ -1,17 +1,22 @@
+#include "cli/enclave/serve_command.hpp"
+
 #include <fmt/chrono.h>
 #include <fmt/format.h>
 #include <unistd.h>
 
 #include <chrono>
+#include <csignal>
 #include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 
-#include "cli/commands.hpp"
+#include "cli/enclave/gateway_context.hpp"
+#include "cli/enclave/starter_link.hpp"
 #include "cli/engine_flags.hpp"
+#include "cli/forward.hpp"
 #include "cli/protection.hpp"
-#include "cli/run_report.hpp"
-#include "cli/serve_attestation.hpp"
+#include "cli/enclave/serve_attestation.hpp"
+#include "cli/worker_json.hpp"
 #include "config/scalars.hpp"
 #include "config/serve.hpp"
 #include "core/console.hpp"
@@ -258,6 +263,8 @@ struct ServeFlags {
   bool require_attestation = false;
   EngineFlags engine; ///< --model-sha256 alone
   Allowances allowed;
+  std::string trace; ///< these two are given by `talaria launch`
+  int report_fd = -1;
 };
 
 /// What holds for `serve.listen` holds for the flag.
@@ -285,27 +292,38 @@ void attest_as(const ServeFlags& flags, config::Serve& serve) {
   if (flags.require_attestation) serve.attestation->required = true;
 }
 
-int serve_file(const ServeFlags& flags, InterruptWatch& interrupts) {
+int serve_file(const ServeFlags& flags, InterruptWatch& interrupts, StarterLink& starter) {
   config::PipelineConfig settings = flags.engine.resolve_for(flags.file);
   if (!flags.listen.empty()) listen_at(flags.listen, settings.serve);
   attest_as(flags, settings.serve);
-  GatewayContext context{settings, interrupts, [] {}, [](const auto&) {}};
-  context.allowed = flags.allowed;
-  return serve(context, announce_on_output);
+  GatewayContext context{settings,
+                         interrupts,
+                         [&starter] { starter.ready(); },
+                         [&starter](auto workers) { starter.publish_workers(std::move(workers)); },
+                         flags.trace,
+                         flags.allowed};
+  return serve(context, starter.has_starter() ? print_line : announce_on_output);
+}
+
+/// Under `talaria launch` its standard output is not ours, and it says what went wrong.
+int serve_command(const ServeFlags& flags, InterruptWatch& interrupts) {
+  StarterLink starter(flags.report_fd);
+  if (!starter.has_starter()) return serve_file(flags, interrupts, starter);
+  std::signal(SIGTTOU,
+              SIG_IGN); // in the background of launch's terminal, where it may be set to stop
+  try {
+    return serve_file(flags, interrupts, starter);
+  } catch (const Error& error) {
+    starter.failed(error);
+    return exit_status(error.code());
+  }
 }
 
 } // namespace
 
-Gateway http_gateway() {
-  return [](GatewayContext& context) {
-    return serve(context, print_line);
-  }; // launch has its own stdout
-}
-
 void add_serve_command(CLI::App& app, Action& chosen) {
   auto flags = std::make_shared<ServeFlags>();
-  CLI::App* command = app.add_subcommand(
-      "serve", "Answer OpenAI's API over HTTP; the workers of the file must be up (see launch)");
+  CLI::App* command = app.add_subcommand(kServeCommand.name, kServeCommand.summary);
   command->add_option("FILE", flags->file, "pipeline.yaml, a model folder or a GGUF file")
       ->required();
   command->add_option("--listen", flags->listen,
@@ -316,8 +334,10 @@ void add_serve_command(CLI::App& app, Action& chosen) {
                     "refuse connections that have not asked for evidence");
   flags->allowed.add_to(*command);
   flags->engine.add_pin_to(*command);
+  command->add_option("--trace", flags->trace)->group("");
+  command->add_option("--report-fd", flags->report_fd)->group("");
   command->callback([flags, &chosen] {
-    chosen = [flags](InterruptWatch& interrupts) { return serve_file(*flags, interrupts); };
+    chosen = [flags](InterruptWatch& interrupts) { return serve_command(*flags, interrupts); };
   });
 }
 

@@ -1,3 +1,5 @@
+#include "cli/audit/audit_command.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -11,8 +13,8 @@
 #include "audit/audit.hpp"
 #include "audit/report.hpp"
 #include "audit/shipped_prompts.hpp"
-#include "cli/commands.hpp"
 #include "cli/engine_flags.hpp"
+#include "cli/forward.hpp"
 #include "core/console.hpp"
 #include "core/error.hpp"
 #include "gateway/api_response.hpp"
@@ -97,8 +99,7 @@ int run_audit(const AuditFlags& flags) {
 
 void add_audit_command(CLI::App& app, Action& chosen) {
   auto flags = std::make_shared<AuditFlags>();
-  CLI::App* command = app.add_subcommand(
-      "audit", "Attack what a worker records; exit status 5 if an attack beats chance");
+  CLI::App* command = app.add_subcommand(kAuditCommand.name, kAuditCommand.summary);
   flags->engine.add_to(*command);
   command->add_option("--prompts", flags->prompts, "text to cut prompts from (default: shipped)");
   command->add_option("--attacks", flags->attacks,

@@ -1,4 +1,4 @@
-#include "cli/serve_attestation.hpp"
+#include "cli/enclave/serve_attestation.hpp"
 
 #include <algorithm>
 #include <fstream>

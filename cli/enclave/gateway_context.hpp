@@ -10,13 +10,13 @@
 
 namespace talaria::cli {
 
-/// What `talaria launch` gives the server it runs once all nodes are ready.
+/// What serving needs besides the engine.
 struct GatewayContext {
   const config::PipelineConfig& config;
   /// The gateway sets its own on_interrupt(), and then looks at interrupted(): the signal may have
-  /// come before. `talaria stop` arrives here as well.
+  /// come before.
   InterruptWatch& interrupts;
-  /// To be called once requests are taken; `launch --detach` returns then.
+  /// To be called once requests are taken; `talaria launch` says then that all is ready.
   std::function<void()> ready;
   /// Hands over what gives the health of the links, a JSON array of {name, state, round_trip_ms,
   /// in_flight, strikes}, for `talaria status`. Called from another thread until the gateway
@@ -27,8 +27,5 @@ struct GatewayContext {
   /// What the command line permits although it weakens protection.
   Allowances allowed = {};
 };
-
-/// Serves until it is interrupted; returns the exit status, and may throw Error.
-using Gateway = std::function<int(GatewayContext&)>;
 
 } // namespace talaria::cli
