@@ -147,9 +147,7 @@ std::optional<pipeline::ClusterOptions> cluster_options(const config::PipelineCo
     node.name = worker.name;
     node.address = {worker.host, worker.port};
     node.tls_name = worker.tls_name.empty() ? worker.host : worker.tls_name;
-    node.all_layers = worker.all_layers;
-    node.first_layer = worker.first_layer;
-    node.last_layer = worker.last_layer;
+    node.layers = {worker.first_layer, worker.last_layer, worker.all_layers};
     node.share = {worker.share - 1, worker.shares};
     node.replica = worker.role == config::WorkerNode::Role::replica;
     cluster.nodes.push_back(std::move(node));
