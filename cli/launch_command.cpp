@@ -31,11 +31,11 @@ using Clock = std::chrono::steady_clock;
 struct LaunchFlags {
   std::string file;
   std::string trace;
-  std::string model_sha256;
+  SettingFlags pin; ///< --model-sha256
   bool dry_run = false;
   bool detach = false;
   bool json = false;
-  Allowances allowed;
+  settings::Allowances allowed;
   int report_fd = -1; ///< set by a launch that detaches, for the one that stays
 };
 
@@ -226,13 +226,13 @@ int launch_detached(const LaunchFlags& flags, const config::PipelineConfig& conf
   const auto log = config.launch.logs / "gateway.log";
   std::vector<std::string> command{std::filesystem::read_symlink("/proc/self/exe").string(),
                                    "launch", std::filesystem::absolute(config.file).string()};
-  if (!flags.model_sha256.empty())
-    command.insert(command.end(), {"--model-sha256", flags.model_sha256});
+  for (const settings::GivenFlag& given : flags.pin.given())
+    command.insert(command.end(), {given.flag, given.value});
   if (!flags.trace.empty()) {
     command.emplace_back("--trace");
     command.push_back(std::filesystem::absolute(flags.trace).string());
   }
-  for (std::string& flag : flags.allowed.arguments()) command.push_back(std::move(flag));
+  for (std::string& flag : arguments_of(flags.allowed)) command.push_back(std::move(flag));
   const pid_t pid = launch::start_detached({std::move(command), log,
                                             [&view](std::string_view line) { view->line(line); },
                                             [&interrupts] { return interrupts.interrupted(); }});
@@ -254,11 +254,11 @@ int print_plan(const LaunchFlags& flags, const config::PipelineConfig& config) {
 }
 
 int launch_command(const LaunchFlags& flags, const Gateway& gateway, InterruptWatch& interrupts) {
-  config::PipelineConfig config = config::load_pipeline_config(flags.file, ::getenv);
-  if (const auto pinned = parse_model_sha256(flags.model_sha256)) config.model_sha256 = pinned;
+  config::PipelineConfig config =
+      settings::resolve({flags.file, std::nullopt, ::getenv, flags.pin.given()}).config;
   if (flags.dry_run) return print_plan(flags, config);
   check_plan(config, gateway);
-  if (gateway && config.serve.listen) require_protection(config, flags.allowed);
+  if (gateway && config.serve.listen) settings::require_protection(config, flags.allowed);
   if (flags.detach) return launch_detached(flags, config, interrupts);
   return launch_here(flags, config, gateway, interrupts);
 }
@@ -272,11 +272,10 @@ void add_launch_command(CLI::App& app, Action& chosen, Gateway gateway) {
   command->add_option("FILE", flags->file, "pipeline.yaml")->required();
   command->add_option("--trace", flags->trace,
                       "when all has ended, write a Chrome trace of gateway and local workers");
-  command->add_option("--model-sha256", flags->model_sha256,
-                      "end unless the model is the one with this digest (see inspect, prepare)");
+  flags->pin.add_to(*command, {settings::FlagGroup::pin});
   command->add_flag("--dry-run", flags->dry_run, "print the resolved plan and start nothing");
   command->add_flag("--detach", flags->detach, "return once all is ready; the rest goes on");
-  flags->allowed.add_to(*command);
+  add_allowances(*command, flags->allowed);
   command->add_flag("--json", flags->json, "print events, or the plan, as JSON");
   command->add_option("--report-fd", flags->report_fd)->group(""); // between two launches
   command->callback([flags, &chosen, gateway = std::move(gateway)] {
