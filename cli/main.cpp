@@ -70,6 +70,7 @@ int talaria_main(int argc, char** argv) {
   add_serve_command(app, chosen);
   add_status_command(app, chosen);
   add_stop_command(app, chosen);
+  add_config_command(app, chosen);
   add_certs_command(app, chosen);
   add_keys_command(app, chosen);
   add_prepare_command(app, chosen);

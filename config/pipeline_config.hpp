@@ -184,7 +184,7 @@ struct Session {
   std::string isa;             ///< the SIMD target: avx512, avx2 or reference; empty: the best
 };
 
-/// A pipeline.yaml (examples/, docs/operations.md) with environment and flags applied, as
+/// A pipeline.yaml (examples/, docs/configuration.md) with environment and flags applied, as
 /// settings/resolve.hpp reads it. Ranges and meanings of all settings are in settings/table.hpp;
 /// their defaults are here. Relative paths are resolved against the folder of the file.
 struct PipelineConfig {
