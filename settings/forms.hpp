@@ -87,6 +87,7 @@ Form<T> whole(u64 low, u64 high) {
     config::whole_in(out, low, high)(value);
   };
   form.show = [](const T& value) { return std::to_string(value); };
+  form.bounds = Bounds{low, high};
   return form;
 }
 

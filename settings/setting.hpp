@@ -13,6 +13,12 @@
 
 namespace talaria::settings {
 
+/// Of a whole number, both ends included.
+struct Bounds {
+  u64 low = 0;
+  u64 high = 0;
+};
+
 /// How a kind of value is read, written and described (settings/forms.hpp).
 template <class T>
 struct Form {
@@ -23,7 +29,8 @@ struct Form {
   std::function<void(const config::Value&, const std::filesystem::path& folder, T& out)> read;
   /// As it would stand in a file; empty: not set.
   std::function<std::string(const T&)> show;
-  bool is_list = false; ///< variables and flags give it as "a,b,c"
+  bool is_list = false;                        ///< variables and flags give it as "a,b,c"
+  std::optional<Bounds> bounds = std::nullopt; ///< of a whole number
 };
 
 /// Which commands take a flag (cli/engine_flags.hpp).
@@ -58,6 +65,7 @@ struct SettingOf {
   bool is_required = false;          ///< wherever its section stands
   bool is_in_file = true;            ///< false: only variable and flag
   bool is_list = false;
+  std::optional<Bounds> bounds; ///< of a whole number
   /// Reads into `target`; see Form::read.
   std::function<void(const config::Value&, const Reading&, Target& target)> read;
   /// The value, as it would stand in a file; empty: not set.
@@ -107,6 +115,7 @@ SettingOf<Target> row(std::string_view key, Form<T> form, At<Target, T> at, std:
   setting.type = std::move(form.type);
   setting.range = std::move(form.range);
   setting.is_list = form.is_list;
+  setting.bounds = form.bounds;
   setting.read = [at, read = std::move(form.read)](const config::Value& value,
                                                    const Reading& reading, Target& target) {
     read(value, reading.folder, at(target));

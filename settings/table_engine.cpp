@@ -60,6 +60,10 @@ void add_masking(std::vector<Setting>& rows) {
   rows.push_back(row("masking.integrity", choice({"freivalds", "none"}),
                      member(masking, &Masking::integrity),
                      "whether workers' answers are checked; none: they may be wrong"));
+}
+
+void add_masks(std::vector<Setting>& rows) {
+  constexpr auto masking = &PipelineConfig::masking;
   rows.push_back(row("masking.pool.rows_ahead", whole<std::size_t>(0, u64{1} << 20),
                      member(masking, &Masking::rows_ahead),
                      "mask rows of each matrix made ahead of time"));
@@ -72,6 +76,10 @@ void add_masking(std::vector<Setting>& rows) {
   rows.push_back(row("masking.hybrid.rank_ratio", ratio(), member(masking, &Masking::hybrid_rank),
                      "rank of the hybrid mask over the width of the input")
                      .from_flag("--hybrid-rank", FlagGroup::engine));
+}
+
+void add_padding(std::vector<Setting>& rows) {
+  constexpr auto masking = &PipelineConfig::masking;
   rows.push_back(row("masking.padding.buckets", buckets(),
                      member(masking, &Masking::padding, &Padding::buckets),
                      "fill the rows of every tensor up to one of these; the largest is at most "
@@ -127,6 +135,8 @@ std::vector<Setting> engine_settings() {
   std::vector<Setting> rows;
   add_model(rows);
   add_masking(rows);
+  add_masks(rows);
+  add_padding(rows);
   add_pipeline(rows);
   return rows;
 }
