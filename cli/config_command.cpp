@@ -4,11 +4,9 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
-#include "cli/engine_flags.hpp"
+#include "cli/setting_flags.hpp"
 #include "core/console.hpp"
-#include "core/error.hpp"
 #include "gateway/keys.hpp"
-#include "settings/engine/engine_options.hpp"
 #include "settings/explain.hpp"
 #include "settings/reference.hpp"
 
@@ -34,7 +32,6 @@ void print_weaknesses(const ConfigFlags& flags, const config::PipelineConfig& co
 
 int check(const ConfigFlags& flags) {
   const config::PipelineConfig config = resolve_target(flags.file, flags.flags.given()).config;
-  settings::engine_options(config, print_worker_line);
   if (config.serve.keys) gateway::read_keys(*config.serve.keys);
   print_weaknesses(flags, config);
   print_out("{}: in order\n", flags.file);

@@ -7,7 +7,6 @@
 
 #include "core/console.hpp"
 #include "core/locked_memory.hpp"
-#include "model/weights/gguf.hpp"
 #include "settings/engine/engine_options.hpp"
 
 namespace talaria::cli {
@@ -45,17 +44,6 @@ config::PipelineConfig EngineFlags::resolve_for(const std::string& target) const
 pipeline::EngineOptions EngineFlags::engine_options(const config::PipelineConfig& config) const {
   settings::require_masks(config, allowed_);
   return settings::engine_options(config, print_worker_line);
-}
-
-settings::Resolved resolve_target(const std::string& target,
-                                  std::vector<settings::GivenFlag> flags) {
-  const bool is_model = std::filesystem::is_directory(target) || model::names_gguf(target);
-  std::filesystem::path file;
-  if (is_model)
-    flags.push_back({"--model", target});
-  else
-    file = target;
-  return settings::resolve({file, std::nullopt, ::getenv, std::move(flags)});
 }
 
 void print_worker_line(const std::string& line) {

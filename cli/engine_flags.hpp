@@ -35,11 +35,6 @@ private:
   bool model_needed_ = true;
 };
 
-/// Settings of TARGET, a pipeline.yaml, a model folder or a GGUF file, with the environment and
-/// these flags. Empty: none. @throws Error{config}
-settings::Resolved resolve_target(const std::string& target,
-                                  std::vector<settings::GivenFlag> flags);
-
 /// A line about workers or hints, on standard error.
 void print_worker_line(const std::string& line);
 

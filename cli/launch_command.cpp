@@ -12,8 +12,8 @@
 
 #include "cli/cluster_trace.hpp"
 #include "cli/commands.hpp"
-#include "cli/engine_flags.hpp"
 #include "cli/placement_table.hpp"
+#include "cli/setting_flags.hpp"
 #include "core/console.hpp"
 #include "core/error.hpp"
 #include "launch/control_socket.hpp"

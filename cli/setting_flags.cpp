@@ -3,7 +3,10 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <cstdlib>
+#include <filesystem>
 
+#include "model/weights/gguf.hpp"
 #include "settings/table.hpp"
 
 namespace talaria::cli {
@@ -44,6 +47,17 @@ void SettingFlags::add_flag_to(CLI::App& command, const Setting& setting) {
           given_.push_back({name, value});
         },
         help_of(setting));
+}
+
+settings::Resolved resolve_target(const std::string& target,
+                                  std::vector<settings::GivenFlag> flags) {
+  const bool is_model = std::filesystem::is_directory(target) || model::names_gguf(target);
+  std::filesystem::path file;
+  if (is_model)
+    flags.push_back({"--model", target});
+  else
+    file = target;
+  return settings::resolve({file, std::nullopt, ::getenv, std::move(flags)});
 }
 
 void add_allowances(CLI::App& command, settings::Allowances& allowed) {

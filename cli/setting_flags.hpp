@@ -26,6 +26,11 @@ private:
   std::vector<settings::GivenFlag> given_;
 };
 
+/// Settings of TARGET, a pipeline.yaml, a model folder or a GGUF file, with the environment and
+/// these flags. Empty: none. @throws Error{config}
+settings::Resolved resolve_target(const std::string& target,
+                                  std::vector<settings::GivenFlag> flags);
+
 /// Adds the flags that permit less protection (settings/protection.hpp) to a command that serves;
 /// `allowed` must outlive the parsing.
 void add_allowances(CLI::App& command, settings::Allowances& allowed);
