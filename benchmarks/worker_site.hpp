@@ -26,7 +26,7 @@ public:
     node.name = "worker";
     node.address = {"127.0.0.1", port};
     node.tls_name = "127.0.0.1";
-    node.all_layers = true;
+    node.layers.all = true;
     options.nodes.push_back(node);
     return options;
   }

@@ -10,6 +10,7 @@
 #include "core/progress.hpp"
 #include "launch/supervisor.hpp"
 #include "model/weights/synthetic.hpp"
+#include "settings/engine/process_setup.hpp"
 
 namespace talaria::cli {
 
@@ -138,6 +139,7 @@ BenchSetup set_up(const BenchFlags& flags) {
   if (settings.model.empty() && flags.shape.empty())
     throw Error(Errc::usage, "no model: give --shape NAME or --model DIR");
   setup.options = flags.engine.engine_options(settings);
+  settings::set_up_process(settings);
   if (flags.wire && !setup.options.cluster)
     throw Error(Errc::usage, "--wire compares with workers: give a --config that has some");
   if (setup.options.cluster && !flags.shape.empty()) give_random_weights(setup, flags);

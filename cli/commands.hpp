@@ -16,6 +16,7 @@ void add_inspect_command(CLI::App& app, Action& chosen);
 void add_launch_command(CLI::App& app, Action& chosen);
 void add_status_command(CLI::App& app, Action& chosen);
 void add_stop_command(CLI::App& app, Action& chosen);
+void add_config_command(CLI::App& app, Action& chosen);
 void add_certs_command(CLI::App& app, Action& chosen);
 void add_keys_command(CLI::App& app, Action& chosen);
 void add_prepare_command(CLI::App& app, Action& chosen);

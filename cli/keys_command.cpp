@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "cli/commands.hpp"
-#include "config/pipeline_config.hpp"
 #include "core/console.hpp"
 #include "core/error.hpp"
 #include "gateway/keys.hpp"
+#include "settings/resolve.hpp"
 
 namespace talaria::cli {
 
@@ -30,7 +30,7 @@ struct KeysFlags {
 /// @throws Error{config} if the pipeline.yaml names no file of keys
 KeysFlags with_file_of_config(KeysFlags flags) {
   if (flags.config.empty()) return flags;
-  const auto settings = config::load_pipeline_config(flags.config, ::getenv);
+  const auto settings = settings::load_pipeline_config(flags.config, ::getenv);
   if (!settings.serve.keys)
     throw Error(Errc::config,
                 fmt::format("{}: names no file of keys; expected serve.keys", flags.config));

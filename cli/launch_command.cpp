@@ -12,10 +12,9 @@
 
 #include "cli/cluster_trace.hpp"
 #include "cli/commands.hpp"
-#include "cli/engine_flags.hpp"
 #include "cli/forward.hpp"
 #include "cli/placement_table.hpp"
-#include "cli/protection.hpp"
+#include "cli/setting_flags.hpp"
 #include "core/console.hpp"
 #include "core/error.hpp"
 #include "launch/control_socket.hpp"
@@ -34,11 +33,11 @@ using Clock = std::chrono::steady_clock;
 struct LaunchFlags {
   std::string file;
   std::string trace;
-  std::string model_sha256;
+  SettingFlags pin; ///< --model-sha256
   bool dry_run = false;
   bool detach = false;
   bool json = false;
-  Allowances allowed;
+  settings::Allowances allowed;
   int report_fd = -1; ///< set by a launch that detaches, for the one that stays
 };
 
@@ -166,10 +165,10 @@ void announce(const Run& run, std::size_t nodes, Clock::time_point start) {
 std::vector<std::string> gateway_command(const LaunchFlags& flags) {
   std::vector<std::string> words{program_beside(kEnclaveProgram).string(), kServeCommand.name,
                                  flags.file};
-  if (!flags.model_sha256.empty())
-    words.insert(words.end(), {"--model-sha256", flags.model_sha256});
+  for (const settings::GivenFlag& given : flags.pin.given())
+    words.insert(words.end(), {given.flag, given.value});
   if (!flags.trace.empty()) words.insert(words.end(), {"--trace", flags.trace});
-  for (std::string& flag : flags.allowed.arguments()) words.push_back(std::move(flag));
+  for (std::string& flag : arguments_of(flags.allowed)) words.push_back(std::move(flag));
   return words;
 }
 
@@ -277,13 +276,13 @@ int launch_detached(const LaunchFlags& flags, const config::PipelineConfig& conf
   const auto log = config.launch.logs / "gateway.log";
   std::vector<std::string> command{std::filesystem::read_symlink("/proc/self/exe").string(),
                                    "launch", std::filesystem::absolute(config.file).string()};
-  if (!flags.model_sha256.empty())
-    command.insert(command.end(), {"--model-sha256", flags.model_sha256});
+  for (const settings::GivenFlag& given : flags.pin.given())
+    command.insert(command.end(), {given.flag, given.value});
   if (!flags.trace.empty()) {
     command.emplace_back("--trace");
     command.push_back(std::filesystem::absolute(flags.trace).string());
   }
-  for (std::string& flag : flags.allowed.arguments()) command.push_back(std::move(flag));
+  for (std::string& flag : arguments_of(flags.allowed)) command.push_back(std::move(flag));
   const pid_t pid = launch::start_detached({std::move(command), log,
                                             [&view](std::string_view line) { view->line(line); },
                                             [&interrupts] { return interrupts.interrupted(); }});
@@ -305,11 +304,11 @@ int print_plan(const LaunchFlags& flags, const config::PipelineConfig& config) {
 }
 
 int launch_command(const LaunchFlags& flags, InterruptWatch& interrupts) {
-  config::PipelineConfig config = config::load_pipeline_config(flags.file, ::getenv);
-  if (const auto pinned = parse_model_sha256(flags.model_sha256)) config.model_sha256 = pinned;
+  config::PipelineConfig config =
+      settings::resolve({flags.file, std::nullopt, ::getenv, flags.pin.given()}).config;
   if (flags.dry_run) return print_plan(flags, config);
   check_plan(config);
-  if (config.serve.listen) require_protection(config, flags.allowed);
+  if (config.serve.listen) settings::require_protection(config, flags.allowed);
   if (flags.detach) return launch_detached(flags, config, interrupts);
   return launch_here(flags, config, interrupts);
 }
@@ -323,11 +322,10 @@ void add_launch_command(CLI::App& app, Action& chosen) {
   command->add_option("FILE", flags->file, "pipeline.yaml")->required();
   command->add_option("--trace", flags->trace,
                       "when all has ended, write a Chrome trace of gateway and local workers");
-  command->add_option("--model-sha256", flags->model_sha256,
-                      "end unless the model is the one with this digest (see inspect, prepare)");
+  flags->pin.add_to(*command, {settings::FlagGroup::pin});
   command->add_flag("--dry-run", flags->dry_run, "print the resolved plan and start nothing");
   command->add_flag("--detach", flags->detach, "return once all is ready; the rest goes on");
-  flags->allowed.add_to(*command);
+  add_allowances(*command, flags->allowed);
   command->add_flag("--json", flags->json, "print events, or the plan, as JSON");
   command->add_option("--report-fd", flags->report_fd)->group(""); // between two launches
   command->callback([flags, &chosen] {

@@ -8,8 +8,8 @@
 #include "cli/commands.hpp"
 #include "cli/engine_flags.hpp"
 #include "cli/local_nodes.hpp"
-#include "cli/protection.hpp"
 #include "core/console.hpp"
+#include "settings/engine/process_setup.hpp"
 
 namespace talaria::cli {
 
@@ -62,6 +62,7 @@ int logits(const LogitsFlags& flags, InterruptWatch& interrupts) {
   const std::vector<u32> prompt = parse_token_list(flags.tokens, "--tokens");
   const config::PipelineConfig settings = flags.engine.resolve();
   const pipeline::EngineOptions options = flags.engine.engine_options(settings);
+  settings::set_up_process(settings);
   const auto nodes = start_local_nodes(settings, interrupts);
   TerminalProgress progress;
   pipeline::Engine engine(options, progress);

@@ -11,8 +11,8 @@
 #include "cli/commands.hpp"
 #include "cli/engine_flags.hpp"
 #include "cli/local_nodes.hpp"
-#include "cli/protection.hpp"
 #include "core/console.hpp"
+#include "settings/engine/process_setup.hpp"
 
 namespace talaria::cli {
 
@@ -84,9 +84,10 @@ Likelihood measure(pipeline::Engine& engine, const std::vector<u32>& ids,
 
 int perplexity(const PerplexityFlags& flags, InterruptWatch& interrupts) {
   const std::string text = read_text(flags.file);
-  const config::PipelineConfig settings = flags.engine.resolve();
-  const pipeline::EngineOptions options = flags.engine.engine_options(settings);
-  const auto nodes = start_local_nodes(settings, interrupts);
+  const config::PipelineConfig config = flags.engine.resolve();
+  const pipeline::EngineOptions options = flags.engine.engine_options(config);
+  settings::set_up_process(config);
+  const auto nodes = start_local_nodes(config, interrupts);
   TerminalProgress progress;
   pipeline::Engine engine(options, progress);
   print_warnings(engine);

@@ -20,21 +20,11 @@ struct Load {
   u64 columns = 0;
 };
 
-struct Layers {
-  u32 first = 0;
-  u32 last = 0;
-};
-
-Layers layers_of(const WorkerNode& node, const arch::ModelPlan& model) {
-  if (node.all_layers) return {0, model.layer_count() - 1};
-  return {node.first_layer, node.last_layer};
-}
-
-Load load_of(Layers layers, model::ColumnShare share, model::WeightFormat format,
+Load load_of(const LayerRange& layers, ColumnShare share, model::WeightFormat format,
              const arch::ModelPlan& model) {
   Load load;
   for (const arch::Linear& linear : model.linears) {
-    if (linear.layer < layers.first || linear.layer > layers.last) continue;
+    if (!layers.contains(linear.layer)) continue;
     const u64 columns = model::column_range(model::columns_of(linear, format), share).count;
     if (columns == 0) continue; // fewer panels than shares: somebody else has them all
     ++load.matrices;
@@ -56,23 +46,18 @@ const char* start_text(WorkerNode::Start start) {
   return start == WorkerNode::Start::ssh ? "ssh" : "never";
 }
 
-std::string layers_text(Layers layers) {
-  return layers.first == layers.last ? fmt::format("{}", layers.first)
-                                     : fmt::format("{}-{}", layers.first, layers.last);
-}
-
 PlacementRow row_of(const WorkerNode& node, const config::PipelineConfig& config,
                     const arch::ModelPlan& model) {
-  const Layers layers = layers_of(node, model);
-  const Load load = load_of(layers, {node.share - 1, node.shares},
-                            model::parse_weight_format(config.masking.weights), model);
+  const LayerRange layers = node.layers.within(model.layer_count());
+  const Load load =
+      load_of(layers, node.columns, model::parse_weight_format(config.masking.weights), model);
   PlacementRow row;
   row.node = node.name;
-  row.address = config::address_of(node);
+  row.address = to_string(node.address);
   row.start = start_text(node.start);
-  row.layers = layers_text(layers);
+  row.layers = to_string(layers);
   row.head = layers.last + 1 == model.layer_count();
-  row.columns = node.shares == 1 ? "all" : fmt::format("{}/{}", node.share, node.shares);
+  row.columns = node.columns.count == 1 ? "all" : to_string(node.columns);
   row.role = node.role == WorkerNode::Role::primary ? "primary" : "replica";
   row.matrices = load.matrices;
   row.weight_bytes = load.weight_bytes;
@@ -92,7 +77,7 @@ PlacementTable placement_table(const config::PipelineConfig& config, const arch:
   PlacementTable table;
   WorkerNode embedded;
   embedded.name = "embedded";
-  embedded.all_layers = true;
+  embedded.layers.all = true;
   const PlacementRow whole = row_of(embedded, config, model);
   table.hint_bytes = whole.hint_bytes;
   table.round_trips = whole.round_trips;

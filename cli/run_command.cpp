@@ -6,11 +6,12 @@
 
 #include "cli/cluster_trace.hpp"
 #include "cli/commands.hpp"
+#include "cli/engine_flags.hpp"
 #include "cli/local_nodes.hpp"
 #include "cli/prompts.hpp"
-#include "cli/protection.hpp"
 #include "cli/run_report.hpp"
 #include "core/console.hpp"
+#include "settings/engine/process_setup.hpp"
 
 namespace talaria::cli {
 
@@ -109,6 +110,7 @@ int run(const RunFlags& flags, InterruptWatch& interrupts) {
   const PromptTexts texts = flags.prompts.read();
   config::PipelineConfig settings = flags.engine.resolve();
   const pipeline::EngineOptions options = flags.engine.engine_options(settings);
+  settings::set_up_process(settings);
   const ClusterTrace trace(options.trace, settings);
   const auto nodes = start_local_nodes(settings, interrupts);
   const int status = answer(flags, texts, settings.chat_date, options, interrupts);

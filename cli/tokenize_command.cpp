@@ -13,6 +13,7 @@
 #include "model/tokenizer.hpp"
 #include "model/weights/gguf_model.hpp"
 #include "model/weights/plan_file.hpp"
+#include "settings/shipped_model.hpp"
 
 namespace talaria::cli {
 
@@ -70,7 +71,7 @@ void check_ids(const std::vector<u32>& ids, const model::Tokenizer& tokenizer,
 
 int tokenize(const TokenizeFlags& flags) {
   const std::filesystem::path model =
-      flags.model.empty() ? shipped_model() : std::filesystem::path(flags.model);
+      flags.model.empty() ? settings::shipped_model() : std::filesystem::path(flags.model);
   if (model.empty()) throw Error(Errc::usage, "no model: give --model DIR");
   const model::TextFiles files = model::model_texts(model);
   const auto tokenizer = model::Tokenizer::load(files);

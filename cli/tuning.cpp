@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "settings/table.hpp"
 
 namespace talaria::cli {
 
@@ -39,13 +40,19 @@ std::vector<u64> up_to(std::size_t most) {
   return values;
 }
 
+/// What the setting may be at most.
+std::size_t limit_of(const char* key) {
+  return settings::find_setting(key)->bounds->high;
+}
+
 std::vector<Dial> dials(std::size_t cores) {
   return {
       dial("pipeline.micro_batches", {1, 2, 3, 4, 6, 8}, &TunedSettings::micro_batches),
       dial("pipeline.max_rows", {16, 32, 64, 128, 256, 512, 1024}, &TunedSettings::max_rows),
       dial("pipeline.prefill_chunk", {16, 32, 64, 128, 256, 512}, &TunedSettings::prefill_chunk),
-      dial("pipeline.threads", up_to(cores), &TunedSettings::threads),
-      dial("masking.pool.threads", up_to(std::min<std::size_t>(cores, 64)),
+      dial("pipeline.threads", up_to(std::min(cores, limit_of("pipeline.threads"))),
+           &TunedSettings::threads),
+      dial("masking.pool.threads", up_to(std::min(cores, limit_of("masking.pool.threads"))),
            &TunedSettings::pool_threads)};
 }
 

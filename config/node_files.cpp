@@ -1,5 +1,3 @@
-#include <fmt/format.h>
-
 #include "config/pipeline_config.hpp"
 
 namespace talaria::config {
@@ -16,21 +14,9 @@ NodeFiles node_files(const PipelineConfig& config, const WorkerNode& node) {
   if (!config.tls) return files;
   const std::filesystem::path folder = config.tls->ca.parent_path();
   if (files.ca.empty()) files.ca = config.tls->ca;
-  if (files.cert.empty()) files.cert = folder / (node.host + ".pem");
-  if (files.key.empty()) files.key = folder / (node.host + ".key");
+  if (files.cert.empty()) files.cert = folder / (node.address.host + ".pem");
+  if (files.key.empty()) files.key = folder / (node.address.host + ".key");
   return files;
-}
-
-std::string address_of(const WorkerNode& node) {
-  const bool is_ipv6 = node.host.find(':') != std::string::npos;
-  return is_ipv6 ? fmt::format("[{}]:{}", node.host, node.port)
-                 : fmt::format("{}:{}", node.host, node.port);
-}
-
-std::string layers_of(const WorkerNode& node) {
-  if (node.all_layers) return "all";
-  if (node.first_layer == node.last_layer) return fmt::format("{}", node.first_layer);
-  return fmt::format("{}-{}", node.first_layer, node.last_layer);
 }
 
 } // namespace talaria::config

@@ -3,23 +3,23 @@
 #include <chrono>
 #include <cstddef>
 #include <filesystem>
-#include <functional>
 #include <optional>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
+#include "core/address.hpp"
 #include "core/digest.hpp"
 #include "core/integers.hpp"
+#include "core/model_part.hpp"
 
 namespace talaria::config {
 
 /// `masking.padding:` what is done about what a worker can count.
 struct Padding {
-  std::vector<u32> buckets; ///< 1 to 65536, ascending, at most pipeline.max_rows; empty: off
-  u32 rounds = 1;           ///< of an answer are filled up to a multiple of this, 1 to 4096
-  std::chrono::milliseconds pace{0}; ///< 1ms to 1min between micro-batches; 0: off
+  std::vector<u32> buckets;          ///< ascending, at most pipeline.max_rows; empty: off
+  u32 rounds = 1;                    ///< of an answer are filled up to a multiple of this
+  std::chrono::milliseconds pace{0}; ///< between micro-batches; 0: off
 };
 
 /// `masking:`
@@ -29,10 +29,10 @@ struct Masking {
   std::string weights = "int8";        ///< int8 or int16
   std::string reply = "full";          ///< full or switched
   std::string integrity = "freivalds"; ///< freivalds or none
-  std::size_t rows_ahead = 2048;       ///< pool.rows_ahead, 0 to 2^20
+  std::size_t rows_ahead = 2048;       ///< pool.rows_ahead
   std::optional<std::size_t> memory;   ///< pool.memory in bytes ("2GiB", "1000000"); nothing: auto
-  std::size_t pool_threads = 1;        ///< pool.threads, 0 to 64
-  double hybrid_rank = 0.5;            ///< hybrid.rank_ratio in (0, 1]
+  std::size_t pool_threads = 1;        ///< pool.threads
+  double hybrid_rank = 0.5;            ///< hybrid.rank_ratio
   Padding padding;
 
   /// `memory`, or for auto a quarter of what this machine (or its control group) has; 2 GiB if that
@@ -45,13 +45,21 @@ struct Enclave {
   std::string oblivious = "off"; ///< off or on: hide from the enclave's host which rows are read
 };
 
+/// `pipeline.kv:` memory for keys and values.
+struct Kv {
+  std::optional<std::size_t> memory; ///< bytes; nothing: what the machine has to spare
+  std::string format = "fp32";       ///< fp32, bf16 or int8
+  bool prefix_cache = true;          ///< computed prompts stay for later requests of the same key
+};
+
 /// `pipeline:`
 struct Pipeline {
-  u32 micro_batches = 2;   ///< 1 to 64
-  u32 max_rows = 256;      ///< 1 to 65536
-  u32 prefill_chunk = 128; ///< 1 to 65536
-  std::size_t threads = 0; ///< 0: all cores; at most 1024
+  u32 micro_batches = 2;   ///< in flight at once
+  u32 max_rows = 256;      ///< of one micro-batch
+  u32 prefill_chunk = 128; ///< prompt tokens of a sequence in one micro-batch
+  std::size_t threads = 0; ///< 0: all cores
   std::string cores;       ///< processors to keep to, "0-3,8"; empty: any
+  Kv kv;
 };
 
 /// One entry of `workers:`.
@@ -60,16 +68,12 @@ struct WorkerNode {
   /// Who starts it: this program on this machine, this program over ssh, or somebody else.
   enum class Start { local, ssh, never };
   std::string name;
-  std::string host;
-  u16 port = 0;
+  Address address;
   std::string device = "cpu"; ///< cpu, auto, cuda or cuda:N,N...
-  bool all_layers = false;    ///< layers: all
-  u32 first_layer = 0;        ///< layers: A-B, inclusive; the last layer brings the head
-  u32 last_layer = 0;
-  u32 share = 1; ///< columns: share/shares, the part of the columns of each of its matrices
-  u32 shares = 1;
+  LayerRange layers;
+  ColumnShare columns; ///< of each of its matrices
   Role role = Role::primary;
-  std::size_t threads = 0;    ///< 0: the worker chooses; at most 1024
+  std::size_t threads = 0;    ///< 0: the worker chooses
   std::string cores;          ///< processors of its machine to keep to; empty: any
   std::string tls_name;       ///< what its certificate must say; the host unless given
   Start start = Start::never; ///< local for loopback hosts, ssh if `ssh` is given, else never
@@ -95,28 +99,28 @@ struct ServeTls {
 /// `serve.limits:` what clients can make the gateway hold, and for how long.
 struct ServeLimits {
   using Duration = std::chrono::milliseconds;
-  u32 connections = 4096;                        ///< at once, 16 to 1000000
-  u32 per_address = 1024;                        ///< of one client, 1 to 1000000
-  std::size_t head = std::size_t{64} << 10;      ///< bytes of a request's head, 4 KiB to 1 MiB
-  std::size_t body = std::size_t{4} << 20;       ///< bytes of a body, 1 KiB to 1 GiB
-  std::size_t buffered = std::size_t{256} << 20; ///< bytes of all bodies held, body to 1 TiB
-  std::size_t parsing = std::size_t{256} << 20;  ///< bytes of all JSON being read, 1 MiB to 1 TiB
-  Duration head_within{20'000};                  ///< a head has arrived, 1s to 10min
-  Duration body_within{60'000};                  ///< a body has arrived, 1s to 1h
-  Duration idle{120'000};                        ///< between two requests, 1s to 24h
+  u32 connections = 4096;                        ///< at once
+  u32 per_address = 1024;                        ///< of one client
+  std::size_t head = std::size_t{64} << 10;      ///< bytes of a request's head
+  std::size_t body = std::size_t{4} << 20;       ///< bytes of a body
+  std::size_t buffered = std::size_t{256} << 20; ///< bytes of all bodies held, at least body
+  std::size_t parsing = std::size_t{256} << 20;  ///< bytes of all JSON being read
+  Duration head_within{20'000};                  ///< a head has arrived
+  Duration body_within{60'000};                  ///< a body has arrived
+  Duration idle{120'000};                        ///< between two requests
 };
 
 /// `serve.per_client:` what one key may have that says nothing itself; without keys, one address.
 /// 0: as much as there is.
 struct ServePerClient {
-  u32 requests = 0;          ///< under way at once, up to 1000000
-  u32 tokens_per_minute = 0; ///< of prompts and answers, up to 2^31 - 1
+  u32 requests = 0;          ///< under way at once
+  u32 tokens_per_minute = 0; ///< of prompts and answers
 };
 
 /// `serve.stream:` what somebody can see who counts bytes of an answer.
 struct ServeStream {
   bool obfuscation = true;           ///< events and bodies are filled up, unless a request says no
-  std::chrono::milliseconds pace{0}; ///< between events, 10ms to 10s; 0: as tokens come
+  std::chrono::milliseconds pace{0}; ///< between events; 0: as tokens come
 };
 
 /// `serve.attestation:` what vouches for this program before its clients.
@@ -130,9 +134,13 @@ struct ServeAttestation {
   bool required = false;        ///< connections that have not asked for evidence get 428
 };
 
+/// Where `talaria serve` listens if nothing says where.
+inline constexpr const char* kDefaultListen = "127.0.0.1:8000";
+
 /// `serve:`
 struct Serve {
-  std::optional<std::string> listen; ///< HOST:PORT or unix:/PATH; nothing: no `serve` in the file
+  /// HOST:PORT or unix:/PATH; nothing: no `serve` in the file, see kDefaultListen
+  std::optional<std::string> listen;
   std::optional<ServeTls> tls;
   std::optional<ServeAttestation> attestation;
   bool insecure = false;            ///< plain HTTP is wanted where other machines reach it
@@ -154,23 +162,23 @@ struct Telemetry {
 /// `faults:` what is done about workers that fail.
 struct Faults {
   using Duration = std::chrono::milliseconds;
-  Duration deadline{10'000};          ///< of one product; then a replica is asked. 10ms to 1h
-  Duration request_deadline{120'000}; ///< of one product, whoever answers it. deadline to 24h
-  u32 retries = 3;                    ///< of one product on other workers or links, 0 to 100
-  u32 strikes = 3;                    ///< missed deadlines in a row, then suspended. 1 to 1000
-  Duration heartbeat{100};            ///< 10ms to 1min
-  Duration silence{2'000};            ///< two heartbeats to 10min without a byte: the link is lost
-  Duration reconnect_first{100};      ///< reconnect.first, 10ms to 1min; doubles each time
-  Duration reconnect_max{5'000};      ///< reconnect.most, first to 1h
-  Duration quarantine{300'000};       ///< 0s to 24h, after a wrong answer
-  u32 in_flight = 64;                 ///< products under way on one link, 1 to 4096
+  Duration deadline{10'000};          ///< of one product; then a replica is asked
+  Duration request_deadline{120'000}; ///< of one product, whoever answers it; at least deadline
+  u32 retries = 3;                    ///< of one product on other workers or links
+  u32 strikes = 3;                    ///< missed deadlines in a row, then suspended
+  Duration heartbeat{100};
+  Duration silence{2'000}; ///< so long without a byte, at least two heartbeats: the link is lost
+  Duration reconnect_first{100}; ///< reconnect.first; doubles each time
+  Duration reconnect_max{5'000}; ///< reconnect.most, at least first
+  Duration quarantine{300'000};  ///< after a wrong answer
+  u32 in_flight = 64;            ///< products under way on one link
 };
 
 /// `hints:` the disk cache of what the enclave fetches from workers.
 struct Hints {
   bool use_cache = true;                        ///< false: cache: none
   std::optional<std::filesystem::path> cache;   ///< a folder; nothing: the user's cache folder
-  std::size_t max_size = std::size_t{50} << 30; ///< in bytes, at least 1 MiB
+  std::size_t max_size = std::size_t{50} << 30; ///< in bytes
 };
 
 /// `launch:` how nodes are started and kept.
@@ -181,17 +189,24 @@ struct Launch {
   /// Words of a command line, quotes as in a shell. {ssh} becomes the node's `ssh`, {command} one
   /// word: the node's command line, quoted for the shell at the other end.
   std::string ssh = "ssh -o BatchMode=yes {ssh} {command}";
-  u32 restarts = 5;             ///< in a row, 0 to 1000
-  Duration backoff_first{200};  ///< backoff.first, 10ms to 1min; doubles each time
-  Duration backoff_max{30'000}; ///< backoff.most, first to 1h
-  Duration ready{600'000};      ///< from start to ready, 100ms to 24h
+  u32 restarts = 5;             ///< in a row
+  Duration backoff_first{200};  ///< backoff.first; doubles each time
+  Duration backoff_max{30'000}; ///< backoff.most, at least first
+  Duration ready{600'000};      ///< from start to ready
   /// Where local nodes write their traces, as NAME.json; empty: nowhere. Not in the file: for
   /// `--trace` of the commands.
   std::filesystem::path node_traces;
 };
 
-/// A pipeline.yaml (examples/, docs/operations.md), read and validated. Relative paths are resolved
-/// against the folder of the file.
+/// What holds for one command line and cannot stand in a file.
+struct Session {
+  std::filesystem::path trace; ///< where the command writes its trace; empty: nowhere
+  std::string isa;             ///< the SIMD target: avx512, avx2 or reference; empty: the best
+};
+
+/// A pipeline.yaml (examples/, docs/configuration.md) with environment and flags applied, as
+/// settings/resolve.hpp reads it. Ranges and meanings of all settings are in settings/table.hpp;
+/// their defaults are here. Relative paths are resolved against the folder of the file.
 struct PipelineConfig {
   std::filesystem::path file;
   std::filesystem::path model;
@@ -209,21 +224,8 @@ struct PipelineConfig {
   Faults faults;
   Hints hints;
   Launch launch;
+  Session session;
 };
-
-/// Reads a file, then applies environment variables (TALARIA_MODEL, TALARIA_SCHEME,
-/// TALARIA_PARAMETERS, TALARIA_WEIGHTS, TALARIA_THREADS), found by `environment` (null or
-/// empty: not set; a relative TALARIA_MODEL is relative to the current folder, not to the file's).
-/// @throws Error{config} with every problem found, one line each "file:line:column: key: what is
-/// wrong; what was expected": unknown or repeated keys, wrong types, values out of range,
-/// overlapping primary layers, gaps between layers, column shares that are missing or held twice,
-/// workers without tls, a missing model folder.
-/// Error{io} if the file cannot be read.
-PipelineConfig load_pipeline_config(const std::filesystem::path& file,
-                                    const std::function<const char*(const char*)>& environment);
-
-/// The same from text; `file` is used in messages and to resolve paths.
-PipelineConfig parse_pipeline_config(std::string_view yaml, const std::filesystem::path& file);
 
 /// Compares the layers of the workers with the model's. Nothing to say without workers.
 /// @throws Error{config} "file:line:column: workers[i].layers: ..." for layers the model does not
@@ -239,12 +241,6 @@ struct NodeFiles {
 /// entry nor `launch.program` (local only) names one.
 NodeFiles node_files(const PipelineConfig& config, const WorkerNode& node);
 
-/// "127.0.0.1:7600", "[fd00::6]:7601".
-std::string address_of(const WorkerNode& node);
-
-/// "all", "3" or "0-15".
-std::string layers_of(const WorkerNode& node);
-
 /// "100ms", "2s", "5min" or "1h" to milliseconds; whole numbers only; nothing if malformed or more
 /// than ten years.
 std::optional<std::chrono::milliseconds> parse_duration(std::string_view text);
@@ -258,5 +254,8 @@ std::optional<std::vector<std::string>> split_words(std::string_view text);
 
 /// "2GiB", "512MiB", "64KiB", "1000000" to bytes; nothing if malformed or too large.
 std::optional<std::size_t> parse_bytes(std::string_view text);
+
+/// The same backwards, in the largest unit that divides it.
+std::string bytes_text(std::size_t bytes);
 
 } // namespace talaria::config

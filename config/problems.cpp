@@ -33,8 +33,9 @@ std::size_t edit_distance(std::string_view a, std::string_view b) {
 } // namespace
 
 void Problems::add(Position at, std::string_view key, std::string_view what) {
-  std::string line = at.line == 0 ? std::string("environment")
-                                  : fmt::format("{}:{}:{}", file_, at.line, at.column);
+  std::string line = fmt::format("{}:{}:{}", file_, at.line, at.column);
+  if (at.line == kInEnvironment.line) line = "environment";
+  if (at.line == kOnCommandLine.line) line = "command line";
   if (!key.empty()) line += fmt::format(": {}", key);
   found_.push_back({at, fmt::format("{}: {}", line, what)});
 }

@@ -8,24 +8,27 @@
 
 namespace talaria::config {
 
-/// A place in the file, counted from 1. Line 0: the value came from an environment variable.
+/// A place in the file, counted from 1, or one of those below.
 struct Position {
   int line = 0;
   int column = 0;
 };
+inline constexpr Position kInEnvironment{0, 0};
+inline constexpr Position kOnCommandLine{-1, 0};
 
 /// What is wrong with one file, gathered so that a user sees everything at once.
 class Problems {
 public:
   explicit Problems(const std::filesystem::path& file) : file_(file.string()) {}
 
-  /// `what` says what is wrong and what was expected; `key` may be empty (the file as a whole).
+  /// `what` says what is wrong and what was expected; `key` is the setting, the variable or the
+  /// flag, and may be empty (the file as a whole).
   void add(Position at, std::string_view key, std::string_view what);
 
   std::size_t count() const { return found_.size(); }
 
-  /// @throws Error{config} with one line for each problem, in the order of the file, if there is
-  /// any.
+  /// @throws Error{config} with one line for each problem, if there is any: those of the command
+  /// line, of the environment, then of the file in its order.
   void throw_if_any() const;
 
 private:

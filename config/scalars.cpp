@@ -1,13 +1,13 @@
 #include "config/scalars.hpp"
 
 #include <algorithm>
-#include <arpa/inet.h>
 #include <charconv>
 #include <cmath>
 #include <limits>
 #include <utility>
 
 #include "config/pipeline_config.hpp"
+#include "core/address.hpp"
 #include "core/cores.hpp"
 #include "core/error.hpp"
 
@@ -27,17 +27,6 @@ bool all_of(std::string_view text, bool (*accepts)(char)) {
   return !text.empty() && std::all_of(text.begin(), text.end(), accepts);
 }
 
-bool is_ip(int family, std::string_view text) {
-  in6_addr ignored; // large enough for both families
-  return inet_pton(family, std::string(text).c_str(), &ignored) == 1;
-}
-
-bool is_host(std::string_view text) {
-  if (text.size() > 253 || !all_of(text, is_name_character)) return false;
-  const bool looks_like_ip = text.find_first_not_of("0123456789.") == std::string_view::npos;
-  return looks_like_ip ? is_ip(AF_INET, text) : text.front() != '-' && text.front() != '.';
-}
-
 } // namespace
 
 std::optional<u64> parse_whole(std::string_view text) {
@@ -55,18 +44,6 @@ std::optional<double> parse_real(std::string_view text) {
   return value;
 }
 
-std::optional<Address> parse_address(std::string_view text) {
-  const std::size_t colon = text.rfind(':');
-  if (colon == std::string_view::npos) return std::nullopt;
-  const auto port = parse_whole(text.substr(colon + 1));
-  if (!port || *port > 65535) return std::nullopt;
-  std::string_view host = text.substr(0, colon);
-  const bool in_brackets = host.size() > 2 && host.front() == '[' && host.back() == ']';
-  if (in_brackets) host = host.substr(1, host.size() - 2);
-  if (!(in_brackets ? is_ip(AF_INET6, host) : is_host(host))) return std::nullopt;
-  return Address{std::string(host), static_cast<u16>(*port)};
-}
-
 std::optional<std::string_view> parse_unix_path(std::string_view text) {
   constexpr std::string_view kPrefix = "unix:";
   if (!text.starts_with(kPrefix)) return std::nullopt;
@@ -74,24 +51,6 @@ std::optional<std::string_view> parse_unix_path(std::string_view text) {
   if (!text.starts_with('/') || text.ends_with('/') || text.find('\0') != text.npos)
     return std::nullopt;
   return text;
-}
-
-std::optional<LayerRange> parse_layers(std::string_view text) {
-  if (text == "all") return LayerRange{0, kMaxLayer, true};
-  const std::size_t dash = text.find('-');
-  const auto first = parse_whole(text.substr(0, dash));
-  const auto last = dash == std::string_view::npos ? first : parse_whole(text.substr(dash + 1));
-  if (!first || !last || *first > *last || *last > kMaxLayer) return std::nullopt;
-  return LayerRange{static_cast<u32>(*first), static_cast<u32>(*last), false};
-}
-
-std::optional<ColumnShare> parse_share(std::string_view text) {
-  const std::size_t slash = text.find('/');
-  if (slash == std::string_view::npos) return std::nullopt;
-  const auto index = parse_whole(text.substr(0, slash));
-  const auto count = parse_whole(text.substr(slash + 1));
-  if (!index || !count || *index < 1 || *index > *count || *count > kMaxShares) return std::nullopt;
-  return ColumnShare{static_cast<u32>(*index), static_cast<u32>(*count)};
 }
 
 bool is_core_list(std::string_view text) {
@@ -103,15 +62,10 @@ bool is_core_list(std::string_view text) {
   }
 }
 
-bool is_host_name(std::string_view text) {
-  return is_host(text) || is_ip(AF_INET6, text);
-}
-
-bool is_loopback(std::string_view host) {
-  return host == "localhost" || host == "::1" || (host.starts_with("127.") && is_ip(AF_INET, host));
-}
-
 bool is_ssh_target(std::string_view text) {
+  const auto is_host = [](std::string_view host) {
+    return host.find(':') == std::string_view::npos && is_host_name(host);
+  };
   const std::size_t at = text.find('@');
   if (at == std::string_view::npos) return is_host(text);
   const std::string_view user = text.substr(0, at);
@@ -147,6 +101,14 @@ std::optional<std::size_t> parse_bytes(std::string_view text) {
   const auto value = parse_whole(text);
   if (!value || *value > std::numeric_limits<std::size_t>::max() >> shift) return std::nullopt;
   return static_cast<std::size_t>(*value) << shift;
+}
+
+std::string bytes_text(std::size_t bytes) {
+  constexpr std::pair<std::string_view, int> kUnits[] = {{"GiB", 30}, {"MiB", 20}, {"KiB", 10}};
+  for (const auto& [unit, shift] : kUnits)
+    if (bytes != 0 && bytes % (std::size_t{1} << shift) == 0)
+      return std::to_string(bytes >> shift).append(unit);
+  return std::to_string(bytes);
 }
 
 namespace {

@@ -8,25 +8,6 @@
 
 namespace talaria::config {
 
-struct Address {
-  std::string host; ///< without brackets
-  u16 port = 0;
-};
-
-struct LayerRange {
-  u32 first = 0;
-  u32 last = 0; ///< inclusive
-  bool all = false;
-};
-
-struct ColumnShare {
-  u32 index = 1; ///< counted from 1
-  u32 count = 1;
-};
-
-inline constexpr u32 kMaxLayer = 65535;
-inline constexpr u32 kMaxShares = 64;
-
 // Each reads the whole of `text` or nothing: no sign, no space, no unit beyond what is named.
 
 /// Decimal digits.
@@ -35,27 +16,12 @@ std::optional<u64> parse_whole(std::string_view text);
 /// "0.5", "1e-2"; finite.
 std::optional<double> parse_real(std::string_view text);
 
-/// "HOST:PORT": a name, an IPv4 address, or an IPv6 address in brackets.
-std::optional<Address> parse_address(std::string_view text);
-
 /// "unix:/PATH", a socket in the file system: its absolute path, which is no folder's.
 std::optional<std::string_view> parse_unix_path(std::string_view text);
-
-/// "A-B" with A <= B <= kMaxLayer, "A", or "all".
-std::optional<LayerRange> parse_layers(std::string_view text);
-
-/// "I/N" with 1 <= I <= N <= kMaxShares.
-std::optional<ColumnShare> parse_share(std::string_view text);
 
 inline constexpr const char* kCoreList = "processors like 0-3,8";
 /// A list of processors that parse_cores() (core/cores.hpp) understands.
 bool is_core_list(std::string_view text);
-
-/// A DNS name, an IPv4 address, or an IPv6 address without brackets.
-bool is_host_name(std::string_view text);
-
-/// A host that only this machine can reach: 127.0.0.0/8, ::1 and localhost.
-bool is_loopback(std::string_view host);
 
 /// "HOST" or "USER@HOST"; nothing that ssh could take for an option.
 bool is_ssh_target(std::string_view text);

@@ -1,9 +1,13 @@
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <vector>
 
 namespace talaria {
+
+/// Threads that any setting may ask for.
+inline constexpr std::size_t kMaxThreads = 1024;
 
 /// The processors that a list such as "0-3,8" names, in order.
 /// @throws Error{usage} showing `list` if it is none.

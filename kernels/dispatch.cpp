@@ -27,8 +27,8 @@ namespace {
         row::mask_tile, row::mask_rows, row::centered_binomial21, row::pack_words,                 \
         row::unpack_words, row::weight_dot_halves, row::sum_squares, row::dot, row::rms_norm,      \
         row::silu_mul, row::attend_scores, row::softmax_weights, row::attend_values,               \
-        row::widen_bf16, row::widen_i8, row::rope, row::quantize_row,                              \
-        row::dequantize_row, row::select_rows                                                      \
+        row::widen_bf16, row::widen_i8, row::rope, row::quantize_row, row::dequantize_row,         \
+        row::select_rows                                                                           \
   }
 
 constexpr KernelSet kSets[] = { // best first; the reference is last, needs nothing, always runs

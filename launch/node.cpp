@@ -50,7 +50,7 @@ Node::Node(const config::PipelineConfig& config, const config::WorkerNode& node,
       log_(config.launch.logs, node.name), tell_(std::move(tell)), out_lines_(kMaxEventLine),
       err_lines_(kMaxEventLine) {
   state_.name = node.name;
-  state_.address = config::address_of(node);
+  state_.address = to_string(node.address);
 }
 
 void Node::start(Clock::time_point now) {

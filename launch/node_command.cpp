@@ -36,11 +36,11 @@ std::vector<std::string> worker_command(const config::PipelineConfig& config,
     words.emplace_back(flag);
     words.push_back(std::move(value));
   };
-  add("--listen", config::address_of(node));
+  add("--listen", to_string(node.address));
   add("--model", files.model.string());
   add("--device", node.device);
-  add("--layers", config::layers_of(node));
-  if (node.shares > 1) add("--columns", fmt::format("{}/{}", node.share, node.shares));
+  add("--layers", to_string(node.layers));
+  if (node.columns.count > 1) add("--columns", to_string(node.columns));
   if (node.threads > 0) add("--threads", fmt::format("{}", node.threads));
   if (!node.cores.empty()) add("--cores", node.cores);
   add("--weights", config.masking.weights);
@@ -115,7 +115,7 @@ void check_local_files(const config::PipelineConfig& config, std::size_t index) 
                             node.line, index, key, path.string(), advice));
   };
   const std::string make = fmt::format("talaria certs init {} --hosts {} makes it",
-                                       files.ca.parent_path().string(), node.host);
+                                       files.ca.parent_path().string(), node.address.host);
   require("program", worker_program(files.program, node), "name talaria-worker in launch.program");
   const bool made_up = files.model.string().starts_with("random:"); // as talaria-worker takes it
   if (!made_up) require("model", files.model, "expected a model folder");
@@ -128,7 +128,8 @@ bool is_listening(const WorkerNode& node) {
   addrinfo hints{};
   hints.ai_socktype = SOCK_STREAM;
   addrinfo* found = nullptr;
-  if (::getaddrinfo(node.host.c_str(), std::to_string(node.port).c_str(), &hints, &found) != 0)
+  if (::getaddrinfo(node.address.host.c_str(), std::to_string(node.address.port).c_str(), &hints,
+                    &found) != 0)
     return false;
   const std::unique_ptr<addrinfo, decltype(&::freeaddrinfo)> addresses(found, ::freeaddrinfo);
   for (const addrinfo* address = found; address != nullptr; address = address->ai_next) {

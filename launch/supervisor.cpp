@@ -86,7 +86,7 @@ void Supervisor::Worker::start() {
       throw Error(Errc::config,
                   fmt::format("{}:{}: workers[{}].address: something listens on {} already; stop "
                               "it, or choose another port",
-                              config_.file.string(), node.line, index, config::address_of(node)));
+                              config_.file.string(), node.line, index, to_string(node.address)));
   }
   for (const std::size_t index : chosen_)
     nodes_.push_back(std::make_unique<Node>(

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "core/error.hpp"
+#include "model/weights/column_shard.hpp"
 #include "remo/public/public_matrix.hpp"
 
 namespace talaria::pipeline {
@@ -16,17 +17,13 @@ using cluster::Holder;
 using cluster::MatrixPlan;
 using cluster::Shard;
 
-bool holds_layer(const ClusterNode& node, u32 layer) {
-  return node.all_layers || (node.first_layer <= layer && layer <= node.last_layer);
-}
-
 /// Primaries first, otherwise in the order of the file.
 std::vector<Holder> holders_of(const ClusterOptions& options, u32 layer, u64 columns) {
   std::vector<Holder> holders;
   for (const bool replica : {false, true})
     for (u32 n = 0; n < options.nodes.size(); ++n) {
       const ClusterNode& node = options.nodes[n];
-      if (node.replica != replica || !holds_layer(node, layer)) continue;
+      if (node.replica != replica || !node.layers.contains(layer)) continue;
       const auto range = model::column_range(columns, node.share);
       if (range.count > 0) holders.push_back({n, range.first, range.count});
     }
@@ -54,11 +51,10 @@ std::vector<Shard> shards_of(const std::vector<Holder>& holders, u64 columns) {
 }
 
 void check_layers(const ClusterNode& node, const arch::ModelPlan& model) {
-  if (!node.all_layers && node.last_layer >= model.layer_count())
+  if (node.layers.within(model.layer_count()).last >= model.layer_count())
     throw Error(Errc::config,
-                fmt::format("worker '{}' is to hold layers {}-{}; the model has "
-                            "layers 0-{}",
-                            node.name, node.first_layer, node.last_layer, model.layer_count() - 1));
+                fmt::format("worker '{}' is to hold layers {}; the model has layers 0-{}",
+                            node.name, to_string(node.layers), model.layer_count() - 1));
 }
 
 transport::Identity identity_wanted(const arch::ModelPlan& model, model::WeightFormat format,

@@ -6,7 +6,8 @@
 
 #include "actors/cluster/node.hpp"
 #include "actors/cluster/placement.hpp"
-#include "model/weights/column_shard.hpp"
+#include "arch/model_plan.hpp"
+#include "core/model_part.hpp"
 #include "model/weights/quantized.hpp"
 #include "remo/public/parameters.hpp"
 #include "transport/tls.hpp"
@@ -18,11 +19,9 @@ struct ClusterNode {
   std::string name;
   transport::Address address;
   std::string tls_name; ///< the name in its certificate
-  bool all_layers = false;
-  u32 first_layer = 0; ///< inclusive range otherwise; the last layer brings the head
-  u32 last_layer = 0;
-  model::ColumnShare share; ///< of the columns of each of its matrices
-  bool replica = false;     ///< asked only when no primary can be
+  LayerRange layers;
+  ColumnShare share;    ///< of the columns of each of its matrices
+  bool replica = false; ///< asked only when no primary can be
 };
 
 /// Everything an enclave needs to know to use workers on other machines.

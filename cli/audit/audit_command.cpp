@@ -20,6 +20,7 @@
 #include "gateway/api_response.hpp"
 #include "gateway/event_text.hpp"
 #include "model/weights/prepared.hpp"
+#include "settings/engine/process_setup.hpp"
 
 namespace talaria::cli {
 
@@ -81,7 +82,9 @@ int run_audit(const AuditFlags& flags) {
     return 0;
   }
   audit::AuditOptions options;
-  options.engine = flags.engine.engine_options();
+  const config::PipelineConfig settings = flags.engine.resolve();
+  options.engine = flags.engine.engine_options(settings);
+  settings::set_up_process(settings);
   options.text = read_text(flags.prompts);
   options.attacks = attack_list(flags.attacks);
   options.quick = flags.quick;

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "cli/interrupt.hpp"
-#include "cli/protection.hpp"
 #include "config/pipeline_config.hpp"
+#include "settings/protection.hpp"
 
 namespace talaria::cli {
 
@@ -25,7 +25,7 @@ struct GatewayContext {
   /// Where the trace goes when it ends; empty: into the folder `telemetry.trace`, if there is one.
   std::filesystem::path trace = {};
   /// What the command line permits although it weakens protection.
-  Allowances allowed = {};
+  settings::Allowances allowed = {};
 };
 
 } // namespace talaria::cli

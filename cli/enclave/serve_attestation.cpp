@@ -12,6 +12,7 @@
 #include "attest/evidence/public_key.hpp"
 #include "attest/policy/verdict.hpp"
 #include "config/scalars.hpp"
+#include "core/address.hpp"
 #include "core/console.hpp"
 #include "core/error.hpp"
 
@@ -44,7 +45,7 @@ std::string padding_text(const config::Masking& masking) {
 std::string service_name(const config::Serve& serve) {
   if (!serve.attestation->service.empty()) return serve.attestation->service;
   if (!serve.hosts.empty()) return serve.hosts.front();
-  const auto address = serve.listen ? config::parse_address(*serve.listen) : std::nullopt;
+  const auto address = serve.listen ? parse_address(*serve.listen) : std::nullopt;
   return address ? address->host : "localhost";
 }
 

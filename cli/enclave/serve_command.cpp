@@ -11,14 +11,13 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/enclave/gateway_context.hpp"
+#include "cli/enclave/serve_attestation.hpp"
 #include "cli/enclave/starter_link.hpp"
 #include "cli/engine_flags.hpp"
 #include "cli/forward.hpp"
-#include "cli/protection.hpp"
-#include "cli/enclave/serve_attestation.hpp"
+#include "cli/setting_flags.hpp"
 #include "cli/worker_json.hpp"
 #include "config/scalars.hpp"
-#include "config/serve.hpp"
 #include "core/console.hpp"
 #include "core/digest.hpp"
 #include "gateway/http_server.hpp"
@@ -26,12 +25,12 @@
 #include "model/tokenizer.hpp"
 #include "pipeline/cluster_plan.hpp"
 #include "pipeline/model_loader.hpp"
+#include "settings/engine/engine_options.hpp"
+#include "settings/engine/process_setup.hpp"
 
 namespace talaria::cli {
 
 namespace {
-
-constexpr const char* kDefaultListen = "127.0.0.1:8000";
 
 void print_line(const std::string& line) {
   print_log("{}", line);
@@ -70,12 +69,8 @@ std::optional<model::ChatTemplate> load_chat_template(const config::PipelineConf
   return chat;
 }
 
-bool is_loopback(const transport::Address& address) {
-  return address.host == "localhost" || address.host == "::1" || address.host.starts_with("127.");
-}
-
 void warn_about_open_address(const gateway::ServerOptions& options) {
-  if (options.tls || options.socket || is_loopback(options.listen)) return;
+  if (options.tls || options.socket || is_loopback(options.listen.host)) return;
   print_log("talaria: warning: {} can be reached from other machines, and prompts travel to it "
             "without encryption (serve.insecure)",
             to_string(options.listen));
@@ -85,7 +80,7 @@ void warn_about_open_address(const gateway::ServerOptions& options) {
 void add_tls(const config::Serve& serve, gateway::ServerOptions& options) {
   if (!serve.tls) return;
   options.tls = std::make_shared<transport::ServerTls>(serve.tls->cert, serve.tls->key);
-  if (options.metrics && !is_loopback(*options.metrics)) options.metrics_tls = options.tls;
+  if (options.metrics && !is_loopback(options.metrics->host)) options.metrics_tls = options.tls;
 }
 
 gateway::HttpLimits http_limits(const config::ServeLimits& limits) {
@@ -119,7 +114,7 @@ gateway::ServerOptions server_options(const config::PipelineConfig& settings,
                                       const pipeline::EngineOptions& engine_options,
                                       const pipeline::Engine& engine) {
   gateway::ServerOptions options;
-  const std::string listen = settings.serve.listen.value_or(kDefaultListen);
+  const std::string listen = settings.serve.listen.value_or(config::kDefaultListen);
   if (const auto path = config::parse_unix_path(listen))
     options.socket = *path;
   else
@@ -227,13 +222,12 @@ std::function<std::string(u16 port)> url_of(const gateway::ServerOptions& option
 
 int serve(GatewayContext& context, Announce announce) {
   const config::PipelineConfig& settings = context.config;
-  require_protection(settings, context.allowed);
+  settings::require_protection(settings, context.allowed);
   model_name(settings); // what is wrong with these shall not be told after minutes of loading
   if (settings.serve.keys) gateway::read_keys(*settings.serve.keys);
   if (settings.masking.integrity == "none") print_log("talaria: warning: {}", kUnverifiedWarning);
-  EngineFlags flags;
-  flags.allow_clear(context.allowed.clear);
-  auto engine_options = flags.engine_options(settings);
+  auto engine_options = settings::engine_options(settings, print_worker_line);
+  settings::set_up_process(settings);
   engine_options.trace = context.trace.empty() ? trace_file(settings) : context.trace;
   engine_options.model = std::make_shared<const pipeline::ModelLoader>(
       engine_options.model_dir, engine_options.weights, engine_options.model_sha256);
@@ -258,23 +252,13 @@ int serve(GatewayContext& context, Announce announce) {
 
 struct ServeFlags {
   std::string file;
-  std::string listen;           ///< empty: as the file says
   std::string attest_simulated; ///< a folder; empty: as the file says
   bool require_attestation = false;
-  EngineFlags engine; ///< --model-sha256 alone
-  Allowances allowed;
+  SettingFlags flags;
+  settings::Allowances allowed;
   std::string trace; ///< these two are given by `talaria launch`
   int report_fd = -1;
 };
-
-/// What holds for `serve.listen` holds for the flag.
-void listen_at(const std::string& address, config::Serve& serve) {
-  if (const std::string mistake = config::mistake_in_listen(address); !mistake.empty())
-    throw Error(Errc::usage, "--listen " + mistake);
-  serve.listen = address;
-  if (const std::string exposed = config::exposure_of(serve); !exposed.empty())
-    throw Error(Errc::usage, "--listen: serve " + exposed);
-}
 
 /// What holds for `serve.attestation` holds for the flags.
 void attest_as(const ServeFlags& flags, config::Serve& serve) {
@@ -293,8 +277,7 @@ void attest_as(const ServeFlags& flags, config::Serve& serve) {
 }
 
 int serve_file(const ServeFlags& flags, InterruptWatch& interrupts, StarterLink& starter) {
-  config::PipelineConfig settings = flags.engine.resolve_for(flags.file);
-  if (!flags.listen.empty()) listen_at(flags.listen, settings.serve);
+  config::PipelineConfig settings = resolve_target(flags.file, flags.flags.given()).config;
   attest_as(flags, settings.serve);
   GatewayContext context{settings,
                          interrupts,
@@ -326,14 +309,12 @@ void add_serve_command(CLI::App& app, Action& chosen) {
   CLI::App* command = app.add_subcommand(kServeCommand.name, kServeCommand.summary);
   command->add_option("FILE", flags->file, "pipeline.yaml, a model folder or a GGUF file")
       ->required();
-  command->add_option("--listen", flags->listen,
-                      "HOST:PORT or unix:/PATH, in the place of serve.listen");
+  flags->flags.add_to(*command, {settings::FlagGroup::serve, settings::FlagGroup::pin});
+  add_allowances(*command, flags->allowed);
   command->add_option("--attest-simulated", flags->attest_simulated,
                       "give evidence of the simulated platform in this folder; it proves nothing");
   command->add_flag("--require-attestation", flags->require_attestation,
                     "refuse connections that have not asked for evidence");
-  flags->allowed.add_to(*command);
-  flags->engine.add_pin_to(*command);
   command->add_option("--trace", flags->trace)->group("");
   command->add_option("--report-fd", flags->report_fd)->group("");
   command->callback([flags, &chosen] {

@@ -1,11 +1,5 @@
 #include "cli/worker/worker_flags.hpp"
 
-#include <fmt/format.h>
-
-#include <charconv>
-
-#include "core/error.hpp"
-
 namespace talaria::cli {
 
 void WorkerFlags::add_to(CLI::App& app) {
@@ -45,43 +39,6 @@ void WorkerFlags::add_to(CLI::App& app) {
                  "auto (default): a bar on a terminal; none; json: events on standard output");
   app.add_flag("--exit-with-stdin", exit_with_stdin,
                "end when standard input closes, so that no worker outlives who started it");
-}
-
-namespace {
-
-/// Reads "A" or "A<separator>B"; false if it is neither.
-bool parse_pair(const std::string& text, char separator, u32& first, u32& second) {
-  const char* end = text.data() + text.size();
-  auto [at, error] = std::from_chars(text.data(), end, first);
-  if (error != std::errc()) return false;
-  second = first;
-  if (at == end) return true;
-  if (*at != separator) return false;
-  const auto rest = std::from_chars(at + 1, end, second);
-  return rest.ec == std::errc() && rest.ptr == end;
-}
-
-} // namespace
-
-LayerRange parse_layer_range(const std::string& text, u32 count) {
-  if (text == "all") return {0, count - 1};
-  LayerRange range;
-  if (!parse_pair(text, '-', range.first, range.last) || range.first > range.last ||
-      range.last >= count)
-    throw Error(Errc::usage,
-                fmt::format("--layers {}: the model has layers 0-{}; write A-B, A or all", text,
-                            count - 1));
-  return range;
-}
-
-model::ColumnShare parse_column_share(const std::string& text) {
-  u32 index = 0;
-  u32 count = 0;
-  const bool has_slash = text.find('/') != std::string::npos;
-  if (!has_slash || !parse_pair(text, '/', index, count) || index == 0 || index > count)
-    throw Error(Errc::usage,
-                fmt::format("--columns {}: write i/n with i from 1 to n, such as 1/2", text));
-  return {index - 1, count};
 }
 
 } // namespace talaria::cli

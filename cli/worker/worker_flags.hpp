@@ -3,8 +3,6 @@
 #include <CLI/CLI.hpp>
 #include <string>
 
-#include "model/weights/column_shard.hpp"
-
 namespace talaria::cli {
 
 /// The flags of talaria-worker, as given.
@@ -30,14 +28,5 @@ struct WorkerFlags {
 
   void add_to(CLI::App& app);
 };
-
-struct LayerRange {
-  u32 first = 0;
-  u32 last = 0;
-};
-/// "A-B", "A" or "all" within a model of `count` layers. @throws Error{usage}
-LayerRange parse_layer_range(const std::string& text, u32 count);
-/// "i/n" with 1 <= i <= n. @throws Error{usage}
-model::ColumnShare parse_column_share(const std::string& text);
 
 } // namespace talaria::cli

@@ -11,7 +11,9 @@
 #include "core/chunk_digests.hpp"
 #include "core/cores.hpp"
 #include "core/error.hpp"
+#include "core/model_part.hpp"
 #include "kernels/product_kernels.hpp"
+#include "model/weights/column_shard.hpp"
 #include "model/weights/plan_file.hpp"
 #include "model/weights/prepared.hpp"
 #include "model/weights/quantized.hpp"
@@ -73,17 +75,33 @@ Source open_source(const WorkerFlags& flags) {
   return source;
 }
 
+LayerRange layers_of(const WorkerFlags& flags, u32 layers) {
+  const auto range = parse_layers(flags.layers);
+  if (!range || range->within(layers).last >= layers)
+    throw Error(Errc::usage, fmt::format("--layers {}: expected {}; the model has layers 0-{}",
+                                         flags.layers, expected_layers(), layers - 1));
+  return *range;
+}
+
+ColumnShare share_of(const WorkerFlags& flags) {
+  const auto share = parse_share(flags.columns);
+  if (!share)
+    throw Error(Errc::usage,
+                fmt::format("--columns {}: expected {}", flags.columns, expected_share()));
+  return *share;
+}
+
 std::vector<arch::Linear> matrices_of(const arch::ModelPlan& plan, LayerRange range) {
   std::vector<arch::Linear> held;
   for (const arch::Linear& linear : plan.linears)
-    if (range.first <= linear.layer && linear.layer <= range.last) held.push_back(linear);
+    if (range.contains(linear.layer)) held.push_back(linear);
   return held;
 }
 
 /// Gives the engine the matrix, or its share of columns, and says what enclaves are to be told of
 /// it: nothing if the share is empty, as that of a narrow matrix may be.
-std::optional<transport::HeldMatrix>
-hand_over(worker::ProductEngine& engine, model::QuantizedLinear whole, model::ColumnShare share) {
+std::optional<transport::HeldMatrix> hand_over(worker::ProductEngine& engine,
+                                               model::QuantizedLinear whole, ColumnShare share) {
   const u64 columns = whole.columns.d_out();
   const auto range = model::column_range(columns, share);
   if (range.count == 0) return std::nullopt;
@@ -100,14 +118,15 @@ hand_over(worker::ProductEngine& engine, model::QuantizedLinear whole, model::Co
 
 WorkerShare load_share(const WorkerFlags& flags, Progress& progress) {
   if (!flags.cores.empty()) run_on_cores(parse_cores(flags.cores));
-  if (flags.threads > 1024) throw Error(Errc::usage, "--threads must be between 0 and 1024");
+  if (flags.threads > kMaxThreads)
+    throw Error(Errc::usage, fmt::format("--threads {}: expected a whole number from 0 to {}",
+                                         flags.threads, kMaxThreads));
   if (!flags.isa.empty())
     kernels::set_active_product_kernels(kernels::select_product_kernels(flags.isa));
   const auto& parameters = remo::lattice_parameters(flags.parameters);
   const Source source = open_source(flags);
-  const model::ColumnShare columns = parse_column_share(flags.columns);
-  const auto linears =
-      matrices_of(source.plan, parse_layer_range(flags.layers, source.plan.layer_count()));
+  const ColumnShare columns = share_of(flags);
+  const auto linears = matrices_of(source.plan, layers_of(flags, source.plan.layer_count()));
   const std::size_t threads =
       flags.threads != 0 ? flags.threads : std::max(1U, std::thread::hardware_concurrency());
 

@@ -6,15 +6,12 @@
 
 #include "core/digest.hpp"
 #include "core/integers.hpp"
+#include "core/model_part.hpp"
 #include "model/weights/quantized.hpp"
 
 namespace talaria::model {
 
-/// Part `index` of `count` equal ones, index < count.
-struct ColumnShare {
-  u32 index = 0;
-  u32 count = 1;
-};
+using talaria::ColumnShare;
 
 /// Columns [first, first + count) of a matrix as a worker holds it (column sets included).
 struct ColumnRange {

@@ -4,8 +4,8 @@
 #include <cmath>
 #include <filesystem>
 
-#include "config/pipeline_config.hpp"
 #include "core/error.hpp"
+#include "settings/resolve.hpp"
 #include "tests/support/models.hpp"
 
 namespace talaria::cli {
@@ -104,7 +104,8 @@ BOOST_AUTO_TEST_CASE(the_fragment_is_read_back_as_part_of_a_pipeline_file) {
   const TunedSettings settings{3, 96, 48, 2, 4};
   const std::string yaml = to_yaml(settings, "a comment\nof two lines: no");
   const auto model = tests::model_folder("talaria-tiny").string();
-  const auto config = config::parse_pipeline_config("model: " + model + "\n" + yaml, "tuned.yaml");
+  const auto config =
+      settings::parse_pipeline_config("model: " + model + "\n" + yaml, "tuned.yaml");
   BOOST_TEST(config.pipeline.micro_batches == 3U);
   BOOST_TEST(config.pipeline.max_rows == 96U);
   BOOST_TEST(config.pipeline.prefill_chunk == 48U);

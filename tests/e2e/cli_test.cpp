@@ -205,8 +205,8 @@ BOOST_AUTO_TEST_CASE(padding_changes_what_is_counted_and_nothing_that_is_said) {
     arguments.insert(arguments.end(), {flag, value});
     check_refused(talaria(arguments), 2, culprit);
   };
-  refused("--padding", "8,4", "bucket 4");
-  refused("--padding", "1024", "largest bucket is 1024");
+  refused("--padding", "8,4", "more than 8, the bucket before it");
+  refused("--padding", "1024", "the largest is 1024");
   refused("--pad-rounds", "0", "--pad-rounds");
   refused("--pace", "fast", "--pace");
 }

@@ -85,9 +85,9 @@ public:
   config::WorkerNode& add(const std::string& name, const std::string& body) {
     config::WorkerNode node;
     node.name = name;
-    node.host = node.tls_name = "localhost";
-    node.port = 1;
-    node.all_layers = true;
+    node.address = {"localhost", 1};
+    node.tls_name = "localhost";
+    node.layers.all = true;
     node.start = config::WorkerNode::Start::local;
     node.program = script(name + ".sh", body);
     config.workers.push_back(node);

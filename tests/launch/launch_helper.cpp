@@ -33,8 +33,7 @@ int supervise(const std::filesystem::path& folder, const std::vector<std::string
   for (const std::string& program : programs) {
     config::WorkerNode node;
     node.name = "node" + std::to_string(config.workers.size());
-    node.host = "localhost";
-    node.port = 1;
+    node.address = {"localhost", 1};
     node.start = config::WorkerNode::Start::local;
     node.program = program;
     config.workers.push_back(node);

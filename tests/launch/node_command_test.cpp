@@ -31,9 +31,8 @@ struct Nodes : tests::Cluster {
 BOOST_FIXTURE_TEST_SUITE(node_commands, Nodes)
 
 BOOST_AUTO_TEST_CASE(a_local_command_line_says_all_a_worker_needs) {
-  node().port = 7601;
-  node().all_layers = false;
-  node().last_layer = 5;
+  node().address.port = 7601;
+  node().layers = {0, 5};
   const std::string r = root().string();
   BOOST_TEST(joined() == r + "/w.sh --listen localhost:7601 --model " + r +
                              "/model --device cpu --layers 0-5 --weights int8 --parameters S48 "
@@ -49,8 +48,7 @@ BOOST_AUTO_TEST_CASE(a_name_of_the_enclave_that_is_not_the_usual_one_is_said) {
 }
 
 BOOST_AUTO_TEST_CASE(shares_and_threads_are_said_if_given) {
-  node().share = 2;
-  node().shares = 3;
+  node().columns = {1, 3};
   node().threads = 4;
   node().cores = "4-7";
   BOOST_TEST(joined().find(" --columns 2/3 --threads 4 --cores 4-7 ") != std::string::npos);
@@ -134,8 +132,8 @@ BOOST_AUTO_TEST_CASE(a_node_that_listens_already_is_neither_idle_nor_started_aga
   socklen_t size = sizeof address;
   BOOST_REQUIRE(::bind(socket.get(), reinterpret_cast<sockaddr*>(&address), size) == 0);
   BOOST_REQUIRE(::getsockname(socket.get(), reinterpret_cast<sockaddr*>(&address), &size) == 0);
-  node().port = ntohs(address.sin_port);
-  node().host = "127.0.0.1";
+  node().address.port = ntohs(address.sin_port);
+  node().address.host = "127.0.0.1";
   BOOST_TEST(!launch::is_listening(node()));
   BOOST_TEST(launch::idle_local_nodes(config).size() == 1u);
   BOOST_REQUIRE(::listen(socket.get(), 4) == 0);

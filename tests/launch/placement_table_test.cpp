@@ -21,10 +21,8 @@ struct Plan {
   WorkerNode& add(const std::string& name, u32 first, u32 last) {
     WorkerNode node;
     node.name = name;
-    node.host = "10.0.0.1";
-    node.port = 7600;
-    node.first_layer = first;
-    node.last_layer = last;
+    node.address = {"10.0.0.1", 7600};
+    node.layers = {first, last};
     config.workers.push_back(node);
     return config.workers.back();
   }
@@ -63,11 +61,10 @@ BOOST_AUTO_TEST_CASE(layers_shares_and_replicas_add_up) {
   add("a", 0, 2);
   for (u32 share = 1; share <= 3; ++share) {
     auto& node = add("b" + std::to_string(share), 3, 5);
-    node.share = share;
-    node.shares = 3;
+    node.columns = {share - 1, 3};
   }
   auto& replica = add("spare", 0, 0);
-  replica.all_layers = true;
+  replica.layers.all = true;
   replica.role = WorkerNode::Role::replica;
   const auto plan = table();
   u64 weights = 0;
@@ -109,8 +106,7 @@ BOOST_AUTO_TEST_CASE(a_share_that_is_empty_is_no_matrix_and_no_round_trip) {
   u64 weights = 0;
   for (u32 share = 1; share <= 5; ++share) { // o and down have 256 columns: four panels
     auto& node = add("w" + std::to_string(share), 0, 5);
-    node.share = share;
-    node.shares = 5;
+    node.columns = {share - 1, 5};
   }
   const auto plan = table();
   for (const auto& row : plan.rows) weights += row.weight_bytes;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "cli/worker/worker_share.hpp"
+#include "core/model_part.hpp"
 #include "pipeline/cluster_plan.hpp"
 #include "tests/support/temporary_folder.hpp"
 #include "transport/certificates.hpp"
@@ -94,14 +95,9 @@ inline pipeline::ClusterNode node_at(const std::string& name, u16 port, const Lo
   node.name = name;
   node.address = {"127.0.0.1", port};
   node.tls_name = "127.0.0.1";
-  node.share = cli::parse_column_share(what.columns);
+  node.share = parse_share(what.columns).value();
+  node.layers = parse_layers(what.layers).value();
   node.replica = replica;
-  node.all_layers = what.layers == "all";
-  if (!node.all_layers) {
-    const auto range = cli::parse_layer_range(what.layers, 1024);
-    node.first_layer = range.first;
-    node.last_layer = range.last;
-  }
   return node;
 }
 

@@ -1,0 +1,18 @@
+#pragma once
+
+#include <functional>
+#include <string>
+
+#include "config/pipeline_config.hpp"
+#include "pipeline/engine.hpp"
+
+namespace talaria::settings {
+
+/// The options of an engine with these settings, which settings::resolve() has checked. Nothing is
+/// loaded or changed; see set_up_process(). `log` gets lines about workers and hints, on any
+/// thread.
+/// @throws Error{usage} or Error{config} for names that resolve() would have refused.
+pipeline::EngineOptions engine_options(const config::PipelineConfig& config,
+                                       const std::function<void(const std::string&)>& log);
+
+} // namespace talaria::settings

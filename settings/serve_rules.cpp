@@ -1,0 +1,73 @@
+#include "settings/serve_rules.hpp"
+
+#include <fmt/format.h>
+
+#include <string>
+
+namespace talaria::settings {
+
+namespace {
+
+using config::PipelineConfig;
+using config::Problems;
+using config::Serve;
+
+/// Why nobody may be served at `serve.listen` with the other settings as they are, as the rest of a
+/// sentence; empty: they may.
+std::string exposure_of(const Serve& serve) {
+  const auto address = serve.listen ? parse_address(*serve.listen) : std::nullopt;
+  if (!address || is_loopback(address->host)) return {};
+  if (!serve.tls && !serve.insecure)
+    return fmt::format("listens on {}, which other machines can reach, without TLS; expected tls: "
+                       "{{ cert, key }}, or insecure: true if something in front of it ends TLS",
+                       *serve.listen);
+  if (serve.keys) return {};
+  return fmt::format("listens on {}, which other machines can reach, and asks nobody who he is; "
+                     "expected keys: FILE (talaria keys add makes one)",
+                     *serve.listen);
+}
+
+void check_exposure(const Serve& serve, const Origins& origins, Problems& problems) {
+  const std::string exposed = exposure_of(serve);
+  if (exposed.empty()) return;
+  const Origin* listen = origins.find("serve.listen");
+  const bool by_file = listen == nullptr || listen->source == Source::file;
+  const std::string key = by_file ? "serve" : "serve.listen"; // the section, or the flag
+  problems.add(origins.place_of(key), origins.name_of(key), exposed);
+}
+
+void check_attestation(const Serve& serve, const Origins& origins, Problems& problems) {
+  if (!serve.attestation || serve.tls) return;
+  problems.add(origins.place_of("serve"), "serve",
+               "has attestation, which is bound to a TLS connection, but no TLS; expected tls: "
+               "{ cert, key }");
+}
+
+void check_bodies(const config::ServeLimits& limits, const Origins& origins, Problems& problems) {
+  if (limits.buffered < limits.body)
+    problems.add(origins.place_of("serve.limits"), "serve.limits",
+                 fmt::format("buffered is {} bytes, less than body, which is {}; expected room for "
+                             "one body at least",
+                             limits.buffered, limits.body));
+}
+
+void check_metrics(const PipelineConfig& config, const Origins& origins, Problems& problems) {
+  if (!config.telemetry.metrics || config.serve.tls || config.serve.insecure) return;
+  const auto address = parse_address(*config.telemetry.metrics);
+  if (!address || is_loopback(address->host)) return;
+  problems.add(origins.place_of("telemetry.metrics"), "telemetry.metrics",
+               fmt::format("listens on {}, which other machines can reach, without TLS; expected "
+                           "serve.tls: {{ cert, key }}, or serve.insecure: true",
+                           *config.telemetry.metrics));
+}
+
+} // namespace
+
+void check_serving(const PipelineConfig& config, const Origins& origins, Problems& problems) {
+  check_exposure(config.serve, origins, problems);
+  check_attestation(config.serve, origins, problems);
+  check_bodies(config.serve.limits, origins, problems);
+  check_metrics(config, origins, problems);
+}
+
+} // namespace talaria::settings
