@@ -24,7 +24,7 @@ struct Client {
   std::string name; ///< "key NAME" or "address IP"; what fairness and limits go by
   ClientLimits limits;
   /// Whoever proved to be this may be told, by time, what the same has asked before; empty: nobody.
-  std::string identity;
+  std::string identity = {};
 };
 
 /// Counts what every client has under way and has used. Tokens come back evenly: a client that

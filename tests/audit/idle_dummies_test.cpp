@@ -13,11 +13,11 @@ namespace {
 
 std::atomic<i64> work{0};
 
-void counting_attend_block(const float* const* q, const std::size_t* counts, std::size_t queries,
-                           const float* k, const float* v, std::size_t head_dim, float scale,
-                           float* scratch, float* const* out) {
+void counting_attend_scores(const float* const* q, const std::size_t* counts, std::size_t queries,
+                            const float* k, std::size_t head_dim, float scale, float* scores,
+                            std::size_t stride) {
   for (std::size_t i = 0; i < queries; ++i) work += static_cast<i64>(counts[i] * head_dim);
-  kernels::select_kernels().attend_block(q, counts, queries, k, v, head_dim, scale, scratch, out);
+  kernels::select_kernels().attend_scores(q, counts, queries, k, head_dim, scale, scores, stride);
 }
 void counting_rms_norm(const float* x, const float* gain, float* out, std::size_t n, float eps) {
   work += static_cast<i64>(n);
@@ -42,7 +42,7 @@ public:
   CountedWork() : before_(kernels::active_kernels()) {
     static kernels::KernelSet counting;
     counting = before_;
-    counting.attend_block = counting_attend_block;
+    counting.attend_scores = counting_attend_scores;
     counting.rms_norm = counting_rms_norm;
     counting.silu_mul = counting_silu_mul;
     counting.rope = counting_rope;

@@ -15,12 +15,11 @@ namespace {
 
 constexpr u32 kLayers = 4;
 
-ClusterNode node_of(std::string name, u32 first, u32 last, model::ColumnShare share = {},
+ClusterNode node_of(std::string name, u32 first, u32 last, ColumnShare share = {},
                     bool replica = false) {
   ClusterNode node;
   node.name = std::move(name);
-  node.first_layer = first;
-  node.last_layer = last;
+  node.layers = {first, last};
   node.share = share;
   node.replica = replica;
   return node;
@@ -70,7 +69,7 @@ BOOST_AUTO_TEST_CASE(layers_go_to_who_has_them_and_the_head_to_who_has_the_last)
 
 BOOST_AUTO_TEST_CASE(primaries_come_before_replicas_whatever_the_order) {
   ClusterNode all = node_of("spare", 0, 0, {}, true);
-  all.all_layers = true;
+  all.layers.all = true;
   const ClusterPlan plan = plan_of({all, node_of("a", 0, 3)});
   for (const auto& matrix : plan.placement)
     BOOST_TEST(nodes_of(matrix.shards.at(0)) == (std::vector<u32>{1, 0}),
