@@ -168,7 +168,7 @@ int compare_schemes(const BenchFlags& flags, const BenchSetup& setup, InterruptW
 
   std::vector<Candidate> candidates = start(flags, setup.options);
   {
-    const CancelOnInterrupt cancel(interrupts, [&candidates] {
+    const OnInterrupt cancel(interrupts, [&candidates] {
       for (const Candidate& candidate : candidates) candidate.engine->cancel_all();
     });
     measure_all(flags, setup, candidates, report);

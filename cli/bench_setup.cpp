@@ -177,15 +177,6 @@ std::unique_ptr<pipeline::Engine> start_engine(const pipeline::EngineOptions& op
   return engine;
 }
 
-CancelOnInterrupt::CancelOnInterrupt(InterruptWatch& interrupts, std::function<void()> cancel)
-    : interrupts_(interrupts) {
-  interrupts.on_interrupt(std::move(cancel));
-}
-
-CancelOnInterrupt::~CancelOnInterrupt() {
-  interrupts_.on_interrupt(nullptr);
-}
-
 double median(std::vector<double> values) {
   std::sort(values.begin(), values.end());
   return values[values.size() / 2];

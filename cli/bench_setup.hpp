@@ -56,18 +56,6 @@ remo::SchemeKind parse_candidate(const std::string& name);
 std::unique_ptr<pipeline::Engine> start_engine(const pipeline::EngineOptions& options,
                                                const BenchFlags& flags);
 
-/// Interrupts call `cancel` for as long as this lives.
-class CancelOnInterrupt {
-public:
-  CancelOnInterrupt(InterruptWatch& interrupts, std::function<void()> cancel);
-  ~CancelOnInterrupt();
-  CancelOnInterrupt(const CancelOnInterrupt&) = delete;
-  CancelOnInterrupt& operator=(const CancelOnInterrupt&) = delete;
-
-private:
-  InterruptWatch& interrupts_;
-};
-
 /// Decode steps that are compared with each other under --trace-overhead: half of them are traced.
 inline constexpr std::size_t kStepGroup = 4;
 

@@ -184,7 +184,7 @@ int bench_trace_overhead(const BenchFlags& flags, const BenchSetup& setup,
     if (options.scheme.kind == remo::SchemeKind::plain) options.cluster.reset();
     options.trace = file.path();
     const auto engine = start_engine(options, flags);
-    const CancelOnInterrupt cancel(interrupts, [&engine] { engine->cancel_all(); });
+    const OnInterrupt cancel(interrupts, [&engine] { engine->cancel_all(); });
     for (const std::size_t batch : flags.batches) {
       results.push_back(measure(*engine, flags, batch, options.batch.max_rows));
       results.back().scheme = scheme;

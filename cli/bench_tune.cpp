@@ -80,7 +80,7 @@ public:
       best_settings_ = best;
     }
     const auto candidate_engine = factory_.make(candidate);
-    const CancelOnInterrupt cancel(interrupts_, [&] {
+    const OnInterrupt cancel(interrupts_, [&] {
       best_engine_->cancel_all();
       candidate_engine->cancel_all();
     });

@@ -107,7 +107,7 @@ int connect_to_server(const ConnectFlags& flags, InterruptWatch& interrupts) {
     write_log(to_text(first));
     return first.status;
   }
-  interrupts.on_interrupt([&proxy] { proxy.stop(); });
+  const OnInterrupt stop(interrupts, [&proxy] { proxy.stop(); });
   if (interrupts.interrupted()) proxy.stop();
   {
     const PolicyWatch watch([&] { reload_policy(flags, proxy); });
@@ -118,7 +118,6 @@ int connect_to_server(const ConnectFlags& flags, InterruptWatch& interrupts) {
     if (!write_fully(STDOUT_FILENO, "listening on " + where + "\n")) log_line("listening");
     proxy.run();
   }
-  interrupts.on_interrupt([] {});
   return 0;
 }
 

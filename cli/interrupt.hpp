@@ -5,6 +5,7 @@
 #include <functional>
 #include <mutex>
 #include <thread>
+#include <utility>
 
 namespace talaria::cli {
 
@@ -37,6 +38,21 @@ private:
   std::atomic<int> count_{0};
   std::atomic<bool> stop_{false};
   std::thread thread_;
+};
+
+/// What an interrupt does for as long as this lives: however a command ends, no signal finds an
+/// action whose objects are gone. Declare it behind them.
+class OnInterrupt {
+public:
+  OnInterrupt(InterruptWatch& watch, std::function<void()> action) : watch_(watch) {
+    watch_.on_interrupt(std::move(action));
+  }
+  ~OnInterrupt() { watch_.on_interrupt(nullptr); }
+  OnInterrupt(const OnInterrupt&) = delete;
+  OnInterrupt& operator=(const OnInterrupt&) = delete;
+
+private:
+  InterruptWatch& watch_;
 };
 
 } // namespace talaria::cli

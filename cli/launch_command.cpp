@@ -108,20 +108,6 @@ private:
   launch::ClusterStatus status_;
 };
 
-/// Whatever happens, no signal finds an action whose objects are gone.
-class InterruptAction {
-public:
-  InterruptAction(InterruptWatch& watch, std::function<void()> action) : watch_(watch) {
-    watch_.on_interrupt(std::move(action));
-  }
-  ~InterruptAction() { watch_.on_interrupt(nullptr); }
-  InterruptAction(const InterruptAction&) = delete;
-  InterruptAction& operator=(const InterruptAction&) = delete;
-
-private:
-  InterruptWatch& watch_;
-};
-
 /// A detached gateway tells its log, and the launch that waits for it.
 class ReportingView final : public launch::LiveView {
 public:
@@ -210,7 +196,7 @@ int run_cluster(const Run& run) {
       config.file, {[&board] { return board.json(); },
                     [&once] { std::call_once(once, [] { ::kill(::getpid(), SIGTERM); }); }});
   StopRequest stop;
-  const InterruptAction on_interrupt(run.interrupts, [&] {
+  const OnInterrupt on_interrupt(run.interrupts, [&] {
     stop.request();
     supervisor.request_stop();
   });
@@ -272,7 +258,7 @@ int launch_detached(const LaunchFlags& flags, const config::PipelineConfig& conf
   std::shared_ptr<launch::LiveView> view = launch::make_live_view(STDERR_FILENO);
   if (flags.json) view = std::make_shared<launch::JsonView>(STDOUT_FILENO);
   // Held while waiting; the signal is seen in `interrupted`.
-  const InterruptAction on_interrupt(interrupts, [] {});
+  const OnInterrupt on_interrupt(interrupts, [] {});
   const auto log = config.launch.logs / "gateway.log";
   std::vector<std::string> command{std::filesystem::read_symlink("/proc/self/exe").string(),
                                    "launch", std::filesystem::absolute(config.file).string()};

@@ -12,15 +12,9 @@ std::unique_ptr<launch::Supervisor> start_local_nodes(const config::PipelineConf
   auto view = ::isatty(STDERR_FILENO) == 1 ? launch::make_live_view(STDERR_FILENO) : nullptr;
   auto supervisor = std::make_unique<launch::Supervisor>(
       config, launch::SupervisorOptions{std::move(nodes), std::move(view)});
-  interrupts.on_interrupt([&supervisor] { supervisor->request_stop(); });
-  try {
-    supervisor->start();
-    supervisor->wait_until_ready();
-  } catch (...) {
-    interrupts.on_interrupt(nullptr);
-    throw;
-  }
-  interrupts.on_interrupt(nullptr);
+  const OnInterrupt stop(interrupts, [nodes = supervisor.get()] { nodes->request_stop(); });
+  supervisor->start();
+  supervisor->wait_until_ready();
   return supervisor;
 }
 

@@ -68,7 +68,7 @@ int logits(const LogitsFlags& flags, InterruptWatch& interrupts) {
   pipeline::Engine engine(options, progress);
   print_warnings(engine);
   if (!options.scheme.verify) print_log("talaria: warning: {}", kUnverifiedWarning);
-  interrupts.on_interrupt([&engine] { engine.cancel_all(); });
+  const OnInterrupt cancel(interrupts, [&engine] { engine.cancel_all(); });
 
   auto sink = std::make_shared<LogitsSink>();
   auto done = sink->done.get_future();
@@ -77,7 +77,6 @@ int logits(const LogitsFlags& flags, InterruptWatch& interrupts) {
   request.logits = flags.all ? pipeline::LogitsWanted::all : pipeline::LogitsWanted::last;
   engine.submit(std::move(request), sink);
   const pipeline::Completion completion = done.get();
-  interrupts.on_interrupt(nullptr);
   if (completion.error) throw *completion.error;
   if (completion.reason == pipeline::FinishReason::cancelled) return exit_status(Errc::cancelled);
   if (flags.json)

@@ -91,7 +91,7 @@ int perplexity(const PerplexityFlags& flags, InterruptWatch& interrupts) {
   TerminalProgress progress;
   pipeline::Engine engine(options, progress);
   print_warnings(engine);
-  interrupts.on_interrupt([&engine] { engine.cancel_all(); });
+  const OnInterrupt cancel(interrupts, [&engine] { engine.cancel_all(); });
 
   const std::size_t most =
       std::min<std::size_t>(engine.plan().max_position, engine.kv_report().max_tokens);
@@ -105,7 +105,6 @@ int perplexity(const PerplexityFlags& flags, InterruptWatch& interrupts) {
   if (prefix.size() + 1 > flags.window)
     throw Error(Errc::usage, "--window holds no token of the text");
   const Likelihood sum = measure(engine, ids, prefix, flags);
-  interrupts.on_interrupt(nullptr);
   const double per_token = sum.nats / static_cast<double>(sum.tokens);
   const double bits_per_byte = sum.nats / std::log(2.0) / static_cast<double>(text.size());
   const double perplexity = std::exp(per_token);

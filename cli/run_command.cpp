@@ -64,7 +64,7 @@ int answer(const RunFlags& flags, const PromptTexts& texts, const std::string& d
   pipeline::Engine engine(options, progress);
   print_warnings(engine);
   if (!options.scheme.verify) print_log("talaria: warning: {}", kUnverifiedWarning);
-  interrupts.on_interrupt([&engine] { engine.cancel_all(); });
+  const OnInterrupt cancel(interrupts, [&engine] { engine.cancel_all(); });
 
   const std::vector<std::vector<u32>> prompts = flags.prompts.encode(texts, engine, date);
   const bool single = prompts.size() == 1;
@@ -88,7 +88,6 @@ int answer(const RunFlags& flags, const PromptTexts& texts, const std::string& d
   }
   if (const auto error = engine.broken()) throw *error;
   if (options.padding.rounds > 1) engine.wait_until_idle();
-  interrupts.on_interrupt(nullptr);
   if (single && !flags.json) print_out("\n");
 
   const RunReport report{options,
