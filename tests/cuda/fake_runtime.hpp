@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "core/integers.hpp"
-#include "tests/kernels/kernel_fixtures.hpp"
+#include "core/splitmix.hpp"
 
 struct CUevent_st {
   bool timed = false;
@@ -117,7 +117,7 @@ public:
   }
 
 private:
-  kernels::test::Stream choice_{20};
+  SplitMix choice_{20};
 };
 
 using Lock = std::lock_guard<std::recursive_mutex>;

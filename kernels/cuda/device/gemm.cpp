@@ -1,11 +1,10 @@
 #include "kernels/cuda/device/gemm.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
 #include <utility>
 
+#include "core/concat.hpp"
 #include "core/error.hpp"
 
 namespace talaria::kernels::cuda {
@@ -51,9 +50,8 @@ void Gemm::check(cublasStatus_t status, const char* call) const {
   if (status == CUBLAS_STATUS_SUCCESS) return;
   throw Error(
       Errc::internal,
-      fmt::format("{}: {} failed: {}; restart this worker, and update the driver and cuBLAS "
-                  "if it happens again",
-                  memory_.name(), call, lt_.status_string(status)));
+      concat(memory_.name(), ": ", call, " failed: ", lt_.status_string(status),
+             "; restart this worker, and update the driver and cuBLAS if it happens again"));
 }
 
 const Gemm::Plan& Gemm::plan(const GemmShape& shape) {
