@@ -62,6 +62,12 @@ std::size_t extent(const FakeLayout& layout) {
   return (static_cast<u64>(layout.stride) * (layout.columns - 1) + layout.rows) * sizeof(T);
 }
 
+/// Products of the shapes of kernels/cuda/device/self_check.cpp, as columns, inputs: those that the
+/// tests meet nowhere else.
+bool self_checks(const FakeLayout& a, const FakeLayout& d) {
+  return (a.rows == 192 && d.rows == 1152) || (a.rows == 128 && d.rows == 384);
+}
+
 cublasStatus_t fake_matmul(cublasLtHandle_t, cublasLtMatmulDesc_t, const void*, const void* a,
                            cublasLtMatrixLayout_t a_layout, const void* b,
                            cublasLtMatrixLayout_t b_layout, const void*, const void*,
@@ -84,7 +90,9 @@ cublasStatus_t fake_matmul(cublasLtHandle_t, cublasLtMatmulDesc_t, const void*, 
   runtime.want_device(b, int8 ? extent<i8>(lb) : extent<float>(lb));
   runtime.want_device(d, extent<i32>(ld));
   runtime.want_device(workspace, workspace_bytes);
-  const bool wrong = runtime.faults.wrong_sums;
+  const bool checks_itself = self_checks(la, ld);
+  const bool wrong =
+      runtime.faults.wrong_sums || (runtime.faults.wrong_outside_self_checks && !checks_itself);
   put(stream, [=] {
     if (int8)
       multiply(la, static_cast<const i8*>(a), lb, static_cast<const i8*>(b), ld,

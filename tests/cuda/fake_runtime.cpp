@@ -30,6 +30,18 @@ cudaError_t cudaDriverGetVersion(int* version) {
   *version = CUDART_VERSION;
   return cudaSuccess;
 }
+cudaError_t cudaRuntimeGetVersion(int* version) {
+  *version = CUDART_VERSION;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceGetAttribute(int* value, cudaDeviceAttr, int) {
+  *value = 0;
+  return cudaSuccess;
+}
+cudaError_t cudaDeviceGetPCIBusId(char* address, int length, int) {
+  std::snprintf(address, static_cast<std::size_t>(length), "0000:00:00.0");
+  return cudaSuccess;
+}
 cudaError_t cudaGetDeviceCount(int* count) {
   *count = 1;
   return cudaSuccess;
@@ -76,6 +88,19 @@ cudaError_t cudaFreeHost(void* memory) {
   runtime.run_all();
   if (runtime.pinned.erase(static_cast<u8*>(memory)) != 1) give_up("cudaFreeHost: not pinned");
   std::free(memory);
+  return cudaSuccess;
+}
+
+cudaError_t cudaHostRegister(void* memory, std::size_t bytes, unsigned) {
+  const Lock lock(Runtime::get().mutex);
+  Runtime::get().pinned[static_cast<u8*>(memory)] = bytes;
+  return cudaSuccess;
+}
+cudaError_t cudaHostUnregister(void* memory) {
+  Runtime& runtime = Runtime::get();
+  const Lock lock(runtime.mutex);
+  runtime.run_all();
+  if (runtime.pinned.erase(static_cast<u8*>(memory)) != 1) give_up("was never registered");
   return cudaSuccess;
 }
 
@@ -185,5 +210,33 @@ cudaError_t cudaMemcpy2DAsync(void* to, std::size_t to_pitch, const void* from,
       std::memcpy(static_cast<u8*>(to) + row * to_pitch,
                   static_cast<const u8*>(from) + row * from_pitch, width);
   });
+  return cudaSuccess;
+}
+
+cudaError_t cudaStreamBeginCapture(cudaStream_t stream, cudaStreamCaptureMode) {
+  const Lock lock(Runtime::get().mutex);
+  stream->captured = new CUgraph_st;
+  return cudaSuccess;
+}
+cudaError_t cudaStreamEndCapture(cudaStream_t stream, cudaGraph_t* graph) {
+  const Lock lock(Runtime::get().mutex);
+  *graph = std::exchange(stream->captured, nullptr);
+  return cudaSuccess;
+}
+cudaError_t cudaGraphInstantiate(cudaGraphExec_t* ready, cudaGraph_t graph, unsigned long long) {
+  *ready = reinterpret_cast<cudaGraphExec_t>(new CUgraph_st(*graph));
+  return cudaSuccess;
+}
+cudaError_t cudaGraphLaunch(cudaGraphExec_t ready, cudaStream_t stream) {
+  const Lock lock(Runtime::get().mutex);
+  for (const auto& run : reinterpret_cast<CUgraph_st*>(ready)->work) put(stream, run);
+  return cudaSuccess;
+}
+cudaError_t cudaGraphExecDestroy(cudaGraphExec_t ready) {
+  delete reinterpret_cast<CUgraph_st*>(ready);
+  return cudaSuccess;
+}
+cudaError_t cudaGraphDestroy(cudaGraph_t graph) {
+  delete graph;
   return cudaSuccess;
 }

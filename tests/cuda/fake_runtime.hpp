@@ -17,7 +17,7 @@
 #include <vector>
 
 #include "core/integers.hpp"
-#include "tests/kernels/kernel_fixtures.hpp"
+#include "core/splitmix.hpp"
 
 struct CUevent_st {
   bool timed = false;
@@ -32,8 +32,13 @@ struct Work {
   talaria::u64 record = 0; // of `awaited`
 };
 
+struct CUgraph_st {
+  std::vector<std::function<void()>> work;
+};
+
 struct CUstream_st {
   std::deque<Work> work;
+  CUgraph_st* captured = nullptr; // what is put on the stream goes there instead
 };
 
 namespace talaria::kernels::cuda::test {
@@ -47,6 +52,7 @@ namespace talaria::kernels::cuda::test {
 /// What goes wrong from now on.
 struct Faults {
   bool wrong_sums = false;                         ///< of int8 products
+  bool wrong_outside_self_checks = false;          ///< the same, but for self-checks
   bool failing_copies = false;                     ///< to the device
   bool failing_products = false;                   ///< refused by cuBLASLt
   bool stray_kernel = false;                       ///< the context is lost, and events say so
@@ -117,13 +123,16 @@ public:
   }
 
 private:
-  kernels::test::Stream choice_{20};
+  SplitMix choice_{20};
 };
 
 using Lock = std::lock_guard<std::recursive_mutex>;
 
 inline void put(cudaStream_t stream, std::function<void()> run) {
-  stream->work.push_back({std::move(run)});
+  if (stream->captured != nullptr)
+    stream->captured->work.push_back(std::move(run));
+  else
+    stream->work.push_back({std::move(run)});
 }
 
 } // namespace talaria::kernels::cuda::test

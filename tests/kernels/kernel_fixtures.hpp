@@ -11,6 +11,7 @@
 #include <type_traits>
 
 #include "core/integers.hpp"
+#include "core/splitmix.hpp"
 #include "kernels/kernel_set.hpp"
 
 namespace talaria::kernels::test {
@@ -25,17 +26,10 @@ inline constexpr u64 kPrimes[] = {1099511480321,     70368743669761,   281474976
 inline constexpr std::size_t kLengths[] = {1,  2,  3,  7,  8,  9,   15,  16,  17,   31,  32,
                                            33, 63, 64, 65, 95, 100, 255, 256, 1000, 1003};
 
-/// Reproducible numbers (splitmix64).
-class Stream {
+/// Reproducible numbers.
+class Stream : public SplitMix {
 public:
-  explicit Stream(u64 seed) : state_(seed) {}
-  u64 next() {
-    u64 z = (state_ += 0x9e3779b97f4a7c15u);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9u;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebu;
-    return z ^ (z >> 31);
-  }
-  u64 below(u64 bound) { return static_cast<u64>(u128{next()} * bound >> 64); }
+  using SplitMix::SplitMix;
   /// A residue; one in eight is 0, 1 or next to q.
   u64 residue(u64 q) {
     const u64 edges[] = {0, 1, q - 1, q - 2, q / 2, q / 2 + 1};
@@ -52,9 +46,6 @@ public:
     const int e = static_cast<int>(below(static_cast<u64>(2 * exponent))) - exponent;
     return real() * std::bit_cast<float>(static_cast<u32>(e + 127) << 23);
   }
-
-private:
-  u64 state_;
 };
 
 /// `count` elements that end where an unreadable page begins, with a pattern before them: whoever

@@ -1,10 +1,10 @@
 #include "kernels/cuda/device/cublaslt.hpp"
 
 #include <dlfcn.h>
-#include <fmt/format.h>
 
 #include <string>
 
+#include "core/concat.hpp"
 #include "core/error.hpp"
 
 namespace talaria::kernels::cuda {
@@ -17,25 +17,24 @@ namespace {
 constexpr std::size_t kFirstRight13 = 130002;
 
 void* open_library() {
-  const std::string name = fmt::format("libcublasLt.so.{}", CUBLAS_VER_MAJOR);
+  const std::string name = concat("libcublasLt.so.", CUBLAS_VER_MAJOR);
   std::string why;
   for (const std::string& path : {name, "/usr/local/cuda/lib64/" + name}) {
     if (void* library = dlopen(path.c_str(), RTLD_NOW | RTLD_LOCAL)) return library;
     const char* said = dlerror();
     if (why.empty() && said != nullptr) why = said;
   }
-  throw Error(Errc::usage,
-              fmt::format("{} cannot be loaded ({}); install cuBLAS of CUDA {} and put "
-                          "its folder into LD_LIBRARY_PATH, or use --device cpu",
-                          name, why, CUBLAS_VER_MAJOR));
+  throw Error(Errc::usage, concat(name, " cannot be loaded (", why, "); install cuBLAS of CUDA ",
+                                  CUBLAS_VER_MAJOR,
+                                  " and put its folder into LD_LIBRARY_PATH, or use --device cpu"));
 }
 
 void check_version(std::size_t version) {
   if (version >= 130000 && version < kFirstRight13)
-    throw Error(Errc::usage, fmt::format("cuBLASLt {}.{}.{} may multiply int8 matrices wrongly; "
-                                         "install that of CUDA 13.0 Update 1 or newer, or use "
-                                         "--device cpu",
-                                         version / 10000, version / 100 % 100, version % 100));
+    throw Error(Errc::usage,
+                concat("cuBLASLt ", version / 10000, ".", version / 100 % 100, ".", version % 100,
+                       " may multiply int8 matrices wrongly; install that of CUDA "
+                       "13.0 Update 1 or newer, or use --device cpu"));
 }
 
 template <class Function>
@@ -43,9 +42,8 @@ void look_up(void* library, const char* name, Function& function) {
   function = reinterpret_cast<Function>(dlsym(library, name));
   if (function == nullptr)
     throw Error(Errc::usage,
-                fmt::format("libcublasLt.so.{} lacks {}; install the version this program was "
-                            "built for, or use --device cpu",
-                            CUBLAS_VER_MAJOR, name));
+                concat("libcublasLt.so.", CUBLAS_VER_MAJOR, " lacks ", name,
+                       "; install the version this program was built for, or use --device cpu"));
 }
 
 CublasLt load() {

@@ -1,11 +1,11 @@
 #include <cuda_runtime_api.h>
-#include <fmt/format.h>
 
 #include <algorithm>
 #include <map>
 #include <shared_mutex>
 #include <utility>
 
+#include "core/concat.hpp"
 #include "core/error.hpp"
 #include "kernels/cuda/accelerator.hpp"
 #include "kernels/cuda/device/device.hpp"
@@ -45,8 +45,7 @@ public:
       const std::shared_lock lock(mutex_);
       if (const auto it = holder_.find(matrix); it != holder_.end()) device = it->second;
     }
-    if (device == nullptr)
-      throw Error(Errc::internal, fmt::format("no device holds matrix {}", matrix));
+    if (device == nullptr) throw Error(Errc::internal, concat("no device holds matrix ", matrix));
     std::size_t count = 0;
     for (const InputRows& group : rows) count += group.count;
     if (count == 0) throw Error(Errc::internal, "a product of no rows");
@@ -101,10 +100,9 @@ std::vector<DeviceInfo> find_devices() {
     const char* why = driver == 0             ? "there is no NVIDIA driver"
                       : status == cudaSuccess ? "none is visible"
                                               : cudaGetErrorString(status);
-    throw Error(Errc::usage,
-                fmt::format("no CUDA device: {}; install the driver for CUDA {}.{} or newer and "
-                            "look at nvidia-smi, or use --device cpu",
-                            why, CUDART_VERSION / 1000, CUDART_VERSION % 1000 / 10));
+    throw Error(Errc::usage, concat("no CUDA device: ", why, "; install the driver for CUDA ",
+                                    CUDART_VERSION / 1000, ".", CUDART_VERSION % 1000 / 10,
+                                    " or newer and look at nvidia-smi, or use --device cpu"));
   }
   std::vector<DeviceInfo> devices;
   for (int index = 0; index < count; ++index) {
@@ -121,14 +119,14 @@ std::unique_ptr<Accelerator> open_devices(const AcceleratorOptions& options) {
   std::vector<DeviceInfo> chosen;
   for (const int index : options.devices) {
     if (index < 0 || static_cast<std::size_t>(index) >= present.size())
-      throw Error(Errc::usage, fmt::format("--device cuda:{}: this machine has cuda:0 to cuda:{}",
-                                           index, present.size() - 1));
+      throw Error(Errc::usage, concat("--device cuda:", index,
+                                      ": this machine has cuda:0 to cuda:", present.size() - 1));
     const DeviceInfo& device = present[static_cast<std::size_t>(index)];
     if (!device.usable())
       throw Error(Errc::usage,
-                  fmt::format("cuda:{} {}: compute capability {}.{}, but 8.0 (Ampere) is the least "
-                              "that is supported; use --device cpu",
-                              index, device.name, device.major, device.minor));
+                  concat("cuda:", index, " ", device.name, ": compute capability ", device.major,
+                         ".", device.minor,
+                         ", but 8.0 (Ampere) is the least that is supported; use --device cpu"));
     chosen.push_back(device);
   }
   if (chosen.empty()) throw Error(Errc::internal, "no CUDA device was chosen");

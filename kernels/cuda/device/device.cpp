@@ -1,9 +1,8 @@
 #include "kernels/cuda/device/device.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 
+#include "core/concat.hpp"
 #include "core/error.hpp"
 #include "kernels/cuda/device/device_job.hpp"
 #include "kernels/cuda/device/device_kernels.hpp"
@@ -22,13 +21,13 @@ constexpr std::size_t kMaxInputs = (std::size_t{1} << 17) - 1; ///< int32 sums o
 } // namespace
 
 Device::Device(const DeviceInfo& info, const AcceleratorOptions& options, ThreadTeam& team)
-    : memory_(info.index, fmt::format("cuda:{} {}", info.index, info.name), options.max_bytes),
+    : memory_(info.index, concat("cuda:", info.index, " ", info.name), options.max_bytes),
       team_(team), sums_bytes_(options.sums_bytes), limb_format_(options.modulus),
       recombination_(options.modulus), words_reply_(options.modulus, 0),
       switched_reply_(options.modulus, options.reply_modulus), in_(info.index),
       compute_(info.index), out_(info.index), gemm_(memory_) {
   if (limb_format_.limbs < kLeastLimbs || limb_format_.limbs > kMaxLimbs)
-    throw Error(Errc::internal, fmt::format("no CUDA kernel for {} limbs", limb_format_.limbs));
+    throw Error(Errc::internal, concat("no CUDA kernel for ", limb_format_.limbs, " limbs"));
 }
 
 Device::~Device() {
@@ -43,16 +42,15 @@ void Device::drain() noexcept {
 
 void Device::add(u32 matrix, const PackedWeights& weights) {
   if (weights.d_in() > kMaxInputs)
-    throw Error(Errc::usage, fmt::format("matrix {} has {} inputs; int8 products take at most {}",
-                                         matrix, weights.d_in(), kMaxInputs));
+    throw Error(Errc::usage, concat("matrix ", matrix, " has ", weights.d_in(),
+                                    " inputs; int8 products take at most ", kMaxInputs));
   const std::lock_guard lock(mutex_);
   use_device(memory_.device());
   const std::size_t panels = weights.panels();
   const std::size_t depth = round_up(weights.d_in(), kDepthStep);
   const std::size_t bytes = panels * PackedWeights::kPanel * depth;
-  Held held{
-      weights.d_in(), weights.d_out(), panels, depth,
-      DeviceBuffer(memory_, bytes, fmt::format("matrix {}", matrix), sums_bytes_ + kReserveBytes)};
+  Held held{weights.d_in(), weights.d_out(), panels, depth,
+            DeviceBuffer(memory_, bytes, concat("matrix ", matrix), sums_bytes_ + kReserveBytes)};
   check_call(cudaMemsetAsync(held.columns.as<void>(), 0, bytes, compute_.get()), "cudaMemsetAsync");
 
   const std::size_t panel_bytes = weights.groups() * PackedWeights::kPanel * 4;
@@ -84,7 +82,7 @@ std::unique_ptr<Job> Device::begin(u32 matrix, RowFormat format, std::span<const
   use_device(memory_.device());
   const auto held = held_.find(matrix);
   if (held == held_.end())
-    throw Error(Errc::internal, fmt::format("{} does not hold matrix {}", name(), matrix));
+    throw Error(Errc::internal, concat(name(), " does not hold matrix ", matrix));
   auto job = std::make_unique<DeviceJob>(*this, rows, timed);
   job->start(held->second, format, rows);
   return job;

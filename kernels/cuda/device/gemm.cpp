@@ -1,11 +1,12 @@
 #include "kernels/cuda/device/gemm.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <array>
+#include <iterator>
 #include <utility>
+#include <vector>
 
+#include "core/concat.hpp"
 #include "core/error.hpp"
 
 namespace talaria::kernels::cuda {
@@ -33,7 +34,7 @@ struct Gemm::Plan {
   cublasLtMatrixLayout_t b = nullptr;
   cublasLtMatrixLayout_t d = nullptr;
   cublasLtMatmulPreference_t preference = nullptr;
-  cublasLtMatmulHeuristicResult_t best{};
+  std::vector<cublasLtMatmulHeuristicResult_t> offers; ///< that can be used, at least one
 };
 
 Gemm::Gemm(DeviceMemory& memory)
@@ -51,9 +52,8 @@ void Gemm::check(cublasStatus_t status, const char* call) const {
   if (status == CUBLAS_STATUS_SUCCESS) return;
   throw Error(
       Errc::internal,
-      fmt::format("{}: {} failed: {}; restart this worker, and update the driver and cuBLAS "
-                  "if it happens again",
-                  memory_.name(), call, lt_.status_string(status)));
+      concat(memory_.name(), ": ", call, " failed: ", lt_.status_string(status),
+             "; restart this worker, and update the driver and cuBLAS if it happens again"));
 }
 
 const Gemm::Plan& Gemm::plan(const GemmShape& shape) {
@@ -94,26 +94,30 @@ const Gemm::Plan& Gemm::plan(const GemmShape& shape) {
   check(lt_.heuristic(handle_, plan->desc, plan->a, plan->b, plan->d, plan->d, plan->preference,
                       static_cast<int>(offers.size()), offers.data(), &found),
         "cublasLtMatmulAlgoGetHeuristic");
-  const auto best = std::find_if(offers.begin(), offers.begin() + found, [](const auto& offer) {
-    return offer.state == CUBLAS_STATUS_SUCCESS; // what else it says is valid only then
-  });
-  if (best == offers.begin() + found)
-    check(CUBLAS_STATUS_NOT_SUPPORTED, "cublasLtMatmulAlgoGetHeuristic");
-  plan->best = *best;
+  std::copy_if(offers.begin(), offers.begin() + found, std::back_inserter(plan->offers),
+               [](const auto& offer) {
+                 return offer.state == CUBLAS_STATUS_SUCCESS; // the rest is valid only then
+               });
+  if (plan->offers.empty()) check(CUBLAS_STATUS_NOT_SUPPORTED, "cublasLtMatmulAlgoGetHeuristic");
   known = std::move(plan);
   return *known;
 }
 
+std::size_t Gemm::offers(const GemmShape& shape) {
+  return plan(shape).offers.size();
+}
+
 void Gemm::multiply(const GemmShape& shape, const void* a, const void* b, void* d,
-                    cudaStream_t stream) {
+                    cudaStream_t stream, std::size_t offer) {
   const Plan& p = plan(shape);
+  const cublasLtMatmulHeuristicResult_t& chosen = p.offers[offer];
   const i32 int_scale[] = {1, 0};
   const float float_scale[] = {1.0F, 0.0F};
   const bool int8 = shape.kind == GemmKind::int8;
   const void* one = int8 ? static_cast<const void*>(&int_scale[0]) : &float_scale[0];
   const void* zero = int8 ? static_cast<const void*>(&int_scale[1]) : &float_scale[1];
-  check(lt_.matmul(handle_, p.desc, one, a, p.a, b, p.b, zero, d, p.d, d, p.d, &p.best.algo,
-                   workspace_.as<void>(), p.best.workspaceSize, stream),
+  check(lt_.matmul(handle_, p.desc, one, a, p.a, b, p.b, zero, d, p.d, d, p.d, &chosen.algo,
+                   workspace_.as<void>(), chosen.workspaceSize, stream),
         "cublasLtMatmul");
 }
 

@@ -35,8 +35,13 @@ public:
 
   /// Puts the product on `stream`. Pointers are aligned to 16 bytes for int8, to 4 for fp32. The
   /// products of one Gemm share a workspace: all must be put on the same stream.
+  /// `offer` < offers(shape): another algorithm than the first, for measurements.
   /// @throws Error{internal} if cuBLASLt has no algorithm for the shape or fails.
-  void multiply(const GemmShape& shape, const void* a, const void* b, void* d, cudaStream_t stream);
+  void multiply(const GemmShape& shape, const void* a, const void* b, void* d, cudaStream_t stream,
+                std::size_t offer = 0);
+  /// Algorithms that cuBLASLt's heuristic offers for the shape, best guess first; 1 to 8.
+  /// @throws Error{internal}
+  std::size_t offers(const GemmShape& shape);
 
 private:
   struct Plan;

@@ -1,11 +1,10 @@
 #include "kernels/cuda/device/handles.hpp"
 
-#include <fmt/format.h>
-
 #include <algorithm>
 #include <iterator>
 #include <utility>
 
+#include "core/concat.hpp"
 #include "core/error.hpp"
 #include "kernels/cuda/accelerator.hpp"
 
@@ -34,9 +33,9 @@ void check(cudaError_t status, const char* call, int device) {
   if (status == cudaSuccess) return;
   cudaGetLastError(); // an error that the device survives is not to be reported again later
   const std::string what =
-      fmt::format("cuda:{}: {} failed: {} ({}); restart this worker, and "
-                  "look at nvidia-smi if it happens again",
-                  device, call, cudaGetErrorString(status), cudaGetErrorName(status));
+      concat("cuda:", device, ": ", call, " failed: ", cudaGetErrorString(status), " (",
+             cudaGetErrorName(status),
+             "); restart this worker, and look at nvidia-smi if it happens again");
   if (is_for_good(status)) throw DeviceLost(what);
   throw Error(Errc::internal, what);
 }
@@ -67,11 +66,10 @@ void* DeviceMemory::take(std::size_t bytes, const std::string& purpose, std::siz
   if (status == cudaErrorMemoryAllocation) {
     cudaGetLastError();
     throw Error(Errc::usage,
-                fmt::format("{}: {} needs {} bytes of device memory{}, {} are free; use more "
-                            "devices (--device cuda:0,1), fewer layers (--layers) or a share of "
-                            "the columns (--columns)",
-                            name_, purpose, bytes,
-                            keep == 0 ? "" : fmt::format(" and products {}", keep), free));
+                concat(name_, ": ", purpose, " needs ", bytes, " bytes of device memory",
+                       keep == 0 ? "" : concat(" and products ", keep), ", ", free,
+                       " are free; use more devices (--device cuda:0,1), fewer layers (--layers) "
+                       "or a share of the columns (--columns)"));
   }
   check(status, "cudaMalloc", device_);
   used_ += bytes;

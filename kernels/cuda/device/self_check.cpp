@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "core/error.hpp"
+#include "core/splitmix.hpp"
 #include "kernels/cuda/step_plan.hpp"
 #include "kernels/product_kernels.hpp"
 
@@ -21,22 +22,8 @@ struct Shape {
 };
 constexpr Shape kShapes[] = {{5, 131, 1091}, {kStepRows, 122, 331}};
 
-/// Reproducible numbers of any size (Steele and others, "Fast splittable generators", 2014).
-class Numbers {
-public:
-  u64 next() {
-    u64 z = (state_ += 0x9e3779b97f4a7c15U);
-    z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
-    z = (z ^ (z >> 27)) * 0x94d049bb133111ebU;
-    return z ^ (z >> 31);
-  }
-
-private:
-  u64 state_ = 0;
-};
-
 void check_shape(Device& device, const Modulus& modulus, const Shape& shape) {
-  Numbers numbers;
+  SplitMix numbers;
   PackedWeights weights(shape.d_in, shape.d_out);
   for (std::size_t i = 0; i < shape.d_in; ++i)
     for (std::size_t j = 0; j < shape.d_out; ++j)
