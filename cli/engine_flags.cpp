@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "cli/serve_attestation.hpp"
 #include "config/padding.hpp"
 #include "config/scalars.hpp"
 #include "core/chunk_digests.hpp"
@@ -155,6 +156,8 @@ std::optional<pipeline::ClusterOptions> cluster_options(const config::PipelineCo
     cluster.nodes.push_back(std::move(node));
   }
   cluster.tls = {settings.tls->ca, settings.tls->cert, settings.tls->key};
+  cluster.enclave_name = settings.tls->enclave_name;
+  cluster.evidence = link_evidence(settings);
   const config::Faults& faults = settings.faults;
   auto& policy = cluster.policy;
   policy.deadline = faults.deadline;

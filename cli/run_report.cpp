@@ -87,7 +87,8 @@ json worker_json(const pipeline::WorkerReport& worker) {
           {"reconnects", worker.reconnects},
           {"in_flight", worker.in_flight},
           {"strikes", worker.strikes},
-          {"round_trip_ms", worker.round_trip_ms}};
+          {"round_trip_ms", worker.round_trip_ms},
+          {"attestation", worker.attestation}};
 }
 
 json to_json(const RunReport& report) {

@@ -97,14 +97,35 @@ ReadValue readable_file_in(fs::path& out, const fs::path& folder) {
   };
 }
 
+void check_identity(const Value& value, const Tls& tls) {
+  if (value.node.kind != YamlNode::Kind::mapping) return;
+  const std::pair<const char*, const fs::path*> files[] = {{"cert", &tls.cert}, {"key", &tls.key}};
+  for (const auto& [name, file] : files) {
+    bool is_there = false;
+    for (std::size_t i = 0; i + 1 < value.node.items.size(); i += 2)
+      is_there = is_there || value.node.items[i].text == name;
+    const std::string key = fmt::format("{}.{}", value.key, name);
+    if (!tls.is_ephemeral && !is_there)
+      value.problems.add(value.at, key, "missing; it is required unless identity: ephemeral");
+    if (tls.is_ephemeral && is_there)
+      value.problems.add(value.at, key,
+                         "has no place beside identity: ephemeral, which makes one "
+                         "at each start");
+  }
+}
+
 ReadValue tls_in(std::optional<Tls>& out, const fs::path& folder) {
   return [&out, &folder](const Value& value) {
     Tls& tls = out.emplace();
+    std::string identity = "files";
     read_mapping(value, {{"ca", readable_file_in(tls.ca, folder), Presence::required},
-                         {"cert", readable_file_in(tls.cert, folder), Presence::required},
-                         {"key", readable_file_in(tls.key, folder), Presence::required},
+                         {"cert", readable_file_in(tls.cert, folder)},
+                         {"key", readable_file_in(tls.key, folder)},
                          {"enclave_name",
-                          text_in(tls.enclave_name, is_host_name, "the name in the certificate")}});
+                          text_in(tls.enclave_name, is_host_name, "the name in the certificate")},
+                         {"identity", one_of(identity, {"files", "ephemeral"})}});
+    tls.is_ephemeral = identity == "ephemeral";
+    check_identity(value, tls);
   };
 }
 

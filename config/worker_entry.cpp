@@ -100,7 +100,8 @@ void read_keys(const Value& value, Reading& reading) {
                 {"model", path_in(node.model, as_written)},
                 {"cert", path_in(node.cert, as_written)},
                 {"key", path_in(node.key, as_written)},
-                {"ca", path_in(node.ca, as_written)}});
+                {"ca", path_in(node.ca, as_written)},
+                {"require_attestation", path_in(node.require_attestation, as_written)}});
 }
 
 WorkerNode::Start start_of(const std::string& word, const WorkerNode& node) {
@@ -138,7 +139,8 @@ WorkerEntry read_worker_entry(const Value& value, const std::filesystem::path& f
   if (node.tls_name.empty()) node.tls_name = node.host;
   if (value.node.kind == YamlNode::Kind::mapping) check_ssh(value, node);
   if (node.start != WorkerNode::Start::ssh)
-    for (auto* path : {&node.program, &node.model, &node.cert, &node.key, &node.ca})
+    for (auto* path :
+         {&node.program, &node.model, &node.cert, &node.key, &node.ca, &node.require_attestation})
       if (!path->empty()) *path = (folder / *path).lexically_normal();
   if (!reading.is_placed) entry.layers.reset();
   return std::move(reading.entry);
