@@ -28,10 +28,12 @@ void ServerAdmission::refuse(TlsChannel& control, bool undecided, const std::str
   const std::string line = fmt::format("{}: {}: {}", session_.peer(),
                                        undecided ? "not attested, undecided" : "refused", reason);
   log_(line);
+  const std::string why = "its evidence was not accepted: " + reason;
+  session_.blame(why);
   control.set_deadline(SteadyClock::now() + kLastWords);
   write_frame(control, encode_refusal(undecided ? "undecided" : "attestation", reason));
   control.linger(kLastWords);
-  throw Error(Errc::config, "its evidence was not accepted: " + reason);
+  throw Error(Errc::config, why);
 }
 
 void ServerAdmission::admit(TlsChannel& control) {

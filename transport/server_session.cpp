@@ -114,7 +114,7 @@ void ServerSession::end(const std::string& reason) {
     const std::lock_guard lock(mutex_);
     if (ended_) return;
     ended_ = true;
-    reason_ = reason;
+    if (reason_.empty()) reason_ = reason;
     replies_.clear();
     open_.clear();
     for (TlsChannel* channel : channels_) channel->interrupt();
@@ -122,6 +122,11 @@ void ServerSession::end(const std::string& reason) {
   room_.notify_all();
   replies_ready_.notify_all();
   standing_.notify_all();
+}
+
+void ServerSession::blame(const std::string& reason) {
+  const std::lock_guard lock(mutex_);
+  if (reason_.empty()) reason_ = reason;
 }
 
 bool ServerSession::ended() const {

@@ -58,6 +58,9 @@ public:
   /// Ends the session for the first reason given: connections are interrupted, waiting threads
   /// wake, later replies are dropped.
   void end(const std::string& reason);
+  /// The reason that end() is going to be given, while the enclave is still told: whatever breaks
+  /// until then follows from it.
+  void blame(const std::string& reason);
   bool ended() const;
   std::string reason() const;
 

@@ -171,7 +171,7 @@ std::shared_ptr<OwnerGate> gate_of(const WorkerFlags& flags) {
 /// signed: its evidence covers the key. An authority, here or in the policy, is demanded besides.
 transport::TlsContext tls_of(const WorkerFlags& flags, const OwnerGate* gate) {
   const std::filesystem::path ca =
-      flags.ca.empty() && gate != nullptr ? gate->policy().service.ca : flags.ca;
+      flags.ca.empty() && gate != nullptr ? gate->policy().service.ca.string() : flags.ca;
   if (flags.cert.empty() || flags.key.empty() || (ca.empty() && gate == nullptr))
     throw Error(Errc::usage, "--listen needs --cert, --key and --ca: there is no plain TCP here; "
                              "`talaria certs init DIR --hosts NAME` makes them");

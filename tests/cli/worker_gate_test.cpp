@@ -1,7 +1,10 @@
 // A worker whose owner demands evidence. Whoever does not give it gets hellos, a nonce and a
 // reason.
+#include <fmt/format.h>
+
 #include <boost/test/unit_test.hpp>
 
+#include <algorithm>
 #include <atomic>
 
 #include "cli/worker/owner_gate.hpp"
@@ -153,7 +156,7 @@ BOOST_AUTO_TEST_CASE(an_enclave_with_the_right_evidence_is_answered) {
     BOOST_TEST(link->send(2, remo::HintRequest{kMatrix, 0, 3}));
     BOOST_TEST(link->send(3, remo::WeightRequest{kMatrix, 0, 1}));
     const Reply product = inbox.take(1);
-    BOOST_TEST((*std::get<remo::WorkerProduct>(product).bytes == *tensor.bytes));
+    BOOST_TEST(std::ranges::equal(*std::get<remo::WorkerProduct>(product).bytes, *tensor.bytes));
     inbox.take(2);
     inbox.take(3);
     BOOST_TEST(worker.requests == 3u);
@@ -251,9 +254,9 @@ BOOST_AUTO_TEST_CASE(missing_collateral_decides_nothing) {
   check_refused(
       "crl-missing",
       [=](const LinkBinding& link) {
-        auto document = attest::parse_document(honest_evidence(attester)(link)).value();
+        auto document = *attest::parse_document(honest_evidence(attester)(link));
         document.evidence.items.erase("crl");
-        return to_json(document);
+        return attest::to_json(document);
       },
       Errc::no_worker);
 }
