@@ -44,8 +44,11 @@ void name_other_key(Bytes bound, const SessionExpectation& session, const Bindin
   const auto statement = parse_statement(as_text(session.statement));
   if (statement && statement->tls_key != own.key)
     checks.fail(Stage::binding, "report-data",
-                "the evidence is about another TLS key than this connection's: somebody stands "
-                "between, or sends on what is not his",
+                own.role == Role::client
+                    ? "the evidence is about an enclave with another TLS key: somebody stands "
+                      "between, or sends on what is not his"
+                    : "the evidence is about a server with another TLS key: somebody stands "
+                      "between, or sends on what is not his",
                 to_hex(own.key), to_hex(statement->tls_key));
   else
     checks.fail(Stage::binding, "report-data",

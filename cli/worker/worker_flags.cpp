@@ -41,6 +41,9 @@ void WorkerFlags::add_to(CLI::App& app) {
   app.add_option("--require-attestation", attestation_policy,
                  "a policy (docs/attestation.md): enclaves get no product, hint or weight unless "
                  "their evidence passes it");
+  app.add_option("--seen-collateral", seen_collateral,
+                 "a file that keeps the dates of the newest revocation lists and TCB infos that "
+                 "evidence came with: older ones are refused from then on");
   app.add_flag("--allow-simulated", allow_simulated,
                "accept evidence of a simulated platform if the policy does; it proves nothing");
   app.add_option("--name", name, "name in logs (default: the host name)");

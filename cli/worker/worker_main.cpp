@@ -162,7 +162,8 @@ int serve(const WorkerFlags& flags, WorkerShare share, const transport::TlsConte
 /// Null without --require-attestation.
 std::shared_ptr<OwnerGate> gate_of(const WorkerFlags& flags) {
   if (flags.attestation_policy.empty()) return nullptr;
-  auto gate = OwnerGate::read(flags.attestation_policy, flags.allow_simulated);
+  auto gate =
+      OwnerGate::read(flags.attestation_policy, flags.allow_simulated, flags.seen_collateral);
   if (gate->policy().simulated) print_log("{}", attest::kSimulationWarning);
   return gate;
 }

@@ -6,6 +6,8 @@
 
 #include <algorithm>
 #include <atomic>
+#include <fstream>
+#include <nlohmann/json.hpp>
 
 #include "cli/worker/owner_gate.hpp"
 #include "tests/support/simulated_enclave.hpp"
@@ -259,6 +261,30 @@ BOOST_AUTO_TEST_CASE(missing_collateral_decides_nothing) {
         return attest::to_json(document);
       },
       Errc::no_worker);
+}
+
+BOOST_AUTO_TEST_CASE(collateral_that_is_older_than_was_seen_before_is_refused) {
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "seen.json";
+  const auto gate = [&] {
+    return std::make_shared<cli::OwnerGate>(owner_policy(), true,
+                                            std::make_unique<attest::SeenCollateral>(file));
+  };
+  Inbox inbox;
+  {
+    GatedWorker worker(gate());
+    link_with(worker, inbox, honest_evidence(attester_of()));
+  }
+  auto seen = nlohmann::json::parse(std::ifstream(file));
+  BOOST_TEST_REQUIRE(seen["seen"].size() == 1u);
+  for (auto& date : seen["seen"]) date = date.get<i64>() + 1; // of a list that this one replaces
+  std::ofstream(file) << seen;
+  GatedWorker worker(gate());
+  const Error error = error_of([&] { link_with(worker, inbox, honest_evidence(attester_of())); });
+  BOOST_TEST((error.code() == Errc::config));
+  BOOST_TEST(contains(error.what(), "attestation: rollback: CRL "), error.what());
+  BOOST_TEST(worker.log.wait("refused: rollback: CRL "), worker.log.all());
+  BOOST_TEST(worker.requests == 0u);
 }
 
 BOOST_AUTO_TEST_CASE(a_pin_is_demanded_besides) {
