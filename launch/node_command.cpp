@@ -130,6 +130,9 @@ void check_local_files(const config::PipelineConfig& config, std::size_t index) 
   require("cert", files.cert, make);
   require("key", files.key, make);
   require("ca", files.ca, make);
+  if (!node.require_attestation.empty())
+    require("require_attestation", node.require_attestation,
+            "expected the policy that this worker demands of enclaves");
 }
 
 bool is_listening(const WorkerNode& node) {

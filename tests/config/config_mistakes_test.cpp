@@ -175,11 +175,11 @@ BOOST_AUTO_TEST_CASE(a_key_is_in_a_file_or_made_at_the_start) {
   const std::string files = ", cert: certs/enclave.pem, key: certs/enclave.key }";
   BOOST_TEST(complaint(with(files, ", identity: ephemeral }")) == "");
   const std::string none = complaint(with(files, " }"));
-  BOOST_TEST(none == "F:20:6: tls.cert: missing; it is required unless identity: ephemeral\n"
-                     "F:20:6: tls.key: missing; it is required unless identity: ephemeral");
+  BOOST_TEST(none == "F:20:1: tls.cert: missing; it is required unless identity: ephemeral\n"
+                     "F:20:1: tls.key: missing; it is required unless identity: ephemeral");
   const std::string both =
       complaint(with(files, ", identity: ephemeral, key: certs/enclave.key }"));
-  BOOST_TEST(both == "F:20:6: tls.key: has no place beside identity: ephemeral, which makes one at "
+  BOOST_TEST(both == "F:20:1: tls.key: has no place beside identity: ephemeral, which makes one at "
                      "each start");
 }
 
