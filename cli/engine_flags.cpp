@@ -5,6 +5,7 @@
 #include <charconv>
 #include <cstdlib>
 
+#include "cli/serve_attestation.hpp"
 #include "core/console.hpp"
 #include "core/locked_memory.hpp"
 #include "settings/engine/engine_options.hpp"
@@ -43,7 +44,9 @@ config::PipelineConfig EngineFlags::resolve_for(const std::string& target) const
 
 pipeline::EngineOptions EngineFlags::engine_options(const config::PipelineConfig& config) const {
   settings::require_masks(config, allowed_);
-  return settings::engine_options(config, print_worker_line);
+  pipeline::EngineOptions options = settings::engine_options(config, print_worker_line);
+  if (options.cluster) options.cluster->evidence = link_evidence(config);
+  return options;
 }
 
 void print_worker_line(const std::string& line) {

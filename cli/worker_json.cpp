@@ -17,7 +17,8 @@ nlohmann::json worker_json(const pipeline::WorkerReport& worker) {
           {"reconnects", worker.reconnects},
           {"in_flight", worker.in_flight},
           {"strikes", worker.strikes},
-          {"round_trip_ms", worker.round_trip_ms}};
+          {"round_trip_ms", worker.round_trip_ms},
+          {"attestation", worker.attestation}};
 }
 
 } // namespace talaria::cli

@@ -78,6 +78,7 @@ struct WorkerNode {
   std::string tls_name;       ///< what its certificate must say; the host unless given
   Start start = Start::never; ///< local for loopback hosts, ssh if `ssh` is given, else never
   std::string ssh;            ///< [USER@]HOST of its machine
+  std::filesystem::path require_attestation; ///< a policy that it demands of enclaves; empty: none
   // On its own machine; relative to the file's folder for local nodes, kept as written for others.
   // Empty: see node_files().
   std::filesystem::path program, model, cert, key, ca;
@@ -88,6 +89,8 @@ struct WorkerNode {
 struct Tls {
   std::filesystem::path ca, cert, key;
   std::string enclave_name = "talaria-enclave"; ///< what workers expect in `cert`
+  /// identity: ephemeral. No cert and key: made at each start, for workers that demand evidence.
+  bool is_ephemeral = false;
 };
 
 /// `serve.tls:` what clients of the API see.

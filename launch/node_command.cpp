@@ -47,7 +47,15 @@ std::vector<std::string> worker_command(const config::PipelineConfig& config,
   add("--parameters", config.masking.parameters);
   add("--cert", files.cert.string());
   add("--key", files.key.string());
-  add("--ca", files.ca.string());
+  // A key that this program makes at its start is vouched for by evidence, and by no authority.
+  const bool is_evidence_enough = config.tls && config.tls->is_ephemeral && node.ca.empty() &&
+                                  !node.require_attestation.empty();
+  if (!is_evidence_enough) add("--ca", files.ca.string());
+  if (!node.require_attestation.empty()) {
+    add("--require-attestation", node.require_attestation.string());
+    if (config.serve.attestation && config.serve.attestation->platform == "simulated")
+      words.emplace_back("--allow-simulated");
+  }
   if (config.tls && config.tls->enclave_name != config::Tls().enclave_name)
     add("--enclave-name", config.tls->enclave_name);
   add("--name", node.name);
@@ -122,6 +130,9 @@ void check_local_files(const config::PipelineConfig& config, std::size_t index) 
   require("cert", files.cert, make);
   require("key", files.key, make);
   require("ca", files.ca, make);
+  if (!node.require_attestation.empty())
+    require("require_attestation", node.require_attestation,
+            "expected the policy that this worker demands of enclaves");
 }
 
 bool is_listening(const WorkerNode& node) {

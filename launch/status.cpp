@@ -86,6 +86,12 @@ std::string server_text(const json& status) {
   return out;
 }
 
+/// Of a worker that has not asked for evidence: "-".
+std::string attested_cell(const json& worker) {
+  const std::string text = cell_text(worker, "attestation");
+  return text.empty() ? "-" : text;
+}
+
 std::string nodes_table(const json& nodes) {
   std::vector<std::vector<std::string>> rows{
       {"node", "address", "state", "pid", "restarts", "up", "last death"}};
@@ -98,9 +104,9 @@ std::string nodes_table(const json& nodes) {
 
 std::string workers_table(const json& workers) {
   std::vector<std::vector<std::string>> rows{
-      {"link", "state", "round trip ms", "in flight", "strikes"}};
+      {"link", "state", "attested", "round trip ms", "in flight", "strikes"}};
   for (const json& worker : workers)
-    rows.push_back({cell_text(worker, "name"), cell_text(worker, "state"),
+    rows.push_back({cell_text(worker, "name"), cell_text(worker, "state"), attested_cell(worker),
                     cell_text(worker, "round_trip_ms"), cell_text(worker, "in_flight"),
                     cell_text(worker, "strikes")});
   return aligned(rows);

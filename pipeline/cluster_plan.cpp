@@ -78,7 +78,7 @@ ClusterPlan plan_cluster(const ClusterOptions& options, const arch::ModelPlan& m
   for (const ClusterNode& node : options.nodes) {
     check_layers(node, model);
     plan.nodes.push_back(
-        {node.name, node.address, node.tls_name, identity_wanted(model, format, parameters)});
+        {node.name, node.address, node.tls_name, identity_wanted(model, format, parameters), {}});
   }
   for (const arch::Linear& linear : model.linears) {
     MatrixPlan matrix;

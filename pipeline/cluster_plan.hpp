@@ -27,7 +27,11 @@ struct ClusterNode {
 /// Everything an enclave needs to know to use workers on other machines.
 struct ClusterOptions {
   std::vector<ClusterNode> nodes;
-  transport::TlsFiles tls;
+  transport::TlsFiles tls; ///< without certificate and key: made at the start, never on a disk
+  std::string enclave_name = "talaria-enclave"; ///< in a certificate that is made
+  /// What gives evidence of this enclave to workers that demand it, for a model with this root;
+  /// empty: nothing does.
+  std::function<transport::GiveEvidence(const Sha256Digest& model_root)> evidence;
   cluster::FaultPolicy policy;
   cluster::Milliseconds ready{30000};          ///< how long to wait for the workers at the start
   std::function<void(const std::string&)> log; ///< lines about workers; called on any thread

@@ -17,6 +17,24 @@ void fill_known_digests(ClusterPlan& plan, const ModelLoader& loader) {
       if (part.column_count == part.columns) part.digest = loader.known_digest({part.matrix});
 }
 
+std::shared_ptr<const transport::TlsContext> tls_of(const ClusterOptions& options) {
+  if (options.tls.cert.empty())
+    return std::make_shared<const transport::TlsContext>(
+        transport::EphemeralIdentity{options.tls.ca, options.enclave_name});
+  return std::make_shared<const transport::TlsContext>(options.tls, transport::End::enclave);
+}
+
+void give_evidence(ClusterPlan& plan, const ClusterOptions& options, const ModelLoader& loader) {
+  if (loader.files() == nullptr)
+    throw Error(Errc::config, "serve.attestation: evidence names the model's files, and this model "
+                              "has none");
+  const transport::GiveEvidence give = options.evidence(loader.files()->root());
+  for (auto& node : plan.nodes) {
+    node.evidence = give;
+    node.wanted.attests = true;
+  }
+}
+
 } // namespace
 
 ClusterSession::ClusterSession(caf::actor_system& system, const ClusterOptions& options,
@@ -25,12 +43,12 @@ ClusterSession::ClusterSession(caf::actor_system& system, const ClusterOptions& 
     : loader_(loader), ready_(options.ready),
       plan_(plan_cluster(options, loader.plan(), loader.format(), parameters)), self_(system) {
   fill_known_digests(plan_, loader);
+  if (options.evidence) give_evidence(plan_, options, loader);
   cluster::DispatcherOptions dispatcher;
   dispatcher.nodes = plan_.nodes;
   dispatcher.plan = plan_.placement;
   dispatcher.policy = options.policy;
-  dispatcher.tls =
-      std::make_shared<const transport::TlsContext>(options.tls, transport::End::enclave);
+  dispatcher.tls = tls_of(options);
   dispatcher.log = options.log;
   dispatcher.tracer = tracer;
   dispatcher_ = cluster::spawn_dispatcher(system, std::move(dispatcher));

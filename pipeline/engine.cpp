@@ -495,7 +495,8 @@ std::vector<WorkerReport> Engine::workers() const {
   for (const cluster::NodeHealth& node : impl_->session->health().nodes)
     reports.push_back({node.name, node.address, to_string(node.state), node.last_error,
                        node.weight_bytes, node.products, node.rows, node.bytes_up, node.bytes_down,
-                       node.reconnects, node.in_flight, node.strikes, node.round_trip_ms});
+                       node.reconnects, node.in_flight, node.strikes, node.round_trip_ms,
+                       node.attestation});
   return reports;
 }
 

@@ -99,6 +99,7 @@ struct WorkerReport {
   u32 in_flight = 0;
   u32 strikes = 0;
   double round_trip_ms = 0;
+  std::string attestation; ///< "until ...", "refused"; empty: it has not asked for evidence
 };
 
 /// A loaded model ready to answer: the enclave, and its workers in this process or elsewhere.

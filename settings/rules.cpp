@@ -39,7 +39,22 @@ void check_buckets(const PipelineConfig& config, const Origins& origins, Problem
                            origins.name_of("pipeline.max_rows"), config.pipeline.max_rows));
 }
 
+void check_identity(const config::Tls& tls, const Origins& origins, Problems& problems) {
+  const std::pair<const char*, const fs::path*> files[] = {{"tls.cert", &tls.cert},
+                                                           {"tls.key", &tls.key}};
+  for (const auto& [key, file] : files) {
+    const bool is_given = origins.find(key) != nullptr;
+    if (!tls.is_ephemeral && !is_given)
+      problems.add(origins.place_of("tls"), key,
+                   "missing; it is required unless identity: ephemeral");
+    if (tls.is_ephemeral && is_given)
+      problems.add(origins.place_of("tls"), key,
+                   "has no place beside identity: ephemeral, which makes one at each start");
+  }
+}
+
 void check_tls(const PipelineConfig& config, const Origins& origins, Problems& problems) {
+  if (config.tls) check_identity(*config.tls, origins, problems);
   if (config.workers.empty() || config.tls) return;
   problems.add(origins.place_of("workers"), "workers",
                "no tls; expected tls: { ca, cert, key } with workers");

@@ -97,10 +97,14 @@ void add_tls(std::vector<Setting>& rows) {
                      .required());
   rows.push_back(
       row("tls.cert", pem_file(kAdvice), member(tls, &Tls::cert), "the enclave's certificate")
-          .required());
+          .by_default("required unless tls.identity is ephemeral"));
   rows.push_back(
       row("tls.key", pem_file(kAdvice), member(tls, &Tls::key), "the enclave's private key")
-          .required());
+          .by_default("required unless tls.identity is ephemeral"));
+  rows.push_back(row("tls.identity", choice_of<bool>({{"files", false}, {"ephemeral", true}}),
+                     member(tls, &Tls::is_ephemeral),
+                     "where the enclave's key is from: tls.cert and tls.key, or made at each start "
+                     "for workers that demand evidence"));
   rows.push_back(row("tls.enclave_name", text(is_host_name, "the name in the certificate"),
                      member(tls, &Tls::enclave_name), "what workers expect in tls.cert"));
 }

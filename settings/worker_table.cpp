@@ -64,6 +64,8 @@ void add_start(std::vector<WorkerSetting>& rows) {
   rows.push_back(row("ca", path(), member(&WorkerNode::ca),
                      "certificate of the authority that signed the enclave's")
                      .by_default("tls.ca, or over ssh ca.pem beside cert"));
+  rows.push_back(row("require_attestation", path(), member(&WorkerNode::require_attestation),
+                     "the policy, over there, of the evidence that it demands of enclaves"));
 }
 
 } // namespace

@@ -52,7 +52,11 @@ void compare_matrix(Comparison& c, const HeldMatrix& wanted, const HeldMatrix* h
 std::optional<std::string> compare(Comparison c, const Identity& wanted, const Identity& held) {
   if (!common_protocol(wanted, held))
     c.say("protocol", fmt::format("{} to {}", wanted.protocol_oldest, wanted.protocol_newest),
-          fmt::format("{} to {}", held.protocol_oldest, held.protocol_newest));
+          fmt::format("{} to {}{}", held.protocol_oldest, held.protocol_newest,
+                      held.attests ? ", because it demands evidence of enclaves" : ""));
+  if (held.attests && !wanted.attests)
+    c.say("attestation", "gives no evidence of itself (serve.attestation)",
+          "demands it (--require-attestation)");
   c.field("parameters", wanted.parameters, held.parameters);
   c.field("modulus", wanted.modulus, held.modulus);
   c.field("dimension", u64{wanted.dimension}, u64{held.dimension});

@@ -9,9 +9,11 @@
 
 namespace talaria::transport {
 
-/// The versions of the wire protocol (wire.capnp) that this program speaks.
+/// The versions of the wire protocol (wire.capnp) that this program speaks; since kProtocolEvidence
+/// a worker can demand evidence.
 inline constexpr u32 kProtocolOldest = 1;
-inline constexpr u32 kProtocolNewest = 1;
+inline constexpr u32 kProtocolNewest = 2;
+inline constexpr u32 kProtocolEvidence = 2;
 
 /// The part of one matrix that a worker holds, or that an enclave wants from it.
 struct HeldMatrix {
@@ -38,6 +40,8 @@ struct Identity {
   std::string device; ///< "cpu avx512, 2 threads"
   u64 weight_bytes = 0;
   std::vector<HeldMatrix> matrices; ///< worker: what it holds; enclave: what it wants from this one
+  bool attests = false; ///< enclave: can give evidence of itself; worker: demands it, and then
+                        ///< speaks no protocol before kProtocolEvidence
 };
 
 /// The newest protocol version that both speak; nothing if there is none.

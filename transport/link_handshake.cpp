@@ -6,6 +6,7 @@
 
 #include "core/random.hpp"
 #include "transport/frame_io.hpp"
+#include "transport/link_evidence.hpp"
 
 namespace talaria::transport {
 namespace {
@@ -53,6 +54,18 @@ private:
   SessionId session_{};
 };
 
+/// The worker asks as soon as all three connections are there.
+void attest(ConnectedLink& link, const LinkOptions& options) {
+  link.binding = {{},
+                  link.control->exporter(),
+                  link.up->exporter(),
+                  link.down->exporter(),
+                  link.control->own_key()};
+  if (!link.peer.attests) return;
+  link.control->set_deadline(SteadyClock::now() + options.evidence_timeout);
+  link.attested_for = LinkEvidence(options.evidence, link.binding).introduce(*link.control);
+}
+
 /// Both ends compare, and ours is the answer that names "this side"; but a worker of another
 /// version may see a difference that we do not.
 void check_accepted(const Identity& wanted, const Hello& hello) {
@@ -80,6 +93,10 @@ ConnectedLink connect_link(const TlsContext& tls, const Address& address,
     link.peer = std::move(*hello.identity);
     link.up = handshake.join(Role::up);
     link.down = handshake.join(Role::down);
+    attest(link, options);
+  } catch (const RefusedByOwner& error) {
+    throw RefusedByOwner(error.code(),
+                         fmt::format("worker {}: {}", to_string(address), error.what()));
   } catch (const Error& error) {
     // A refusal of the worker is no_worker, whatever it says: these codes are of this side.
     const bool ours = error.code() == Errc::config || error.code() == Errc::verification ||

@@ -2,6 +2,7 @@
 
 #include <array>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "transport/tls_channel.hpp"
@@ -17,6 +18,8 @@ struct ConnectedLink {
   std::unique_ptr<TlsChannel> down;
   std::shared_ptr<Traffic> traffic;
   Identity peer;
+  LinkBinding binding;                              ///< but the nonce
+  std::optional<std::chrono::seconds> attested_for; ///< if the worker demands evidence
 };
 
 /// Opens them. @throws what WorkerLink's constructor promises.

@@ -9,12 +9,12 @@
 
 namespace talaria::transport {
 
-ServerSession::ServerSession(std::string peer, const Sha256Digest& certificate,
-                             const WireFormat& format, const ServerOptions& options)
-    : peer_(std::move(peer)), certificate_(certificate), format_(format),
+ServerSession::ServerSession(std::string peer, const EnclaveKeys& keys, const WireFormat& format,
+                             const ServerOptions& options)
+    : peer_(std::move(peer)), keys_(keys), format_(format),
       max_in_flight_(std::max<std::size_t>(options.max_in_flight, 1)),
-      max_in_flight_bytes_(options.max_in_flight_bytes), max_frame_bytes_(options.max_frame_bytes) {
-}
+      max_in_flight_bytes_(options.max_in_flight_bytes), max_frame_bytes_(options.max_frame_bytes),
+      admitted_(options.gate == nullptr) {}
 
 void ServerSession::reply(u64 id, const Reply& reply) {
   OutFrame frame = encode(id, reply, format_);
@@ -50,15 +50,17 @@ bool ServerSession::may_write_at_once(std::size_t bytes) const {
          down_->can_write_at_once(bytes);
 }
 
-void ServerSession::attach(Role role, const Sha256Digest& certificate, TlsChannel& channel) {
+void ServerSession::attach(Role role, const EnclaveKeys& keys, TlsChannel& channel) {
   const std::lock_guard lock(mutex_);
-  if (certificate != certificate_)
+  if (keys.certificate != keys_.certificate)
     throw Error(Errc::config, "the session belongs to another certificate");
   bool& taken = taken_[static_cast<std::size_t>(role)];
   if (taken) throw Error(Errc::config, "the session has this connection already");
   if (ended_) throw Error(Errc::config, "the session has ended");
   taken = true;
+  exporters_[static_cast<std::size_t>(role)] = keys.exporter;
   channels_.push_back(&channel);
+  standing_.notify_all();
 }
 
 void ServerSession::detach(TlsChannel& channel) {
@@ -71,18 +73,60 @@ bool ServerSession::complete() const {
   return taken_[0] && taken_[1] && taken_[2];
 }
 
+bool ServerSession::wait_until_complete(TimePoint limit) {
+  std::unique_lock lock(mutex_);
+  standing_.wait_until(lock, limit,
+                       [this] { return ended_ || (taken_[0] && taken_[1] && taken_[2]); });
+  return !ended_ && taken_[0] && taken_[1] && taken_[2];
+}
+
+LinkBinding ServerSession::binding(const LinkNonce& nonce) const {
+  const std::lock_guard lock(mutex_);
+  return {nonce, exporters_[0], exporters_[1], exporters_[2], keys_.key};
+}
+
+void ServerSession::admit() {
+  {
+    const std::lock_guard lock(mutex_);
+    admitted_ = true;
+  }
+  standing_.notify_all();
+}
+
+void ServerSession::hold() {
+  const std::lock_guard lock(mutex_);
+  admitted_ = false;
+}
+
+bool ServerSession::admitted() const {
+  const std::lock_guard lock(mutex_);
+  return admitted_ && !ended_;
+}
+
+bool ServerSession::wait_until_admitted() {
+  std::unique_lock lock(mutex_);
+  standing_.wait(lock, [this] { return ended_ || admitted_; });
+  return !ended_;
+}
+
 void ServerSession::end(const std::string& reason) {
   {
     const std::lock_guard lock(mutex_);
     if (ended_) return;
     ended_ = true;
-    reason_ = reason;
+    if (reason_.empty()) reason_ = reason;
     replies_.clear();
     open_.clear();
     for (TlsChannel* channel : channels_) channel->interrupt();
   }
   room_.notify_all();
   replies_ready_.notify_all();
+  standing_.notify_all();
+}
+
+void ServerSession::blame(const std::string& reason) {
+  const std::lock_guard lock(mutex_);
+  if (reason_.empty()) reason_ = reason;
 }
 
 bool ServerSession::ended() const {

@@ -15,11 +15,22 @@
 
 namespace talaria::transport {
 
+/// What an enclave has shown in its TLS handshake.
+struct EnclaveKeys {
+  Sha256Digest certificate{};
+  Sha256Digest key{}; ///< of its SubjectPublicKeyInfo
+  TlsExporter exporter{};
+};
+inline EnclaveKeys enclave_keys(const TlsChannel& channel) {
+  return {channel.peer_certificate(), channel.peer_key(), channel.exporter()};
+}
+
 /// What the threads of one session share: the books of its requests, the queue of its replies.
 /// Thread-safe. Holds no reference to the server, so that whoever works on a request may keep it.
 class ServerSession final : public WorkerServer::Session {
 public:
-  ServerSession(std::string peer, const Sha256Digest& certificate, const WireFormat& format,
+  /// With options.gate the session is not admitted yet.
+  ServerSession(std::string peer, const EnclaveKeys& keys, const WireFormat& format,
                 const ServerOptions& options);
 
   void reply(u64 id, const Reply& reply) override;
@@ -27,14 +38,29 @@ public:
 
   /// Registers a connection, so that end() reaches it; each role once, with the certificate of the
   /// first. @throws Error{config} if it does not belong here. The channel must stay until detach().
-  void attach(Role role, const Sha256Digest& certificate, TlsChannel& channel);
+  void attach(Role role, const EnclaveKeys& keys, TlsChannel& channel);
   void detach(TlsChannel& channel);
   /// Whether all three connections have come.
   bool complete() const;
+  /// Waits for them; false if they have not come by `limit`, or the session has ended.
+  bool wait_until_complete(TimePoint limit);
+
+  /// What evidence about this link is bound to, once it is complete.
+  LinkBinding binding(const LinkNonce& nonce) const;
+  /// Requests are answered from now on.
+  void admit();
+  /// New requests wait; those under way are answered.
+  void hold();
+  bool admitted() const;
+  /// False if the session has ended.
+  bool wait_until_admitted();
 
   /// Ends the session for the first reason given: connections are interrupted, waiting threads
   /// wake, later replies are dropped.
   void end(const std::string& reason);
+  /// The reason that end() is going to be given, while the enclave is still told: whatever breaks
+  /// until then follows from it.
+  void blame(const std::string& reason);
   bool ended() const;
   std::string reason() const;
 
@@ -55,7 +81,7 @@ private:
   bool may_write_at_once(std::size_t bytes) const;
 
   const std::string peer_;
-  const Sha256Digest certificate_;
+  const EnclaveKeys keys_; ///< the exporter is that of control
   const WireFormat format_;
   const std::size_t max_in_flight_;
   const std::size_t max_in_flight_bytes_;
@@ -65,9 +91,12 @@ private:
   mutable std::mutex mutex_;
   std::condition_variable room_;
   std::condition_variable replies_ready_;
+  std::condition_variable standing_; ///< complete, admitted, ended
   bool ended_ = false;
   std::string reason_;
+  bool admitted_ = true;
   bool taken_[3] = {};                        ///< by Role
+  TlsExporter exporters_[3] = {};             ///< by Role
   std::vector<TlsChannel*> channels_;         ///< those of threads that are running
   std::unordered_map<u64, std::size_t> open_; ///< requests without a reply: id to bytes
   std::deque<OutFrame> replies_;

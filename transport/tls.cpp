@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <system_error>
 
 #include "core/error.hpp"
@@ -17,6 +18,8 @@ namespace talaria::transport {
 namespace {
 
 constexpr std::size_t kReadBuffer = std::size_t{128} << 10;
+constexpr u64 kKeyUpdateBytes = u64{64} << 30;
+constexpr std::chrono::hours kEphemeralLife{24 * 3650}; // it ends with the process
 constexpr const char* kCiphers = "TLS_AES_128_GCM_SHA256:TLS_AES_256_GCM_SHA384";
 
 [[noreturn]] void refuse(const std::filesystem::path& file, const std::string& why) {
@@ -51,6 +54,21 @@ void check_certificate(const std::filesystem::path& file, X509* certificate, con
                              holder, server ? "serverAuth" : "clientAuth"));
 }
 
+/// Whoever it is proves that he has the key of his certificate, and evidence must be about that
+/// key.
+int accept_any(int, X509_STORE_CTX* context) {
+  X509_STORE_CTX_set_error(context, X509_V_OK);
+  return 1;
+}
+
+std::shared_ptr<SSL_CTX> context_for(End end) {
+  auto made = tls13_context(end == End::worker ? TLS_server_method() : TLS_client_method());
+  SSL_CTX_set_read_ahead(made.get(), 1); // a system call for several records
+  SSL_CTX_set_default_read_buffer_len(made.get(), kReadBuffer);
+  SSL_CTX_set_verify(made.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
+  return made;
+}
+
 } // namespace
 
 std::shared_ptr<SSL_CTX> tls13_context(const SSL_METHOD* method) {
@@ -83,18 +101,40 @@ void load_own_certificate(SSL_CTX* context, const std::filesystem::path& cert,
 }
 
 TlsContext::TlsContext(const TlsFiles& files, End end, u64 key_update_bytes)
-    : end_(end), key_update_bytes_(key_update_bytes) {
+    : context_(context_for(end)), end_(end), key_update_bytes_(key_update_bytes) {
   const bool worker = end == End::worker;
-  context_ = tls13_context(worker ? TLS_server_method() : TLS_client_method());
-  SSL_CTX* context = context_.get();
-  SSL_CTX_set_read_ahead(context, 1); // a system call for several records
-  SSL_CTX_set_default_read_buffer_len(context, kReadBuffer);
-  SSL_CTX_set_verify(context, SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT, nullptr);
-  check_readable(files.ca);
-  if (SSL_CTX_load_verify_file(context, files.ca.c_str()) != 1)
-    refuse(files.ca, "no certificate authority in PEM format");
-  load_own_certificate(context, files.cert, files.key, worker ? "a worker" : "an enclave",
+  trust(files.ca);
+  load_own_certificate(context_.get(), files.cert, files.key, worker ? "a worker" : "an enclave",
                        worker ? X509_PURPOSE_SSL_SERVER : X509_PURPOSE_SSL_CLIENT);
+}
+
+TlsContext::TlsContext(const TlsFiles& files, Strangers strangers)
+    : context_(context_for(End::worker)), end_(End::worker), key_update_bytes_(kKeyUpdateBytes),
+      strangers_(strangers) {
+  if (takes_strangers())
+    SSL_CTX_set_verify(context_.get(), SSL_VERIFY_PEER | SSL_VERIFY_FAIL_IF_NO_PEER_CERT,
+                       accept_any);
+  else
+    trust(files.ca);
+  load_own_certificate(context_.get(), files.cert, files.key, "a worker", X509_PURPOSE_SSL_SERVER);
+}
+
+TlsContext::TlsContext(const EphemeralIdentity& identity)
+    : context_(context_for(End::enclave)), end_(End::enclave), key_update_bytes_(kKeyUpdateBytes) {
+  trust(identity.ca);
+  const auto now = std::chrono::system_clock::now();
+  const Credential made = Credential::create(
+      {identity.name, CertificateUse::client, now - std::chrono::hours(1), now + kEphemeralLife},
+      nullptr);
+  if (SSL_CTX_use_certificate(context_.get(), made.certificate()) != 1 ||
+      SSL_CTX_use_PrivateKey(context_.get(), made.key()) != 1)
+    throw Error(Errc::internal, "OpenSSL does not take the key it has made");
+}
+
+void TlsContext::trust(const std::filesystem::path& ca) {
+  check_readable(ca);
+  if (SSL_CTX_load_verify_file(context_.get(), ca.c_str()) != 1)
+    refuse(ca, "no certificate authority in PEM format");
 }
 
 } // namespace talaria::transport

@@ -2,6 +2,7 @@
 
 #include <filesystem>
 #include <memory>
+#include <string>
 
 #include "core/integers.hpp"
 
@@ -20,8 +21,21 @@ struct TlsFiles {
 /// Which end of a link this process is: it decides what its certificate must be good for.
 enum class End { enclave, worker };
 
+/// An enclave's certificate that is nowhere but in this process: its key dies with it.
+struct EphemeralIdentity {
+  std::filesystem::path ca; ///< that signed the workers' certificates
+  std::string name;         ///< in ours, for logs
+};
+
+/// Whose certificates a worker accepts.
+enum class Strangers : u8 {
+  refused,       ///< those of the authority alone
+  need_evidence, ///< any that shows that it has its key: evidence then has to cover that key. Only
+                 ///< for a server with a gate; `ca` of the files may be empty
+};
+
 /// TLS 1.3 and nothing older, AES-128-GCM before AES-256-GCM, both ends show a certificate of the
-/// one authority, no session tickets. Copies share the settings; thread-safe.
+/// one authority (but see Strangers), no session tickets. Copies share the settings; thread-safe.
 class TlsContext {
 public:
   /// Writers change their key every `key_update_bytes` bytes: AES-GCM wears out after some 360 GB
@@ -31,14 +45,24 @@ public:
   /// ours, readable by others.
   TlsContext(const TlsFiles& files, End end, u64 key_update_bytes = u64{64} << 30);
 
+  /// The worker's end. @throws Error{config} as above.
+  TlsContext(const TlsFiles& files, Strangers strangers);
+  /// The enclave's end with a key and a self-signed certificate made now, for workers that demand
+  /// evidence. @throws Error{config} naming the authority's file.
+  explicit TlsContext(const EphemeralIdentity& identity);
+
   End end() const noexcept { return end_; }
   u64 key_update_bytes() const noexcept { return key_update_bytes_; }
   ssl_ctx_st* get() const noexcept { return context_.get(); }
+  bool takes_strangers() const noexcept { return strangers_ == Strangers::need_evidence; }
 
 private:
+  void trust(const std::filesystem::path& ca);
+
   std::shared_ptr<ssl_ctx_st> context_;
   End end_;
   u64 key_update_bytes_;
+  Strangers strangers_ = Strangers::refused;
 };
 
 /// TLS 1.3 alone, AES-128-GCM before AES-256-GCM, no tickets, no cached sessions, no passphrases.

@@ -15,6 +15,7 @@
 #include <system_error>
 
 #include "core/error.hpp"
+#include "transport/tls_keys.hpp"
 
 namespace talaria::transport {
 namespace {
@@ -230,6 +231,20 @@ Sha256Digest TlsChannel::peer_certificate() const {
   if (!shown || X509_digest(shown.get(), EVP_sha256(), digest.data(), &size) != 1)
     throw Error(Errc::no_worker, "the other end has shown no certificate");
   return digest;
+}
+
+TlsExporter TlsChannel::exporter() const {
+  TlsExporter out{};
+  std::ranges::copy(exporter_of(ssl_, kChannelBindingLabel, {}, out.size()), out.begin());
+  return out;
+}
+
+Sha256Digest TlsChannel::own_key() const {
+  return key_digest(SSL_get_certificate(ssl_));
+}
+
+Sha256Digest TlsChannel::peer_key() const {
+  return peer_key_digest(ssl_);
 }
 
 void TlsChannel::interrupt() noexcept {

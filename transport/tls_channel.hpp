@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "core/digest.hpp"
+#include "transport/link_gate.hpp"
 #include "transport/socket.hpp"
 #include "transport/tls.hpp"
 
@@ -53,6 +54,12 @@ public:
   bool wait_readable(Milliseconds limit);
   /// SHA-256 of the certificate that the other end has shown.
   Sha256Digest peer_certificate() const;
+  /// Keying material of this connection alone, for evidence. Both ends get the same.
+  /// @throws Error{internal} before the handshake.
+  TlsExporter exporter() const;
+  /// SHA-256 of the SubjectPublicKeyInfo of the certificate that this or the other end has shown.
+  Sha256Digest own_key() const;
+  Sha256Digest peer_key() const;
   const Socket& socket() const noexcept { return socket_; }
 
   /// Ends the connection; whoever waits in it wakes up with an error.

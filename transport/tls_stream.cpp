@@ -9,6 +9,7 @@
 #include <cerrno>
 
 #include "core/error.hpp"
+#include "transport/tls_keys.hpp"
 
 namespace talaria::transport {
 
@@ -16,17 +17,6 @@ namespace {
 
 constexpr u64 kUpdateKeyAfter = u64{64} << 30; // RFC 8446 section 5.5; OpenSSL does not count
 constexpr std::size_t kMaxAtOnce = std::size_t{1} << 20;
-
-Sha256Digest key_digest(const X509* certificate) {
-  unsigned char* der = nullptr;
-  const int size =
-      certificate == nullptr ? -1 : i2d_X509_PUBKEY(X509_get_X509_PUBKEY(certificate), &der);
-  ERR_clear_error();
-  if (size <= 0) throw Error(Errc::internal, "there is no certificate whose key could be named");
-  const Sha256Digest digest = sha256({der, static_cast<std::size_t>(size)});
-  OPENSSL_free(der);
-  return digest;
-}
 
 } // namespace
 
@@ -123,14 +113,7 @@ bool TlsStream::has_pending() const noexcept {
 
 std::vector<u8> TlsStream::exporter(std::string_view label, std::string_view context,
                                     std::size_t bytes) const {
-  std::vector<u8> out(bytes);
-  ERR_clear_error();
-  if (SSL_is_init_finished(ssl()) != 1 ||
-      SSL_export_keying_material(ssl(), out.data(), out.size(), label.data(), label.size(),
-                                 reinterpret_cast<const unsigned char*>(context.data()),
-                                 context.size(), 1) != 1)
-    throw Error(Errc::internal, "TLS has no keys to export before its handshake");
-  return out;
+  return exporter_of(ssl(), label, context, bytes);
 }
 
 Sha256Digest TlsStream::own_key() const {
@@ -138,9 +121,7 @@ Sha256Digest TlsStream::own_key() const {
 }
 
 Sha256Digest TlsStream::peer_key() const {
-  const std::unique_ptr<X509, decltype(&X509_free)> shown(SSL_get1_peer_certificate(ssl()),
-                                                          X509_free);
-  return key_digest(shown.get());
+  return peer_key_digest(ssl());
 }
 
 } // namespace talaria::transport

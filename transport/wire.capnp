@@ -10,12 +10,15 @@
 #             that both ends move it between the socket and an aligned buffer without a copy
 #
 # Three connections make a link. The enclave opens all of them:
-#   control   hello, then beats both ways
+#   control   hello; if the worker demands it, evidence of the enclave; then beats both ways
 #   up        hello both ways, then requests to the worker
 #   down      hello both ways, then replies from the worker
 #
 # Compatibility: fields are added at the end and never change their meaning. A new kind of frame or a
 # change of meaning is a new protocol version; both ends use the newest that both know.
+#   1         everything but
+#   2         evidence: a worker whose hello `attests` asks for it as soon as all three connections
+#             are there, and again later; before it has said attested, any other frame ends the link
 
 using Cxx = import "/capnp/c++.capnp";
 $Cxx.namespace("talaria::transport::wire");
@@ -31,7 +34,10 @@ struct Frame {
     weightRequest @6 :Run;        # up; panels of the weights
     product @7 :Tensor;           # down; payload: the values. Answers maskedTensor and hintRequest
     weightPanels @8 :Run;         # down; payload: the panels
-    failure @9 :Failure;          # down; instead of an answer
+    failure @9 :Failure;          # down; instead of an answer. control: instead of attested
+    attestRequest @10 :AttestRequest;  # control, from the worker
+    evidence @11 :Void;           # control; payload: the document. Answers attestRequest
+    attested @12 :Attested;       # control, from the worker: now, or still, accepted
   }
 }
 
@@ -67,6 +73,7 @@ struct Identity {
   device @10 :Text;
   weightBytes @11 :UInt64;
   matrices @12 :List(HeldMatrix);
+  attests @13 :Bool;              # enclave: can give evidence of itself; worker: demands it
 }
 
 struct HeldMatrix {
@@ -82,6 +89,14 @@ struct Beat {
   sent @0 :Int64;                 # the enclave's own clock in ns; the worker returns it untouched
   clock @1 :Int64;                # of the sender of this frame, ns since 1970
   answer @2 :Bool;                # from the worker
+}
+
+struct AttestRequest {
+  nonce @0 :Data;                 # 32 random bytes
+}
+
+struct Attested {
+  validFor @0 :UInt64;            # seconds; then the worker asks again
 }
 
 enum ProductKind {

@@ -1,9 +1,6 @@
 #include "transport/wire_codec.hpp"
 
-#include <capnp/message.h>
-#include <capnp/serialize.h>
 #include <fmt/format.h>
-#include <kj/exception.h>
 
 #include <algorithm>
 #include <bit>
@@ -12,7 +9,7 @@
 #include <string_view>
 
 #include "remo/public/parameters.hpp"
-#include "wire.capnp.h"
+#include "transport/wire_codec_parts.hpp"
 
 static_assert(std::endian::native == std::endian::little, "values travel as they lie in memory");
 
@@ -21,13 +18,62 @@ namespace {
 
 constexpr u32 kMagic = 0x31524c54;              // "TLR1"
 constexpr std::size_t kSmallPayload = 12 << 10; // with its head below one TLS record of 16 KiB
-constexpr std::size_t kMaxMatrices = 10'000;
-constexpr std::size_t kMaxMessage = 240; // a line of a log
-constexpr std::size_t kPanelGroup = 256; // bytes: 64 columns x 4 inputs (WeightPanels)
+} // namespace
 
-[[noreturn]] void malformed(const std::string& what) {
+void malformed(const std::string& what) {
   throw Error(Errc::verification, "malformed frame: " + what);
 }
+
+/// What a peer wrote for a log or a table: one line of printable ASCII, at most `most` characters.
+std::string printable(capnp::Text::Reader text, std::size_t most) {
+  std::string out(text.begin(), std::min(text.size(), most));
+  std::replace_if(
+      out.begin(), out.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
+  return out;
+}
+
+/// The peer's code is a word of its text and nothing else: all failures of a peer are one code
+/// here, so that none of them can pass for what this side has found out.
+Error read_failure(wire::Failure::Reader in) {
+  constexpr std::size_t kMaxCode = 16;
+  return {Errc::no_worker,
+          printable(in.getCode(), kMaxCode) + ": " + printable(in.getMessage(), kMaxMessage)};
+}
+
+OutFrame finish(capnp::MessageBuilder& message, remo::SharedBytes payload) {
+  const kj::Array<capnp::word> head = capnp::messageToFlatArray(message);
+  const auto bytes = head.asBytes();
+  if (bytes.size() > kMaxHeadBytes)
+    throw Error(Errc::internal, "a frame's head exceeds 1 MiB: too many matrices on one worker");
+  const u32 head_bytes = static_cast<u32>(bytes.size());
+  const u64 payload_bytes = payload ? payload->size() : 0;
+  const bool small = payload_bytes <= kSmallPayload;
+  OutFrame frame;
+  frame.start.resize(kPrefixBytes + bytes.size() + (small ? payload_bytes : 0));
+  u8* out = frame.start.data();
+  std::memcpy(out, &kMagic, 4);
+  std::memcpy(out + 4, &head_bytes, 4);
+  std::memcpy(out + 8, &payload_bytes, 8);
+  std::memcpy(out + kPrefixBytes, bytes.begin(), bytes.size());
+  if (!small)
+    frame.payload = std::move(payload);
+  else if (payload_bytes != 0)
+    std::memcpy(out + kPrefixBytes + bytes.size(), payload->data(), payload_bytes);
+  return frame;
+}
+
+void no_payload(std::size_t bytes) {
+  if (bytes != 0) malformed("a payload where there is none");
+}
+
+Beat read_beat(wire::Beat::Reader in) {
+  return Beat{in.getSent(), in.getClock(), in.getAnswer()};
+}
+
+namespace {
+
+constexpr std::size_t kMaxMatrices = 10'000;
+constexpr std::size_t kPanelGroup = 256; // bytes: 64 columns x 4 inputs (WeightPanels)
 
 // ---- values -------------------------------------------------------------------------------------
 
@@ -58,14 +104,6 @@ bool panels_fit(u32 count, std::size_t bytes) {
   return bytes != 0 && bytes % (std::size_t{count} * kPanelGroup) == 0;
 }
 
-/// What a peer wrote for a log or a table: one line of printable ASCII, at most `most` characters.
-std::string printable(capnp::Text::Reader text, std::size_t most) {
-  std::string out(text.begin(), std::min(text.size(), most));
-  std::replace_if(
-      out.begin(), out.end(), [](char c) { return c < ' ' || c > '~'; }, '?');
-  return out;
-}
-
 std::optional<Sha256Digest> digest_of(capnp::Data::Reader data) {
   if (data.size() == 0) return std::nullopt;
   Sha256Digest digest;
@@ -85,14 +123,6 @@ void write_failure(wire::Failure::Builder out, const Error& error) {
   out.setMessage(std::string(error.what()).substr(0, kMaxMessage));
 }
 
-/// The peer's code is a word of its text and nothing else: all failures of a peer are one code
-/// here, so that none of them can pass for what this side has found out.
-Error read_failure(wire::Failure::Reader in) {
-  constexpr std::size_t kMaxCode = 16;
-  return {Errc::no_worker,
-          printable(in.getCode(), kMaxCode) + ": " + printable(in.getMessage(), kMaxMessage)};
-}
-
 // ---- identity -----------------------------------------------------------------------------------
 
 void write_identity(wire::Identity::Builder out, const Identity& in) {
@@ -108,6 +138,7 @@ void write_identity(wire::Identity::Builder out, const Identity& in) {
   out.setLayers(in.layers);
   out.setDevice(in.device);
   out.setWeightBytes(in.weight_bytes);
+  out.setAttests(in.attests);
   auto matrices = out.initMatrices(static_cast<unsigned>(in.matrices.size()));
   for (unsigned i = 0; i < matrices.size(); ++i) {
     const HeldMatrix& m = in.matrices[i];
@@ -137,6 +168,7 @@ Identity read_identity(wire::Identity::Reader in) {
   out.layers = in.getLayers();
   out.device = printable(in.getDevice(), kMaxName);
   out.weight_bytes = in.getWeightBytes();
+  out.attests = in.getAttests();
   const auto matrices = in.getMatrices();
   if (matrices.size() > kMaxMatrices) malformed("an identity of more than 10,000 matrices");
   for (const auto m : matrices)
@@ -145,49 +177,7 @@ Identity read_identity(wire::Identity::Reader in) {
   return out;
 }
 
-// ---- heads --------------------------------------------------------------------------------------
-
-OutFrame finish(capnp::MessageBuilder& message, remo::SharedBytes payload) {
-  const kj::Array<capnp::word> head = capnp::messageToFlatArray(message);
-  const auto bytes = head.asBytes();
-  if (bytes.size() > kMaxHeadBytes)
-    throw Error(Errc::internal, "a frame's head exceeds 1 MiB: too many matrices on one worker");
-  const u32 head_bytes = static_cast<u32>(bytes.size());
-  const u64 payload_bytes = payload ? payload->size() : 0;
-  const bool small = payload_bytes <= kSmallPayload;
-  OutFrame frame;
-  frame.start.resize(kPrefixBytes + bytes.size() + (small ? payload_bytes : 0));
-  u8* out = frame.start.data();
-  std::memcpy(out, &kMagic, 4);
-  std::memcpy(out + 4, &head_bytes, 4);
-  std::memcpy(out + 8, &payload_bytes, 8);
-  std::memcpy(out + kPrefixBytes, bytes.begin(), bytes.size());
-  if (!small)
-    frame.payload = std::move(payload);
-  else if (payload_bytes != 0)
-    std::memcpy(out + kPrefixBytes + bytes.size(), payload->data(), payload_bytes);
-  return frame;
-}
-
-/// Calls `read` with the Frame in `head`; Cap'n Proto's complaints become Error{verification}.
-template <class Read>
-auto with_frame(std::span<const u8> head, Read&& read) {
-  const std::size_t words = head.size() / sizeof(capnp::word);
-  capnp::ReaderOptions options;
-  options.traversalLimitInWords = 4 * words + 64; // a hello reads its lists more than once
-  options.nestingLimit = 8;
-  try {
-    capnp::FlatArrayMessageReader message(
-        kj::arrayPtr(reinterpret_cast<const capnp::word*>(head.data()), words), options);
-    return read(message.getRoot<wire::Frame>());
-  } catch (const kj::Exception&) { // its text may quote the peer
-    malformed("the head is no Cap'n Proto message of the expected form");
-  }
-}
-
-void no_payload(std::size_t bytes) {
-  if (bytes != 0) malformed("a payload where there is none");
-}
+// ---- tensors and runs ---------------------------------------------------------------------------
 
 void read_trace(wire::Tensor::Reader in, remo::MaskedTensor& out) {
   if (!in.hasMark()) return;
@@ -386,8 +376,7 @@ Beat decode_beat(std::span<const u8> head, std::size_t payload_bytes) {
   no_payload(payload_bytes);
   return with_frame(head, [](wire::Frame::Reader frame) {
     if (!frame.isBeat()) malformed("expected a heartbeat");
-    const auto in = frame.getBeat();
-    return Beat{in.getSent(), in.getClock(), in.getAnswer()};
+    return read_beat(frame.getBeat());
   });
 }
 

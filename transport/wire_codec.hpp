@@ -1,14 +1,18 @@
 #pragma once
 
 #include <array>
+#include <chrono>
 #include <cstddef>
 #include <optional>
 #include <span>
 #include <string>
+#include <string_view>
 #include <utility>
+#include <variant>
 #include <vector>
 
 #include "transport/identity.hpp"
+#include "transport/link_gate.hpp"
 #include "transport/messages.hpp"
 
 /// Frames to bytes and back, without a socket: what wire.capnp describes. Decoders take bytes of
@@ -50,7 +54,24 @@ struct OutFrame {
   std::size_t size() const { return start.size() + (payload ? payload->size() : 0); }
 };
 
+/// Asks the enclave for evidence.
+struct AttestRequest {
+  LinkNonce nonce{};
+};
+/// The frame in which it comes; the document is the payload.
+struct Evidence {};
+struct Attested {
+  std::chrono::seconds valid_for{0};
+};
+/// What comes over a control connection after the hello. An Error is the worker's reason to refuse.
+using ControlFrame = std::variant<Beat, AttestRequest, Evidence, Attested, Error>;
+
 OutFrame encode(const Hello& hello);
+OutFrame encode(const AttestRequest& request);
+/// @throws Error{internal} if it is empty or exceeds kMaxLinkEvidenceBytes.
+OutFrame encode_evidence(std::string_view document);
+OutFrame encode(const Attested& attested);
+OutFrame encode_refusal(const std::string& code, const std::string& message);
 OutFrame encode(const Beat& beat);
 /// @throws Error{internal} if shape and bytes disagree: such a frame would end the link.
 OutFrame encode(u64 id, const Request& request, const WireFormat& format);
@@ -68,6 +89,8 @@ Prefix decode_prefix(std::span<const u8, kPrefixBytes> bytes, std::size_t max_fr
 // allocated for a payload that cannot be right.
 Hello decode_hello(std::span<const u8> head, std::size_t payload_bytes);
 Beat decode_beat(std::span<const u8> head, std::size_t payload_bytes);
+/// Evidence must have a payload within its bound, the others none.
+ControlFrame decode_control(std::span<const u8> head, std::size_t payload_bytes);
 /// The id and the request; a tensor's bytes are still missing: see set_payload().
 std::pair<u64, Request> decode_request(std::span<const u8> head, std::size_t payload_bytes,
                                        const WireFormat& format);

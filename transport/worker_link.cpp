@@ -14,6 +14,7 @@
 #include "core/wall_clock.hpp"
 #include "transport/clock_estimate.hpp"
 #include "transport/frame_io.hpp"
+#include "transport/link_evidence.hpp"
 #include "transport/link_handshake.hpp"
 
 namespace talaria::transport {
@@ -60,7 +61,10 @@ class WorkerLink::Impl {
 public:
   Impl(ConnectedLink link, std::string name, const LinkOptions& options, Events events)
       : link_(std::move(link)), name_(std::move(name)), options_(options),
-        events_(std::move(events)), format_(wire_format(link_.peer)) {}
+        events_(std::move(events)), format_(wire_format(link_.peer)),
+        evidence_(options.evidence, link_.binding) {
+    if (link_.attested_for) attested_for(*link_.attested_for);
+  }
 
   void start() {
     control_ = std::thread([this] { guarded([this] { run_control(); }); });
@@ -121,7 +125,7 @@ public:
   Figures figures() const {
     const std::lock_guard lock(mutex_);
     return {link_.traffic->sent, link_.traffic->received, clock_.round_trip_ms(),
-            clock_.offset_ms()};
+            clock_.offset_ms(), attested_until_};
   }
   const Identity& peer() const noexcept { return link_.peer; }
 
@@ -183,7 +187,9 @@ private:
                     fmt::format("silent for more than {} ms", options_.silence.count()));
       if (channel.wait_readable(
               std::min(options_.heartbeat, options_.silence / 4 + Milliseconds(1))))
-        take_beat(reader);
+        take_control(reader);
+      if (const auto document = evidence_.take_if_ready())
+        write_frame(channel, encode_evidence(*document));
     }
   }
 
@@ -194,9 +200,24 @@ private:
     write_frame(channel, encode(Beat{sent, wall_ns(), false}));
   }
 
-  void take_beat(FrameReader& reader) {
+  void take_control(FrameReader& reader) {
     const FrameReader::Head head = reader.next();
-    const Beat beat = decode_beat(head.bytes, head.payload_bytes);
+    const ControlFrame frame = decode_control(head.bytes, head.payload_bytes);
+    if (const auto* beat = std::get_if<Beat>(&frame)) return take_beat(*beat);
+    if (!link_.attested_for)
+      throw Error(Errc::verification, "speaks of evidence that it did not demand in its hello");
+    if (const auto* request = std::get_if<AttestRequest>(&frame)) return evidence_.begin(*request);
+    if (const auto* word = std::get_if<Attested>(&frame)) return attested_for(word->valid_for);
+    if (const auto* refusal = std::get_if<Error>(&frame)) throw refused_by_owner(*refusal);
+    throw Error(Errc::verification, "sent evidence of itself, which nobody demands");
+  }
+
+  void attested_for(std::chrono::seconds time) {
+    const std::lock_guard lock(mutex_);
+    attested_until_ = std::chrono::system_clock::now() + time;
+  }
+
+  void take_beat(const Beat& beat) {
     const i64 now = steady_ns();
     if (!beat.answer || open_beats_.empty() || open_beats_.front() != beat.sent)
       throw Error(Errc::verification, "unexpected heartbeat reply; no such heartbeat was sent");
@@ -263,7 +284,8 @@ private:
   const LinkOptions options_;
   const Events events_;
   const WireFormat format_;
-  std::deque<i64> open_beats_; ///< of the control thread
+  std::deque<i64> open_beats_; ///< of the control thread, as is
+  LinkEvidence evidence_;
 
   mutable std::mutex mutex_; ///< guards what follows
   std::condition_variable work_;
@@ -274,6 +296,7 @@ private:
   std::size_t queued_bytes_ = 0;                   ///< with the frame being written
   std::unordered_map<u64, std::size_t> in_flight_; ///< id to the most bytes its answer may have
   ClockEstimate clock_;
+  std::optional<std::chrono::system_clock::time_point> attested_until_;
 
   std::thread control_;
   std::thread up_;

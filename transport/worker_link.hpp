@@ -10,6 +10,7 @@
 #include "core/error.hpp"
 #include "transport/address.hpp"
 #include "transport/identity.hpp"
+#include "transport/link_gate.hpp"
 #include "transport/messages.hpp"
 #include "transport/tls.hpp"
 
@@ -24,6 +25,8 @@ struct LinkOptions {
   std::size_t max_frame_bytes = std::size_t{1} << 30;
   std::size_t max_queued_bytes = std::size_t{256} << 20; ///< waiting to be sent
   std::size_t max_in_flight = 4096;                      ///< requests not answered yet
+  GiveEvidence evidence; ///< for workers that demand it; empty: they are not worked with
+  Milliseconds evidence_timeout{15000}; ///< for them to accept it, on top of connect_timeout
 };
 
 /// The enclave's end of a link to one worker: three TLS connections and a thread for each.
@@ -49,7 +52,8 @@ public:
   /// Blocks up to connect_timeout for three connections, hellos exchanged, identities compared by
   /// both ends. `expected_name` must stand in the worker's certificate.
   /// @throws Error{no_worker} (unreachable, TLS refused, no room: says what), Error{config}
-  /// (identities differ: says which field), Error{verification} (it does not speak this protocol).
+  /// (identities differ: says which field), Error{verification} (it does not speak this protocol),
+  /// RefusedByOwner (its owner does not accept the evidence).
   WorkerLink(const TlsContext& tls, const Address& address, const std::string& expected_name,
              const Identity& wanted, const LinkOptions& options, Events events);
   /// Shuts the connections down and joins the threads; no callback runs after it returns.
@@ -78,6 +82,8 @@ public:
     u64 bytes_down = 0;
     double round_trip_ms = 0;   ///< median of the last heartbeats
     double clock_offset_ms = 0; ///< the worker's clock minus ours
+    /// Until when the worker accepts the evidence it has; nothing: it has asked for none.
+    std::optional<std::chrono::system_clock::time_point> attested_until;
   };
   Figures figures() const;
 

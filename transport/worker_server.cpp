@@ -9,10 +9,12 @@
 #include <list>
 #include <map>
 #include <mutex>
+#include <optional>
 #include <thread>
 
 #include "core/wall_clock.hpp"
 #include "transport/frame_io.hpp"
+#include "transport/server_admission.hpp"
 #include "transport/server_session.hpp"
 
 namespace talaria::transport {
@@ -50,6 +52,10 @@ public:
         wake_(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)) {
     if (tls.end() != End::worker)
       throw Error(Errc::internal, "a worker's server needs the worker's TLS context");
+    if (tls.takes_strangers() && !options_.gate)
+      throw Error(Errc::internal, "certificates of strangers are accepted without a gate");
+    identity_.attests = options_.gate != nullptr;
+    if (identity_.attests) identity_.protocol_oldest = kProtocolEvidence;
     TlsChannel(tls_, Socket(), options_.enclave_name); // throws for a name that matches anybody
     listener_ = listen_on(listen);
     port_ = local_port(listener_);
@@ -181,8 +187,7 @@ private:
     }
     // Whatever happens from here on ends the session, and its control thread says so.
     try {
-      if (!c.move_on(Connection::State::settled))
-        throw Error(Errc::no_worker, "a connection was dropped as half open");
+      if (!options_.gate) settle(c);
       c.channel.share(session->traffic());
       write_frame(c.channel, encode(answer_to(hello)));
       c.channel.set_deadline(std::nullopt);
@@ -194,18 +199,41 @@ private:
     if (hello.role == Role::control) close_session(hello.session, *session);
   }
 
+  static void settle(Connection& c) {
+    if (!c.move_on(Connection::State::settled))
+      throw Error(Errc::no_worker, "a connection was dropped as half open");
+  }
+
   void run_role(Connection& c, const Hello& hello, const std::shared_ptr<ServerSession>& session) {
     const Milliseconds stall = std::max(options_.silence * 10, Milliseconds(60'000));
     set_user_timeout(c.channel.socket(), hello.role == Role::control ? options_.silence : stall);
     switch (hello.role) {
     case Role::control:
       log(fmt::format("{}: linked", session->peer()));
-      return run_control(c.channel, *session);
+      return run_control(c, *session);
     case Role::up:
+      if (options_.gate && !await_admission(c, *session)) return;
       return run_up(c.channel, session);
     case Role::down:
+      if (options_.gate) {
+        if (!session->wait_until_admitted()) return;
+        settle(c);
+      }
       return session->send_replies(c.channel);
     }
+  }
+
+  /// Nothing may come before the session is admitted, not even to be left in the kernel's buffer.
+  bool await_admission(Connection& c, ServerSession& session) {
+    while (!session.admitted()) {
+      if (session.ended()) return false;
+      if (!c.channel.wait_readable(kTick) || session.admitted()) continue;
+      c.channel.set_deadline(SteadyClock::now() + options_.handshake_timeout);
+      FrameReader(c.channel, kPrefixBytes + kMaxHeadBytes).next();
+      throw Error(Errc::verification, "a request came before its evidence was accepted");
+    }
+    settle(c);
+    return true;
   }
 
   Hello answer_to(const Hello& hello) const {
@@ -221,17 +249,17 @@ private:
       throw Error(Errc::verification, "the hello does not say what the enclave wants");
     if (const auto difference = first_difference_for_worker(*hello.identity, identity_))
       throw Error(Errc::config, *difference);
-    const Sha256Digest certificate = c.channel.peer_certificate();
+    const EnclaveKeys keys = enclave_keys(c.channel);
     auto session =
         std::make_shared<ServerSession>(fmt::format("{} ({})", options_.enclave_name, c.address),
-                                        certificate, wire_format(identity_), options_);
+                                        keys, wire_format(identity_), options_);
     const std::lock_guard lock(mutex_);
     if (sessions_.size() >= options_.max_sessions)
       throw Error(Errc::no_worker,
                   fmt::format("{} enclaves are linked already", options_.max_sessions));
     if (!sessions_.emplace(hello.session, session).second)
       throw Error(Errc::verification, "the session id is in use");
-    session->attach(Role::control, certificate, c.channel);
+    session->attach(Role::control, keys, c.channel);
     return session;
   }
 
@@ -244,7 +272,7 @@ private:
 
   std::shared_ptr<ServerSession> find_session(Connection& c, const Hello& hello) const {
     auto session = find(hello.session);
-    session->attach(hello.role, c.channel.peer_certificate(), c.channel);
+    session->attach(hello.role, enclave_keys(c.channel), c.channel);
     return session;
   }
 
@@ -256,21 +284,28 @@ private:
     log(fmt::format("{}: unlinked: {}", session.peer(), session.reason()));
   }
 
-  void run_control(TlsChannel& channel, ServerSession& session) {
+  void run_control(Connection& c, ServerSession& session) {
+    TlsChannel& channel = c.channel;
     FrameReader reader(channel, kPrefixBytes + kMaxHeadBytes);
+    std::optional<ServerAdmission> admission;
+    if (options_.gate) {
+      admission.emplace(options_.gate, options_.evidence_timeout, session,
+                        [this](const std::string& line) { log(line); });
+      admission->admit(channel);
+      settle(c);
+    }
     const TimePoint complete_by = SteadyClock::now() + options_.handshake_timeout;
     while (!session.ended()) {
       if (channel.wait_readable(kTick)) {
         channel.set_deadline(SteadyClock::now() + options_.silence);
         const FrameReader::Head head = reader.next();
-        Beat beat = decode_beat(head.bytes, head.payload_bytes);
-        if (beat.answer)
-          throw Error(Errc::verification,
-                      "unexpected heartbeat reply; expected a heartbeat request");
-        beat.answer = true;
-        beat.clock = wall_ns();
-        write_frame(channel, encode(beat));
+        const ControlFrame frame = decode_control(head.bytes, head.payload_bytes);
+        if (admission && std::holds_alternative<Evidence>(frame))
+          admission->take(channel, reader);
+        else
+          answer_beat(channel, frame);
       }
+      if (admission) admission->tick(channel);
       const auto silent = std::chrono::nanoseconds(steady_ns() - session.traffic()->last_received);
       if (silent > options_.silence)
         return session.end(fmt::format("silent for more than {} ms", options_.silence.count()));
@@ -279,12 +314,22 @@ private:
     }
   }
 
+  static void answer_beat(TlsChannel& channel, const ControlFrame& frame) {
+    const auto* asked = std::get_if<Beat>(&frame);
+    if (asked == nullptr || asked->answer)
+      throw Error(Errc::verification, "unexpected heartbeat reply; expected a heartbeat request");
+    Beat beat = *asked;
+    beat.answer = true;
+    beat.clock = wall_ns();
+    write_frame(channel, encode(beat));
+  }
+
   void run_up(TlsChannel& channel, const std::shared_ptr<ServerSession>& session) {
     FrameReader reader(channel, options_.max_frame_bytes);
     for (;;) {
       const FrameReader::Head head = reader.next();
       auto [id, request] = decode_request(head.bytes, head.payload_bytes, session->format());
-      if (!session->wait_for_room(head.payload_bytes)) return;
+      if (!session->wait_until_admitted() || !session->wait_for_room(head.payload_bytes)) return;
       session->begin(id, head.payload_bytes);
       set_payload(request, reader.payload());
       if (auto* tensor = std::get_if<remo::MaskedTensor>(&request)) tensor->received = wall_ns();
@@ -303,7 +348,7 @@ private:
   }
 
   const TlsContext tls_;
-  const Identity identity_;
+  Identity identity_; ///< constant once the acceptor runs
   const ServerOptions options_;
   const Events events_;
   const FileDescriptor wake_; ///< stirs the acceptor

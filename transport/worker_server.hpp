@@ -8,6 +8,7 @@
 
 #include "transport/address.hpp"
 #include "transport/identity.hpp"
+#include "transport/link_gate.hpp"
 #include "transport/messages.hpp"
 #include "transport/tls.hpp"
 
@@ -27,10 +28,15 @@ struct ServerOptions {
   std::size_t max_in_flight = 256;
   std::size_t max_in_flight_bytes = std::size_t{1}
                                     << 30; ///< the same for their bytes; one always fits
+  /// Decides about each enclave before anything but hellos is said to it; null: whoever has the
+  /// right certificate is answered.
+  std::shared_ptr<LinkGate> gate;
+  Milliseconds evidence_timeout{10000}; ///< for an enclave to give evidence, each time
 };
 
 /// The worker's end: accepts links from enclaves that show the right certificate and want what this
-/// worker holds. Each connection has a thread; strangers share max_half_open of them.
+/// worker holds. Each connection has a thread; strangers share max_half_open of them. With a
+/// gate an enclave is a stranger until its evidence has been accepted.
 class WorkerServer {
 public:
   /// An enclave's link. Requests keep it alive; it outlives its connections and the server.
@@ -54,7 +60,9 @@ public:
   };
 
   /// Listens at once. `identity` is what this worker is and holds; every enclave is told.
-  /// @throws Error{io} if the address cannot be bound, Error{config} if enclave_name is no name.
+  /// With a gate it also says that evidence is demanded.
+  /// @throws Error{io} if the address cannot be bound, Error{config} if enclave_name is no name,
+  /// Error{internal} if `tls` takes strangers and there is no gate.
   WorkerServer(const TlsContext& tls, const Address& listen, Identity identity,
                const ServerOptions& options, Events events);
   /// Ends all sessions and joins all threads; waits for a request callback that is running.

@@ -33,6 +33,9 @@ public:
   std::string certificate_pem() const;
   SecretBuffer<char> key_pem() const;
 
+  x509_st* certificate() const noexcept { return certificate_.get(); }
+  evp_pkey_st* key() const noexcept { return key_.get(); }
+
   /// Whether it may sign certificates and has not expired.
   bool is_living_authority() const;
   std::chrono::system_clock::time_point ends() const;

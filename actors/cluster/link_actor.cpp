@@ -1,5 +1,6 @@
 #include "actors/cluster/link_actor.hpp"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -53,6 +54,7 @@ struct NotConnected {
   u64 attempt = 0;
   Errc code = Errc::no_worker;
   std::string why;
+  bool by_owner = false; ///< the worker's owner does not accept this enclave
 };
 struct Arrived {
   u64 attempt = 0;
@@ -115,7 +117,7 @@ public:
             [this](const AskHealth&) { return health(); },
             [this](const Connected& news) { connected(news); },
             [this](const NotConnected& news) {
-              if (news.attempt == attempt_) lost(news.code, news.why);
+              if (news.attempt == attempt_) lost(news.code, news.why, news.by_owner);
             },
             [this](const Arrived& news) { arrived(news); },
             [this](const Connect& order) {
@@ -179,6 +181,7 @@ private:
     options.silence = policy_.silence;
     options.max_in_flight = 2 * policy_.in_flight; // the dispatcher keeps below that
     options.max_queued_bytes = std::size_t{1} << 40;
+    options.evidence = settings_.evidence;
     connecting_ =
         std::thread([self = caf::actor_cast<caf::actor_addr>(this), attempt, settings = settings_,
                      tls = tls_, options, events = events(attempt)]() mutable {
@@ -186,6 +189,9 @@ private:
             tell(self, Connected{attempt, std::make_shared<transport::WorkerLink>(
                                               *tls, settings.address, settings.tls_name,
                                               settings.wanted, options, std::move(events))});
+          } catch (const transport::RefusedByOwner& error) {
+            const bool decided = error.code() == Errc::config;
+            tell(self, NotConnected{attempt, error.code(), error.what(), decided});
           } catch (const Error& error) {
             tell(self, NotConnected{attempt, error.code(), error.what()});
           } catch (const std::exception& error) {
@@ -228,6 +234,7 @@ private:
       return;
     }
     link_ = news.link;
+    health_.attestation.clear();
     connected_at_ = Clock::now();
     health_.state = NodeHealth::State::ready;
     health_.device = link_->peer().device;
@@ -331,7 +338,8 @@ private:
     delayed_send(this, order.time, Connect{attempt_});
   }
 
-  void lost(Errc code, const std::string& why) {
+  /// @param by_owner  evidence that was refused will be refused again: no storm of attempts
+  void lost(Errc code, const std::string& why, bool by_owner = false) {
     ++attempt_; // whatever else is said of this connection is late
     // Whoever does not speak the protocol is somebody else; a worker that stops to is a liar.
     if (code == Errc::verification && !link_) code = Errc::no_worker;
@@ -339,8 +347,9 @@ private:
     ++health_.reconnects;
     if (link_ && Clock::now() - connected_at_ > policy_.reconnect_max)
       pause_ = policy_.reconnect_first;
+    health_.attestation = by_owner ? "refused" : "";
     drop(code, why);
-    delayed_send(this, pause_, Connect{attempt_});
+    delayed_send(this, by_owner ? std::max(pause_, policy_.quarantine) : pause_, Connect{attempt_});
     pause_ = std::min(pause_ * 2, policy_.reconnect_max);
   }
 
@@ -378,7 +387,13 @@ private:
   NodeHealth health() const {
     NodeHealth now = health_;
     now.in_flight = static_cast<u32>(open_.size());
-    if (link_) now.round_trip_ms = link_->figures().round_trip_ms;
+    if (!link_) return now;
+    const auto figures = link_->figures();
+    now.round_trip_ms = figures.round_trip_ms;
+    if (figures.attested_until)
+      now.attestation =
+          fmt::format("until {:%Y-%m-%dT%H:%M:%S}Z",
+                      fmt::gmtime(std::chrono::system_clock::to_time_t(*figures.attested_until)));
     return now;
   }
 

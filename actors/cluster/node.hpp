@@ -8,6 +8,7 @@
 #include "remo/public/wire_tensors.hpp"
 #include "transport/address.hpp"
 #include "transport/identity.hpp"
+#include "transport/link_gate.hpp"
 
 namespace talaria::cluster {
 
@@ -31,8 +32,9 @@ struct FaultPolicy {
 struct NodeSettings {
   std::string name;
   transport::Address address;
-  std::string tls_name;       ///< the name its certificate must carry
-  transport::Identity wanted; ///< what it must hold
+  std::string tls_name;             ///< the name its certificate must carry
+  transport::Identity wanted;       ///< what it must hold
+  transport::GiveEvidence evidence; ///< of this enclave, if it demands any; empty: there is none
 };
 
 /// How a worker is doing, for `status`, the log and the account of a run.
@@ -52,6 +54,8 @@ struct NodeHealth {
   u64 bytes_down = 0;
   u64 reconnects = 0;
   double round_trip_ms = 0;
+  /// "until 2026-11-30T12:00:00Z", "refused", or empty: it has not asked for evidence.
+  std::string attestation;
 };
 const char* to_string(NodeHealth::State state) noexcept;
 

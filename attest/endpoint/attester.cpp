@@ -66,6 +66,16 @@ std::optional<std::string> Attester::for_session(const Nonce& nonce,
   return document(input);
 }
 
+std::optional<std::string> Attester::for_link(const Nonce& nonce, const std::array<u8, 32>& channel,
+                                              const Sha256Digest& key) {
+  BindingInput input;
+  input.role = Role::client;
+  input.nonce = nonce;
+  input.channel = channel;
+  input.key = key;
+  return document(input);
+}
+
 std::optional<std::string> Attester::for_archive(const Sha256Digest& key) {
   const std::lock_guard lock(mutex_);
   if (!kept_.empty() && kept_key_ == key && Steady::now() < kept_until_) return kept_;

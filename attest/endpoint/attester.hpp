@@ -29,6 +29,11 @@ public:
   std::optional<std::string> for_session(const Nonce& nonce, const std::array<u8, 32>& channel,
                                          const Sha256Digest& key);
 
+  /// For a worker, over the link of which `channel` is channel_of_link() and in which the enclave
+  /// shows `key`. As for_session().
+  std::optional<std::string> for_link(const Nonce& nonce, const std::array<u8, 32>& channel,
+                                      const Sha256Digest& key);
+
   /// Role 3, about a key and no connection: for archives and dashboards. Kept for ten minutes.
   std::optional<std::string> for_archive(const Sha256Digest& key);
 

@@ -23,10 +23,12 @@ bool is_bound_to(Bytes bound, const BindingInput& input, const std::vector<PathS
 /// Evidence that is none for us but would be for somebody else deserves its own sentence.
 void name_other_role(Bytes bound, BindingInput input, const std::vector<PathStep>& path,
                      Checks& checks) {
-  input.role = Role::client;
+  const bool is_for_worker = input.role == Role::client;
+  input.role = is_for_worker ? Role::server : Role::client;
   if (is_bound_to(bound, input, path))
     return checks.fail(Stage::binding, "role",
-                       "this is evidence towards a worker, shown back to a client");
+                       is_for_worker ? "this is evidence towards a client, shown to a worker"
+                                     : "this is evidence towards a worker, shown back to a client");
   input.role = Role::archive;
   input.nonce = {};
   input.channel = {};
@@ -42,8 +44,11 @@ void name_other_key(Bytes bound, const SessionExpectation& session, const Bindin
   const auto statement = parse_statement(as_text(session.statement));
   if (statement && statement->tls_key != own.key)
     checks.fail(Stage::binding, "report-data",
-                "the evidence is about a server with another TLS key: somebody stands between, or "
-                "sends on what is not his",
+                own.role == Role::client
+                    ? "the evidence is about an enclave with another TLS key: somebody stands "
+                      "between, or sends on what is not his"
+                    : "the evidence is about a server with another TLS key: somebody stands "
+                      "between, or sends on what is not his",
                 to_hex(own.key), to_hex(statement->tls_key));
   else
     checks.fail(Stage::binding, "report-data",

@@ -11,10 +11,10 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/enclave/gateway_context.hpp"
-#include "cli/enclave/serve_attestation.hpp"
 #include "cli/enclave/starter_link.hpp"
 #include "cli/engine_flags.hpp"
 #include "cli/forward.hpp"
+#include "cli/serve_attestation.hpp"
 #include "cli/setting_flags.hpp"
 #include "cli/worker_json.hpp"
 #include "config/scalars.hpp"
@@ -134,8 +134,6 @@ gateway::ServerOptions server_options(const config::PipelineConfig& settings,
   options.chat_template = load_chat_template(settings, *engine_options.model);
   options.allow_special = settings.serve.allow_special;
   options.access = access_options(settings);
-  options.attester =
-      make_attester(settings, options.model_name, engine_options.model->files()->root());
   options.require_attestation = settings.serve.attestation && settings.serve.attestation->required;
   options.stream = {settings.serve.stream.obfuscation, settings.serve.stream.pace};
   options.max_running = engine_options.batch.max_rows; // a row of each fits into a micro-batch
@@ -233,10 +231,18 @@ int serve(GatewayContext& context, Announce announce) {
       engine_options.model_dir, engine_options.weights, engine_options.model_sha256);
   load_chat_template(settings,
                      *engine_options.model); // what is wrong with it shows before hours of hints
+  // One for clients and workers: they are told of the same instance.
+  const auto attester =
+      make_attester(settings, model_name(settings), engine_options.model->files()->root());
+  if (attester && engine_options.cluster)
+    engine_options.cluster->evidence = [attester](const Sha256Digest&) {
+      return link_evidence(attester);
+    };
   TerminalProgress progress;
   pipeline::Engine engine(engine_options, progress);
   print_warnings(engine);
   auto options = server_options(settings, engine_options, engine);
+  options.attester = attester;
   warn_about_open_address(options);
   const auto url = url_of(options);
   gateway::HttpServer server(engine, std::move(options), print_line);

@@ -27,9 +27,19 @@ void WorkerFlags::add_to(CLI::App& app) {
   app.add_option("--listen", listen, "HOST:PORT to serve on; without it: check products and end");
   app.add_option("--cert", cert, "this worker's certificate (PEM)");
   app.add_option("--key", key, "its private key (PEM)");
-  app.add_option("--ca", ca, "the CA that signed the enclave's certificate (PEM)");
+  app.add_option("--ca", ca,
+                 "the CA that signed the enclave's certificate (PEM); may be left out with "
+                 "--require-attestation: then any key that evidence covers will do");
   app.add_option("--enclave-name", enclave_name,
                  "name an enclave's certificate must carry (default talaria-enclave)");
+  app.add_option("--require-attestation", attestation_policy,
+                 "a policy (docs/attestation.md): enclaves get no product, hint or weight unless "
+                 "their evidence passes it");
+  app.add_option("--seen-collateral", seen_collateral,
+                 "a file that keeps the dates of the newest revocation lists and TCB infos that "
+                 "evidence came with: older ones are refused from then on");
+  app.add_flag("--allow-simulated", allow_simulated,
+               "accept evidence of a simulated platform if the policy does; it proves nothing");
   app.add_option("--name", name, "name in logs (default: the host name)");
   app.add_option("--record", record,
                  "write everything received into this new folder, as .npy with a JSON line each");

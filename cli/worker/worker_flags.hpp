@@ -21,6 +21,9 @@ struct WorkerFlags {
   std::string listen; ///< empty: prove the products and end
   std::string cert, key, ca;
   std::string enclave_name = "talaria-enclave";
+  std::string attestation_policy; ///< a file; empty: enclaves need give no evidence
+  std::string seen_collateral;    ///< a file; empty: nothing outlives the process
+  bool allow_simulated = false;
   std::string record;
   std::string trace;             ///< empty: no trace
   std::string progress = "auto"; ///< auto, none or json

@@ -13,6 +13,7 @@
 
 #include "actors/worker/service.hpp"
 #include "cli/worker/end_watch.hpp"
+#include "cli/worker/owner_gate.hpp"
 #include "cli/worker/worker_flags.hpp"
 #include "cli/worker/worker_share.hpp"
 #include "core/console.hpp"
@@ -114,7 +115,7 @@ std::string host_name() {
 }
 
 int serve(const WorkerFlags& flags, WorkerShare share, const transport::TlsContext& tls,
-          EndWatch& end) {
+          const std::shared_ptr<OwnerGate>& gate, EndWatch& end) {
   std::unique_ptr<telemetry::Tracer> tracer; // the worker's thread may use it to its end
   if (!flags.trace.empty()) tracer = std::make_unique<telemetry::Tracer>(flags.trace);
   caf::actor_system_config config;
@@ -124,6 +125,7 @@ int serve(const WorkerFlags& flags, WorkerShare share, const transport::TlsConte
   worker::ServiceOptions options;
   options.listen = transport::parse_address(flags.listen);
   options.server.enclave_name = flags.enclave_name;
+  options.server.gate = gate;
   options.matrix_name = [linears = share.plan.linears](u32 id) {
     return id < linears.size() ? linears[{id}].name : "unknown";
   };
@@ -148,10 +150,34 @@ int serve(const WorkerFlags& flags, WorkerShare share, const transport::TlsConte
           {"bytes", bytes}});
   log_line(fmt::format("{} listens on {}: {} matrices, {} bytes of weights, {}", flags.name,
                        transport::to_string(address), matrices, bytes, device));
+  if (gate)
+    log_line(fmt::format("{} demands evidence of enclaves, under the policy \"{}\"", flags.name,
+                         gate->policy().name));
   end.now_serving();
   end.wait();
   log_line(flags.name + " ends");
   return 0;
+}
+
+/// Null without --require-attestation.
+std::shared_ptr<OwnerGate> gate_of(const WorkerFlags& flags) {
+  if (flags.attestation_policy.empty()) return nullptr;
+  auto gate =
+      OwnerGate::read(flags.attestation_policy, flags.allow_simulated, flags.seen_collateral);
+  if (gate->policy().simulated) print_log("{}", attest::kSimulationWarning);
+  return gate;
+}
+
+/// An enclave whose key is made at its start has no certificate that an authority could have
+/// signed: its evidence covers the key. An authority, here or in the policy, is demanded besides.
+transport::TlsContext tls_of(const WorkerFlags& flags, const OwnerGate* gate) {
+  const std::filesystem::path ca =
+      flags.ca.empty() && gate != nullptr ? gate->policy().service.ca.string() : flags.ca;
+  if (flags.cert.empty() || flags.key.empty() || (ca.empty() && gate == nullptr))
+    throw Error(Errc::usage, "--listen needs --cert, --key and --ca: there is no plain TCP here; "
+                             "`talaria certs init DIR --hosts NAME` makes them");
+  return {{ca, flags.cert, flags.key},
+          ca.empty() ? transport::Strangers::need_evidence : transport::Strangers::refused};
 }
 
 int run(WorkerFlags& flags) {
@@ -159,14 +185,14 @@ int run(WorkerFlags& flags) {
   if (flags.name.empty()) flags.name = host_name();
   const auto progress = progress_for(flags.progress);
   if (flags.listen.empty()) {
+    if (!flags.attestation_policy.empty())
+      throw Error(Errc::usage, "--require-attestation is about enclaves; it needs --listen");
     const auto& parameters = remo::lattice_parameters(flags.parameters);
     return check(load_share(flags, *progress), parameters);
   }
-  if (flags.cert.empty() || flags.key.empty() || flags.ca.empty())
-    throw Error(Errc::usage, "--listen needs --cert, --key and --ca: there is no plain TCP here; "
-                             "`talaria certs init DIR --hosts NAME` makes them");
-  const transport::TlsContext tls({flags.ca, flags.cert, flags.key}, transport::End::worker);
-  return serve(flags, load_share(flags, *progress), tls, end);
+  const auto gate = gate_of(flags);
+  const transport::TlsContext tls = tls_of(flags, gate.get());
+  return serve(flags, load_share(flags, *progress), tls, gate, end);
 }
 
 int fail(const WorkerFlags& flags, Errc code, const std::string& message) {

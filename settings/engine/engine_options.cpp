@@ -57,6 +57,7 @@ cluster_options(const config::PipelineConfig& config,
   for (const config::WorkerNode& worker : config.workers)
     cluster.nodes.push_back(cluster_node(worker));
   cluster.tls = {config.tls->ca, config.tls->cert, config.tls->key};
+  cluster.enclave_name = config.tls->enclave_name;
   cluster.policy = fault_policy(config.faults);
   cluster.ready =
       std::min<cluster::Milliseconds>(config.faults.request_deadline, config.launch.ready);

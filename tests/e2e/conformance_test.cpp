@@ -158,7 +158,8 @@ BOOST_DATA_TEST_CASE(int16_weights_reproduce_the_fp32_reference,
 
 namespace {
 
-/// What the shipped model makes of heldout.txt, by the protocol of tests/data/references/README.md.
+/// What the shipped model makes of heldout.txt, by the protocol that is told beside
+/// the references.
 double held_out_perplexity(kv::Format format) {
   constexpr u32 kBos = 4092;
   const json reference = read_json(tests::kReferences / "talaria-tiny" / "perplexity.json");

@@ -75,12 +75,19 @@ void read_hello(const Head& head) {
           peer.matrices.size() > 1); // one matrix twice with different shapes
 }
 
+void read_control(const Head& head) {
+  const ControlFrame frame = decode_control(head.bytes.span(), head.payload_bytes);
+  if (const auto* error = std::get_if<Error>(&frame)) check_text(error->what());
+  require(!std::holds_alternative<Evidence>(frame) ||
+          (head.payload_bytes > 0 && head.payload_bytes <= kMaxLinkEvidenceBytes));
+}
+
 void read(u8 decoder, const Head& head) {
   switch (decoder % 4) {
   case 0:
     return read_hello(head);
   case 1:
-    decode_beat(head.bytes.span(), head.payload_bytes);
+    read_control(head);
     return;
   case 2: {
     auto [id, request] = decode_request(head.bytes.span(), head.payload_bytes, kFormat);

@@ -47,6 +47,19 @@ BOOST_AUTO_TEST_CASE(a_name_of_the_enclave_that_is_not_the_usual_one_is_said) {
   BOOST_TEST(joined().find(" --enclave-name enclave.example ") != std::string::npos);
 }
 
+BOOST_AUTO_TEST_CASE(a_worker_that_demands_evidence_is_told_by_which_policy) {
+  node().require_attestation = "/etc/owner.yaml";
+  BOOST_TEST(joined().find("/ca.pem --require-attestation /etc/owner.yaml --name") !=
+             std::string::npos);
+  config.tls->is_ephemeral = true; // then no authority can vouch for the enclave
+  config.serve.attestation.emplace().platform = "simulated";
+  BOOST_TEST(joined().find("--ca") == std::string::npos);
+  BOOST_TEST(joined().find(" --require-attestation /etc/owner.yaml --allow-simulated ") !=
+             std::string::npos);
+  node().ca = "/etc/ca.pem";
+  BOOST_TEST(joined().find(" --ca /etc/ca.pem ") != std::string::npos);
+}
+
 BOOST_AUTO_TEST_CASE(shares_and_threads_are_said_if_given) {
   node().columns = {1, 3};
   node().threads = 4;

@@ -35,7 +35,7 @@ ClusterStatus sample() {
   status.logs = "logs";
   status.nodes = {ready, failed};
   status.workers =
-      R"([{"name":"a","state":"connected","round_trip_ms":0.125,"in_flight":3,"strikes":0}])";
+      R"([{"name":"a","state":"connected","round_trip_ms":0.125,"in_flight":3,"strikes":0,"attestation":"until 2026-11-30T12:00:00Z"}])";
   return status;
 }
 
@@ -80,8 +80,10 @@ BOOST_AUTO_TEST_CASE(a_status_is_two_tables_for_people) {
   BOOST_TEST((seconds >= 5 && seconds < 60)); // of a clock that goes on
   BOOST_TEST(text.substr(found + begin.size() + digits).find(" s  killed by SIGKILL\n") == 0u,
              text);
-  BOOST_TEST(text.find("\na     connected  0.12           3          0\n") != std::string::npos,
-             text);
+  BOOST_TEST(
+      text.find("\na     connected  until 2026-11-30T12:00:00Z  0.12           3          0\n") !=
+          std::string::npos,
+      text);
 }
 
 BOOST_AUTO_TEST_CASE(links_that_are_no_list_and_words_that_are_no_text_do_no_harm) {

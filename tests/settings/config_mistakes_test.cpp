@@ -171,6 +171,18 @@ BOOST_AUTO_TEST_CASE(missing_files_are_named_where_they_stand) {
   BOOST_TEST(trace.starts_with("F:22:46: telemetry.trace: '"), trace);
 }
 
+BOOST_AUTO_TEST_CASE(a_key_is_in_a_file_or_made_at_the_start) {
+  const std::string files = ", cert: certs/enclave.pem, key: certs/enclave.key }";
+  BOOST_TEST(complaint(with(files, ", identity: ephemeral }")) == "");
+  const std::string none = complaint(with(files, " }"));
+  BOOST_TEST(none == "F:20:1: tls.cert: missing; it is required unless identity: ephemeral\n"
+                     "F:20:1: tls.key: missing; it is required unless identity: ephemeral");
+  const std::string both =
+      complaint(with(files, ", identity: ephemeral, key: certs/enclave.key }"));
+  BOOST_TEST(both == "F:20:1: tls.key: has no place beside identity: ephemeral, which makes one at "
+                     "each start");
+}
+
 BOOST_AUTO_TEST_CASE(all_mistakes_are_reported_together_in_the_order_of_the_file) {
   BOOST_TEST(
       complaint("telemetry: { metrics: nowhere }\n"
@@ -190,7 +202,8 @@ BOOST_AUTO_TEST_CASE(all_mistakes_are_reported_together_in_the_order_of_the_file
       "F:6:36: workers[1].layers: 3-5 overlaps the layers 0-3 of 'a' in line 5; expected each "
       "layer on one primary worker\n"
       "F:6:41: workers[1].colour: unknown key; expected name, address, device, layers, columns, "
-      "role, threads, cores, tls_name, start, ssh, program, model, cert, key or ca\n"
+      "role, threads, cores, tls_name, start, ssh, program, model, cert, key, ca or "
+      "require_attestation\n"
       "F:7:38: workers[2].layers: starts at layer 7; expected a primary worker for 6 too");
 }
 

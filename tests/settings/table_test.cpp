@@ -48,6 +48,7 @@ const std::map<std::string_view, const char*> kOtherValues{
     {"tls.cert", "certs/enclave.pem"},
     {"tls.key", "certs/enclave.key"},
     {"tls.enclave_name", "gate.example"},
+    {"tls.identity", "ephemeral"},
     {"serve.listen", "127.0.0.1:81"},
     {"serve.tls.cert", "certs/enclave.pem"},
     {"serve.tls.key", "certs/enclave.key"},
@@ -187,8 +188,8 @@ std::size_t members(const config::Pipeline& of) {
   return 5 + members(kv);
 }
 std::size_t members(const config::Tls& of) {
-  [[maybe_unused]] const auto& [a, b, c, d] = of;
-  return 4;
+  [[maybe_unused]] const auto& [a, b, c, d, e] = of;
+  return 5;
 }
 std::size_t members(const config::ServeTls& of) {
   [[maybe_unused]] const auto& [a, b] = of;
@@ -237,9 +238,9 @@ std::size_t members(const config::Session& of) {
   return 2;
 }
 std::size_t members(const config::WorkerNode& of) {
-  [[maybe_unused]] const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, line, layers_line,
-                                layers_column] = of;
-  return 16;
+  [[maybe_unused]] const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, line,
+                                layers_line, layers_column] = of;
+  return 17;
 }
 /// Those that are no section, but for `file`, which is no setting.
 std::size_t members(const config::PipelineConfig& of) {

@@ -50,8 +50,9 @@ using Lie =
 class LoopbackWorker {
 public:
   LoopbackWorker(const LoopbackCertificates& certificates, const LoopbackShare& what,
-                 Lie lie = nullptr)
-      : tls_(certificates.worker(), transport::End::worker) {
+                 Lie lie = nullptr, std::shared_ptr<transport::LinkGate> gate = nullptr)
+      : tls_(certificates.worker(),
+             gate ? transport::Strangers::need_evidence : transport::Strangers::refused) {
     cli::WorkerFlags flags;
     flags.model = what.model;
     flags.weights = what.weights;
@@ -70,9 +71,10 @@ public:
       if (reply) session->reply(id, std::move(*reply));
     };
     events.log = [](const std::string&) {};
+    transport::ServerOptions options;
+    options.gate = std::move(gate);
     server_ = std::make_unique<transport::WorkerServer>(tls_, transport::Address{"127.0.0.1", 0},
-                                                        share.identity, transport::ServerOptions{},
-                                                        std::move(events));
+                                                        share.identity, options, std::move(events));
   }
   u16 port() const { return server_->port(); }
 

@@ -73,9 +73,9 @@ BOOST_AUTO_TEST_CASE(the_newest_common_protocol_is_used) {
   BOOST_TEST((common_protocol(range(2, 5), range(1, 4)) == 4u));
   BOOST_TEST((common_protocol(range(2, 2), range(1, 1)) == std::nullopt));
   BOOST_TEST(difference([](Identity& i) {
-               i.protocol_oldest = 2;
-               i.protocol_newest = 3;
-             }) == "protocol: this side 1 to 1, worker gpu-a 2 to 3");
+               i.protocol_oldest = 3;
+               i.protocol_newest = 4;
+             }) == "protocol: this side 1 to 2, worker gpu-a 3 to 4");
 }
 
 BOOST_AUTO_TEST_CASE(the_worker_tells_it_from_its_side) {

@@ -185,6 +185,46 @@ BOOST_AUTO_TEST_CASE(a_frame_in_the_wrong_place_is_refused) {
   malformed([&] { decode_hello(beat.head.span(), 0); });
 }
 
+BOOST_AUTO_TEST_CASE(words_about_evidence_come_back_as_they_were_sent) {
+  const auto back = [](const OutFrame& frame) {
+    const Received r = received(frame);
+    return decode_control(r.head.span(), r.payload_bytes);
+  };
+  AttestRequest request;
+  request.nonce.fill(7);
+  request.nonce[31] = 9;
+  BOOST_TEST((std::get<AttestRequest>(back(encode(request))).nonce == request.nonce));
+  const Attested attested{std::chrono::seconds(3600)};
+  BOOST_TEST(std::get<Attested>(back(encode(attested))).valid_for.count() == 3600);
+  BOOST_TEST(std::get<Beat>(back(encode(Beat{1, 2, true}))).clock == 2);
+  BOOST_TEST(std::string(std::get<Error>(back(encode_refusal("attestation", "image: x"))).what()) ==
+             "attestation: image: x");
+  const Received small = received(encode_evidence("{}"));
+  BOOST_TEST(small.payload_bytes == 2u);
+  BOOST_TEST(std::holds_alternative<Evidence>(decode_control(small.head.span(), 2)));
+  const OutFrame large = encode_evidence(std::string(kMaxLinkEvidenceBytes, 'e'));
+  BOOST_TEST_REQUIRE(large.payload != nullptr);
+  BOOST_TEST(large.payload->size() == kMaxLinkEvidenceBytes);
+}
+
+BOOST_AUTO_TEST_CASE(words_about_evidence_keep_their_bounds) {
+  const Received evidence = received(encode_evidence("{}"));
+  malformed([&] { decode_control(evidence.head.span(), 0); });
+  malformed([&] { decode_control(evidence.head.span(), kMaxLinkEvidenceBytes + 1); });
+  const Received request = received(encode(AttestRequest{}));
+  malformed([&] { decode_control(request.head.span(), 1); });
+  malformed([&] { decode_request(request.head.span(), 0, kFormat); });
+  malformed([&] { decode_hello(request.head.span(), 0); });
+  const Received tensor = received(tensor_frame());
+  malformed([&] { decode_control(tensor.head.span(), 0); });
+  capnp::MallocMessageBuilder message;
+  message.initRoot<newer::Frame>().initAttestRequest().initNonce(31);
+  malformed([&] { decode_control(received(message, 0).head.span(), 0); });
+  for (const std::size_t size : {std::size_t{0}, kMaxLinkEvidenceBytes + 1})
+    BOOST_TEST(
+        (error_of([&] { encode_evidence(std::string(size, 'e')); }).code() == Errc::internal));
+}
+
 BOOST_AUTO_TEST_CASE(shapes_must_make_the_bytes) {
   constexpr u64 kHuge = u64{1} << 60;
   complaint_about(kHuge, 96, 0, 0);

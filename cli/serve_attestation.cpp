@@ -1,4 +1,4 @@
-#include "cli/enclave/serve_attestation.hpp"
+#include "cli/serve_attestation.hpp"
 
 #include <algorithm>
 #include <fstream>
@@ -92,6 +92,26 @@ std::shared_ptr<attest::Attester> make_attester(const config::PipelineConfig& se
   auto source = std::make_shared<attest::SimulatedSource>(
       attestation.folder, guest_of(attestation, program, statement.configuration));
   return std::make_shared<attest::Attester>(std::move(source), statement);
+}
+
+transport::GiveEvidence link_evidence(std::shared_ptr<attest::Attester> attester) {
+  return [attester = std::move(attester)](const transport::LinkBinding& link) {
+    auto document = attester->for_link(
+        link.nonce, attest::channel_of_link(link.control, link.up, link.down), link.enclave_key);
+    if (!document) throw Error(Errc::io, "too many wait for this platform's evidence");
+    return std::move(*document);
+  };
+}
+
+std::function<transport::GiveEvidence(const Sha256Digest& model_root)>
+link_evidence(const config::PipelineConfig& settings) {
+  if (!settings.serve.attestation) return nullptr;
+  return [settings](const Sha256Digest& root) {
+    const auto folder = std::filesystem::weakly_canonical(settings.model);
+    const auto last = folder.has_filename() ? folder.filename() : folder.parent_path().filename();
+    const std::string name = settings.serve.model_name.value_or(last.string());
+    return link_evidence(make_attester(settings, name, root));
+  };
 }
 
 } // namespace talaria::cli

@@ -1,11 +1,13 @@
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <string>
 
 #include "attest/endpoint/attester.hpp"
 #include "config/pipeline_config.hpp"
 #include "core/digest.hpp"
+#include "transport/link_gate.hpp"
 
 namespace talaria::cli {
 
@@ -17,5 +19,13 @@ namespace talaria::cli {
 std::shared_ptr<attest::Attester> make_attester(const config::PipelineConfig& settings,
                                                 const std::string& model_name,
                                                 const Sha256Digest& model_root);
+
+/// The same evidence for workers that demand it (pipeline::ClusterOptions::evidence); empty without
+/// that section.
+std::function<transport::GiveEvidence(const Sha256Digest& model_root)>
+link_evidence(const config::PipelineConfig& settings);
+
+/// Evidence over links by an attester that is there already.
+transport::GiveEvidence link_evidence(std::shared_ptr<attest::Attester> attester);
 
 } // namespace talaria::cli

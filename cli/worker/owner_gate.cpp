@@ -1,0 +1,87 @@
+#include "cli/worker/owner_gate.hpp"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+
+#include "attest/evidence/encodings.hpp"
+#include "attest/policy/policy_file.hpp"
+
+namespace talaria::cli {
+
+OwnerGate::OwnerGate(attest::Policy policy, bool allow_simulated,
+                     std::unique_ptr<attest::SeenCollateral> seen,
+                     std::function<attest::TimePoint()> now)
+    : policy_(std::move(policy)), anchors_(attest::trust_anchors(policy_)),
+      allow_simulated_(allow_simulated),
+      seen_(seen ? std::move(seen) : std::make_unique<attest::SeenCollateral>()),
+      now_(std::move(now)) {}
+
+std::shared_ptr<OwnerGate> OwnerGate::read(const std::filesystem::path& policy,
+                                           bool allow_simulated,
+                                           const std::filesystem::path& seen) {
+  return std::make_shared<OwnerGate>(attest::read_policy(policy), allow_simulated,
+                                     seen.empty() ? nullptr
+                                                  : std::make_unique<attest::SeenCollateral>(seen));
+}
+
+attest::Verdict OwnerGate::verdict_on(std::string_view text, const attest::BindingInput& own,
+                                      attest::TimePoint now) const {
+  attest::JudgeOptions options;
+  options.now = now;
+  options.allow_simulated = allow_simulated_;
+  const auto document = attest::parse_document(text);
+  if (!document) return attest::refuse_unread(document.refusal(), policy_, options);
+  return attest::judge_session(*document, own, policy_, anchors_, options);
+}
+
+/// Evidence says "a genuine one"; a pin says which.
+bool OwnerGate::is_pinned(const Sha256Digest& key) const {
+  const auto& pins = policy_.service.pins;
+  return pins.empty() || std::ranges::find(pins, key) != pins.end();
+}
+
+/// What a verdict that accepts leaves to be looked at.
+std::optional<attest::Refusal> OwnerGate::refusal_after(const attest::Verdict& verdict,
+                                                        const Sha256Digest& key) const {
+  if (!is_pinned(key))
+    return attest::Refusal{attest::Stage::binding, "certificate",
+                           "the enclave's TLS key is none of those that the policy pins "
+                           "(service.pins)"};
+  const attest::Ledger* ledger = verdict.collateral();
+  if (ledger == nullptr) return std::nullopt;
+  const bool has_platform = verdict.tdx && verdict.tdx->pck;
+  return seen_->note(*ledger, has_platform ? to_hex(verdict.tdx->pck->fmspc) : "");
+}
+
+transport::GateVerdict OwnerGate::judge(std::string_view document,
+                                        const transport::LinkBinding& link) {
+  const attest::TimePoint now =
+      now_ ? now_() : std::chrono::floor<attest::Seconds>(std::chrono::system_clock::now());
+  attest::BindingInput own;
+  own.role = attest::Role::client;
+  own.nonce = link.nonce;
+  own.channel = attest::channel_of_link(link.control, link.up, link.down);
+  own.key = link.enclave_key;
+  const attest::Verdict verdict = verdict_on(document, own, now);
+  constexpr int kUndecided = 6;
+  transport::GateVerdict out;
+  out.undecided = verdict.status == kUndecided;
+  const auto refusal =
+      verdict.accepted ? refusal_after(verdict, link.enclave_key) : verdict.refusal;
+  out.accepted = verdict.accepted && !refusal;
+  if (refusal) {
+    out.code = refusal->code;
+    out.reason = refusal->reason;
+  }
+  if (!out.accepted) return out;
+  out.valid_for = policy_.binding.max_age;
+  if (verdict.valid_until)
+    out.valid_for = std::min<std::chrono::seconds>(out.valid_for, *verdict.valid_until - now);
+  out.about =
+      fmt::format("{}{}, image \"{}\", policy \"{}\"", verdict.simulated ? "SIMULATED " : "",
+                  to_string(verdict.kind), verdict.image.name, policy_.name);
+  return out;
+}
+
+} // namespace talaria::cli

@@ -1,0 +1,47 @@
+#pragma once
+
+#include <filesystem>
+#include <functional>
+#include <memory>
+#include <optional>
+
+#include "attest/collateral/seen_collateral.hpp"
+#include "attest/policy/verdict.hpp"
+#include "transport/link_gate.hpp"
+
+namespace talaria::cli {
+
+/// The owner of the weights: one policy, read once, that every enclave has to pass, and collateral
+/// that is not older than was seen before. Thread-safe.
+class OwnerGate final : public transport::LinkGate {
+public:
+  /// @param seen  what collateral may not be older than; null: what this gate has seen itself
+  /// @param now  empty: the system's clock
+  /// @throws Error{config} for a root of a simulation that cannot be read.
+  OwnerGate(attest::Policy policy, bool allow_simulated,
+            std::unique_ptr<attest::SeenCollateral> seen = nullptr,
+            std::function<attest::TimePoint()> now = nullptr);
+  /// @param seen  a file of SeenCollateral; empty: none
+  /// @throws Error{config, io} naming the file, line and field that cannot be used.
+  static std::shared_ptr<OwnerGate> read(const std::filesystem::path& policy, bool allow_simulated,
+                                         const std::filesystem::path& seen = {});
+
+  const attest::Policy& policy() const noexcept { return policy_; }
+  transport::GateVerdict judge(std::string_view document,
+                               const transport::LinkBinding& own) override;
+
+private:
+  attest::Verdict verdict_on(std::string_view document, const attest::BindingInput& own,
+                             attest::TimePoint now) const;
+  bool is_pinned(const Sha256Digest& key) const;
+  std::optional<attest::Refusal> refusal_after(const attest::Verdict& verdict,
+                                               const Sha256Digest& key) const;
+
+  const attest::Policy policy_;
+  const attest::TrustAnchors anchors_;
+  const bool allow_simulated_;
+  const std::unique_ptr<attest::SeenCollateral> seen_;
+  const std::function<attest::TimePoint()> now_;
+};
+
+} // namespace talaria::cli
