@@ -4,10 +4,6 @@
 
 namespace talaria::kv {
 
-namespace {
-constexpr std::size_t kSlabBlocks = 16;
-} // namespace
-
 struct BlockPool::Slab {
   explicit Slab(std::size_t bytes) : memory(bytes, Unwritten{}) {}
   ~Slab() { memory.release_wiped(); } // each of its blocks was, when it came back
@@ -19,7 +15,8 @@ Block::~Block() {
   pool_->give(memory_);
 }
 
-BlockPool::BlockPool(std::size_t block_bytes) : block_bytes_(block_bytes) {}
+BlockPool::BlockPool(std::size_t block_bytes, std::size_t slab_blocks)
+    : block_bytes_(block_bytes), slab_blocks_(slab_blocks) {}
 BlockPool::~BlockPool() = default;
 
 BlockPtr BlockPool::take() {
@@ -32,10 +29,10 @@ BlockPtr BlockPool::take() {
 
 /// Room in the list for every block there is: giving one back allocates nothing.
 void BlockPool::add_slab() {
-  free_.reserve((slabs_.size() + 1) * kSlabBlocks);
-  slabs_.push_back(std::make_unique<Slab>(kSlabBlocks * block_bytes_));
+  free_.reserve((slabs_.size() + 1) * slab_blocks_);
+  slabs_.push_back(std::make_unique<Slab>(slab_blocks_ * block_bytes_));
   u8* const memory = slabs_.back()->memory.data();
-  for (std::size_t i = kSlabBlocks; i-- > 0;) free_.push_back(memory + i * block_bytes_);
+  for (std::size_t i = slab_blocks_; i-- > 0;) free_.push_back(memory + i * block_bytes_);
 }
 
 void BlockPool::give(u8* memory) noexcept {

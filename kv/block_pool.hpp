@@ -34,7 +34,8 @@ using BlockPtr = std::shared_ptr<Block>;
 /// so many does not ask the system for its pages again. Thread-safe; always held by a shared_ptr.
 class BlockPool : public std::enable_shared_from_this<BlockPool> {
 public:
-  explicit BlockPool(std::size_t block_bytes);
+  /// @param slab_blocks  that are asked for at a time, >= 1
+  BlockPool(std::size_t block_bytes, std::size_t slab_blocks);
   ~BlockPool();
   BlockPool(const BlockPool&) = delete;
   BlockPool& operator=(const BlockPool&) = delete;
@@ -50,6 +51,7 @@ private:
   void give(u8* memory) noexcept;
 
   std::size_t block_bytes_;
+  std::size_t slab_blocks_;
   std::mutex mutex_; ///< of the rest
   std::vector<std::unique_ptr<Slab>> slabs_;
   std::vector<u8*> free_;

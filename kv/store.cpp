@@ -10,6 +10,8 @@ namespace talaria::kv {
 
 namespace {
 
+constexpr std::size_t kMaxSlabBlocks = 16;
+
 u32 blocks_before(u32 position) {
   return (position + kBlockPositions - 1) / kBlockPositions;
 }
@@ -38,8 +40,12 @@ private:
 
 Store::Store(std::shared_ptr<const Layout> layout, std::size_t budget_bytes)
     : layout_(std::move(layout)), budget_(budget_bytes) {
-  for (std::size_t group = 0; group < layout_->groups(); ++group)
-    pools_.push_back(std::make_shared<BlockPool>(layout_->block_bytes(group)));
+  for (std::size_t group = 0; group < layout_->groups(); ++group) {
+    const std::size_t bytes = layout_->block_bytes(group);
+    // Locked memory is there as soon as it is asked for: an eighth of the budget at a time at most.
+    const std::size_t at_a_time = std::clamp<std::size_t>(budget_ / bytes / 8, 1, kMaxSlabBlocks);
+    pools_.push_back(std::make_shared<BlockPool>(bytes, at_a_time));
+  }
 }
 
 bool Store::reserve(SequenceId sequence, std::size_t bytes) {
