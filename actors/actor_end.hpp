@@ -38,10 +38,15 @@ void name_exceptions_by_kind(Self* self) {
 
 /// Asks an actor from a thread outside the system and waits for the answer, or for the end of that
 /// actor: CAF tells nobody of an answer that was promised and never given. How long an actor that
-/// lives may think is for that actor to bound.
+/// lives may think is for that actor to bound. The thread may outlive the system.
 /// @throws what the actor answered instead, or Error{no_worker} if it is gone.
 template <class Answer, class Handle, class Question>
 Answer ask_until_it_ends(caf::actor_system& system, const Handle& whom, Question question) {
+  // Spawning leaves a reference to the system's logger in this thread, for which the system's
+  // destructor would wait until the thread ends.
+  struct LetGoOfLogger {
+    ~LetGoOfLogger() { caf::logger::set_current_actor_system(nullptr); }
+  } const let_go;
   const auto promise = std::make_shared<std::promise<Answer>>();
   auto future = promise->get_future();
   // Held until the answer is there. An actor that waits for a response is kept alive by its request

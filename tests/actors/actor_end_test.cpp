@@ -3,7 +3,10 @@
 
 #include <boost/test/unit_test.hpp>
 #include <caf/all.hpp>
+#include <future>
+#include <memory>
 #include <stdexcept>
+#include <thread>
 
 #include "actors/stage_scheduler.hpp"
 
@@ -66,6 +69,25 @@ BOOST_FIXTURE_TEST_CASE(who_has_ended_before_is_not_waited_for, System) {
   const auto whom = system.spawn(breaks_its_promise);
   BOOST_CHECK_THROW(ask_until_it_ends<int>(system, whom, 1), Error);
   BOOST_CHECK_THROW(ask_until_it_ends<int>(system, whom, 1), Error);
+}
+
+// Status and metrics are asked for by threads that end after the engine. Without that this hangs.
+BOOST_AUTO_TEST_CASE(a_thread_that_asked_may_outlive_the_system) {
+  auto system = std::make_unique<System>();
+  std::promise<void> asked;
+  std::promise<void> over;
+  std::thread asker([&, ended = over.get_future()] {
+    const auto answers = system->system.spawn(doubles);
+    BOOST_TEST(ask_until_it_ends<int>(system->system, answers, 21) == 42);
+    caf::anon_send_exit(answers, caf::exit_reason::user_shutdown);
+    caf::logger::set_current_actor_system(nullptr); // of the spawn above
+    asked.set_value();
+    ended.wait();
+  });
+  asked.get_future().wait();
+  system.reset();
+  over.set_value();
+  asker.join();
 }
 
 BOOST_AUTO_TEST_SUITE_END()
