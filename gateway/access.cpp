@@ -7,6 +7,7 @@
 #include <cctype>
 #include <cstring>
 
+#include "core/digest.hpp"
 #include "gateway/api_error.hpp"
 
 namespace talaria::gateway {
@@ -61,7 +62,7 @@ Client Access::by_key(std::string_view key) {
   return {"key " + found->name,
           {own_or_default(found->limits.requests, options_.limits.requests),
            own_or_default(found->limits.tokens_per_minute, options_.limits.tokens_per_minute)},
-          "key " + found->name};
+          "key " + to_hex(found->hash)}; // not the name, which the next holder may get
 }
 
 } // namespace talaria::gateway

@@ -24,6 +24,7 @@ struct Client {
   std::string name; ///< "key NAME" or "address IP"; what fairness and limits go by
   ClientLimits limits;
   /// Whoever proved to be this may be told, by time, what the same has asked before; empty: nobody.
+  /// A key made anew is another one, whatever its name.
   std::string identity = {};
 };
 

@@ -224,6 +224,24 @@ BOOST_AUTO_TEST_CASE(with_keys_a_client_is_its_key) {
                           [](const ApiError& e) { return e.status() == 401; });
 }
 
+// Prefixes that were computed are shared by identity (pipeline::Request::owner).
+BOOST_AUTO_TEST_CASE(a_key_made_anew_under_an_old_name_is_somebody_else) {
+  const auto identity_of = [](const std::string& name) {
+    const KeyFolder folder;
+    const std::string key = folder.add(name);
+    Access access({.keys = folder.file, .key_optional = false, .limits = {}}, {});
+    const std::string identity = access.identify("Bearer " + key, "10.0.0.7").identity;
+    BOOST_TEST(access.identify("Bearer " + key, "10.0.0.8").identity == identity);
+    return identity;
+  };
+  const std::string before = identity_of("alice");
+  BOOST_TEST(!before.empty());
+  BOOST_TEST(identity_of("alice") != before);
+  Access open({.keys = std::nullopt, .key_optional = false, .limits = {}}, {});
+  BOOST_TEST(open.identify("", "10.0.0.7").identity.empty());
+  BOOST_TEST(open.identify("", "").identity.empty());
+}
+
 BOOST_AUTO_TEST_CASE(on_a_socket_in_the_file_system_permission_is_enough) {
   const KeyFolder folder;
   const std::string alice = folder.add("alice");
