@@ -9,6 +9,7 @@
 #include "core/random.hpp"
 #include "core/wall_clock.hpp"
 #include "kernels/modulus.hpp"
+#include "pipeline/worker_decorator.hpp"
 
 namespace talaria::audit {
 namespace {
@@ -212,9 +213,10 @@ Recording record(pipeline::EngineOptions options, const std::string& scheme,
   Recording out;
   out.view.scheme = scheme;
   auto tap = std::make_shared<Tap>(keep, watch);
-  options.decorate_worker = [tap](caf::actor_system& system, worker::Worker worker) {
-    return spawn_tap(system, std::move(worker), tap);
-  };
+  options.decorate_worker =
+      pipeline::decorate_worker([tap](caf::actor_system& system, worker::Worker worker) {
+        return spawn_tap(system, std::move(worker), tap);
+      });
   pipeline::Engine engine(options, progress);
   engine.wait_for_masks();
   if (watch != nullptr) watch->attach(*engine.embeddings());

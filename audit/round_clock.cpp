@@ -14,6 +14,7 @@
 #include "audit/statistics.hpp"
 #include "core/random.hpp"
 #include "core/wall_clock.hpp"
+#include "pipeline/worker_decorator.hpp"
 
 namespace talaria::audit {
 namespace {
@@ -291,9 +292,10 @@ std::vector<TimedAnswer> time_rounds(const pipeline::EngineOptions& engine,
   padded.cluster.reset();
   padded.trace.clear();
   padded.padding = padding;
-  padded.decorate_worker = [watch](caf::actor_system& system, worker::Worker worker) {
-    return spawn_watch(system, std::move(worker), watch);
-  };
+  padded.decorate_worker =
+      pipeline::decorate_worker([watch](caf::actor_system& system, worker::Worker worker) {
+        return spawn_watch(system, std::move(worker), watch);
+      });
   pipeline::Engine under_watch(padded, progress);
   const arch::ModelPlan& plan = under_watch.plan();
   const u32 half = padding.rounds / 2;

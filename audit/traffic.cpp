@@ -13,6 +13,7 @@
 #include "audit/statistics.hpp"
 #include "core/random.hpp"
 #include "core/wall_clock.hpp"
+#include "pipeline/worker_decorator.hpp"
 
 namespace talaria::audit {
 namespace {
@@ -116,9 +117,10 @@ Observed watch(pipeline::EngineOptions options, const pipeline::Padding& padding
   options.cluster.reset();
   options.trace.clear();
   options.padding = padding;
-  options.decorate_worker = [counter](caf::actor_system& system, worker::Worker worker) {
-    return spawn_counter(system, std::move(worker), counter);
-  };
+  options.decorate_worker =
+      pipeline::decorate_worker([counter](caf::actor_system& system, worker::Worker worker) {
+        return spawn_counter(system, std::move(worker), counter);
+      });
   pipeline::Engine engine(options, progress);
   engine.wait_for_masks();
   counter->drain();

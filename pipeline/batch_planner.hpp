@@ -10,7 +10,7 @@
 #include <utility>
 #include <vector>
 
-#include "actors/enclave/messages.hpp"
+#include "actors/enclave/micro_batch.hpp"
 #include "core/integers.hpp"
 #include "kv/prefix_cache.hpp"
 #include "kv/store.hpp"

@@ -10,6 +10,7 @@
 
 #include "actors/actor_end.hpp"
 #include "actors/stage_scheduler.hpp"
+#include "actors/worker/worker_actor.hpp"
 #include "core/aes_rng.hpp"
 #include "core/constant_time.hpp"
 #include "core/declassify.hpp"
@@ -22,6 +23,7 @@
 #include "pipeline/model_loader.hpp"
 #include "pipeline/scheduler.hpp"
 #include "pipeline/vitals.hpp"
+#include "pipeline/worker_decorator.hpp"
 #include "remo/public/public_matrix.hpp"
 #include "telemetry/trace_id.hpp"
 
@@ -363,7 +365,7 @@ Engine::Engine(const EngineOptions& options, Progress& progress)
     impl_->embed_worker(options, progress);
   if (options.decorate_worker) {
     impl_->embedded = impl_->worker;
-    impl_->worker = options.decorate_worker(impl_->system, impl_->worker);
+    impl_->worker = options.decorate_worker->decorate(impl_->system, impl_->worker);
   }
   impl_->prepare_linears(options, progress);
   impl_->spawn(options);

@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "actors/worker/worker_actor.hpp"
+#include "actors/worker/product_engine.hpp"
 #include "core/progress.hpp"
 #include "core/vm_generation.hpp"
 #include "kv/prefix_cache.hpp"
@@ -31,6 +31,7 @@ struct Rules;
 namespace talaria::pipeline {
 
 class ModelLoader;
+struct WorkerDecorator;
 
 /// Memory for keys and values (`pipeline.kv` of pipeline.yaml).
 struct KvOptions {
@@ -79,9 +80,8 @@ struct EngineOptions {
   std::vector<std::shared_ptr<const remo::MaskedLinear>> linears;
   /// Where news come from that this virtual machine was copied; masks in stock are dropped then.
   std::function<std::unique_ptr<VmGenerationSource>()> vm_generation = kernel_vm_generation;
-  /// Puts an actor of the caller's in front of the embedded worker (null: none): recorders, and
-  /// tests that let a worker lie or die.
-  std::function<worker::Worker(caf::actor_system&, worker::Worker)> decorate_worker;
+  /// Who stands in front of the embedded worker (pipeline/worker_decorator.hpp); null: nobody.
+  std::shared_ptr<const WorkerDecorator> decorate_worker;
 };
 
 /// What a worker has been asked so far, and how it is.

@@ -6,11 +6,16 @@
 #include <string_view>
 #include <vector>
 
-#include "actors/enclave/messages.hpp"
+#include "actors/enclave/micro_batch.hpp"
 #include "core/error.hpp"
 #include "core/integers.hpp"
 #include "model/sampler.hpp"
+#include "model/token_scores.hpp"
 #include "pipeline/batch_planner.hpp"
+
+namespace talaria::model::grammar {
+class TokenGrammar;
+}
 
 namespace talaria::pipeline {
 

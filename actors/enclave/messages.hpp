@@ -1,8 +1,6 @@
 #pragma once
 
-#include <algorithm>
 #include <caf/all.hpp>
-#include <chrono>
 #include <memory>
 #include <optional>
 #include <string>
@@ -10,12 +8,10 @@
 #include <utility>
 #include <vector>
 
+#include "actors/enclave/micro_batch.hpp"
 #include "actors/worker_interface.hpp"
 #include "core/error.hpp"
 #include "core/integers.hpp"
-#include "core/matrix.hpp"
-#include "core/secret.hpp"
-#include "kv/block_list.hpp"
 #include "model/rope_tables.hpp"
 #include "model/sampler.hpp"
 #include "model/token_scores.hpp"
@@ -28,11 +24,7 @@ class TokenGrammar;
 
 namespace talaria::enclave {
 
-/// Base of every message that must never leave the process. Serialising one is refused with
-/// sec::invalid_argument, and printing one shows its type and nothing else: a clear tensor has no
-/// form outside the enclave's memory.
-struct StaysInEnclave {};
-
+/// What StaysInEnclave promises, in the language of CAF.
 template <class Inspector, class T>
 requires std::is_base_of_v<StaysInEnclave, T>
 typename Inspector::result_type inspect(Inspector& f, T&) {
@@ -42,67 +34,6 @@ typename Inspector::result_type inspect(Inspector& f, T&) {
   else
     return f(caf::meta::type_name("clear"));
 }
-
-/// An activation shared between stages, immutable, wiped when the last stage lets go of it.
-using ClearTensor = std::shared_ptr<const Matrix<float>>;
-
-inline ClearTensor share_clear(Matrix<float> matrix) {
-  return ClearTensor(new Matrix<float>(std::move(matrix)), [](const Matrix<float>* m) {
-    auto* mutable_matrix = const_cast<Matrix<float>*>(m);
-    wipe(mutable_matrix->data(), m->rows() * m->cols() * sizeof(float));
-    delete m;
-  });
-}
-
-using SequenceId = u64;
-
-/// When a message was sent, for traces; the default: nobody traces.
-using MessageTime = std::chrono::steady_clock::time_point;
-
-/// Consecutive positions of one sequence inside a micro-batch.
-struct Segment {
-  SequenceId sequence = 0;
-  u32 start = 0;       ///< position of the first row
-  u32 count = 0;       ///< rows
-  bool sample = false; ///< the last row's logits pick the next token
-  u32 logits_rows = 0; ///< trailing rows whose logits the caller asked for
-  u64 trace = 0;       ///< of its request
-  /// A dummy round of an answer that has finished: it passes every stage as a round of the
-  /// answer would, and nobody hears what comes of it.
-  bool dummy = false;
-  u32 length = 0;    ///< tokens of the sequence when it began or began again (model::RopeTables)
-  u32 inherited = 0; ///< first positions of the sequence that earlier ones have written
-  /// Where the keys and values of these rows go, and where those before them are that they see.
-  kv::BlockListPtr blocks = nullptr;
-
-  /// Trailing rows that go through the head.
-  u32 wanted_rows() const { return std::max(logits_rows, sample ? 1U : 0U); }
-};
-
-/// The rows that travel through the layers together: tokens of one or several sequences.
-struct MicroBatch {
-  u64 id = 0;
-  u32 rows = 0;         ///< padding included
-  u32 padding = 0;      ///< the last rows, which are nobody's: zeros in all layers
-  u32 head_padding = 0; ///< the same among the rows behind the last layer's attention
-  /// Attention and sampling take as long whichever of the rows are padding: every row attends to as
-  /// many positions as the one with the longest context, and a token is drawn for every row.
-  bool even = false;
-  std::vector<Segment> segments;
-  std::vector<u32> tokens; ///< [rows - padding]
-
-  /// Of the request that its spans are filed under: the first one it carries.
-  u64 trace() const { return segments.empty() ? 0 : segments.front().trace; }
-
-  u32 wanted_rows() const {
-    u32 n = 0;
-    for (const Segment& s : segments) n += s.wanted_rows();
-    return n;
-  }
-  /// Rows that go on behind the last layer's attention.
-  u32 head_rows() const { return wanted_rows() + head_padding; }
-};
-using MicroBatchPtr = std::shared_ptr<const MicroBatch>;
 
 /// What runs from stage to stage: the micro-batch, its residual stream and the tensor at hand.
 /// After the last layer's attention only the wanted rows (and their padding) are left in both.
@@ -163,15 +94,6 @@ struct Abandon : StaysInEnclave {
 /// The sequence is over and no row of it is under way: drop its keys, values and sampler.
 struct Forget : StaysInEnclave {
   SequenceId sequence = 0;
-};
-
-/// How likely tokens were, which a sequence may hand back beside them; with how many of the
-/// likeliest others each.
-struct ScoresWanted {
-  std::optional<u32> answer; ///< of the tokens that are sampled; nothing: none
-  std::optional<u32> prompt; ///< of the prompt's, from the second on, whose rows must be wanted
-
-  bool any() const noexcept { return answer || prompt; }
 };
 
 /// A new sequence for the sampler stage.

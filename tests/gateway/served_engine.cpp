@@ -1,4 +1,5 @@
 #include "tests/gateway/served_engine.hpp"
+#include "pipeline/worker_decorator.hpp"
 
 #include <boost/test/unit_test.hpp>
 #include <chrono>
@@ -47,7 +48,7 @@ pipeline::EngineOptions engine_options() {
   pipeline::EngineOptions options;
   options.model_dir = model_folder("talaria-tiny");
   options.threads = 2;
-  options.decorate_worker = switched;
+  options.decorate_worker = pipeline::decorate_worker(switched);
   return options;
 }
 

@@ -5,6 +5,7 @@
 #include "model/weights/synthetic.hpp"
 #include "pipeline/engine.hpp"
 #include "pipeline/model_loader.hpp"
+#include "pipeline/worker_decorator.hpp"
 #include "tests/oblivious/poison.hpp"
 
 using namespace talaria;
@@ -77,7 +78,7 @@ EngineOptions options_for(bool oblivious, const arch::ModelPlan& plan = smallest
   options.pool.rows_ahead = 0;
   options.pool.threads = 0;
   options.oblivious = oblivious;
-  options.decorate_worker = declassifying;
+  options.decorate_worker = pipeline::decorate_worker(declassifying);
   return options;
 }
 

@@ -6,6 +6,7 @@
 #include <stdexcept>
 
 #include "pipeline/engine.hpp"
+#include "pipeline/worker_decorator.hpp"
 #include "tests/support/killable_graph.hpp"
 #include "tests/support/models.hpp"
 #include "tests/support/workers.hpp"
@@ -168,36 +169,38 @@ BOOST_AUTO_TEST_CASE(an_exception_in_a_handler_is_told_by_its_kind_and_not_by_it
 BOOST_AUTO_TEST_CASE(a_worker_in_this_process_that_ends_breaks_the_engine) {
   const auto dies = std::make_shared<std::atomic<bool>>(false);
   EngineOptions options = tiny_options();
-  options.decorate_worker = [dies](caf::actor_system& system, worker::Worker honest) {
-    return system.spawn([=](worker::Worker::pointer self) -> worker::Worker::behavior_type {
-      return tests::in_front_of(self, honest, [=](const remo::MaskedTensor& tensor) {
-        auto promise = self->make_response_promise<remo::WorkerProduct>();
-        if (*dies) { // the promise is kept by nobody
-          self->quit(caf::exit_reason::kill);
-          return promise;
-        }
-        self->request(honest, caf::infinite, tensor)
-            .then([=](remo::WorkerProduct& product) mutable { promise.deliver(product); });
-        return promise;
+  options.decorate_worker =
+      pipeline::decorate_worker([dies](caf::actor_system& system, worker::Worker honest) {
+        return system.spawn([=](worker::Worker::pointer self) -> worker::Worker::behavior_type {
+          return tests::in_front_of(self, honest, [=](const remo::MaskedTensor& tensor) {
+            auto promise = self->make_response_promise<remo::WorkerProduct>();
+            if (*dies) { // the promise is kept by nobody
+              self->quit(caf::exit_reason::kill);
+              return promise;
+            }
+            self->request(honest, caf::infinite, tensor)
+                .then([=](remo::WorkerProduct& product) mutable { promise.deliver(product); });
+            return promise;
+          });
+        });
       });
-    });
-  };
   check_death(options, Errc::no_worker, [&] { *dies = true; });
 }
 
 BOOST_AUTO_TEST_CASE(a_worker_that_ends_while_hints_are_made_is_an_error_and_not_a_hang) {
   EngineOptions options = tiny_options();
-  options.decorate_worker = [](caf::actor_system& system, worker::Worker honest) {
-    return system.spawn([=](worker::Worker::pointer self) -> worker::Worker::behavior_type {
-      return tests::in_front_of(
-          self, honest,
-          [=](const remo::MaskedTensor& tensor) { return self->delegate(honest, tensor); },
-          [=](const remo::HintRequest&) {
-            self->quit(caf::exit_reason::kill);
-            return self->make_response_promise<remo::WorkerProduct>();
-          });
-    });
-  };
+  options.decorate_worker =
+      pipeline::decorate_worker([](caf::actor_system& system, worker::Worker honest) {
+        return system.spawn([=](worker::Worker::pointer self) -> worker::Worker::behavior_type {
+          return tests::in_front_of(
+              self, honest,
+              [=](const remo::MaskedTensor& tensor) { return self->delegate(honest, tensor); },
+              [=](const remo::HintRequest&) {
+                self->quit(caf::exit_reason::kill);
+                return self->make_response_promise<remo::WorkerProduct>();
+              });
+        });
+      });
   SilentProgress progress;
   BOOST_CHECK_EXCEPTION(Engine(options, progress), Error,
                         [](const Error& error) { return error.code() == Errc::no_worker; });
