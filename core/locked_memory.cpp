@@ -33,9 +33,8 @@ std::size_t page() noexcept {
 
 /// The pages that hold [memory, memory + bytes).
 std::span<u8> pages_of(void* memory, std::size_t bytes) noexcept {
-  const auto first = reinterpret_cast<std::uintptr_t>(memory) / page() * page();
-  const auto end = round_up(reinterpret_cast<std::uintptr_t>(memory) + bytes, page());
-  return {reinterpret_cast<u8*>(first), end - first};
+  const std::size_t before = reinterpret_cast<std::uintptr_t>(memory) % page();
+  return {static_cast<u8*>(memory) - before, round_up(before + bytes, page())};
 }
 
 /// Straight to the kernel: sanitizers replace the library's functions by ones that do nothing.

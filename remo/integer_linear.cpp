@@ -48,7 +48,7 @@ std::optional<Error> IntegerLinear::aborted() const {
 }
 
 Masked IntegerLinear::mask(MatrixView<const float> x, std::vector<MaskRow> masks) const {
-  if (const auto error = aborted()) throw *error;
+  if (const auto error = aborted()) throw Error(*error);
   record_.check_input(x, masked() ? masks.size() : x.rows);
   const std::size_t n = record_.d_in;
   auto opening = std::make_unique<IntegerOpening>(this, x.rows);

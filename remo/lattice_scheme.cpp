@@ -93,6 +93,7 @@ std::vector<std::vector<MaskRow>> LatticeLinear::make_blocks(Rng& rng, std::size
   make_mask_words(*plan_, *a_, u, blocks[0]->u_stride(), errors);
   make_mask_words(*plan_, hint_, v, blocks[0]->v_stride(), nullptr);
   std::vector<std::vector<MaskRow>> rows;
+  rows.reserve(blocks.size());
   for (auto& block : blocks) rows.push_back(PairedMaskBlock::hand_out(std::move(block)));
   return rows;
 }

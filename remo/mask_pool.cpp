@@ -62,7 +62,7 @@ struct MaskPool::Stock {
 };
 
 struct MaskPool::State {
-  State(std::vector<const MaskedLinear*> linears, Options given,
+  State(const std::vector<const MaskedLinear*>& linears, Options given,
         std::function<std::unique_ptr<Rng>()> make)
       : options(given), make_rng(std::move(make)) {
     for (const MaskedLinear* linear : linears) stocks.emplace_back(linear);
@@ -279,9 +279,9 @@ void MaskPool::State::stop() noexcept {
   fillers.clear();
 }
 
-MaskPool::MaskPool(std::vector<const MaskedLinear*> linears, Options options,
+MaskPool::MaskPool(const std::vector<const MaskedLinear*>& linears, Options options,
                    std::function<std::unique_ptr<Rng>()> make_rng)
-    : state_(std::make_unique<State>(std::move(linears), options, std::move(make_rng))) {
+    : state_(std::make_unique<State>(linears, options, std::move(make_rng))) {
   try {
     for (std::size_t i = 0; i < options.threads; ++i)
       state_->fillers.emplace_back([state = state_.get()] { state->fill(); });

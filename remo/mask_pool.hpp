@@ -40,7 +40,7 @@ public:
   /// `linears` must outlive the pool; index = position in the vector. Linears that need no masks
   /// are skipped. `make_rng` is asked anew for every time that blocks are made, so that no
   /// generator lives longer than what it made, and its seed is of that moment.
-  MaskPool(std::vector<const MaskedLinear*> linears, Options options,
+  MaskPool(const std::vector<const MaskedLinear*>& linears, Options options,
            std::function<std::unique_ptr<Rng>()> make_rng);
   ~MaskPool(); ///< stops the fillers and wipes what is left
 
