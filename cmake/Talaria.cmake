@@ -59,6 +59,8 @@ function(talaria_check_headers name)
   if(sources)
     add_library(check_headers_${name} OBJECT EXCLUDE_FROM_ALL ${sources})
     target_compile_options(check_headers_${name} PRIVATE -O0 -U_FORTIFY_SOURCE)
+    set_target_properties(check_headers_${name} PROPERTIES
+                          CXX_COMPILER_LAUNCHER "${PROJECT_SOURCE_DIR}/cmake/syntax-only")
     target_link_libraries(check_headers_${name} PRIVATE talaria_${name} talaria_warnings)
     add_dependencies(check_headers check_headers_${name})
   endif()
@@ -125,8 +127,7 @@ function(talaria_test name)
   endif()
   add_executable(${name} ${ARG_SOURCES} $<TARGET_OBJECTS:test_main>)
   talaria_batch(${name} 8)
-  # Tests spend their time in the libraries; optimising the tests themselves only costs compile time.
-  target_compile_options(${name} PRIVATE $<$<CONFIG:Release>:-O1>)
+  target_compile_options(${name} PRIVATE "$<$<CONFIG:Release>:${TALARIA_TEST_OPTIONS}>")
   target_link_libraries(${name} PRIVATE ${ARG_USES} talaria_warnings talaria_exact_float
                                         Boost::unit_test_framework)
   target_compile_definitions(${name} PRIVATE BOOST_TEST_DYN_LINK

@@ -46,6 +46,7 @@ pipeline::EngineOptions options_for(const std::string& model, model::WeightForma
                           : tests::model_folder(model);
   options.weights = weights;
   options.scheme.kind = scheme;
+  options.pool.rows_ahead = 512; // what a stock of the default size holds is never used here
   return options;
 }
 

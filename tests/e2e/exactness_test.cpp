@@ -3,6 +3,7 @@
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cstring>
+#include <span>
 
 #include "kernels/kernel_set.hpp"
 #include "tests/support/collect.hpp"
@@ -16,6 +17,8 @@ using pipeline::Request;
 namespace {
 
 constexpr std::size_t kPromptLengths[] = {1, 7, 64, 300};
+/// Without the one that takes several micro-batches, which no SIMD target knows of.
+constexpr auto kShortPrompts = std::span(kPromptLengths).first(3);
 constexpr u32 kGenerated = 12;
 
 std::vector<u32> prompt_of(std::size_t length, u32 variant) {
@@ -76,6 +79,7 @@ std::unique_ptr<pipeline::Engine> engine_in(const World& world, const std::strin
   options.scheme.reply = world.reply;
   options.weights = world.weights;
   options.threads = world.threads;
+  options.pool.rows_ahead = 512; // what a stock of the default size holds is never used here
   SilentProgress progress;
   return std::make_unique<pipeline::Engine>(options, progress);
 }
@@ -94,13 +98,14 @@ void check_equal(const Answer& ours, const Answer& expected) {
 /// Every prompt length in batches of the given sizes equals the expectation made one prompt at a
 /// time.
 void check_world(const World& world, const std::string& model, std::initializer_list<u32> batches,
-                 const std::vector<std::vector<Answer>>& expected) {
+                 const std::vector<std::vector<Answer>>& expected,
+                 std::span<const std::size_t> lengths = kPromptLengths) {
   BOOST_TEST_CONTEXT("world " << world.name) {
     const auto engine = engine_in(world, model);
-    for (std::size_t l = 0; l < std::size(kPromptLengths); ++l)
+    for (std::size_t l = 0; l < lengths.size(); ++l)
       for (const u32 batch : batches) {
-        BOOST_TEST_CONTEXT(batch << " prompts of " << kPromptLengths[l]) {
-          const auto ours = answers(*engine, kPromptLengths[l], batch);
+        BOOST_TEST_CONTEXT(batch << " prompts of " << lengths[l]) {
+          const auto ours = answers(*engine, lengths[l], batch);
           for (u32 variant = 0; variant < batch; ++variant)
             check_equal(ours[variant], expected[l][variant]);
         }
@@ -145,10 +150,12 @@ BOOST_DATA_TEST_CASE(lattice_equals_clear_bit_for_bit, boost::unit_test::data::m
 BOOST_DATA_TEST_CASE(every_family_is_exact_on_every_simd_target,
                      boost::unit_test::data::make(tests::kFamilies), model) {
   const auto expected = expectation(model, model::WeightFormat::int8, 1);
+  const std::string_view best = kernels::select_kernels().name;
   const unsigned here = kernels::cpu_features();
   for (const auto& row : kernels::kernel_sets())
     if ((row.needs & here) == row.needs) BOOST_TEST_CONTEXT("kernels " << row.name) {
-        check_world({.name = "lattice", .isa = row.name}, model, {1}, expected);
+        check_world({.name = "lattice", .isa = row.name}, model, {1}, expected,
+                    row.name == best ? std::span(kPromptLengths) : kShortPrompts);
       }
 }
 

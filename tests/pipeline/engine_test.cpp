@@ -11,6 +11,7 @@
 
 #include "model/weights/synthetic.hpp"
 #include "pipeline/model_loader.hpp"
+#include "pipeline/worker_decorator.hpp"
 #include "tests/support/models.hpp"
 #include "tests/support/workers.hpp"
 
@@ -22,6 +23,7 @@ EngineOptions options_for(const std::string& model) {
   EngineOptions options;
   options.model_dir = tests::model_folder(model);
   options.threads = 2;
+  options.pool.rows_ahead = 512; // what a stock of the default size holds is never used here
   return options;
 }
 
@@ -76,9 +78,10 @@ Errc error_of(Engine& engine) {
 BOOST_AUTO_TEST_CASE(a_reply_with_one_wrong_bit_ends_the_request_and_nothing_else) {
   auto lie = std::make_shared<std::atomic<bool>>(false);
   auto options = options_for("llama3");
-  options.decorate_worker = decorated([lie](Promise& promise, const remo::WorkerProduct& product) {
-    promise.deliver(*lie ? with_flipped_bit(product, 77) : product);
-  });
+  options.decorate_worker = pipeline::decorate_worker(
+      decorated([lie](Promise& promise, const remo::WorkerProduct& product) {
+        promise.deliver(*lie ? with_flipped_bit(product, 77) : product);
+      }));
   SilentProgress progress;
   Engine engine(options, progress);
   const auto honest = run_to_end(engine, short_request({5, 6, 7}, 4));
@@ -92,14 +95,15 @@ BOOST_AUTO_TEST_CASE(a_reply_with_one_wrong_bit_ends_the_request_and_nothing_els
 BOOST_AUTO_TEST_CASE(replies_of_the_wrong_shape_are_refused) {
   const auto wrong = std::make_shared<std::atomic<int>>(0);
   auto options = options_for("qwen2");
-  options.decorate_worker = decorated([wrong](Promise& promise, remo::WorkerProduct& product) {
-    if (*wrong == 1) product.rows += 1;
-    if (*wrong == 2) product.cols -= 1;
-    if (*wrong == 3) product.matrix += 1;
-    if (*wrong == 4) product.bytes = nullptr;
-    if (*wrong == 5) product.kind = remo::ProductKind::float32;
-    promise.deliver(product);
-  });
+  options.decorate_worker =
+      pipeline::decorate_worker(decorated([wrong](Promise& promise, remo::WorkerProduct& product) {
+        if (*wrong == 1) product.rows += 1;
+        if (*wrong == 2) product.cols -= 1;
+        if (*wrong == 3) product.matrix += 1;
+        if (*wrong == 4) product.bytes = nullptr;
+        if (*wrong == 5) product.kind = remo::ProductKind::float32;
+        promise.deliver(product);
+      }));
   SilentProgress progress;
   Engine engine(options, progress);
   for (int kind = 1; kind <= 5; ++kind) {
@@ -110,7 +114,8 @@ BOOST_AUTO_TEST_CASE(replies_of_the_wrong_shape_are_refused) {
 
 BOOST_AUTO_TEST_CASE(a_wrong_hint_stops_the_load) {
   auto options = options_for("qwen2");
-  options.decorate_worker = [](caf::actor_system& system, worker::Worker honest) {
+  options.decorate_worker = pipeline::decorate_worker([](caf::actor_system& system,
+                                                         worker::Worker honest) {
     return system.spawn([honest](worker::Worker::pointer self) -> worker::Worker::behavior_type {
       return tests::in_front_of(
           self, honest,
@@ -124,7 +129,7 @@ BOOST_AUTO_TEST_CASE(a_wrong_hint_stops_the_load) {
             return promise;
           });
     });
-  };
+  });
   SilentProgress progress;
   BOOST_CHECK_EXCEPTION(Engine(options, progress), Error, [](const Error& error) {
     return error.code() == Errc::verification &&
@@ -134,7 +139,8 @@ BOOST_AUTO_TEST_CASE(a_wrong_hint_stops_the_load) {
 
 BOOST_AUTO_TEST_CASE(a_worker_that_dies_is_an_error_and_not_a_hang) {
   auto options = options_for("qwen2");
-  options.decorate_worker = [](caf::actor_system& system, worker::Worker honest) {
+  options.decorate_worker = pipeline::decorate_worker([](caf::actor_system& system,
+                                                         worker::Worker honest) {
     return system.spawn([honest](worker::Worker::pointer self) -> worker::Worker::behavior_type {
       return tests::in_front_of(self, honest, [=](const remo::MaskedTensor&) {
         auto unanswered = self->make_response_promise<remo::WorkerProduct>();
@@ -142,7 +148,7 @@ BOOST_AUTO_TEST_CASE(a_worker_that_dies_is_an_error_and_not_a_hang) {
         return unanswered;
       });
     });
-  };
+  });
   SilentProgress progress;
   Engine engine(options, progress);
   BOOST_CHECK(error_of(engine) == Errc::no_worker);
@@ -154,10 +160,10 @@ BOOST_AUTO_TEST_CASE(failures_in_the_middle_of_a_batch_leave_the_engine_usable) 
   auto countdown = std::make_shared<std::atomic<int>>(1 << 30);
   auto options = options_for("mistral");
   options.batch = {.micro_batches = 3, .max_rows = 9, .prefill_chunk = 4};
-  options.decorate_worker =
+  options.decorate_worker = pipeline::decorate_worker(
       decorated([countdown](Promise& promise, const remo::WorkerProduct& product) {
         promise.deliver(--*countdown == 0 ? with_flipped_bit(product, 5) : product);
-      });
+      }));
   SilentProgress progress;
   Engine engine(options, progress);
   std::vector<u32> long_prompt(40);
@@ -241,18 +247,19 @@ BOOST_AUTO_TEST_CASE(requests_that_make_no_sense_are_refused) {
 BOOST_AUTO_TEST_CASE(the_worker_is_never_shown_the_same_row_twice) {
   auto seen = std::make_shared<std::multiset<std::vector<u8>>>();
   auto options = options_for("qwen2");
-  options.decorate_worker = [seen](caf::actor_system& system, worker::Worker honest) {
-    return system.spawn(
-        [seen, honest](worker::Worker::pointer self) -> worker::Worker::behavior_type {
-          return tests::in_front_of(self, honest, [=](const remo::MaskedTensor& tensor) {
-            const std::size_t row_bytes = tensor.bytes->size() / tensor.rows;
-            for (u32 r = 0; r < tensor.rows; ++r)
-              seen->emplace(tensor.bytes->data() + r * row_bytes,
-                            tensor.bytes->data() + (r + 1) * row_bytes);
-            return self->delegate(honest, tensor);
-          });
-        });
-  };
+  options.decorate_worker =
+      pipeline::decorate_worker([seen](caf::actor_system& system, worker::Worker honest) {
+        return system.spawn(
+            [seen, honest](worker::Worker::pointer self) -> worker::Worker::behavior_type {
+              return tests::in_front_of(self, honest, [=](const remo::MaskedTensor& tensor) {
+                const std::size_t row_bytes = tensor.bytes->size() / tensor.rows;
+                for (u32 r = 0; r < tensor.rows; ++r)
+                  seen->emplace(tensor.bytes->data() + r * row_bytes,
+                                tensor.bytes->data() + (r + 1) * row_bytes);
+                return self->delegate(honest, tensor);
+              });
+            });
+      });
   SilentProgress progress;
   Engine engine(options, progress);
   // The same prompt again and again: the same activations each time.

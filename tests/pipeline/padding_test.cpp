@@ -18,6 +18,7 @@
 #include "kernels/kernel_set.hpp"
 #include "pipeline/batch_planner.hpp"
 #include "pipeline/scheduler.hpp"
+#include "pipeline/worker_decorator.hpp"
 #include "tests/support/collect.hpp"
 #include "tests/support/models.hpp"
 #include "tests/support/workers.hpp"
@@ -78,15 +79,17 @@ EngineOptions counting(const std::string& model, std::shared_ptr<RowCounts> coun
   EngineOptions options;
   options.model_dir = tests::model_folder(model);
   options.threads = 2;
-  options.decorate_worker = [counts](caf::actor_system& system, worker::Worker honest) {
-    return system.spawn(
-        [counts, honest](worker::Worker::pointer self) -> worker::Worker::behavior_type {
-          return tests::in_front_of(self, honest, [=](const remo::MaskedTensor& tensor) {
-            counts->note(tensor);
-            return self->delegate(honest, tensor);
-          });
-        });
-  };
+  options.pool.rows_ahead = 512; // what a stock of the default size holds is never used here
+  options.decorate_worker =
+      pipeline::decorate_worker([counts](caf::actor_system& system, worker::Worker honest) {
+        return system.spawn(
+            [counts, honest](worker::Worker::pointer self) -> worker::Worker::behavior_type {
+              return tests::in_front_of(self, honest, [=](const remo::MaskedTensor& tensor) {
+                counts->note(tensor);
+                return self->delegate(honest, tensor);
+              });
+            });
+      });
   return options;
 }
 
