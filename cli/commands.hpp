@@ -8,6 +8,7 @@ namespace talaria::cli {
 // given, `chosen` becomes its action.
 
 void add_run_command(CLI::App& app, Action& chosen);
+void add_chat_command(CLI::App& app, Action& chosen);
 void add_logits_command(CLI::App& app, Action& chosen);
 void add_perplexity_command(CLI::App& app, Action& chosen);
 void add_tokenize_command(CLI::App& app, Action& chosen);
