@@ -128,12 +128,14 @@ void add_chat_command(CLI::App& app, Action& chosen) {
   auto* url = command->add_option("--url", flags->url,
                                   "an OpenAI endpoint: http://127.0.0.1:8000 as of talaria serve "
                                   "or connect, https://HOST/v1, unix:/PATH");
-  command->add_option("--key-file", flags->key_file, "file with the endpoint's key in its first line")
+  command
+      ->add_option("--key-file", flags->key_file, "file with the endpoint's key in its first line")
       ->needs(url);
   command->add_option("--ca", flags->ca, "authority that the endpoint's certificate is checked by")
       ->needs(url);
-  command->add_option("--served-model", flags->served_model,
-                      "what the endpoint calls the model (default: the first it names)")
+  command
+      ->add_option("--served-model", flags->served_model,
+                   "what the endpoint calls the model (default: the first it names)")
       ->needs(url);
   for (const char* other : {"--model", "--config"}) url->excludes(command->get_option(other));
   command->add_flag("--stats", flags->stats,

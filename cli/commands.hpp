@@ -20,6 +20,8 @@ void add_stop_command(CLI::App& app, Action& chosen);
 void add_config_command(CLI::App& app, Action& chosen);
 void add_certs_command(CLI::App& app, Action& chosen);
 void add_keys_command(CLI::App& app, Action& chosen);
+void add_dashboards_command(CLI::App& app, Action& chosen);
+void add_top_command(CLI::App& app, Action& chosen);
 void add_prepare_command(CLI::App& app, Action& chosen);
 void add_bench_command(CLI::App& app, Action& chosen);
 void add_attest_command(CLI::App& app, Action& chosen);

@@ -60,7 +60,8 @@ model::ChatEncoder ChatFlags::encoder(const model::TextFiles& files,
   auto chat = model::ChatTemplate::load(files);
   if (!chat)
     throw Error(Errc::model,
-                files.folder().string() + ": the model has no chat template; use `talaria run` without --chat");
+                files.folder().string() +
+                    ": the model has no chat template; use `talaria run` without --chat");
   chat->set_clock(date_ ? model::ChatClock::parse(*date_, "--chat-date")
                         : model::ChatClock::parse(date, "chat.date"));
   return {std::move(*chat), tokenizer, allow_special_};
@@ -132,7 +133,8 @@ model::SamplingParameters SamplingFlags::resolve(const model::GenerationConfig& 
     p.top_p = defaults.top_p.value_or(1);
     p.top_k = defaults.top_k.value_or(0);
   }
-  p.repetition_penalty = given_.repetition_penalty.value_or(defaults.repetition_penalty.value_or(1));
+  p.repetition_penalty =
+      given_.repetition_penalty.value_or(defaults.repetition_penalty.value_or(1));
   p.temperature = given_.temperature.value_or(p.temperature);
   p.top_p = given_.top_p.value_or(p.top_p);
   p.top_k = given_.top_k.value_or(p.top_k);

@@ -338,7 +338,8 @@ private:
     const bool is_cancelled = first.reason == pipeline::FinishReason::cancelled;
     const std::chrono::duration<double, std::milli> queued(first.timings.queue_ms);
     live_->ended(is_cancelled ? "abort" : to_string(first.reason),
-                 generation_->submitted_at(0) + std::chrono::duration_cast<Clock::duration>(queued));
+                 generation_->submitted_at(0) +
+                     std::chrono::duration_cast<Clock::duration>(queued));
   }
 
   /// Once, when everything has ended.

@@ -143,8 +143,10 @@ void add_stages(const telemetry::StageTimes& stages, std::vector<MetricFamily>& 
                        "Time of all spans of a stage; stages overlap (docs/operations.md)",
                        MetricType::Counter,
                        {}};
-  MetricFamily spans{
-      "talaria_stage_spans_total", "Spans of a stage, as a trace has them", MetricType::Counter, {}};
+  MetricFamily spans{"talaria_stage_spans_total",
+                     "Spans of a stage, as a trace has them",
+                     MetricType::Counter,
+                     {}};
   for (std::size_t i = 0; i < stages.size(); ++i) {
     const Labels labels{{"stage", std::string(to_string(static_cast<telemetry::SpanKind>(i)))}};
     seconds.metric.push_back(sample(MetricType::Counter, labels, stages[i].seconds));

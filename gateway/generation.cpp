@@ -72,9 +72,9 @@ private:
 Generation::Generation(pipeline::Engine& engine, Admission& admission, const std::string& client,
                        std::vector<pipeline::Request> requests, bool with_text,
                        std::shared_ptr<TokenTimes> times)
-    : engine_(engine), with_text_(with_text), times_(std::move(times)), feed_(std::make_shared<Feed>()),
-      requests_(std::move(requests)), completions_(requests_.size()), over_(requests_.size()),
-      left_(requests_.size()),
+    : engine_(engine), with_text_(with_text), times_(std::move(times)),
+      feed_(std::make_shared<Feed>()), requests_(std::move(requests)),
+      completions_(requests_.size()), over_(requests_.size()), left_(requests_.size()),
       ticket_(admission.enter(client, requests_.size(), [feed = feed_] { feed->wake(); })) {
   try {
     submit_granted();

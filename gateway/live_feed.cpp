@@ -25,8 +25,7 @@ double ms_between(FeedClock::time_point from, FeedClock::time_point to) {
 Json request_json(const LiveRequests::Line& line, FeedClock::time_point now) {
   const auto end = line.ended.value_or(now);
   const auto start = std::min(line.started.value_or(line.submitted.value_or(end)), end);
-  const auto first =
-      std::clamp(line.tokens ? line.tokens->first().value_or(end) : end, start, end);
+  const auto first = std::clamp(line.tokens ? line.tokens->first().value_or(end) : end, start, end);
   return {{"id", line.id},
           {"route", line.route},
           {"state", !line.outcome.empty() ? line.outcome
@@ -88,9 +87,9 @@ Json links_json(const std::vector<pipeline::WorkerReport>& workers) {
 }
 
 Json kv_json(const pipeline::KvReport& kv) {
-  return {{"budget", kv.usage.budget},     {"used", kv.usage.used},
-          {"reserved", kv.usage.reserved}, {"waiting", kv.queued},
-          {"preemptions", kv.preemptions}, {"prefix_queries", kv.prefixes.queries},
+  return {{"budget", kv.usage.budget},      {"used", kv.usage.used},
+          {"reserved", kv.usage.reserved},  {"waiting", kv.queued},
+          {"preemptions", kv.preemptions},  {"prefix_queries", kv.prefixes.queries},
           {"prefix_hits", kv.prefixes.hits}};
 }
 
@@ -134,20 +133,20 @@ std::string LiveFeed::snapshot() const {
   const Admission::Load load = parts_.admission.load();
   const Metrics::Totals totals = parts_.metrics.totals();
   const std::chrono::duration<double> up = FeedClock::now() - began_;
-  Json out{{"version", kVersion},
-           {"model", options_.model},
-           {"program", options_.version},
-           {"padded", options_.coarse},
-           {"uptime_s", up.count()},
-           {"load",
-            {{"running", load.running},
-             {"waiting", load.waiting},
-             {"places", parts_.admission.limits().running}}},
-           {"totals",
-            {{"prompt_tokens", totals.prompt_tokens},
-             {"generation_tokens", totals.generation_tokens}}},
-           {"masks", masks_json(parts_.engine.mask_stats())},
-           {"links", links_json(parts_.engine.workers())}};
+  Json out{
+      {"version", kVersion},
+      {"model", options_.model},
+      {"program", options_.version},
+      {"padded", options_.coarse},
+      {"uptime_s", up.count()},
+      {"load",
+       {{"running", load.running},
+        {"waiting", load.waiting},
+        {"places", parts_.admission.limits().running}}},
+      {"totals",
+       {{"prompt_tokens", totals.prompt_tokens}, {"generation_tokens", totals.generation_tokens}}},
+      {"masks", masks_json(parts_.engine.mask_stats())},
+      {"links", links_json(parts_.engine.workers())}};
   if (!options_.coarse) {
     out["requests"] = requests_json(parts_.requests);
     out["stages"] = stages_json(parts_.engine.stage_times());

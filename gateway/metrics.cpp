@@ -18,8 +18,8 @@ using Labels = MetricLabels;
 using Buckets = prometheus::Histogram::BucketBoundaries;
 
 // vLLM's buckets, so that its dashboards fit.
-const Buckets kFirstToken{0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1,   0.25,  0.5,   0.75,
-                          1.0,   2.5,   5.0,  7.5,  10.0, 20.0, 40.0, 80.0,  160.0, 640.0, 2560.0};
+const Buckets kFirstToken{0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1,  0.25,  0.5,   0.75,
+                          1.0,   2.5,   5.0,  7.5,  10.0, 20.0, 40.0, 80.0, 160.0, 640.0, 2560.0};
 const Buckets kPerToken{0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2,  0.3,  0.4, 0.5,
                         0.75, 1.0,   2.5,  5.0,   7.5, 10.0, 20.0, 40.0, 80.0};
 const Buckets kLatency{0.3,  0.5,  0.8,  1.0,  1.5,   2.0,   2.5,   5.0,   10.0,   15.0,  20.0,
@@ -57,8 +57,8 @@ struct ExactFigures {
                          "From the first token to the last", labels, kLatency)),
         inference(histogram(registry, "vllm:request_inference_time_seconds",
                             "From the first row of a prompt to the last token", labels, kLatency)),
-        max_tokens(histogram(registry, "vllm:request_params_max_tokens",
-                             "Tokens that were allowed", labels, token_buckets(context))) {}
+        max_tokens(histogram(registry, "vllm:request_params_max_tokens", "Tokens that were allowed",
+                             labels, token_buckets(context))) {}
   Histogram& prefill;
   Histogram& decode;
   Histogram& inference;
@@ -110,14 +110,13 @@ struct Metrics::Impl {
   prometheus::Histogram& queue =
       histogram(registry, "vllm:request_queue_time_seconds",
                 "From the arrival of a request to the first row of its prompt", labels, kLatency);
-  prometheus::Histogram& prompt_length =
-      histogram(registry, "vllm:request_prompt_tokens", "Tokens of a prompt", labels,
-                token_buckets(context));
+  prometheus::Histogram& prompt_length = histogram(
+      registry, "vllm:request_prompt_tokens", "Tokens of a prompt", labels, token_buckets(context));
   prometheus::Histogram& answer_length =
       histogram(registry, "vllm:request_generation_tokens", "Tokens of an answer", labels,
                 token_buckets(context));
-  prometheus::Histogram& answers = histogram(registry, "vllm:request_params_n",
-                                             "Answers that were asked for", labels, kAnswers);
+  prometheus::Histogram& answers =
+      histogram(registry, "vllm:request_params_n", "Answers that were asked for", labels, kAnswers);
   std::optional<ExactFigures> exact;
   prometheus::Family<prometheus::Counter>& ends = prometheus::BuildCounter()
                                                       .Name("vllm:request_success_total")

@@ -18,8 +18,7 @@ public:
   /// Hears of the seconds between two tokens of one answer; empty: nobody does.
   using Between = std::function<void(double seconds)>;
 
-  TokenTimes(std::size_t answers, Between between)
-      : last_(answers), between_(std::move(between)) {}
+  TokenTimes(std::size_t answers, Between between) : last_(answers), between_(std::move(between)) {}
 
   void token(std::size_t answer) {
     const auto now = Clock::now();

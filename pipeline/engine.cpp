@@ -160,8 +160,8 @@ struct Engine::Impl {
         opened(open_model(options)), loader(*opened), tokenizer(load_tokenizer(loader)),
         generation(tokenizer ? model::load_generation_config(loader.files()->texts())
                              : model::GenerationConfig{}),
-        tracer(make_tracer(options)),
-        system_config(thread_count(options.threads)), system(system_config) {}
+        tracer(make_tracer(options)), system_config(thread_count(options.threads)),
+        system(system_config) {}
   ~Impl();
 
   /// Memory of used-up masks waits for the next refill, which may be nearly all that the pool

@@ -144,10 +144,12 @@ private:
   void admit(const Submit& submit) {
     const Request& request = *submit.request;
     const auto now = Clock::now();
-    Active& active = active_
-                         .emplace(submit.sequence, Active{submit.request, submit.sink, TextStream(),
-                                                          Completion{}, now, now, now, {}})
-                         .first->second;
+    Active& active =
+        active_
+            .emplace(
+                submit.sequence,
+                Active{submit.request, submit.sink, TextStream(), Completion{}, now, now, now, {}})
+            .first->second;
     if (options_.tokenizer)
       active.stream = TextStream(*options_.tokenizer, request.stops,
                                  request.skip_special ? options_.token_table : nullptr,

@@ -13,10 +13,10 @@ namespace talaria::cli {
 /// How an answer was made.
 struct AnswerFigures {
   std::size_t tokens = 0;
-  bool tokens_are_counted = true;         ///< false: pieces of text were, for want of better
-  std::optional<double> first_s;          ///< until the first token
-  std::optional<double> tokens_per_s;     ///< after the first; nothing below two tokens
-  bool is_cut = false;                    ///< by the limit of tokens
+  bool tokens_are_counted = true;     ///< false: pieces of text were, for want of better
+  std::optional<double> first_s;      ///< until the first token
+  std::optional<double> tokens_per_s; ///< after the first; nothing below two tokens
+  bool is_cut = false;                ///< by the limit of tokens
 };
 
 /// Who answers in a chat.

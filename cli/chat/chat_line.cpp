@@ -48,8 +48,7 @@ ChatLine parse_chat_line(std::string_view line) {
   if (text.starts_with("//")) return {ChatKind::message, std::string(text.substr(1))};
   const std::string_view name = text.substr(0, text.find_first_of(kBlanks));
   for (const auto& command : kChatCommands)
-    if (command.name == name)
-      return {command.kind, std::string(trimmed(text.substr(name.size())))};
+    if (command.name == name) return {command.kind, std::string(trimmed(text.substr(name.size())))};
   return {ChatKind::unknown, std::string(name)};
 }
 

@@ -16,9 +16,10 @@ namespace talaria::cli {
 class ChatSession {
 public:
   struct Options {
-    std::string system;       ///< the system message; empty: none
-    bool interactive = false; ///< somebody sits in front: prompts, figures, and errors do not end it
-    bool figures = false;     ///< tokens and times behind each answer
+    std::string system; ///< the system message; empty: none
+    bool interactive =
+        false;            ///< somebody sits in front: prompts, figures, and errors do not end it
+    bool figures = false; ///< tokens and times behind each answer
   };
   struct Output {
     std::function<void(std::string_view)> answer; ///< text of answers

@@ -57,7 +57,8 @@ public:
     int count = 0;
     const char* text = ::el_gets(edit_, &count);
     if (was_interrupted_) return std::fputc('\n', stdout), std::fflush(stdout), Got::interrupted;
-    if (text == nullptr || count <= 0) return std::fputc('\n', stdout), std::fflush(stdout), Got::end;
+    if (text == nullptr || count <= 0)
+      return std::fputc('\n', stdout), std::fflush(stdout), Got::end;
     line.assign(text, static_cast<std::size_t>(count));
     while (line.ends_with('\n') || line.ends_with('\r')) line.pop_back();
     HistEvent event;

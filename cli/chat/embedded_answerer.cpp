@@ -96,8 +96,8 @@ void EmbeddedAnswerer::cancel() noexcept {
 std::string EmbeddedAnswerer::status() {
   const auto workers = engine_.workers();
   const bool is_embedded = workers.size() == 1 && workers.front().address == "embedded";
-  std::string out = fmt::format("  answers       the engine in this process, scheme {}\n",
-                                options_.scheme);
+  std::string out =
+      fmt::format("  answers       the engine in this process, scheme {}\n", options_.scheme);
   if (is_embedded)
     out += "  worker        in this process too\n";
   else

@@ -18,7 +18,8 @@ public:
       if (end != std::string::npos) return take(end, end + 1, line), Got::line;
       if (ended_ && held_.empty()) return Got::end;
       if (ended_) return take(held_.size(), held_.size(), line), Got::line;
-      if (wake_.wait(STDIN_FILENO, POLLIN) == Wake::Got::woken) return wake_.clear(), Got::interrupted;
+      if (wake_.wait(STDIN_FILENO, POLLIN) == Wake::Got::woken)
+        return wake_.clear(), Got::interrupted;
       read_some();
     }
   }

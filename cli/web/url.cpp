@@ -60,8 +60,7 @@ Url parse_url(std::string_view text, std::string_view flag) {
   while (url.path.ends_with('/')) url.path.pop_back();
   url.authority = to_string(url.address);
   const std::string default_port = fmt::format(":{}", port);
-  if (url.address.port == port)
-    url.authority.resize(url.authority.size() - default_port.size());
+  if (url.address.port == port) url.authority.resize(url.authority.size() - default_port.size());
   url.text = (url.tls ? "https://" : "http://") + url.authority;
   return url;
 }

@@ -101,9 +101,8 @@ private:
   }
   IoResult send(std::string_view bytes) {
     if (tls_) return tls_->write(bytes.data(), bytes.size());
-    return result_of(
-        ::send(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL),
-        Kind::wants_output);
+    return result_of(::send(socket_.get(), bytes.data(), bytes.size(), MSG_DONTWAIT | MSG_NOSIGNAL),
+                     Kind::wants_output);
   }
   IoResult receive(char* out) {
     if (tls_) return tls_->read(out, kPieceBytes);

@@ -181,24 +181,26 @@ BOOST_AUTO_TEST_CASE(a_conversation_is_saved_for_its_owner_alone) {
   const tests::TemporaryFolder folder;
   const auto markdown = folder.path() / "talk.md";
   const auto json_file = folder.path() / "talk.json";
-  const Spoken spoken = spoken_for({"/system s", "hi", "/save " + markdown.string(),
-                                    "/save " + json_file.string(), "/save " + markdown.string(),
-                                    "/save", "/save /nowhere/x"});
-  BOOST_TEST(content_of(markdown) ==
-             "## system\n\ns\n\n## user\n\nhi\n\n## assistant\n\nre: hi\n");
+  const Spoken spoken =
+      spoken_for({"/system s", "hi", "/save " + markdown.string(), "/save " + json_file.string(),
+                  "/save " + markdown.string(), "/save", "/save /nowhere/x"});
+  BOOST_TEST(content_of(markdown) == "## system\n\ns\n\n## user\n\nhi\n\n## assistant\n\nre: hi\n");
   const auto saved = nlohmann::json::parse(content_of(json_file));
   BOOST_TEST_REQUIRE(saved.size() == 3U);
   BOOST_TEST(saved[2]["role"] == "assistant");
   BOOST_TEST(saved[2]["content"] == "re: hi");
   using std::filesystem::perms;
-  BOOST_TEST((std::filesystem::status(markdown).permissions() == (perms::owner_read | perms::owner_write)));
+  BOOST_TEST((std::filesystem::status(markdown).permissions() ==
+              (perms::owner_read | perms::owner_write)));
   for (const char* part : {"it exists", "name a file", "it cannot be written"})
     BOOST_TEST(spoken.remarks.find(part) != std::string::npos, part);
 }
 
 BOOST_AUTO_TEST_CASE(an_answer_cannot_control_the_terminal) {
   BOOST_TEST(for_terminal("a\x1b]0;title\x07\tb\r\n\x7f") == "a]0;title\tb\n");
-  BOOST_TEST(for_terminal("\xc2\x9b" "31m\xc2\xa0" "\xc3\xa4") == "31m\xc2\xa0\xc3\xa4");
+  BOOST_TEST(for_terminal("\xc2\x9b"
+                          "31m\xc2\xa0"
+                          "\xc3\xa4") == "31m\xc2\xa0\xc3\xa4");
   BOOST_TEST(for_terminal("\xc2") == "\xc2");
 }
 

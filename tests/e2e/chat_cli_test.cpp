@@ -16,8 +16,8 @@ namespace {
 const std::string kChatModel = tests::model_folder("talaria-tiny").string();
 
 tests::Finished chat(const std::string& input, std::vector<std::string> more = {}) {
-  std::vector<std::string> command{TALARIA_BIN "/talaria", "chat", "--model", kChatModel,
-                                   "--threads", "1"};
+  std::vector<std::string> command{
+      TALARIA_BIN "/talaria", "chat", "--model", kChatModel, "--threads", "1"};
   command.insert(command.end(), more.begin(), more.end());
   return tests::run_program(command, input);
 }
@@ -78,8 +78,9 @@ private:
 };
 
 std::vector<std::string> on_terminal(std::vector<std::string> more = {}) {
-  std::vector<std::string> command{TALARIA_BIN "/talaria", "chat", "--model", kChatModel,
-                                   "--threads", "1", "--temperature", "0"};
+  std::vector<std::string> command{
+      TALARIA_BIN "/talaria", "chat", "--model", kChatModel, "--threads", "1",
+      "--temperature",        "0"};
   command.insert(command.end(), more.begin(), more.end());
   return command;
 }
@@ -106,7 +107,8 @@ BOOST_AUTO_TEST_CASE(what_a_chat_cannot_do_is_said_in_a_line) {
   const auto both = chat("x", {"--url", "http://127.0.0.1:1"});
   BOOST_TEST(both.status == 2);
   const auto nobody = tests::run_program(
-      {TALARIA_BIN "/talaria", "chat", "--url", "http://127.0.0.1:1", "--served-model", "m"}, "x\n");
+      {TALARIA_BIN "/talaria", "chat", "--url", "http://127.0.0.1:1", "--served-model", "m"},
+      "x\n");
   BOOST_TEST(nobody.status == 2);
   BOOST_TEST(nobody.err.find("127.0.0.1:1") != std::string::npos, nobody.err);
   BOOST_TEST(std::count(nobody.err.begin(), nobody.err.end(), '\n') == 1, nobody.err);
