@@ -41,6 +41,8 @@ public:
 
   /// False while it is paused: whoever would record need not look at a clock.
   bool on() const noexcept { return on_.load(std::memory_order_relaxed); }
+  /// Whether the spans go into a file, with the names of requests, and are not only added up.
+  bool is_written() const noexcept { return !path_.empty(); }
   /// So that `talaria bench` can measure with and without in one run.
   void pause(bool paused) noexcept { on_.store(!paused, std::memory_order_relaxed); }
 
