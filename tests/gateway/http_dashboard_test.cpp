@@ -160,7 +160,7 @@ void check_query(const std::string& query, const LabelsByMetric& samples,
   for (const auto& [metric, labels] : asked.metrics) {
     if (recorded.contains(metric) || elsewhere.contains(metric)) continue;
     const auto found = samples.find(metric);
-    BOOST_TEST(found != samples.end(), metric << " of " << query);
+    BOOST_TEST((found != samples.end()), metric << " of " << query);
     if (found == samples.end()) continue;
     std::set<std::string> all = labels;
     all.insert(asked.grouped.begin(), asked.grouped.end());
