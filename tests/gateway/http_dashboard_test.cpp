@@ -99,7 +99,8 @@ private:
     const std::string word = pass_while(is_name);
     static const std::set<std::string> groupings{"by",       "without",    "on",
                                                  "ignoring", "group_left", "group_right"};
-    static const std::set<std::string> operators{"and", "or", "unless", "bool", "offset"};
+    static const std::set<std::string> operators{"and", "or",  "unless", "bool", "offset",
+                                                 "sum", "max", "min",    "avg",  "count"};
     pass_while([](char c) { return c == ' '; });
     const char next = at_ < text_.size() ? text_[at_] : '\0';
     if (groupings.contains(word)) return labels(')', grouped);
