@@ -48,11 +48,11 @@ Json requests_json(const LiveRequests& requests) {
   return list;
 }
 
-/// Neither what contains other stages nor what is contained in a product.
+/// Neither a wait, nor what contains other stages, nor what is contained in a product.
 bool is_counted_once(telemetry::SpanKind kind) {
   using telemetry::SpanKind;
-  return kind != SpanKind::request && kind != SpanKind::mailbox && kind != SpanKind::copy &&
-         kind != SpanKind::recombine;
+  return kind != SpanKind::request && kind != SpanKind::mailbox && kind != SpanKind::queue &&
+         kind != SpanKind::copy && kind != SpanKind::recombine;
 }
 
 Json stages_json(const telemetry::StageTimes& stages) {

@@ -77,6 +77,18 @@ double number(const json& object, const char* key) {
   return object.at(key).get<double>();
 }
 
+/// Tokens of answers that ended, and so far of those under way.
+double tokens_made(const json& feed) {
+  double sum = number(feed.at("totals"), "generation_tokens");
+  if (!feed.contains("requests")) return sum;
+  for (const json& each : feed.at("requests")) {
+    const json& state = each.at("state");
+    if (state == "waiting" || state == "prefill" || state == "decode")
+      sum += number(each, "tokens");
+  }
+  return sum;
+}
+
 /// Text of the gateway's, which shall not control the terminal.
 std::string words(const json& object, const char* key) {
   std::string text = for_terminal(object.at(key).get<std::string>());
@@ -162,12 +174,11 @@ void Drawing::head() {
   std::string second =
       fmt::format("{:.0f} of {:.0f} running, {:.0f} waiting", number(load, "running"),
                   number(load, "places"), number(load, "waiting"));
-  if (!now.at("padded").get<bool>()) {
-    const double rate = span_.rate(number(now.at("totals"), "generation_tokens"),
-                                   number(span_.then.at("totals"), "generation_tokens"));
-    second += fmt::format(", {:.1f} tokens/s, {} in all", rate,
-                          count_text(number(now.at("totals"), "generation_tokens")));
-  }
+  if (!now.at("padded").get<bool>() && span_.seconds() > 0)
+    second +=
+        fmt::format(", {:.1f} tokens/s", span_.rate(tokens_made(now), tokens_made(span_.then)));
+  second +=
+      fmt::format(", {} tokens in all", count_text(number(now.at("totals"), "generation_tokens")));
   put(line().add(second));
 }
 

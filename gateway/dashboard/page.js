@@ -54,6 +54,12 @@ function before(now) {
 }
 const rate = (now, then, seconds) => seconds > 0 ? Math.max(0, (now - then) / seconds) : 0;
 
+/// Tokens of answers that ended, and so far of those under way.
+function made(feed) {
+  const underWay = (feed.requests || []).filter((r) => ["waiting", "prefill", "decode"].includes(r.state));
+  return underWay.reduce((sum, r) => sum + r.tokens, feed.totals.generation_tokens);
+}
+
 function tile(name, value, unit, more) {
   const box = make("div", { class: "tile" });
   box.append(make("p", { class: "name" }, name));
@@ -71,18 +77,19 @@ function median(values) {
 
 function showTiles(feed, past) {
   const totals = feed.totals;
-  const perSecond = rate(totals.generation_tokens, past.feed.totals.generation_tokens, past.seconds);
+  const perSecond = rate(made(feed), made(past.feed), past.seconds);
+  const hidden = feed.padded || past.seconds === 0;
   const list = [
     tile("running", String(feed.load.running), "answers", "of " + feed.load.places + " places"),
     tile("waiting", String(feed.load.waiting), "requests", feed.load.waiting ? "for a place" : "nobody waits"),
-    tile("answers", feed.padded ? "—" : perSecond.toFixed(perSecond < 10 ? 1 : 0), "tokens/s",
-         feed.padded ? "hidden by padding" : "as they ended, " + count(totals.generation_tokens) + " in all"),
+    tile("answers", hidden ? "—" : perSecond.toFixed(perSecond < 10 ? 1 : 0), "tokens/s",
+         feed.padded ? "hidden by padding" : count(totals.generation_tokens) + " in all"),
   ];
   if (feed.requests) {
     const begun = feed.requests.filter((r) => r.tokens > 0);
     const first = median(begun.map((r) => r.queue_ms + r.prefill_ms));
     list.push(tile("first token", first === undefined ? "—" : duration(first), "",
-                   first === undefined ? "" : "median of the last " + begun.length));
+                   first === undefined ? "" : "median of " + begun.length));
   }
   const [stock, unit] = bytes(feed.masks.bytes);
   list.push(tile("masks in stock", stock, unit, feed.masks.stalls === 0 ? "no stall so far" : count(feed.masks.stalls) + " stalls"));
@@ -116,7 +123,7 @@ function showRequests(feed) {
   const requests = (feed.requests || []).slice(0, ROWS);
   if (requests.length === 0) return plot.replaceChildren(make("p", { class: "empty" }, "No request yet."));
   const width = Math.max(plot.clientWidth, 320);
-  const left = 96, right = width < 620 ? 0 : 176, row = 20;
+  const left = 112, right = width < 620 ? 0 : 176, row = 20;
   const height = requests.length * row + 26;
   const span = Math.min(Math.max(...requests.map((r) => r.ago_ms), 1000), 600000);
   const x = (ago) => left + (width - left - right) * (1 - Math.min(ago, span * 1.02) / (span * 1.02));
@@ -133,7 +140,7 @@ function showRequests(feed) {
   requests.forEach((request, index) => {
     const y = index * row;
     draw(svg, "text", { x: 0, y: y + 13, class: "ink" }, "#" + request.id);
-    draw(svg, "text", { x: 40, y: y + 13 }, request.state);
+    draw(svg, "text", { x: 56, y: y + 13 }, request.state);
     bars(svg, request, y, x);
     if (right === 0) return;
     const length = request.queue_ms + request.prefill_ms + request.decode_ms;
@@ -205,7 +212,7 @@ function showMasks(now) {
   facts(document.querySelector("#masks dl"), [
     ["in stock", bytesText(masks.bytes)],
     ["rows made ahead", count(masks.rows_ahead)],
-    ["rows made while waited for", count(masks.rows_inline)],
+    ["rows made inline", count(masks.rows_inline)],
     ["stalls", count(masks.stalls)],
   ]);
 }
