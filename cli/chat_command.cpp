@@ -107,7 +107,7 @@ int chat_with_endpoint(const ChatCommandFlags& flags, InterruptWatch& interrupts
   return converse_with(answerer, flags, interrupts);
 }
 
-int chat(const ChatCommandFlags& flags, InterruptWatch& interrupts) {
+int run_chat(const ChatCommandFlags& flags, InterruptWatch& interrupts) {
   if (flags.max_tokens && *flags.max_tokens == 0)
     throw Error(Errc::usage, "--max-tokens is 0: nothing to answer with; allow at least one token");
   return flags.url.empty() ? chat_with_engine(flags, interrupts)
@@ -142,7 +142,7 @@ void add_chat_command(CLI::App& app, Action& chosen) {
                     "tokens and times behind each answer, on standard error, without a terminal "
                     "too");
   command->callback([flags, &chosen] {
-    chosen = [flags](InterruptWatch& interrupts) { return chat(*flags, interrupts); };
+    chosen = [flags](InterruptWatch& interrupts) { return run_chat(*flags, interrupts); };
   });
 }
 

@@ -150,7 +150,7 @@ int show_on(WebClient& client, InterruptWatch& interrupts) {
   return 0;
 }
 
-int top(const TopFlags& flags, InterruptWatch& interrupts) {
+int run_top(const TopFlags& flags, InterruptWatch& interrupts) {
   constexpr auto kSilence = 10s; // the gateway tells something every second
   WebClient client({top_url(flags.target), flags.ca, {}, kSilence});
   const OnInterrupt cancel(interrupts, [&client] { client.cancel(); });
@@ -173,7 +173,7 @@ void add_top_command(CLI::App& app, Action& chosen) {
   command->add_option("--ca", flags->ca, "authority that its certificate is checked by");
   command->add_flag("--once", flags->once, "print one frame and end");
   command->callback([flags, &chosen] {
-    chosen = [flags](InterruptWatch& interrupts) { return top(*flags, interrupts); };
+    chosen = [flags](InterruptWatch& interrupts) { return run_top(*flags, interrupts); };
   });
 }
 
