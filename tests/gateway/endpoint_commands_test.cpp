@@ -162,7 +162,7 @@ BOOST_AUTO_TEST_CASE(top_prints_one_frame_of_what_a_gateway_tells) {
   BOOST_TEST_REQUIRE(frame.status == 0, frame.err);
   BOOST_TEST(frame.out.starts_with("toy  version 9, up 5.0 s\n1 of 8 running, 0 waiting"),
              frame.out);
-  BOOST_TEST(has(frame.out, "masks    1.0 MiB"), frame.out);
+  BOOST_TEST(has(frame.out, "masks     1.0 MiB"), frame.out);
   BOOST_TEST(!has(frame.out, "\x1b"));
   const auto no_terminal = run_program({TALARIA_BIN "/talaria", "top", gateway.url()});
   BOOST_TEST(no_terminal.status == 2);
