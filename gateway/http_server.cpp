@@ -185,6 +185,8 @@ void HttpServer::Impl::add_dashboard() {
       [this](HttpResponse& response) {
         response.set_header("Cache-Control", "no-store");
         response.set_header("X-Accel-Buffering", "no");
+        if (Httpd::exchange().method == "HEAD") // which has no body, and so no end of one
+          return response.set_content({}, "text/event-stream");
         response.set_stream("text/event-stream", feed.watch());
       },
       Router::On::a_thread_for_long);
