@@ -290,7 +290,7 @@ BOOST_AUTO_TEST_CASE(a_page_asks_nothing_of_other_servers) {
   }
   BOOST_TEST(page->body.find("{{") == std::string::npos);
   BOOST_TEST(server.get("/dashboard")->status == 404); // not at the API's address
-  const auto head = client.Head("/dashboard/events"); // ends, and takes no viewer's place
+  const auto head = client.Head("/dashboard/events");  // ends, and takes no viewer's place
   BOOST_TEST(head->status == 200);
   BOOST_TEST(head->get_header_value("Content-Type") == "text/event-stream");
   const auto foreign = client.Get("/dashboard/events", {{"Origin", "https://evil.example"}});
