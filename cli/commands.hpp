@@ -8,6 +8,7 @@ namespace talaria::cli {
 // given, `chosen` becomes its action.
 
 void add_run_command(CLI::App& app, Action& chosen);
+void add_chat_command(CLI::App& app, Action& chosen);
 void add_logits_command(CLI::App& app, Action& chosen);
 void add_perplexity_command(CLI::App& app, Action& chosen);
 void add_tokenize_command(CLI::App& app, Action& chosen);
@@ -19,6 +20,8 @@ void add_stop_command(CLI::App& app, Action& chosen);
 void add_config_command(CLI::App& app, Action& chosen);
 void add_certs_command(CLI::App& app, Action& chosen);
 void add_keys_command(CLI::App& app, Action& chosen);
+void add_dashboards_command(CLI::App& app, Action& chosen);
+void add_top_command(CLI::App& app, Action& chosen);
 void add_prepare_command(CLI::App& app, Action& chosen);
 void add_bench_command(CLI::App& app, Action& chosen);
 void add_attest_command(CLI::App& app, Action& chosen);

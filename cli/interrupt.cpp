@@ -48,6 +48,11 @@ void InterruptWatch::on_interrupt(std::function<void()> action) {
   action_ = std::move(action);
 }
 
+void InterruptWatch::on_each(std::function<bool(int signal)> action) {
+  std::lock_guard lock(mutex_);
+  each_ = std::move(action);
+}
+
 /// The next of the signals, or 0 when the time to end is over.
 int InterruptWatch::next_signal() {
   const sigset_t set = watched_signals();
@@ -71,6 +76,7 @@ void InterruptWatch::watch() {
     if (signal == 0) end_stuck();
     if (signal == SIGUSR1) continue;
     std::lock_guard lock(mutex_);
+    if (each_ && each_(signal)) continue;
     if (++count_ > 1 || !action_) std::_Exit(kInterrupted);
     deadline_ = std::chrono::steady_clock::now() + to_end_;
     action_();

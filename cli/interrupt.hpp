@@ -25,6 +25,9 @@ public:
 
   /// What an interrupt does from now on; without it the process ends at once with status 130.
   void on_interrupt(std::function<void()> action);
+  /// Hears of every signal first, for a program that goes on behind some. True: the signal has been
+  /// dealt with, and counts for nothing. Null: nobody does.
+  void on_each(std::function<bool(int signal)> action);
   bool interrupted() const noexcept { return count_.load() > 0; }
 
 private:
@@ -35,6 +38,7 @@ private:
   std::chrono::steady_clock::time_point deadline_; ///< once there was a signal
   std::mutex mutex_;
   std::function<void()> action_;
+  std::function<bool(int signal)> each_;
   std::atomic<int> count_{0};
   std::atomic<bool> stop_{false};
   std::thread thread_;
@@ -50,6 +54,20 @@ public:
   ~OnInterrupt() { watch_.on_interrupt(nullptr); }
   OnInterrupt(const OnInterrupt&) = delete;
   OnInterrupt& operator=(const OnInterrupt&) = delete;
+
+private:
+  InterruptWatch& watch_;
+};
+
+/// The same for every signal.
+class OnEachSignal {
+public:
+  OnEachSignal(InterruptWatch& watch, std::function<bool(int signal)> action) : watch_(watch) {
+    watch_.on_each(std::move(action));
+  }
+  ~OnEachSignal() { watch_.on_each(nullptr); }
+  OnEachSignal(const OnEachSignal&) = delete;
+  OnEachSignal& operator=(const OnEachSignal&) = delete;
 
 private:
   InterruptWatch& watch_;

@@ -60,7 +60,8 @@ model::ChatEncoder ChatFlags::encoder(const model::TextFiles& files,
   auto chat = model::ChatTemplate::load(files);
   if (!chat)
     throw Error(Errc::model,
-                files.folder().string() + ": the model has no chat template; leave out --chat");
+                files.folder().string() +
+                    ": the model has no chat template; use `talaria run` without --chat");
   chat->set_clock(date_ ? model::ChatClock::parse(*date_, "--chat-date")
                         : model::ChatClock::parse(date, "chat.date"));
   return {std::move(*chat), tokenizer, allow_special_};
@@ -118,11 +119,11 @@ std::vector<std::vector<u32>> PromptFlags::encode(const PromptTexts& prompts,
 }
 
 void SamplingFlags::add_to(CLI::App& command) {
-  command.add_option("--temperature", temperature_, "0: greedy");
-  command.add_option("--top-p", top_p_, "smallest set of tokens with this probability");
-  command.add_option("--top-k", top_k_, "only the k most likely tokens (0: all)");
-  command.add_option("--repetition-penalty", repetition_penalty_, "above 1: repeat less");
-  command.add_option("--seed", seed_, "same seed, same answer (default: random)");
+  command.add_option("--temperature", given_.temperature, "0: greedy");
+  command.add_option("--top-p", given_.top_p, "smallest set of tokens with this probability");
+  command.add_option("--top-k", given_.top_k, "only the k most likely tokens (0: all)");
+  command.add_option("--repetition-penalty", given_.repetition_penalty, "above 1: repeat less");
+  command.add_option("--seed", given_.seed, "same seed, same answer (default: random)");
 }
 
 model::SamplingParameters SamplingFlags::resolve(const model::GenerationConfig& defaults) const {
@@ -132,12 +133,13 @@ model::SamplingParameters SamplingFlags::resolve(const model::GenerationConfig& 
     p.top_p = defaults.top_p.value_or(1);
     p.top_k = defaults.top_k.value_or(0);
   }
-  p.repetition_penalty = repetition_penalty_.value_or(defaults.repetition_penalty.value_or(1));
-  p.temperature = temperature_.value_or(p.temperature);
-  p.top_p = top_p_.value_or(p.top_p);
-  p.top_k = top_k_.value_or(p.top_k);
-  if (seed_) {
-    p.seed = *seed_;
+  p.repetition_penalty =
+      given_.repetition_penalty.value_or(defaults.repetition_penalty.value_or(1));
+  p.temperature = given_.temperature.value_or(p.temperature);
+  p.top_p = given_.top_p.value_or(p.top_p);
+  p.top_k = given_.top_k.value_or(p.top_k);
+  if (given_.seed) {
+    p.seed = *given_.seed;
   } else if (p.temperature > 0) {
     auto rng = ChaChaRng::from_system();
     p.seed = rng.below(~u64{0});

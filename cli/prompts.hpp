@@ -28,6 +28,8 @@ public:
   /// The system message, if there is one, and `text`.
   std::vector<model::ChatMessage> messages(const std::string& text) const;
   bool given() const { return system_ || date_ || allow_special_; }
+  /// --system; empty: none.
+  std::string system() const { return system_.value_or(std::string()); }
 
 private:
   std::optional<std::string> system_;
@@ -62,15 +64,20 @@ private:
 /// How tokens are picked: flags over the model's generation_config.json over greedy.
 class SamplingFlags {
 public:
+  /// What was given.
+  struct Given {
+    std::optional<float> temperature;
+    std::optional<float> top_p;
+    std::optional<u32> top_k;
+    std::optional<float> repetition_penalty;
+    std::optional<u64> seed;
+  };
   void add_to(CLI::App& command);
+  const Given& given() const noexcept { return given_; }
   model::SamplingParameters resolve(const model::GenerationConfig& defaults) const;
 
 private:
-  std::optional<float> temperature_;
-  std::optional<float> top_p_;
-  std::optional<u32> top_k_;
-  std::optional<float> repetition_penalty_;
-  std::optional<u64> seed_;
+  Given given_;
 };
 
 } // namespace talaria::cli

@@ -18,6 +18,7 @@ if(NOT TALARIA_WITHOUT_CAF)
   find_package(CLI11 2.1 REQUIRED)
   find_package(Eigen3 3.4 REQUIRED NO_MODULE) # header-only, behind audit/ alone
   pkg_check_modules(FPLLL REQUIRED IMPORTED_TARGET fplll>=5.4)
+  pkg_check_modules(LIBEDIT REQUIRED IMPORTED_TARGET libedit) # BSD, behind cli/ alone
   find_package(prometheus-cpp REQUIRED COMPONENTS core)
   # Debian's CAF 0.17.6 ships neither a CMake package nor a pkg-config file.
   find_path(CAF_INCLUDE_DIR caf/actor_system.hpp REQUIRED)

@@ -81,8 +81,12 @@ public:
     if (request_.tools.expected)
       finders_.resize(prompts_.size() * request_.choices,
                       ToolCallFinder(tool_syntax(), request_.tools.parallel));
+    times_ = std::make_shared<TokenTimes>(prompts_.size() * request_.best_of,
+                                          service.metrics_.between_tokens());
+    live_ = service.requests_.enter(line());
     generation_.emplace(service.engine_, service.admission_, exchange_.visit->client().name,
-                        engine_requests(), request_.stream);
+                        engine_requests(), request_.stream, times_);
+    note_submission();
   }
   ~Answering() { account(); }
   Answering(const Answering&) = delete;
@@ -238,6 +242,7 @@ private:
   void step(std::chrono::milliseconds patience) {
     try {
       for (const AnswerEvent& event : generation_->wait(patience)) take(event);
+      note_submission();
     } catch (const Admission::Full&) {
       refused_ = queue_full(service_.options_.limits.waiting);
       generation_->end();
@@ -312,6 +317,31 @@ private:
     return std::string(ResponseFormat::kWaiting);
   }
 
+  LiveRequests::Line line() const {
+    LiveRequests::Line out;
+    out.route = exchange_.route;
+    out.answers = request_.choices;
+    out.prompt_tokens = usage_.prompt_tokens;
+    out.arrived = exchange_.began;
+    out.tokens = times_;
+    return out;
+  }
+
+  void note_submission() {
+    if (generation_->begun()) live_->submitted(generation_->submitted_at(0));
+  }
+
+  /// Of the first answer, as it stands for the others in a list.
+  void note_end() {
+    if (!generation_->begun()) return live_->ended(refused_ ? "error" : "abort", {});
+    const pipeline::Completion& first = generation_->completions().front();
+    const bool is_cancelled = first.reason == pipeline::FinishReason::cancelled;
+    const std::chrono::duration<double, std::milli> queued(first.timings.queue_ms);
+    live_->ended(is_cancelled ? "abort" : to_string(first.reason),
+                 generation_->submitted_at(0) +
+                     std::chrono::duration_cast<Clock::duration>(queued));
+  }
+
   /// Once, when everything has ended.
   void account() {
     if (std::exchange(accounted_, true) || !generation_) return;
@@ -322,10 +352,12 @@ private:
       usage_.completion_tokens += completions[i].tokens.size();
       if (i % request_.best_of == 0) usage_.cached_tokens += completions[i].cached_tokens;
       const double queued = seconds_between(exchange_.began, generation_->submitted_at(i));
-      service_.metrics_.answered(completions[i], prompts_[i / request_.best_of].size(), queued,
-                                 latency);
+      service_.metrics_.answered(completions[i],
+                                 {prompts_[i / request_.best_of].size(), request_.max_tokens,
+                                  request_.choices, queued, latency});
       if (completions[i].error) service_.log_failure(*completions[i].error, exchange_.trace);
     }
+    note_end();
     exchange_.prompt_tokens = usage_.prompt_tokens;
     exchange_.completion_tokens = usage_.completion_tokens;
     exchange_.visit->spend(usage_.prompt_tokens + usage_.completion_tokens);
@@ -340,6 +372,8 @@ private:
   EventStream stream_;
   std::vector<ToolCallFinder> finders_; ///< of the answers given, if they may hold calls
   std::vector<bool> echoed_ = std::vector<bool>(prompts_.size() * request_.choices);
+  std::shared_ptr<TokenTimes> times_;
+  std::unique_ptr<LiveRequests::Visit> live_;
   std::optional<Generation> generation_;
   std::optional<ApiError> refused_; ///< left the queue to another client
   Usage usage_;

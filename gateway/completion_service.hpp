@@ -13,6 +13,7 @@
 #include "gateway/event_stream.hpp"
 #include "gateway/generation.hpp"
 #include "gateway/httpd.hpp"
+#include "gateway/live_requests.hpp"
 #include "gateway/metrics.hpp"
 #include "gateway/prompt_reader.hpp"
 #include "model/chat_encoder.hpp"
@@ -50,6 +51,9 @@ public:
   void tokenize(std::string body, HttpResponse& response);
   void detokenize(std::string body, HttpResponse& response);
 
+  const Admission& admission() const noexcept { return admission_; }
+  /// Those of the two endpoints.
+  const LiveRequests& requests() const noexcept { return requests_; }
   const Metrics& metrics() const noexcept { return metrics_; }
   Metrics& metrics() noexcept { return metrics_; }
 
@@ -69,6 +73,7 @@ private:
   Admission admission_;
   const std::size_t longest_token_; ///< in escaped bytes
   Metrics metrics_;
+  LiveRequests requests_;
 };
 
 } // namespace talaria::gateway

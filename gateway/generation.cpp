@@ -46,8 +46,10 @@ private:
 
 class Generation::Sink final : public pipeline::RequestSink {
 public:
-  Sink(std::shared_ptr<Feed> feed, std::size_t answer, bool with_text)
-      : feed_(std::move(feed)), answer_(answer), with_text_(with_text) {}
+  Sink(std::shared_ptr<Feed> feed, std::size_t answer, bool with_text,
+       std::shared_ptr<TokenTimes> times)
+      : feed_(std::move(feed)), answer_(answer), with_text_(with_text), times_(std::move(times)) {}
+  void token() override { times_->token(answer_); }
   void chosen(u32, const model::TokenScores* scores) override {
     if (with_text_ && scores != nullptr) scores_.push_back(*scores);
   }
@@ -63,14 +65,16 @@ private:
   std::shared_ptr<Feed> feed_;
   std::size_t answer_;
   bool with_text_;
+  std::shared_ptr<TokenTimes> times_;
   std::vector<model::TokenScores> scores_; ///< of tokens whose text is not certain
 };
 
 Generation::Generation(pipeline::Engine& engine, Admission& admission, const std::string& client,
-                       std::vector<pipeline::Request> requests, bool with_text)
-    : engine_(engine), with_text_(with_text), feed_(std::make_shared<Feed>()),
-      requests_(std::move(requests)), completions_(requests_.size()), over_(requests_.size()),
-      left_(requests_.size()),
+                       std::vector<pipeline::Request> requests, bool with_text,
+                       std::shared_ptr<TokenTimes> times)
+    : engine_(engine), with_text_(with_text), times_(std::move(times)),
+      feed_(std::make_shared<Feed>()), requests_(std::move(requests)),
+      completions_(requests_.size()), over_(requests_.size()), left_(requests_.size()),
       ticket_(admission.enter(client, requests_.size(), [feed = feed_] { feed->wake(); })) {
   try {
     submit_granted();
@@ -89,7 +93,7 @@ void Generation::submit_granted() {
 }
 
 void Generation::submit(std::size_t answer) {
-  auto sink = std::make_shared<Sink>(feed_, answer, with_text_);
+  auto sink = std::make_shared<Sink>(feed_, answer, with_text_, times_);
   submitted_at_.push_back(std::chrono::steady_clock::now());
   try {
     sequences_.push_back(engine_.submit(std::move(requests_[answer]), sink));

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "gateway/admission.hpp"
+#include "gateway/token_times.hpp"
 #include "pipeline/engine.hpp"
 
 namespace talaria::gateway {
@@ -25,9 +26,11 @@ public:
   /// Asks for a place for every request, and submits those that have one.
   /// @param client     whose turn they take
   /// @param with_text  events for text too, not only for ends
+  /// @param times      hears of every token, of as many answers as there are requests
   /// @throws Admission::Full
   Generation(pipeline::Engine& engine, Admission& admission, const std::string& client,
-             std::vector<pipeline::Request> requests, bool with_text);
+             std::vector<pipeline::Request> requests, bool with_text,
+             std::shared_ptr<TokenTimes> times);
   ~Generation(); ///< cancels what still runs and waits for it
   Generation(const Generation&) = delete;
   Generation& operator=(const Generation&) = delete;
@@ -61,6 +64,7 @@ private:
 
   pipeline::Engine& engine_;
   const bool with_text_;
+  const std::shared_ptr<TokenTimes> times_;
   std::shared_ptr<Feed> feed_;
   std::vector<pipeline::Request> requests_;
   std::vector<enclave::SequenceId> sequences_;                      ///< of the first requests

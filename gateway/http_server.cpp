@@ -13,7 +13,9 @@
 #include "gateway/api_response.hpp"
 #include "gateway/attestation_routes.hpp"
 #include "gateway/completion_service.hpp"
+#include "gateway/dashboard_page.hpp"
 #include "gateway/httpd.hpp"
+#include "gateway/live_feed.hpp"
 #include "gateway/readiness.hpp"
 #include "gateway/router.hpp"
 #include "gateway/unix_listener.hpp"
@@ -69,12 +71,14 @@ struct HttpServer::Impl {
       : engine(served), options(std::move(given)), log(std::move(log_line)),
         parsing(options.max_parsing_bytes), access(options.access, log),
         service(engine, service_options(engine, options, parsing, log), shutdown),
+        feed({engine, service.admission(), service.metrics(), service.requests()},
+             {options.model_name, options.version, options.coarse_metrics}),
         api_policy(options.listen.host, options.hosts, options.origins),
         probe_policy(options.metrics.value_or(options.listen).host, options.hosts, {}),
         api_router(options.max_body_bytes), probe_router(0),
         api(options.limits, options.max_running + options.max_waiting + kMoreThreads, api_router,
             [this](const Exchange& exchange) { answered(exchange); }),
-        probes(options.limits, 1, probe_router,
+        probes(options.limits, LiveFeed::kMostViewers + 1, probe_router,
                [this](const Exchange& exchange) { answered(exchange); }) {
     route();
     if (options.socket)
@@ -88,6 +92,7 @@ struct HttpServer::Impl {
   void route();
   void add_probes(Router& router);
   void add_evidence();
+  void add_dashboard();
   void answered(const Exchange& exchange);
   void await_stop();
   bool drained_within(std::chrono::milliseconds patience) const;
@@ -101,6 +106,7 @@ struct HttpServer::Impl {
   Access access;
   Limits limits;
   CompletionService service;
+  LiveFeed feed;
   AccessPolicy api_policy;
   AccessPolicy probe_policy;
   Router api_router;
@@ -153,6 +159,8 @@ void HttpServer::Impl::route() {
     answer_json(response, fmt::format(R"({{"version":"{}"}})", options.version));
   });
   add_probes(probe_router);
+  add_dashboard();
+  service.metrics().built(options.version);
   probe_router.get("/metrics", [this](HttpResponse& response) {
     response.set_content(service.metrics().text(), "text/plain; version=0.0.4; charset=utf-8");
   });
@@ -163,6 +171,25 @@ void HttpServer::Impl::add_evidence() {
   if (!options.attester) return;
   service.metrics().attested(options.attester->is_simulated());
   add_attestation(api_router, *options.attester);
+}
+
+void HttpServer::Impl::add_dashboard() {
+  probe_router.get("/dashboard", [page = dashboard_page()](HttpResponse& response) {
+    response.set_content(page.html, "text/html; charset=utf-8");
+    response.set_header("Content-Security-Policy", page.policy);
+    response.set_header("X-Content-Type-Options", "nosniff");
+    response.set_header("Referrer-Policy", "no-referrer");
+  });
+  probe_router.get(
+      "/dashboard/events",
+      [this](HttpResponse& response) {
+        response.set_header("Cache-Control", "no-store");
+        response.set_header("X-Accel-Buffering", "no");
+        if (Httpd::exchange().method == "HEAD") // which has no body, and so no end of one
+          return response.set_content({}, "text/event-stream");
+        response.set_stream("text/event-stream", feed.watch());
+      },
+      Router::On::a_thread_for_long);
 }
 
 void HttpServer::Impl::add_probes(Router& router) {
@@ -251,6 +278,7 @@ void HttpServer::run() {
   const Serving api(server.api);
   server.await_stop();
   server.drain();
+  server.feed.close();
 }
 
 void HttpServer::stop() {

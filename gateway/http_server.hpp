@@ -60,7 +60,7 @@ struct ServerOptions {
 ///   GET  /v1/models, /version, /health, /ready
 ///   GET, POST /v1/attestation                    evidence, if there is an attester
 ///
-/// At an address of its own: GET /metrics, /health, /ready.
+/// At an address of its own: GET /metrics, /dashboard, /dashboard/events, /health, /ready.
 ///
 /// Sampling fields that a request leaves out take the model's own defaults, as in `talaria run`.
 class HttpServer {

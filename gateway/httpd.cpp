@@ -294,7 +294,7 @@ void Httpd::watch(Watched& watched, unsigned events) {
 void Httpd::hand_over(Watched& watched) {
   watch(watched, 0);
   if (!std::exchange(watched.active, true)) ++active_;
-  const bool is_long = router_.is_post(watched.connection->session().exchange());
+  const bool is_long = router_.is_long(watched.connection->session().exchange());
   (is_long ? *long_ : *short_).run([this, connection = watched.connection] {
     handle(*connection);
   });

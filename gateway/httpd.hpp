@@ -35,7 +35,8 @@ struct HttpLimits {
 /// a limit, those that have waited longest are closed for new ones.
 class Httpd {
 public:
-  /// @param threads  for requests that may take long (POST); others have a few of their own
+  /// @param threads  for requests that may take long (POST, and what a route says); others have a
+  ///                 few of their own
   /// @param router   complete before serve(); must outlive this object
   /// @param done     called after each exchange, on any thread
   Httpd(HttpLimits limits, std::size_t threads, const Router& router,

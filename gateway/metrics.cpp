@@ -6,27 +6,34 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
-#include <algorithm>
-#include <functional>
-#include <iterator>
+#include "gateway/engine_metrics.hpp"
 
 namespace talaria::gateway {
 
 namespace {
 
-using prometheus::ClientMetric;
 using prometheus::MetricFamily;
 using prometheus::MetricType;
-using Labels = prometheus::Labels;
+using Labels = MetricLabels;
 using Buckets = prometheus::Histogram::BucketBoundaries;
 
 // vLLM's buckets, so that its dashboards fit.
-const Buckets kFirstToken{0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1,  0.25, 0.5,
-                          0.75,  1.0,   2.5,  5.0,  7.5,  10.0, 20.0, 40.0, 80.0};
-const Buckets kPerToken{0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2,  0.3,  0.4,
-                        0.5,  0.75,  1.0,  2.5,   5.0, 7.5,  10.0, 20.0, 40.0};
-const Buckets kLatency{0.3,  0.5,  0.8,  1.0,  1.5,  2.0,   2.5,   5.0,   10.0,  15.0,
-                       20.0, 30.0, 40.0, 50.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1920.0};
+const Buckets kFirstToken{0.001, 0.005, 0.01, 0.02, 0.04, 0.06, 0.08, 0.1,  0.25,  0.5,   0.75,
+                          1.0,   2.5,   5.0,  7.5,  10.0, 20.0, 40.0, 80.0, 160.0, 640.0, 2560.0};
+const Buckets kPerToken{0.01, 0.025, 0.05, 0.075, 0.1, 0.15, 0.2,  0.3,  0.4, 0.5,
+                        0.75, 1.0,   2.5,  5.0,   7.5, 10.0, 20.0, 40.0, 80.0};
+const Buckets kLatency{0.3,  0.5,  0.8,  1.0,  1.5,   2.0,   2.5,   5.0,   10.0,   15.0,  20.0,
+                       30.0, 40.0, 50.0, 60.0, 120.0, 240.0, 480.0, 960.0, 1920.0, 7680.0};
+const Buckets kAnswers{1, 2, 5, 10, 20};
+
+/// 1, 2, 5, 10, ... up to `most`, as vLLM has them.
+Buckets token_buckets(u32 most) {
+  Buckets out;
+  for (double decade = 1; decade <= most; decade *= 10)
+    for (const double step : {1.0, 2.0, 5.0})
+      if (step * decade <= most) out.push_back(step * decade);
+  return out;
+}
 
 prometheus::Counter& counter(prometheus::Registry& registry, const char* name, const char* help,
                              const Labels& labels) {
@@ -40,143 +47,47 @@ prometheus::Histogram& histogram(prometheus::Registry& registry, const char* nam
 
 constexpr std::size_t kCoarse = 256; // tokens
 
-ClientMetric sample(MetricType type, Labels labels, double value) {
-  ClientMetric metric;
-  for (auto& [name, text] : labels) metric.label.push_back({name, text});
-  if (type == MetricType::Counter)
-    metric.counter.value = value;
-  else
-    metric.gauge.value = value;
-  return metric;
-}
-
-MetricFamily single(const char* name, const char* help, MetricType type, const Labels& labels,
-                    double value) {
-  return {name, help, type, {sample(type, labels, value)}};
-}
-
-struct WorkerFigure {
-  const char* name;
-  const char* help;
-  MetricType type;
-  double (*of)(const pipeline::WorkerReport&);
+/// What would tell the lengths of prompts and answers that masking.padding hides.
+struct ExactFigures {
+  using Histogram = prometheus::Histogram;
+  ExactFigures(prometheus::Registry& registry, const Labels& labels, u32 context)
+      : prefill(histogram(registry, "vllm:request_prefill_time_seconds",
+                          "From the first row of a prompt to the first token", labels, kLatency)),
+        decode(histogram(registry, "vllm:request_decode_time_seconds",
+                         "From the first token to the last", labels, kLatency)),
+        inference(histogram(registry, "vllm:request_inference_time_seconds",
+                            "From the first row of a prompt to the last token", labels, kLatency)),
+        max_tokens(histogram(registry, "vllm:request_params_max_tokens", "Tokens that were allowed",
+                             labels, token_buckets(context))) {}
+  Histogram& prefill;
+  Histogram& decode;
+  Histogram& inference;
+  Histogram& max_tokens;
 };
-
-constexpr WorkerFigure kWorkerFigures[] = {
-    {"talaria_worker_products_total", "Products a worker has answered", MetricType::Counter,
-     [](const pipeline::WorkerReport& w) { return static_cast<double>(w.requests); }},
-    {"talaria_worker_rows_total", "Masked rows in those products", MetricType::Counter,
-     [](const pipeline::WorkerReport& w) { return static_cast<double>(w.rows); }},
-    {"talaria_worker_sent_bytes_total", "Bytes of masked tensors sent to a worker",
-     MetricType::Counter,
-     [](const pipeline::WorkerReport& w) { return static_cast<double>(w.bytes_in); }},
-    {"talaria_worker_received_bytes_total", "Bytes of products a worker sent back",
-     MetricType::Counter,
-     [](const pipeline::WorkerReport& w) { return static_cast<double>(w.bytes_out); }},
-    {"talaria_worker_reconnects_total", "Times a worker had to be connected again",
-     MetricType::Counter,
-     [](const pipeline::WorkerReport& w) { return static_cast<double>(w.reconnects); }},
-    {"talaria_worker_in_flight", "Products a worker has been asked for and not answered",
-     MetricType::Gauge,
-     [](const pipeline::WorkerReport& w) { return static_cast<double>(w.in_flight); }},
-    {"talaria_worker_strikes", "Deadlines missed in a row", MetricType::Gauge,
-     [](const pipeline::WorkerReport& w) { return static_cast<double>(w.strikes); }},
-    {"talaria_worker_round_trip_seconds", "Time to a worker and back", MetricType::Gauge,
-     [](const pipeline::WorkerReport& w) { return w.round_trip_ms / 1e3; }},
-    {"talaria_worker_weight_bytes", "Weights a worker holds", MetricType::Gauge,
-     [](const pipeline::WorkerReport& w) { return static_cast<double>(w.weight_bytes); }},
-};
-
-void add_workers(const std::vector<pipeline::WorkerReport>& workers,
-                 std::vector<MetricFamily>& out) {
-  MetricFamily states{"talaria_worker_state",
-                      "1 for the state a worker is in, 0 for the others",
-                      MetricType::Gauge,
-                      {}};
-  for (const auto& worker : workers)
-    for (const char* state : {"ready", "connecting", "quarantined"})
-      states.metric.push_back(sample(MetricType::Gauge, {{"worker", worker.name}, {"state", state}},
-                                     worker.state == state ? 1 : 0));
-  out.push_back(std::move(states));
-  for (const WorkerFigure& figure : kWorkerFigures) {
-    MetricFamily family{figure.name, figure.help, figure.type, {}};
-    for (const auto& worker : workers)
-      family.metric.push_back(sample(figure.type, {{"worker", worker.name}}, figure.of(worker)));
-    out.push_back(std::move(family));
-  }
-}
-
-void add_masks(const remo::MaskPool::Stats& masks, std::vector<MetricFamily>& out) {
-  MetricFamily rows{"talaria_mask_rows_total",
-                    "Mask rows made, ahead of need or while it waited",
-                    MetricType::Counter,
-                    {}};
-  rows.metric = {
-      sample(MetricType::Counter, {{"made", "ahead"}}, static_cast<double>(masks.rows_made_ahead)),
-      sample(MetricType::Counter, {{"made", "inline"}},
-             static_cast<double>(masks.rows_made_inline))};
-  out.push_back(std::move(rows));
-  out.push_back(single("talaria_mask_stalls_total", "Times the stock of mask rows was too low",
-                       MetricType::Counter, {}, static_cast<double>(masks.stalls)));
-  out.push_back(single("talaria_mask_pool_bytes", "Mask rows in stock", MetricType::Gauge, {},
-                       static_cast<double>(masks.bytes)));
-}
-
-void add_keys_and_values(const pipeline::KvReport& kv, const Labels& labels,
-                         std::vector<MetricFamily>& out) {
-  const auto budget = static_cast<double>(kv.usage.budget);
-  const auto used = static_cast<double>(kv.usage.used);
-  out.push_back(single("vllm:kv_cache_usage_perc", "Share of the memory for keys and values in use",
-                       MetricType::Gauge, labels, used / budget));
-  out.push_back(single("talaria_kv_budget_bytes", "Memory for keys and values", MetricType::Gauge,
-                       {}, budget));
-  MetricFamily bytes{"talaria_kv_bytes",
-                     "Of it, what holds keys and values, and what running answers may still take",
-                     MetricType::Gauge,
-                     {}};
-  bytes.metric.push_back(sample(MetricType::Gauge, {{"state", "used"}}, used));
-  bytes.metric.push_back(
-      sample(MetricType::Gauge, {{"state", "reserved"}}, static_cast<double>(kv.usage.reserved)));
-  out.push_back(std::move(bytes));
-  out.push_back(single("vllm:prefix_cache_queries_total",
-                       "Prompt tokens that were looked for among computed prefixes",
-                       MetricType::Counter, labels, static_cast<double>(kv.prefixes.queries)));
-  out.push_back(single("vllm:prefix_cache_hits_total", "Of these, tokens that were found",
-                       MetricType::Counter, labels, static_cast<double>(kv.prefixes.hits)));
-  out.push_back(single("talaria_kv_waiting", "Answers that wait for this memory", MetricType::Gauge,
-                       {}, static_cast<double>(kv.queued)));
-}
-
-void add_padding(const pipeline::PaddingCost& cost, std::vector<MetricFamily>& out) {
-  const auto real = static_cast<double>(cost.rows - cost.dummy_rows);
-  MetricFamily rows{
-      "talaria_rows_total", "Rows of micro-batches, by what they carry", MetricType::Counter, {}};
-  rows.metric = {
-      sample(MetricType::Counter, {{"carry", "tokens"}}, real),
-      sample(MetricType::Counter, {{"carry", "padding"}}, static_cast<double>(cost.dummy_rows))};
-  out.push_back(std::move(rows));
-  out.push_back(single("talaria_padding_rounds_total",
-                       "Dummy rows that stood for an answer which had ended", MetricType::Counter,
-                       {}, static_cast<double>(cost.dummy_rounds)));
-  out.push_back(single("talaria_padding_late_total",
-                       "Micro-batches that took longer than masking.padding.pace",
-                       MetricType::Counter, {}, static_cast<double>(cost.late_rounds)));
-}
 
 } // namespace
 
 struct Metrics::Impl {
   Impl(const pipeline::Engine& asked, const Admission& counted, const std::string& model,
        bool is_coarse)
-      : engine(asked), admission(counted), labels{{"model_name", model}}, coarse(is_coarse) {}
+      : engine(asked), admission(counted), labels{{"model_name", model}}, coarse(is_coarse),
+        context(asked.plan().max_position) {
+    if (!coarse) exact.emplace(registry, labels, context);
+  }
   double counted(std::size_t tokens) const {
     return static_cast<double>(coarse ? (tokens + kCoarse - 1) / kCoarse * kCoarse : tokens);
   }
+  void between_tokens(double seconds) {
+    inter_token.Observe(seconds);
+    per_token.Observe(seconds);
+  }
+  void observe_times(const pipeline::Timings& timings, const AnswerFacts& facts);
 
   const pipeline::Engine& engine;
   const Admission& admission;
   const Labels labels;
   const bool coarse;
+  const u32 context;
   prometheus::Registry registry;
   prometheus::Counter& prompt_tokens =
       counter(registry, "vllm:prompt_tokens_total", "Prompt tokens processed", labels);
@@ -185,15 +96,37 @@ struct Metrics::Impl {
   prometheus::Histogram& first_token =
       histogram(registry, "vllm:time_to_first_token_seconds",
                 "From the arrival of a request to its first token", labels, kFirstToken);
-  prometheus::Histogram& per_token = histogram(registry, "vllm:time_per_output_token_seconds",
-                                               "Time per token after the first", labels, kPerToken);
+  prometheus::Histogram& inter_token = histogram(registry, "vllm:inter_token_latency_seconds",
+                                                 "Between two tokens", labels, kPerToken);
+  prometheus::Histogram& per_token =
+      histogram(registry, "vllm:time_per_output_token_seconds",
+                "The same, by the name it had in older versions of vLLM", labels, kPerToken);
+  prometheus::Histogram& mean_per_token =
+      histogram(registry, "vllm:request_time_per_output_token_seconds",
+                "Mean time between two tokens of an answer", labels, kPerToken);
   prometheus::Histogram& latency =
       histogram(registry, "vllm:e2e_request_latency_seconds",
                 "From the arrival of a request to its end", labels, kLatency);
+  prometheus::Histogram& queue =
+      histogram(registry, "vllm:request_queue_time_seconds",
+                "From the arrival of a request to the first row of its prompt", labels, kLatency);
+  prometheus::Histogram& prompt_length = histogram(
+      registry, "vllm:request_prompt_tokens", "Tokens of a prompt", labels, token_buckets(context));
+  prometheus::Histogram& answer_length =
+      histogram(registry, "vllm:request_generation_tokens", "Tokens of an answer", labels,
+                token_buckets(context));
+  prometheus::Histogram& answers =
+      histogram(registry, "vllm:request_params_n", "Answers that were asked for", labels, kAnswers);
+  std::optional<ExactFigures> exact;
   prometheus::Family<prometheus::Counter>& ends = prometheus::BuildCounter()
                                                       .Name("vllm:request_success_total")
                                                       .Help("Answers, by why they ended")
                                                       .Register(registry);
+  prometheus::Family<prometheus::Counter>& errors =
+      prometheus::BuildCounter()
+          .Name("talaria_errors_total")
+          .Help("Answers that failed, by what failed (docs/operations.md)")
+          .Register(registry);
   prometheus::Family<prometheus::Counter>& responses = prometheus::BuildCounter()
                                                            .Name("talaria_http_responses_total")
                                                            .Help("HTTP responses")
@@ -202,7 +135,16 @@ struct Metrics::Impl {
 
 Metrics::Metrics(const pipeline::Engine& engine, const Admission& admission,
                  const std::string& model, bool coarse)
-    : impl_(std::make_unique<Impl>(engine, admission, model, coarse)) {}
+    : impl_(std::make_shared<Impl>(engine, admission, model, coarse)) {
+  // There from the start, so that an alert sees the first of them.
+  for (const Errc code : {Errc::verification, Errc::no_worker, Errc::internal})
+    impl_->errors.Add({{"code", to_string(code)}});
+  for (const char* reason : {"stop", "length", "abort", "error"}) {
+    Labels labels = impl_->labels;
+    labels["finished_reason"] = reason;
+    impl_->ends.Add(labels);
+  }
+}
 
 Metrics::~Metrics() = default;
 
@@ -215,28 +157,61 @@ void Metrics::attested(bool simulated) {
       .Set(simulated ? 1 : 0);
 }
 
-void Metrics::answered(const pipeline::Completion& completion, std::size_t prompt_tokens,
-                       double queued_s, double latency_s) {
+void Metrics::built(const std::string& version) {
+  Labels labels = impl_->labels;
+  labels["version"] = version;
+  prometheus::BuildGauge()
+      .Name("talaria_build_info")
+      .Help("1, with the version of this program")
+      .Register(impl_->registry)
+      .Add(labels)
+      .Set(1);
+}
+
+TokenTimes::Between Metrics::between_tokens() const {
+  if (impl_->coarse) return {};
+  return [impl = impl_](double seconds) { impl->between_tokens(seconds); };
+}
+
+void Metrics::Impl::observe_times(const pipeline::Timings& timings, const AnswerFacts& facts) {
+  const double prefill = (timings.ttft_ms - timings.queue_ms) / 1e3;
+  queue.Observe(facts.queued_s + timings.queue_ms / 1e3);
+  first_token.Observe(facts.queued_s + timings.ttft_ms / 1e3);
+  if (timings.decode_tokens_per_s > 0) mean_per_token.Observe(1 / timings.decode_tokens_per_s);
+  // The count would tell the tokens: one in all, of the mean.
+  if (coarse && timings.decode_tokens_per_s > 0) between_tokens(1 / timings.decode_tokens_per_s);
+  if (!exact) return;
+  exact->prefill.Observe(prefill);
+  exact->decode.Observe(timings.decode_ms / 1e3);
+  exact->inference.Observe(prefill + timings.decode_ms / 1e3);
+  exact->max_tokens.Observe(facts.max_tokens);
+}
+
+void Metrics::answered(const pipeline::Completion& completion, const AnswerFacts& facts) {
   Labels labels = impl_->labels;
   const bool cancelled = completion.reason == pipeline::FinishReason::cancelled;
   labels["finished_reason"] = cancelled ? "abort" : to_string(completion.reason); // vLLM's word
   impl_->ends.Add(labels).Increment();
-  impl_->latency.Observe(latency_s);
+  if (completion.error)
+    impl_->errors.Add({{"code", to_string(completion.error->code())}}).Increment();
+  impl_->latency.Observe(facts.latency_s);
   if (completion.tokens.empty()) return;
-  const pipeline::Timings& timings = completion.timings;
-  impl_->prompt_tokens.Increment(impl_->counted(prompt_tokens));
-  impl_->generation_tokens.Increment(impl_->counted(completion.tokens.size()));
-  impl_->first_token.Observe(queued_s + timings.ttft_ms / 1e3);
-  // One observation per token, as vLLM has it, each of this answer's mean: sum and count are exact.
-  // Or one in all, as the count would tell the tokens.
-  const std::size_t end =
-      impl_->coarse ? std::min<std::size_t>(completion.tokens.size(), 2) : completion.tokens.size();
-  if (timings.decode_tokens_per_s > 0)
-    for (std::size_t i = 1; i < end; ++i) impl_->per_token.Observe(1 / timings.decode_tokens_per_s);
+  const double prompt = impl_->counted(facts.prompt_tokens);
+  const double answer = impl_->counted(completion.tokens.size());
+  impl_->prompt_tokens.Increment(prompt);
+  impl_->generation_tokens.Increment(answer);
+  impl_->prompt_length.Observe(prompt);
+  impl_->answer_length.Observe(answer);
+  impl_->answers.Observe(facts.answers);
+  impl_->observe_times(completion.timings, facts);
 }
 
 void Metrics::responded(const std::string& path, int status) {
   impl_->responses.Add({{"path", path}, {"status", std::to_string(status)}}).Increment();
+}
+
+Metrics::Totals Metrics::totals() const {
+  return {impl_->prompt_tokens.Value(), impl_->generation_tokens.Value()};
 }
 
 std::string Metrics::text() const {
@@ -246,11 +221,8 @@ std::string Metrics::text() const {
                             impl_->labels, static_cast<double>(load.running)));
   families.push_back(single("vllm:num_requests_waiting", "Answers waiting to be made",
                             MetricType::Gauge, impl_->labels, static_cast<double>(load.waiting)));
-  add_workers(impl_->engine.workers(), families);
-  add_masks(impl_->engine.mask_stats(), families);
-  if (impl_->coarse) return prometheus::TextSerializer().Serialize(families);
-  add_padding(impl_->engine.padding_cost(), families);
-  add_keys_and_values(impl_->engine.kv_report(), impl_->labels, families);
+  add_engine_metrics(impl_->engine, impl_->labels, impl_->coarse, families);
+  add_process_metrics(families);
   return prometheus::TextSerializer().Serialize(families);
 }
 

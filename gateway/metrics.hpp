@@ -4,6 +4,7 @@
 #include <string>
 
 #include "gateway/admission.hpp"
+#include "gateway/token_times.hpp"
 #include "pipeline/engine.hpp"
 
 namespace talaria::gateway {
@@ -20,22 +21,39 @@ public:
           bool coarse = false);
   ~Metrics();
 
+  /// What an answer was asked for, and how long it took.
+  struct AnswerFacts {
+    std::size_t prompt_tokens = 0;
+    u32 max_tokens = 0;   ///< asked for
+    u32 answers = 1;      ///< of the same request
+    double queued_s = 0;  ///< from the request's arrival to its submission
+    double latency_s = 0; ///< from the request's arrival to now
+  };
   /// An answer has ended.
-  /// @param queued_s   seconds from the request's arrival to its submission
-  /// @param latency_s  seconds from the request's arrival to now
-  void answered(const pipeline::Completion& completion, std::size_t prompt_tokens, double queued_s,
-                double latency_s);
+  void answered(const pipeline::Completion& completion, const AnswerFacts& facts);
+  /// What hears of the times between tokens, also after the end of this object; empty if nobody may
+  /// count them.
+  TokenTimes::Between between_tokens() const;
   /// An HTTP request has been answered. `path` must be one of few.
   void responded(const std::string& path, int status);
   /// This server gives evidence; `simulated`: such as proves nothing. Once, before text().
   void attested(bool simulated);
+  /// The version of this program. Once, before text().
+  void built(const std::string& version);
+
+  /// Tokens of all answers so far, as the counters tell them.
+  struct Totals {
+    double prompt_tokens = 0;
+    double generation_tokens = 0;
+  };
+  Totals totals() const;
 
   /// All metrics in Prometheus' text format 0.0.4.
   std::string text() const;
 
 private:
   struct Impl;
-  std::unique_ptr<Impl> impl_;
+  std::shared_ptr<Impl> impl_;
 };
 
 } // namespace talaria::gateway

@@ -85,6 +85,11 @@ bool Router::is_post(const Exchange& exchange) const {
   return route != nullptr && route->post && exchange.method == "POST";
 }
 
+bool Router::is_long(const Exchange& exchange) const {
+  const Route* route = find(exchange.route);
+  return is_post(exchange) || (route != nullptr && route->on == On::a_thread_for_long);
+}
+
 bool Router::check(Exchange& exchange, const std::string& local_host,
                    HttpResponse& response) const {
   bool complete = false;

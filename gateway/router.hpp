@@ -21,7 +21,11 @@ public:
   /// connections, so it must not wait. May set fields of the answer.
   using Guard = std::function<void(Exchange& exchange, HttpResponse& response)>;
   /// Where a GET is handled.
-  enum class On { a_thread_of_its_own, the_spot };
+  enum class On {
+    a_thread_of_its_own, ///< one of a few, for what ends soon
+    a_thread_for_long,   ///< one of those for requests that may take long
+    the_spot
+  };
 
   /// @param max_body_bytes  longest body, after decompression
   explicit Router(std::size_t max_body_bytes) : max_body_bytes_(max_body_bytes) {}
@@ -42,6 +46,8 @@ public:
   /// Answers a request whose head passed check().
   void handle(Exchange& exchange, HttpResponse& response) const;
   /// Whether the request may keep a thread for long.
+  bool is_long(const Exchange& exchange) const;
+  /// Whether it is a POST that is handled, so that its body is read.
   bool is_post(const Exchange& exchange) const;
 
   std::size_t max_body_bytes() const noexcept { return max_body_bytes_; }

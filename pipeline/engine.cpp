@@ -83,6 +83,12 @@ std::shared_ptr<const ModelLoader> open_model(const EngineOptions& options) {
                                              options.model_sha256);
 }
 
+/// Null unless somebody wants to know what the stages take.
+std::unique_ptr<telemetry::Tracer> make_tracer(const EngineOptions& options) {
+  if (options.trace.empty() && !options.stage_times) return nullptr;
+  return std::make_unique<telemetry::Tracer>(options.trace);
+}
+
 std::shared_ptr<const model::Tokenizer> load_tokenizer(const ModelLoader& loader) {
   if (loader.files() == nullptr) return nullptr;
   return std::make_shared<const model::Tokenizer>(model::Tokenizer::load(loader.files()->texts()));
@@ -156,9 +162,8 @@ struct Engine::Impl {
         opened(open_model(options)), loader(*opened), tokenizer(load_tokenizer(loader)),
         generation(tokenizer ? model::load_generation_config(loader.files()->texts())
                              : model::GenerationConfig{}),
-        tracer(options.trace.empty() ? nullptr
-                                     : std::make_unique<telemetry::Tracer>(options.trace)),
-        system_config(thread_count(options.threads)), system(system_config) {}
+        tracer(make_tracer(options)), system_config(thread_count(options.threads)),
+        system(system_config) {}
   ~Impl();
 
   /// Memory of used-up masks waits for the next refill, which may be nearly all that the pool
@@ -182,6 +187,7 @@ struct Engine::Impl {
   std::shared_ptr<kv::PrefixCache> prefixes;          ///< null: none
   u32 kv_tokens = 0;                                  ///< that a sequence may have if it is alone
   std::shared_ptr<std::atomic<std::size_t>> kv_queue; ///< SchedulerOptions::kv_queue
+  std::shared_ptr<std::atomic<u64>> preemptions;      ///< SchedulerOptions::preemptions
 
   StageSchedulerConfig system_config;
   caf::actor_system system;
@@ -316,6 +322,7 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   scheduler_options.kv = kv = make_kv_store(loader.plan(), options);
   kv_tokens = positions_that_fit(*kv, options.batch, options.padding);
   kv_queue = scheduler_options.kv_queue;
+  preemptions = scheduler_options.preemptions;
   if (options.kv.prefix_cache && original_length(loader.plan()) == 0)
     prefixes = std::make_shared<kv::PrefixCache>(kv, kv->usage().budget / 4);
   scheduler_options.prefixes = prefixes;
@@ -512,8 +519,15 @@ remo::MaskPool::Stats Engine::mask_stats() const {
   return impl_->pool->stats();
 }
 KvReport Engine::kv_report() const {
-  return {impl_->kv->layout().format(), impl_->kv->usage(), impl_->kv_tokens, *impl_->kv_queue,
+  return {impl_->kv->layout().format(),
+          impl_->kv->usage(),
+          impl_->kv_tokens,
+          *impl_->kv_queue,
+          *impl_->preemptions,
           impl_->prefixes ? impl_->prefixes->counts() : kv::PrefixCache::Counts{}};
+}
+telemetry::StageTimes Engine::stage_times() const {
+  return impl_->tracer ? impl_->tracer->stage_times() : telemetry::StageTimes{};
 }
 void Engine::wait_for_masks() {
   impl_->pool->wait_until_full();

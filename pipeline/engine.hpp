@@ -23,6 +23,7 @@
 #include "pipeline/request.hpp"
 #include "remo/mask_pool.hpp"
 #include "remo/masking_scheme.hpp"
+#include "telemetry/stage_times.hpp"
 
 namespace talaria::model::grammar {
 struct Rules;
@@ -50,6 +51,7 @@ struct KvReport {
   kv::Usage usage;
   u32 max_tokens = 0;     ///< that a sequence may have if it is alone, prompt and answer
   std::size_t queued = 0; ///< sequences that wait for memory
+  u64 preemptions = 0;    ///< times one gave its memory to another and began again
   kv::PrefixCache::Counts prefixes;
 };
 
@@ -67,6 +69,8 @@ struct EngineOptions {
   remo::MaskPool::Options pool;
   KvOptions kv;
   std::filesystem::path trace; ///< empty: no trace
+  /// Engine::stage_times() counts also without a trace. Costs what tracing does, less the memory.
+  bool stage_times = false;
   /// Workers on other machines; nothing: one worker inside this process.
   std::optional<ClusterOptions> cluster;
   HintCacheOptions hints; ///< for remote workers; an embedded one computes hints as fast as a disk
@@ -164,6 +168,9 @@ public:
   remo::MaskedTensor last_seen() const;
   remo::MaskPool::Stats mask_stats() const;
   KvReport kv_report() const;
+  /// What every stage has taken so far; nothing is counted unless EngineOptions::stage_times or a
+  /// trace was asked for.
+  telemetry::StageTimes stage_times() const;
   /// Blocks until the mask pool is full: for measurements of steady state.
   void wait_for_masks();
   /// What padding cost so far; rows are counted without it too.

@@ -49,6 +49,8 @@ struct Timings {
   double ttft_ms = 0;              ///< from submission to the first token
   double prefill_tokens_per_s = 0; ///< prompt tokens over that time
   double decode_tokens_per_s = 0;  ///< tokens after the first over the time they took; 0 below two
+  double queue_ms = 0;             ///< of ttft_ms, before the first row of the prompt was sent
+  double decode_ms = 0;            ///< from the first token to the last
 };
 
 struct Completion {

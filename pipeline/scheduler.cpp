@@ -41,6 +41,7 @@ struct Active {
   Clock::time_point submitted;
   Clock::time_point first_token;
   Clock::time_point last_token;
+  std::optional<Clock::time_point> started; ///< when its first row was sent
 };
 
 double seconds(Clock::time_point a, Clock::time_point b) {
@@ -59,9 +60,11 @@ Timings timings_of(const Active& active) {
   if (active.completion.tokens.empty()) return t;
   const double to_first = seconds(active.submitted, active.first_token);
   t.ttft_ms = to_first * 1e3;
+  t.queue_ms = seconds(active.submitted, active.started.value_or(active.submitted)) * 1e3;
+  t.decode_ms = seconds(active.first_token, active.last_token) * 1e3;
   t.prefill_tokens_per_s = static_cast<double>(active.request->prompt.size()) / to_first;
   const auto decoded = static_cast<double>(active.completion.tokens.size() - 1);
-  if (decoded > 0) t.decode_tokens_per_s = decoded / seconds(active.first_token, active.last_token);
+  if (decoded > 0) t.decode_tokens_per_s = decoded / (t.decode_ms / 1e3);
   return t;
 }
 
@@ -141,10 +144,12 @@ private:
   void admit(const Submit& submit) {
     const Request& request = *submit.request;
     const auto now = Clock::now();
-    Active& active = active_
-                         .emplace(submit.sequence, Active{submit.request, submit.sink, TextStream(),
-                                                          Completion{}, now, now, now})
-                         .first->second;
+    Active& active =
+        active_
+            .emplace(
+                submit.sequence,
+                Active{submit.request, submit.sink, TextStream(), Completion{}, now, now, now, {}})
+            .first->second;
     if (options_.tokenizer)
       active.stream = TextStream(*options_.tokenizer, request.stops,
                                  request.skip_special ? options_.token_table : nullptr,
@@ -206,7 +211,10 @@ private:
 
   std::optional<enclave::MicroBatch> next() {
     auto plan = planner_.next();
-    for (const SequenceId parked : planner_.take_parked()) tell_attention<enclave::Forget>(parked);
+    for (const SequenceId parked : planner_.take_parked()) {
+      tell_attention<enclave::Forget>(parked);
+      options_.preemptions->fetch_add(1);
+    }
     options_.kv_queue->store(planner_.waiting_for_memory());
     return plan;
   }
@@ -215,6 +223,7 @@ private:
     for (auto& segment : plan.segments) {
       segment.trace = trace_of(segment.sequence);
       segment.length = length_of_.at(segment.sequence);
+      note_start(segment.sequence);
     }
     const u32 dummies = planner_.dummy_rounds(plan.id);
     options_.ledger->sent(plan.rows, plan.padding + dummies, dummies);
@@ -238,6 +247,11 @@ private:
       if (lingering_.contains(id) && !planner_.has_dummy_rounds(id) && !planner_.under_way(id))
         let_go(id);
     return carried;
+  }
+
+  void note_start(SequenceId id) {
+    const auto it = active_.find(id);
+    if (it != active_.end() && !it->second.started) it->second.started = Clock::now();
   }
 
   u64 trace_of(SequenceId id) const {

@@ -52,6 +52,8 @@ struct SchedulerOptions {
   /// Sequences that wait for memory, for anyone to read.
   std::shared_ptr<std::atomic<std::size_t>> kv_queue =
       std::make_shared<std::atomic<std::size_t>>(0);
+  /// Sequences that gave their memory to others so far and begin again, likewise.
+  std::shared_ptr<std::atomic<u64>> preemptions = std::make_shared<std::atomic<u64>>(0);
   std::shared_ptr<const model::Tokenizer> tokenizer;    ///< null: answers have no text
   std::shared_ptr<const model::TokenTable> token_table; ///< null: tokens are read at their places
   std::vector<u32> eos;

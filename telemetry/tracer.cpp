@@ -24,8 +24,9 @@ u64 next_serial() {
 } // namespace
 
 Tracer::Tracer(const std::filesystem::path& path, std::size_t max_spans)
-    : path_(path), file_(open_private(path)), serial_(next_serial()), left_(max_spans),
-      max_spans_(max_spans) {
+    : path_(path), file_(path.empty() ? std::ofstream() : open_private(path)),
+      serial_(next_serial()), left_(path.empty() ? 0 : max_spans),
+      max_spans_(path.empty() ? 0 : max_spans) {
   recording_.wall_origin = wall_ns();
   if (!file_)
     throw Error(Errc::io, fmt::format("{}: cannot write the trace file; choose a writable path "
@@ -72,6 +73,10 @@ void Tracer::record(Track track, SpanKind kind, Clock::time_point begin, Clock::
   const i64 since = waited_since == Clock::time_point() ? kDidNotWait : since_origin(waited_since);
   Buffer& buffer = own_buffer();
   const std::lock_guard lock(buffer.mutex);
+  auto& time = buffer.times[static_cast<std::size_t>(kind)];
+  time.seconds += std::chrono::duration<double>(end - begin).count();
+  ++time.spans;
+  if (max_spans_ == 0) return;
   if (buffer.room == 0) {
     buffer.room = grant();
     if (buffer.room == 0) {
@@ -83,6 +88,19 @@ void Tracer::record(Track track, SpanKind kind, Clock::time_point begin, Clock::
   --buffer.room;
   buffer.pieces.back().push_back(
       {since_origin(begin), since_origin(end), since, track, kind, labels});
+}
+
+StageTimes Tracer::stage_times() const {
+  StageTimes sum{};
+  const std::lock_guard lock(mutex_);
+  for (const auto& [thread, buffer] : buffers_) {
+    const std::lock_guard inner(buffer->mutex);
+    for (std::size_t i = 0; i < sum.size(); ++i) {
+      sum[i].seconds += buffer->times[i].seconds;
+      sum[i].spans += buffer->times[i].spans;
+    }
+  }
+  return sum;
 }
 
 void Tracer::carries(u64 micro_batch, std::vector<u64> traces) {
@@ -126,7 +144,7 @@ void Tracer::gather() {
 
 void Tracer::write() {
   const std::lock_guard lock(mutex_);
-  if (written_) return;
+  if (written_ || path_.empty()) return;
   written_ = true;
   gather();
   write_trace(file_, std::move(recording_));

@@ -15,6 +15,7 @@
 #include "core/integers.hpp"
 #include "telemetry/recording.hpp"
 #include "telemetry/span_kind.hpp"
+#include "telemetry/stage_times.hpp"
 
 namespace talaria::telemetry {
 
@@ -27,6 +28,7 @@ public:
 
   /// Opens `path` at once, so that an unwritable file is noticed before any work is done. Spans
   /// beyond `max_spans` (about 100 bytes of memory each) are counted and dropped.
+  /// An empty path: there is no file, and spans are only added up.
   /// @throws Error{io} naming the file.
   explicit Tracer(const std::filesystem::path& path, std::size_t max_spans = 4'000'000);
   /// Writes what is left; errors at this point go to standard error.
@@ -39,6 +41,8 @@ public:
 
   /// False while it is paused: whoever would record need not look at a clock.
   bool on() const noexcept { return on_.load(std::memory_order_relaxed); }
+  /// Whether the spans go into a file, with the names of requests, and are not only added up.
+  bool is_written() const noexcept { return !path_.empty(); }
   /// So that `talaria bench` can measure with and without in one run.
   void pause(bool paused) noexcept { on_.store(!paused, std::memory_order_relaxed); }
 
@@ -49,6 +53,9 @@ public:
   void carries(u64 micro_batch, std::vector<u64> traces);
   /// The bytes of masks in stock now, at the process that `track` belongs to.
   void mask_stock(Track track, u64 bytes);
+
+  /// Everything recorded so far, added up by stage; also what was dropped.
+  StageTimes stage_times() const;
 
   /// Our steady clock when the wall clock stood at `wall` (ns since 1970), and back.
   Clock::time_point at_wall(i64 wall) const;
@@ -61,7 +68,8 @@ public:
 private:
   /// What one thread recorded, in pieces so that nothing is moved when there is more.
   struct Buffer {
-    std::mutex mutex; ///< against write() alone
+    std::mutex mutex; ///< against write() and stage_times() alone
+    StageTimes times;
     std::vector<std::vector<Recording::Event>> pieces;
     std::size_t room = 0; ///< events that may still come
     u64 dropped = 0;
@@ -78,7 +86,7 @@ private:
   std::atomic<bool> on_{true};
   std::atomic<std::size_t> left_; ///< events not granted to any buffer
 
-  std::mutex mutex_; ///< guards what follows
+  mutable std::mutex mutex_; ///< guards what follows
   Recording recording_;
   std::unordered_map<std::thread::id, std::unique_ptr<Buffer>> buffers_;
   const std::size_t max_spans_;

@@ -156,7 +156,7 @@ private:
     }
     const u64 id = ++last_id_;
     const auto taken = trace_.now();
-    if (!link_->send(id, request)) { // it is gone; the news of that will be late
+    if (!link_->send(id, as_sent(request))) { // it is gone; the news of that will be late
       const auto loss = link_->loss();
       lost(loss ? loss->code() : Errc::no_worker,
            loss ? loss->what() : "it takes no more requests");
@@ -171,6 +171,11 @@ private:
       open.panels = promise;
     open_.emplace(id, std::move(open));
     return promise;
+  }
+
+  transport::Request as_sent(const transport::Request& request) const {
+    const auto* tensor = std::get_if<MaskedTensor>(&request);
+    return tensor == nullptr ? request : transport::Request(trace_.as_sent(*tensor));
   }
 
   void connect() {

@@ -18,6 +18,12 @@ LinkTrace::LinkTrace(telemetry::Tracer* tracer, const std::string& node) : trace
   down_ = tracer->track(node, "wire down");
 }
 
+remo::MaskedTensor LinkTrace::as_sent(const remo::MaskedTensor& tensor) const {
+  remo::MaskedTensor out = tensor;
+  if (tracer_ == nullptr || !tracer_->is_written()) out.mark = {};
+  return out;
+}
+
 void LinkTrace::record_ours(const remo::MaskedTensor& tensor, const telemetry::SpanLabels& labels,
                             const Way& way) const {
   // The mask stage noted when it let go of the tensor.

@@ -17,6 +17,9 @@ public:
   LinkTrace(telemetry::Tracer* tracer, const std::string& node);
 
   bool on() const noexcept { return telemetry::tracing(tracer_); }
+  /// What the worker is sent: it learns which request and micro-batch a tensor belongs to only
+  /// where they are written into a trace, which its own is to be merged with.
+  remo::MaskedTensor as_sent(const remo::MaskedTensor& tensor) const;
   Time now() const { return on() ? telemetry::Tracer::Clock::now() : Time{}; }
 
   /// What this side knows of a product that is here.

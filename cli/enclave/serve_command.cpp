@@ -227,6 +227,9 @@ int serve(GatewayContext& context, Announce announce) {
   auto engine_options = settings::engine_options(settings, print_worker_line);
   settings::set_up_process(settings);
   engine_options.trace = context.trace.empty() ? trace_file(settings) : context.trace;
+  // Of a padded engine nobody may be told them (gateway/live_feed.hpp).
+  engine_options.stage_times =
+      settings.telemetry.metrics.has_value() && !is_padded(settings.masking.padding);
   engine_options.model = std::make_shared<const pipeline::ModelLoader>(
       engine_options.model_dir, engine_options.weights, engine_options.model_sha256);
   load_chat_template(settings,

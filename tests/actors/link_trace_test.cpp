@@ -114,6 +114,25 @@ BOOST_AUTO_TEST_CASE(what_the_enclave_did_not_mark_is_not_drawn) {
   BOOST_TEST(spans.size() == 1U);
 }
 
+BOOST_AUTO_TEST_CASE(a_worker_learns_of_requests_only_where_a_trace_is_written) {
+  remo::MaskedTensor tensor;
+  tensor.matrix = 3;
+  tensor.mark = {0x77, 5};
+  const tests::TemporaryFolder folder;
+  Tracer written(folder.path() / "trace.json");
+  Tracer added_up({});
+  written.record(written.track("enclave", "norm"), SpanKind::norm, {}, {}, {});
+  const auto told = LinkTrace(&written, "gpu-a").as_sent(tensor);
+  BOOST_TEST(told.mark.id == 0x77U);
+  BOOST_TEST(told.mark.micro_batch == 5U);
+  for (Tracer* tracer : {&added_up, static_cast<Tracer*>(nullptr)}) {
+    const auto hidden = LinkTrace(tracer, "gpu-a").as_sent(tensor);
+    BOOST_TEST(hidden.mark.id == 0U);
+    BOOST_TEST(hidden.mark.micro_batch == 0U);
+    BOOST_TEST(hidden.matrix == 3U);
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 } // namespace talaria::cluster

@@ -236,6 +236,27 @@ BOOST_AUTO_TEST_CASE(what_threads_record_together_never_exceeds_what_fits) {
   BOOST_TEST(trace.at("otherData").at("dropped_spans").get<u64>() == kThreads * kSpans - written);
 }
 
+BOOST_AUTO_TEST_CASE(stages_are_added_up_over_all_threads_without_a_file_too) {
+  const TemporaryFolder folder;
+  for (const auto& path : {std::filesystem::path(), folder.path() / "trace.json"}) {
+    Tracer tracer(path, 3); // what is dropped counts as well
+    const auto track = tracer.track("enclave", "norm");
+    const auto begin = Tracer::Clock::now();
+    const auto record = [&] {
+      for (int i = 0; i < 4; ++i) tracer.record(track, SpanKind::mask, begin, begin + 250ms, {});
+    };
+    std::thread other(record);
+    record();
+    other.join();
+    const StageTimes times = tracer.stage_times();
+    BOOST_TEST(times[static_cast<std::size_t>(SpanKind::mask)].spans == 8U);
+    BOOST_TEST(times[static_cast<std::size_t>(SpanKind::mask)].seconds == 2.0);
+    BOOST_TEST(times[static_cast<std::size_t>(SpanKind::norm)].spans == 0U);
+    BOOST_TEST(tracer.is_written() == !path.empty());
+    BOOST_CHECK_NO_THROW(tracer.write());
+  }
+}
+
 BOOST_AUTO_TEST_CASE(the_wall_clock_and_back_is_where_it_was) {
   const TemporaryFolder folder;
   const Tracer tracer(folder.path() / "trace.json");
