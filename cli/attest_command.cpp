@@ -82,6 +82,23 @@ void add_bundle(CLI::App& attest, Action& chosen) {
   });
 }
 
+void add_fetch(CLI::App& attest, Action& chosen) {
+  auto flags = std::make_shared<talaria::attest::FetchCommandOptions>();
+  CLI::App* command = attest.add_subcommand(
+      "fetch",
+      "Complete the collateral of evidence from AMD's and Intel's services, which learn of "
+      "the machine; exit 6 if something cannot be had");
+  command->add_option("--evidence", flags->evidence, "evidence document (JSON)")->required();
+  command->add_option("--cache", flags->folder,
+                      "folder of what was fetched before (default: the user's cache folder)");
+  command->add_option("-o,--output", flags->output, "bundle to write (tar)");
+  command->add_flag("--offline", flags->offline, "ask nobody: the folder alone");
+  command->add_flag("--json", flags->json, "print one JSON list");
+  command->callback([flags, &chosen] {
+    chosen = [flags](InterruptWatch&) { return talaria::attest::fetch_collateral(*flags); };
+  });
+}
+
 void add_simulate(CLI::App& attest, Action& chosen) {
   auto flags = std::make_shared<talaria::attest::SimulateOptions>();
   CLI::App* simulate = attest.add_subcommand(
@@ -115,6 +132,7 @@ void add_attest_command(CLI::App& app, Action& chosen) {
   add_verify(*attest, chosen);
   add_policy(*attest, chosen);
   add_bundle(*attest, chosen);
+  add_fetch(*attest, chosen);
   add_simulate(*attest, chosen);
 }
 

@@ -46,6 +46,7 @@ pipeline::EngineOptions EngineFlags::engine_options(const config::PipelineConfig
   settings::require_masks(config, allowed_);
   pipeline::EngineOptions options = settings::engine_options(config, print_worker_line);
   if (options.cluster) options.cluster->evidence = link_evidence(config);
+  options.hints.chip_key = chip_key(config);
   return options;
 }
 

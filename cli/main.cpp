@@ -49,7 +49,8 @@ int talaria_main(int argc, char** argv) {
         add_top_command,
         add_dashboards_command,
         add_attest_command,
-        add_connect_command}});
+        add_connect_command,
+        add_receipt_command}});
 }
 
 } // namespace talaria::cli

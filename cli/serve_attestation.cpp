@@ -7,6 +7,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
+#include "attest/endpoint/guest_source.hpp"
 #include "attest/endpoint/simulated_source.hpp"
 #include "attest/evidence/encodings.hpp"
 #include "attest/evidence/public_key.hpp"
@@ -79,19 +80,46 @@ attest::SimulatedGuest guest_of(const config::ServeAttestation& attestation,
   return guest;
 }
 
+attest::GuestOptions real_guest(const config::ServeAttestation& attestation,
+                                const Sha256Digest& configuration) {
+  using enum attest::GuestPlatform;
+  attest::GuestOptions options;
+  options.platform = attestation.platform == "sev-snp" ? sev_snp
+                     : attestation.platform == "tdx"   ? tdx
+                                                       : automatic;
+  options.configuration = configuration;
+  if (attestation.bundle.empty()) return options;
+  auto bundle = attest::Bundle::from_tar(whole_file(attestation.bundle));
+  if (!bundle)
+    throw Error(Errc::config, fmt::format("serve.attestation.bundle: {}: {}",
+                                          attestation.bundle.string(), bundle.refusal().reason));
+  options.bundle = std::move(*bundle);
+  return options;
+}
+
+std::shared_ptr<attest::EvidenceSource> evidence_source(const config::ServeAttestation& attestation,
+                                                        const std::vector<u8>& program,
+                                                        const Sha256Digest& configuration) {
+  if (attestation.platform != "simulated")
+    return std::make_shared<attest::GuestSource>(real_guest(attestation, configuration));
+  return std::make_shared<attest::SimulatedSource>(attestation.folder,
+                                                   guest_of(attestation, program, configuration));
+}
+
 } // namespace
 
-std::shared_ptr<attest::Attester> make_attester(const config::PipelineConfig& settings,
-                                                const std::string& model_name,
-                                                const Sha256Digest& model_root) {
+std::shared_ptr<attest::Attester>
+make_attester(const config::PipelineConfig& settings, const std::string& model_name,
+              const Sha256Digest& model_root,
+              const std::optional<std::array<u8, 32>>& receipt_key) {
   if (!settings.serve.attestation) return nullptr;
-  print_log("{}", attest::kSimulationWarning);
   const config::ServeAttestation& attestation = *settings.serve.attestation;
+  if (attestation.platform == "simulated") print_log("{}", attest::kSimulationWarning);
   const std::vector<u8> program = whole_file("/proc/self/exe");
-  const attest::Statement statement = statement_of(settings, model_name, model_root, program);
-  auto source = std::make_shared<attest::SimulatedSource>(
-      attestation.folder, guest_of(attestation, program, statement.configuration));
-  return std::make_shared<attest::Attester>(std::move(source), statement);
+  attest::Statement statement = statement_of(settings, model_name, model_root, program);
+  statement.receipt_key = receipt_key;
+  return std::make_shared<attest::Attester>(
+      evidence_source(attestation, program, statement.configuration), statement);
 }
 
 transport::GiveEvidence link_evidence(std::shared_ptr<attest::Attester> attester) {
@@ -101,6 +129,11 @@ transport::GiveEvidence link_evidence(std::shared_ptr<attest::Attester> attester
     if (!document) throw Error(Errc::io, "too many wait for this platform's evidence");
     return std::move(*document);
   };
+}
+
+std::function<std::optional<SealKey>()> chip_key(const config::PipelineConfig& settings) {
+  if (!settings.serve.attestation) return nullptr;
+  return [settings] { return make_attester(settings, "sealing", {})->derived_key(); };
 }
 
 std::function<transport::GiveEvidence(const Sha256Digest& model_root)>

@@ -79,6 +79,8 @@ struct WorkerNode {
   Start start = Start::never; ///< local for loopback hosts, ssh if `ssh` is given, else never
   std::string ssh;            ///< [USER@]HOST of its machine
   std::filesystem::path require_attestation; ///< a policy that it demands of enclaves; empty: none
+  std::filesystem::path seen_collateral; ///< a file, with that; empty: nothing outlives the worker
+  std::filesystem::path seal_secret;     ///< a file, with that; empty: enclaves get no key
   // On its own machine; relative to the file's folder for local nodes, kept as written for others.
   // Empty: see node_files().
   std::filesystem::path program, model, cert, key, ca;
@@ -128,8 +130,10 @@ struct ServeStream {
 
 /// `serve.attestation:` what vouches for this program before its clients.
 struct ServeAttestation {
-  std::string platform;         ///< "simulated": a folder that `talaria attest simulate init` made
-  std::filesystem::path folder; ///< of it
+  std::string platform;         ///< auto, sev-snp, tdx, or simulated: a folder that `talaria attest
+                                ///< simulate init` made
+  std::filesystem::path folder; ///< of a simulated one
+  std::filesystem::path bundle; ///< collateral of a real one (talaria attest bundle); empty: none
   std::string evidence = "snp"; ///< snp or tdx
   std::string measurement;      ///< 96 hexadecimal digits; empty: SHA-384 of the program
   std::string service;          ///< its name in the statement; empty: the first of `hosts`, or
@@ -146,6 +150,7 @@ struct Serve {
   std::optional<std::string> listen;
   std::optional<ServeTls> tls;
   std::optional<ServeAttestation> attestation;
+  bool receipts = false;            ///< answers come with signed receipts; needs `attestation`
   bool insecure = false;            ///< plain HTTP is wanted where other machines reach it
   std::vector<std::string> hosts;   ///< further names of this server, as clients write them
   std::vector<std::string> origins; ///< of web pages that may use the API
@@ -182,6 +187,8 @@ struct Hints {
   bool use_cache = true;                        ///< false: cache: none
   std::optional<std::filesystem::path> cache;   ///< a folder; nothing: the user's cache folder
   std::size_t max_size = std::size_t{50} << 30; ///< in bytes
+  /// plain, none, owner, chip or auto; empty: plain, or auto with serve.attestation
+  std::string seal;
 };
 
 /// `launch:` how nodes are started and kept.

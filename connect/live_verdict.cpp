@@ -12,7 +12,9 @@ constexpr std::chrono::seconds kToVerify{15};
 int verify_live(const LiveOptions& options) {
   ServerAddress server = parse_server(options.server);
   if (!options.via.empty()) server.via = transport::parse_address(options.via);
-  const auto trust = Trust::read(options.policy, options.allow_simulated, options.bundle);
+  TrustOptions how;
+  how.allow_simulated = options.allow_simulated;
+  const auto trust = Trust::read(options.policy, options.bundle, std::move(how));
   if (trust->policy().simulated) print_log("{}", attest::kSimulationWarning);
   const Patience patience{transport::SteadyClock::now() + kToVerify, nullptr};
   const Attempt attempt = UnverifiedConnection::attempt(server, trust, patience);

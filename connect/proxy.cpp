@@ -103,7 +103,10 @@ struct Proxy::Impl {
   void refuse(const attest::Verdict& verdict, bool after_a_part, HttpResponse& response) const;
   void forward(std::string body, HttpResponse& response);
   std::unique_ptr<VerifiedChannel> ask(const OutgoingRequest& request, HttpResponse& response);
-  void answer(std::unique_ptr<VerifiedChannel> channel, HttpResponse& response);
+  std::unique_ptr<ReceiptWatch> watch(const OutgoingRequest& request,
+                                      const attest::Verdict& verdict) const;
+  void answer(std::unique_ptr<VerifiedChannel> channel, std::unique_ptr<ReceiptWatch> receipt,
+              HttpResponse& response);
 
   const ProxyOptions options;
   ChannelPool pool;
@@ -187,13 +190,26 @@ std::unique_ptr<VerifiedChannel> Proxy::Impl::ask(const OutgoingRequest& request
 void Proxy::Impl::forward(std::string body, HttpResponse& response) {
   OutgoingRequest request = outgoing(gateway::current_exchange(), std::move(body));
   std::unique_ptr<VerifiedChannel> channel = ask(request, response);
+  std::unique_ptr<ReceiptWatch> receipt = channel ? watch(request, channel->verdict()) : nullptr;
   wipe(request.body.data(), request.body.size());
-  if (channel) answer(std::move(channel), response);
+  if (channel) answer(std::move(channel), std::move(receipt), response);
 }
 
-void Proxy::Impl::answer(std::unique_ptr<VerifiedChannel> channel, HttpResponse& response) {
+/// Null unless the answer comes with a receipt and somebody wants it.
+std::unique_ptr<ReceiptWatch> Proxy::Impl::watch(const OutgoingRequest& request,
+                                                 const attest::Verdict& verdict) const {
+  const bool is_answer =
+      request.target == "/v1/chat/completions" || request.target == "/v1/completions";
+  if (!options.receipts || !is_answer || !verdict.statement || !verdict.statement->receipt_key)
+    return nullptr;
+  return std::make_unique<ReceiptWatch>(*options.receipts, *verdict.statement, request.body);
+}
+
+void Proxy::Impl::answer(std::unique_ptr<VerifiedChannel> channel,
+                         std::unique_ptr<ReceiptWatch> receipt, HttpResponse& response) {
   const std::string line = attestation_line(channel->verdict());
-  const auto relayed = std::make_shared<RelayedAnswer>(pool, std::move(channel));
+  const auto relayed = std::make_shared<RelayedAnswer>(pool, std::move(channel), std::move(receipt),
+                                                       options.receipts.get());
   if (relayed->head().status >= 300 && relayed->head().status < 400)
     return answer_error(response, "server_error", "redirect",
                         "the server wants to send the client elsewhere, of which there is no "

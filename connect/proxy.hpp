@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "connect/channel_pool.hpp"
+#include "connect/receipt_store.hpp"
 
 namespace talaria::connect {
 
@@ -21,6 +22,7 @@ struct ProxyOptions {
   /// What is made of the body of a POST to `path` before it is sent; empty: nothing. May throw
   /// gateway::ApiError: then nothing is sent.
   std::function<std::string(std::string_view path, const std::string& body)> rewrite;
+  std::shared_ptr<ReceiptStore> receipts; ///< where receipts are kept; null: nowhere
 };
 
 /// Plain HTTP for clients on this machine, whose requests go to a server whose evidence was

@@ -6,6 +6,7 @@
 
 #include <fmt/format.h>
 
+#include "attest/binding/nonce_request.hpp"
 #include "core/secret.hpp"
 #include "gateway/connection.hpp"
 #include "gateway/exchange.hpp"
@@ -19,8 +20,10 @@ using namespace std::chrono_literals;
 constexpr auto kSilenceOfServer = 10min; // an answer may be a long time in the making
 constexpr std::size_t kMostWhole = std::size_t{64} << 20;
 
-constexpr std::array<std::string_view, 5> kPassed{"content-type", "cache-control", "retry-after",
-                                                  "www-authenticate", "x-accel-buffering"};
+constexpr std::array<std::string_view, 7> kPassed{
+    "content-type",      "cache-control",   "retry-after",          "www-authenticate",
+    "x-accel-buffering", "talaria-receipt", "talaria-receipt-salts"};
+constexpr auto kForEvidence = 10s;
 constexpr std::string_view kPassedPrefix = "x-ratelimit-";
 
 bool is_passed(std::string_view name) {
@@ -31,10 +34,15 @@ bool is_passed(std::string_view name) {
 
 } // namespace
 
-RelayedAnswer::RelayedAnswer(ChannelPool& pool, std::unique_ptr<VerifiedChannel> channel)
-    : pool_(pool), channel_(std::move(channel)), head_(channel_->await_head({})) {}
+RelayedAnswer::RelayedAnswer(ChannelPool& pool, std::unique_ptr<VerifiedChannel> channel,
+                             std::unique_ptr<ReceiptWatch> receipt, ReceiptStore* store)
+    : pool_(pool), channel_(std::move(channel)), receipt_(std::move(receipt)), store_(store),
+      head_(channel_->await_head({})) {
+  if (receipt_) receipt_->take_head(head_);
+}
 
 RelayedAnswer::~RelayedAnswer() {
+  if (receipt_) receipt_->cut();
   if (channel_ && channel_->is_reusable()) pool_.release(std::move(channel_));
 }
 
@@ -51,12 +59,50 @@ bool RelayedAnswer::is_whole() const {
   return !length.empty() && read.ec == std::errc() && bytes <= kMostWhole;
 }
 
+/// As VerifiedChannel::next_part(), a moment long.
+std::optional<std::string> RelayedAnswer::next_part() {
+  auto part = channel_->next_part({transport::SteadyClock::now() + 100ms, nullptr});
+  if (part && receipt_) receipt_->take(*part);
+  if (!part) finish_receipt();
+  return part;
+}
+
+void RelayedAnswer::finish_receipt() {
+  const auto receipt = std::move(receipt_);
+  const std::string key_id = receipt ? receipt->finish() : std::string();
+  if (!key_id.empty() && channel_->is_reusable()) fetch_evidence(key_id);
+}
+
+/// For whoever looks at the receipts later, and was not here when the connection was verified. It
+/// is of no use to this program, and whatever comes is judged when it is used.
+void RelayedAnswer::fetch_evidence(const std::string& key_id) {
+  const Patience patience{transport::SteadyClock::now() + kForEvidence,
+                          [this] { return pool_.is_stopped(); }};
+  constexpr int kOk = 200;
+  try {
+    channel_->send({"GET", std::string(attest::kEvidencePath), {}, {}}, patience);
+    const bool is_given = channel_->await_head(patience).status == kOk;
+    std::string document;
+    while (auto part = channel_->next_part(patience)) {
+      document += *part;
+      if (part->empty() || document.size() > attest::kMaxDocumentBytes)
+        throw ChannelLost("evidence for archives did not come", true, true);
+    }
+    if (is_given)
+      store_->keep_evidence(key_id, document);
+    else
+      store_->tell("receipt: the server gives no evidence for archives now");
+  } catch (const ChannelLost& lost) {
+    store_->tell(fmt::format("receipt: {}", lost.what()));
+  }
+}
+
 std::string RelayedAnswer::whole_body() {
   gateway::Exchange& exchange = gateway::current_exchange();
   const auto began = transport::SteadyClock::now();
   std::string body;
   while (true) {
-    auto part = channel_->next_part({transport::SteadyClock::now() + 100ms, nullptr});
+    auto part = next_part();
     if (!part) return body;
     body += *part;
     wipe(part->data(), part->size());
@@ -70,7 +116,7 @@ std::string RelayedAnswer::whole_body() {
 bool RelayedAnswer::stream(gateway::BodySink& sink) {
   gateway::Exchange& exchange = gateway::current_exchange();
   try {
-    auto part = channel_->next_part({transport::SteadyClock::now() + 100ms, nullptr});
+    auto part = next_part();
     const bool has_more = part.has_value();
     exchange.client_left =
         exchange.connection->peer_left() || (has_more && !sink.write(part->data(), part->size()));

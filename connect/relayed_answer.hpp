@@ -1,9 +1,11 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "connect/channel_pool.hpp"
+#include "connect/receipt_watch.hpp"
 #include "gateway/http_message.hpp"
 
 namespace talaria::connect {
@@ -12,7 +14,9 @@ namespace talaria::connect {
 class RelayedAnswer {
 public:
   /// `channel` has the head of the answer.
-  RelayedAnswer(ChannelPool& pool, std::unique_ptr<VerifiedChannel> channel);
+  /// @param receipt  what looks for the answer's receipt; null: nobody does
+  RelayedAnswer(ChannelPool& pool, std::unique_ptr<VerifiedChannel> channel,
+                std::unique_ptr<ReceiptWatch> receipt = nullptr, ReceiptStore* store = nullptr);
   ~RelayedAnswer();
   RelayedAnswer(const RelayedAnswer&) = delete;
   RelayedAnswer& operator=(const RelayedAnswer&) = delete;
@@ -29,8 +33,14 @@ public:
   bool stream(gateway::BodySink& sink);
 
 private:
+  std::optional<std::string> next_part();
+  void finish_receipt();
+  void fetch_evidence(const std::string& key_id);
+
   ChannelPool& pool_;
   std::unique_ptr<VerifiedChannel> channel_;
+  std::unique_ptr<ReceiptWatch> receipt_; ///< until the answer is complete
+  ReceiptStore* const store_;             ///< with `receipt_`
   const ResponseHead head_;
 };
 

@@ -47,24 +47,28 @@ attest::Bundle bundle_of(const std::filesystem::path& file) {
 
 Trust::Trust(attest::Policy policy, TrustOptions options)
     : policy_(std::move(policy)), options_(std::move(options)),
+      seen_(options_.seen ? options_.seen : std::make_shared<attest::SeenCollateral>()),
       anchors_(attest::trust_anchors(policy_)), tls_(expectation_of(policy_)) {}
 
-std::shared_ptr<const Trust> Trust::read(const std::filesystem::path& policy, bool allow_simulated,
-                                         const std::filesystem::path& bundle) {
-  TrustOptions options;
-  options.allow_simulated = allow_simulated;
+std::shared_ptr<const Trust> Trust::read(const std::filesystem::path& policy,
+                                         const std::filesystem::path& bundle,
+                                         TrustOptions options) {
   if (!bundle.empty()) options.bundle = bundle_of(bundle);
   return std::make_shared<const Trust>(attest::read_policy(policy), std::move(options));
 }
 
 attest::TimePoint Trust::now() const {
-  return options_.now ? options_.now()
-                      : std::chrono::floor<attest::Seconds>(std::chrono::system_clock::now());
+  const attest::TimePoint system =
+      options_.now ? options_.now()
+                   : std::chrono::floor<attest::Seconds>(std::chrono::system_clock::now());
+  return seen_->not_before_seen(system);
 }
 
 attest::JudgeOptions Trust::options() const {
   attest::JudgeOptions options;
   options.now = now();
+  options.clock =
+      options_.now || options.now <= std::chrono::system_clock::now() ? "system" : "signed";
   options.allow_simulated = options_.allow_simulated;
   return options;
 }
@@ -73,7 +77,21 @@ attest::Verdict Trust::judge(std::string_view text, const attest::BindingInput& 
   auto document = attest::parse_document(text);
   if (!document) return attest::refuse_unread(document.refusal(), policy_, options());
   if (options_.bundle) options_.bundle->complete(document->evidence);
-  return attest::judge_session(*document, own, policy_, anchors_, options());
+  if (options_.complete) options_.complete(document->evidence);
+  attest::Verdict verdict = attest::judge_session(*document, own, policy_, anchors_, options());
+  if (verdict.accepted) note_collateral(verdict);
+  return verdict;
+}
+
+/// A server staples its own, and could go on with what was in force before something was revoked.
+void Trust::note_collateral(attest::Verdict& verdict) const {
+  const attest::Ledger* ledger = verdict.collateral();
+  if (ledger == nullptr) return;
+  try {
+    if (const auto refusal = seen_->note(*ledger, verdict.platform())) verdict.refuse(*refusal);
+  } catch (const Error& error) { // a file that cannot be written must not make anything acceptable
+    verdict.refuse({attest::Stage::collateral, "seen-collateral-missing", error.what()});
+  }
 }
 
 attest::Verdict Trust::refuse(std::string_view code, const std::string& reason) const {

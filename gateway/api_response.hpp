@@ -64,6 +64,7 @@ public:
   std::string failure(const ApiError& error);
 
   const ResponseShape& shape() const noexcept { return shape_; }
+  const std::string& id() const noexcept { return id_; }
   /// Bytes of every event, failures that say more excepted; 0: as long as it happens to be.
   std::size_t event_size() const noexcept { return event_size_; }
 

@@ -9,6 +9,7 @@
 #include <numeric>
 #include <utility>
 
+#include "gateway/engine_requests.hpp"
 #include "gateway/event_stream.hpp"
 #include "gateway/event_text.hpp"
 #include "gateway/readiness.hpp"
@@ -72,12 +73,14 @@ void set_limit_headers(const Limits::Visit& visit, HttpResponse& response) {
 class CompletionService::Answering {
 public:
   /// @throws Admission::Full
-  Answering(CompletionService& service, bool chat, Prepared prepared)
+  Answering(CompletionService& service, bool chat, Prepared prepared,
+            std::optional<ReceiptDraft> receipt)
       : service_(service), exchange_(Httpd::exchange()), request_(std::move(prepared.request)),
-        prompts_(std::move(prepared.prompts)), grammar_(std::move(prepared.grammar)),
-        texts_(std::move(prepared.texts)),
+        receipt_(std::move(receipt)), prompts_(std::move(prepared.prompts)),
+        grammar_(std::move(prepared.grammar)), texts_(std::move(prepared.texts)),
         stream_(ResponseFormat(shape_of(chat)), service.options_.stream.pace, Clock::now()) {
     for (const auto& each : prompts_) usage_.prompt_tokens += each.size();
+    if (receipt_) receipt_->asked(request_, prompts_);
     if (request_.tools.expected)
       finders_.resize(prompts_.size() * request_.choices,
                       ToolCallFinder(tool_syntax(), request_.tools.parallel));
@@ -88,19 +91,25 @@ public:
                         engine_requests(), request_.stream, times_);
     note_submission();
   }
-  ~Answering() { account(); }
+  ~Answering() {
+    account();
+    sign_cut();
+  }
   Answering(const Answering&) = delete;
   Answering& operator=(const Answering&) = delete;
 
   /// The whole body. @throws ApiError if the answer failed, or nobody waits for it any more.
-  std::string whole() {
+  void whole(HttpResponse& response) {
     while (!generation_->over()) {
       step(kSlice);
       if (interrupted() || failure()) generation_->end();
     }
     account();
     throw_if_failed();
-    return stream_.format().whole(whole_answers(), usage_);
+    response.set_content(stream_.format().whole(whole_answers(), usage_), "application/json");
+    if (!receipt_) return;
+    receipt_->sent(response.body);
+    set_receipt(sign(/*cut=*/false), stream_.format().id(), response);
   }
 
   /// Waits for the first event, for a while, in which an error can still become the status of the
@@ -125,6 +134,8 @@ public:
     std::string out = stream_.due(Clock::now());
     const bool last = generation_->over() && (failure() || !stream_.pending());
     if (last) out += ending();
+    if (receipt_) receipt_->sent(out);
+    if (last && receipt_ && !failure()) out += receipt_comment(sign(/*cut=*/false));
     if (out.empty()) out = comment();
     if (out.empty()) return true;
     last_sent_ = Clock::now();
@@ -159,34 +170,41 @@ private:
     return forced ? ToolSyntax::hermes : service_.prompts_.tool_syntax();
   }
 
-  /// For each prompt as many as it takes, the seed one more each time: a choice is the answer to a
-  /// request with its own seed.
+  /// For each prompt as many as it takes.
   std::vector<pipeline::Request> engine_requests() const {
     std::vector<pipeline::Request> requests;
     for (const auto& prompt : prompts_)
-      for (u32 i = 0; i < request_.best_of; ++i) requests.push_back(engine_request(prompt, i));
+      for (u32 i = 0; i < request_.best_of; ++i) {
+        requests.push_back(engine_request(request_, prompt, i, grammar_));
+        requests.back().trace = exchange_.trace;
+        requests.back().owner = exchange_.visit->client().identity;
+      }
     return requests;
   }
 
-  pipeline::Request engine_request(const std::vector<u32>& prompt, u32 choice) const {
-    pipeline::Request out;
-    out.prompt = prompt;
-    out.max_tokens = request_.max_tokens;
-    out.ignore_eos = request_.ignore_eos;
-    out.sampling = request_.sampling;
-    out.sampling.seed += choice;
-    out.stops = request_.stops;
-    out.stop_tokens = request_.stop_tokens;
-    out.with_stop = request_.with_stop;
-    out.skip_special = request_.skip_special;
-    out.grammar = grammar_;
-    out.scores.answer = request_.logprobs;
-    if (request_.best_of > request_.choices && !out.scores.answer) out.scores.answer = 0;
-    out.scores.prompt = request_.prompt_logprobs;
-    if (out.max_tokens == 0) out.logits = pipeline::LogitsWanted::last;
-    out.trace = exchange_.trace;
-    out.owner = exchange_.visit->client().identity;
-    return out;
+  /// The receipt of what was given: of a stream all that was made, which is then as much.
+  attest::ReceiptRecord sign(bool cut) {
+    for (std::size_t prompt = 0; prompt < prompts_.size(); ++prompt)
+      for (const std::size_t index : best_of(prompt))
+        receipt_->answered(prompt, request_.sampling.seed + index % request_.best_of,
+                           generation_->completions()[index]);
+    const attest::ReceiptRecord record = receipt_->sign(stream_.format().id(), cut);
+    receipt_.reset();
+    return record;
+  }
+
+  /// Of a stream whose client left: it may ask for the receipt of what it has. An answer that
+  /// failed has none.
+  void sign_cut() noexcept {
+    if (!receipt_ || !request_.stream || !exchange_.client_left || !generation_ ||
+        generation_->submitted() < generation_->completions().size())
+      return;
+    for (const auto& completion : generation_->completions())
+      if (completion.error) return;
+    try {
+      sign(/*cut=*/true);
+    } catch (const std::exception&) { // no memory, no randomness: there is nobody to be told
+    }
   }
 
   /// The answers to a prompt that are given, of those that were made: the likeliest by token.
@@ -366,6 +384,7 @@ private:
   CompletionService& service_;
   Exchange& exchange_;
   const ApiRequest request_;
+  std::optional<ReceiptDraft> receipt_; ///< until it is signed
   const std::vector<std::vector<u32>> prompts_;
   const std::shared_ptr<model::grammar::TokenGrammar> grammar_;
   const std::vector<std::string> texts_; ///< of the prompts, if they stand before answers
@@ -419,13 +438,15 @@ void CompletionService::answer(bool chat, std::string body, HttpResponse& respon
   const u64 trace = Httpd::exchange().trace;
   check_client();
   try {
+    std::optional<ReceiptDraft> receipt = draft_of(chat, body);
     Prepared prepared = prompts_.read(chat, std::move(body), Httpd::exchange().visit->client().name,
                                       [this] { check_client(); });
     reserve_tokens(prepared, response);
     const bool stream = prepared.request.stream;
-    auto answering = std::make_shared<Answering>(*this, chat, std::move(prepared));
+    auto answering =
+        std::make_shared<Answering>(*this, chat, std::move(prepared), std::move(receipt));
     if (!stream)
-      response.set_content(answering->whole(), "application/json");
+      answering->whole(response);
     else
       begin_stream(std::move(answering), response);
   } catch (const Admission::Full&) {
@@ -434,6 +455,12 @@ void CompletionService::answer(bool chat, std::string body, HttpResponse& respon
     log_failure(error, trace);
     throw to_api_error(error, chat ? "messages" : "prompt", trace);
   }
+}
+
+std::optional<ReceiptDraft> CompletionService::draft_of(bool chat, const std::string& body) const {
+  if (options_.receipts == nullptr) return std::nullopt;
+  return std::make_optional<ReceiptDraft>(*options_.receipts, chat,
+                                          receipt_owner(Httpd::exchange().visit->client()), body);
 }
 
 void CompletionService::begin_stream(std::shared_ptr<Answering> answering, HttpResponse& response) {

@@ -16,6 +16,7 @@
 #include "gateway/live_requests.hpp"
 #include "gateway/metrics.hpp"
 #include "gateway/prompt_reader.hpp"
+#include "gateway/receipt_draft.hpp"
 #include "model/chat_encoder.hpp"
 
 namespace talaria::gateway {
@@ -37,7 +38,8 @@ public:
     Admission::Limits limits;
     StreamOptions stream;
     bool coarse_metrics = false;
-    std::string fingerprint; ///< what answers depend on besides requests; empty: not told
+    std::string fingerprint;         ///< what answers depend on besides requests; empty: not told
+    ReceiptBook* receipts = nullptr; ///< null: answers have none
     Log log; ///< told what failed inside, with the request's id; never what a client sent
   };
   /// `engine` and `shutdown` must outlive this object.
@@ -62,6 +64,7 @@ private:
 
   void answer(bool chat, std::string body, HttpResponse& response);
   void begin_stream(std::shared_ptr<Answering> answering, HttpResponse& response);
+  std::optional<ReceiptDraft> draft_of(bool chat, const std::string& body) const;
   void check_client() const;
   void reserve_tokens(const Prepared& prepared, HttpResponse& response) const;
   void log_failure(const Error& error, u64 trace) const;

@@ -60,6 +60,7 @@ CompletionService::Options service_options(const pipeline::Engine& engine, Serve
   out.stream = options.stream;
   out.coarse_metrics = options.coarse_metrics;
   out.fingerprint = options.fingerprint;
+  out.receipts = options.receipts.get();
   out.log = log;
   return out;
 }
@@ -93,6 +94,7 @@ struct HttpServer::Impl {
   void add_probes(Router& router);
   void add_evidence();
   void add_dashboard();
+  void add_receipts();
   void answered(const Exchange& exchange);
   void await_stop();
   bool drained_within(std::chrono::milliseconds patience) const;
@@ -155,6 +157,7 @@ void HttpServer::Impl::route() {
   api_router.post("/detokenize", [this](std::string body, HttpResponse& response) {
     service.detokenize(std::move(body), response);
   });
+  add_receipts();
   api_router.get("/version", [=, this](HttpResponse& response) {
     answer_json(response, fmt::format(R"({{"version":"{}"}})", options.version));
   });
@@ -190,6 +193,22 @@ void HttpServer::Impl::add_dashboard() {
         response.set_stream("text/event-stream", feed.watch());
       },
       Router::On::a_thread_for_long);
+}
+
+/// Another client's receipts are as little here as those that never were.
+void HttpServer::Impl::add_receipts() {
+  if (!options.receipts) return;
+  constexpr std::string_view kFolder = "/v1/receipts/";
+  api_router.get(std::string(kFolder) + "*", [=, this](HttpResponse& response) {
+    const Exchange& exchange = current_exchange();
+    const auto record = options.receipts->find(receipt_owner(exchange.visit->client()),
+                                               exchange.request.path.substr(kFolder.size()));
+    if (!record)
+      throw ApiError(404, "there is no receipt of this response, or none any more", {},
+                     "unknown_receipt");
+    response.set_header("Cache-Control", "no-store");
+    response.set_content(attest::to_json(*record), "application/json");
+  });
 }
 
 void HttpServer::Impl::add_probes(Router& router) {

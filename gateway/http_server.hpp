@@ -13,6 +13,7 @@
 #include "gateway/access.hpp"
 #include "gateway/event_stream.hpp"
 #include "gateway/httpd.hpp"
+#include "gateway/receipt_book.hpp"
 #include "model/chat_template.hpp"
 #include "pipeline/engine.hpp"
 #include "transport/address.hpp"
@@ -49,6 +50,7 @@ struct ServerOptions {
   AccessOptions access;                                   ///< who may ask, and for how much
   std::shared_ptr<attest::Attester> attester; ///< null: no evidence is given. Needs `tls`
   bool require_attestation = false;           ///< who has not asked for evidence gets nothing else
+  std::shared_ptr<ReceiptBook> receipts;      ///< null: answers have none
   StreamOptions stream;
   std::chrono::milliseconds grace{10000}; ///< for running requests when the server ends
 };
@@ -59,6 +61,7 @@ struct ServerOptions {
 ///   POST /tokenize, /detokenize                  as vLLM has them
 ///   GET  /v1/models, /version, /health, /ready
 ///   GET, POST /v1/attestation                    evidence, if there is an attester
+///   GET  /v1/receipts/ID                         of a response, if there are receipts
 ///
 /// At an address of its own: GET /metrics, /dashboard, /dashboard/events, /health, /ready.
 ///

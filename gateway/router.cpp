@@ -29,6 +29,13 @@ void with_error_objects(HttpResponse& response, const Action& action) {
   }
 }
 
+/// Whether `pattern` is "/a/*" and `path` "/a/b".
+bool lies_below(std::string_view pattern, std::string_view path) {
+  if (!pattern.ends_with("/*")) return false;
+  pattern.remove_suffix(1);
+  return path.size() > pattern.size() && path.starts_with(pattern);
+}
+
 /// The media type alone; types are compared without case (RFC 9110 section 8.3.1).
 bool is_json(std::string_view content_type) {
   std::string_view type = content_type.substr(0, content_type.find(';'));
@@ -72,12 +79,16 @@ void Router::otherwise(Get get, Post post) {
 }
 
 const Router::Route* Router::find(const std::string& path) const {
+  const Route* above = nullptr;
   const Route* other = nullptr;
   for (const Route& route : routes_) {
     if (route.path == path) return &route;
-    if (route.path == kOtherwise) other = &route;
+    if (route.path == kOtherwise)
+      other = &route;
+    else if (lies_below(route.path, path))
+      above = &route;
   }
-  return other;
+  return above != nullptr ? above : other;
 }
 
 bool Router::is_post(const Exchange& exchange) const {

@@ -30,7 +30,8 @@ public:
   /// @param max_body_bytes  longest body, after decompression
   explicit Router(std::size_t max_body_bytes) : max_body_bytes_(max_body_bytes) {}
 
-  /// Handlers may throw ApiError or Error; clients get the error object.
+  /// Handlers may throw ApiError or Error; clients get the error object. A path that ends in "/*"
+  /// is for all that lie below it and have no handler of their own.
   void get(const std::string& path, Get handler, On on = On::a_thread_of_its_own);
   void post(const std::string& path, Post handler);
   /// What answers paths that are not served by name; without it they get 404.

@@ -1,12 +1,31 @@
 #include "pipeline/cluster_session.hpp"
 
 #include <algorithm>
+#include <map>
+#include <mutex>
 #include <utility>
 
 #include "actors/actor_end.hpp"
 #include "pipeline/weight_stream.hpp"
 
 namespace talaria::pipeline {
+
+/// Keys that workers gave, by node.
+class OwnerKeys {
+public:
+  void take(u32 node, const SealKey& key) {
+    const std::lock_guard lock(mutex_);
+    keys_[node] = key;
+  }
+  std::optional<SealKey> first() const {
+    const std::lock_guard lock(mutex_);
+    return keys_.empty() ? std::nullopt : std::optional(keys_.begin()->second);
+  }
+
+private:
+  mutable std::mutex mutex_;
+  std::map<u32, SealKey> keys_;
+};
 
 namespace {
 
@@ -41,7 +60,12 @@ ClusterSession::ClusterSession(caf::actor_system& system, const ClusterOptions& 
                                const ModelLoader& loader, const remo::LatticeParameters& parameters,
                                telemetry::Tracer* tracer)
     : loader_(loader), ready_(options.ready),
-      plan_(plan_cluster(options, loader.plan(), loader.format(), parameters)), self_(system) {
+      plan_(plan_cluster(options, loader.plan(), loader.format(), parameters)),
+      owner_keys_(std::make_shared<OwnerKeys>()), self_(system) {
+  for (u32 i = 0; i < plan_.nodes.size(); ++i)
+    plan_.nodes[i].take_owner_key = [keys = owner_keys_, i](const SealKey& key) {
+      keys->take(i, key);
+    };
   fill_known_digests(plan_, loader);
   if (options.evidence) give_evidence(plan_, options, loader);
   cluster::DispatcherOptions dispatcher;
@@ -133,6 +157,10 @@ void ClusterSession::discredit(u32 matrix, const std::vector<u32>& answered_by,
     if (std::all_of(shard.holders.begin(), shard.holders.end(),
                     [this](const auto& holder) { return liars_.contains(holder.node); }))
       throw Error(Errc::verification, text + ", and no other worker holds it");
+}
+
+std::optional<SealKey> ClusterSession::owner_key() const {
+  return owner_keys_->first();
 }
 
 cluster::ClusterHealth ClusterSession::health() {

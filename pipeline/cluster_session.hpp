@@ -15,6 +15,8 @@
 
 namespace talaria::pipeline {
 
+class OwnerKeys;
+
 /// The enclave's side of a cluster while a model is being loaded: the dispatcher, and the questions
 /// asked of it from outside the dataflow. One caller at a time.
 class ClusterSession {
@@ -45,6 +47,9 @@ public:
   /// First columns of the shards of a matrix, as LinearSpec::cuts has them.
   std::vector<std::size_t> cuts(u32 matrix) const;
   cluster::ClusterHealth health();
+  /// What the owner of the weights gives this enclave for its disk, of the first node of the
+  /// configuration that has it. After await_ready().
+  std::optional<SealKey> owner_key() const;
 
 private:
   model::QuantizedLinear stream(model::LinearId id);
@@ -56,7 +61,8 @@ private:
   const ModelLoader& loader_;
   cluster::Milliseconds ready_;
   ClusterPlan plan_;
-  std::set<u32> liars_; ///< found while loading
+  std::shared_ptr<OwnerKeys> owner_keys_; ///< shared with the threads of the links
+  std::set<u32> liars_;                   ///< found while loading
   cluster::Dispatcher dispatcher_;
   caf::scoped_actor self_;
 };

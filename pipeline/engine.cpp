@@ -207,6 +207,7 @@ struct Engine::Impl {
 
   void embed_worker(const EngineOptions& options, Progress& progress);
   void connect_workers(const EngineOptions& options);
+  HintCacheOptions kept_hint_options(const EngineOptions& options) const;
   void prepare_linears(const EngineOptions& options, Progress& progress);
   std::shared_ptr<const remo::MaskedLinear> prepare(remo::MaskingScheme& scheme,
                                                     const remo::LinearSpec& spec, HintCache& hints,
@@ -253,6 +254,13 @@ void Engine::Impl::connect_workers(const EngineOptions& options) {
   session->await_ready();
 }
 
+/// An embedded worker's hints are computed as fast as a disk gives them.
+HintCacheOptions Engine::Impl::kept_hint_options(const EngineOptions& options) const {
+  if (!session) return {};
+  const Sha256Digest root = loader.files() == nullptr ? Sha256Digest{} : loader.files()->root();
+  return settled(options.hints, session->owner_key(), root);
+}
+
 /// Hints from the workers. The enclave keeps what each LinearSpec needs: column scales, and a loan
 /// of the weights for the integrity vectors (one pass, docs/protocol.md, Loading a matrix).
 void Engine::Impl::prepare_linears(const EngineOptions& options, Progress& progress) {
@@ -265,7 +273,7 @@ void Engine::Impl::prepare_linears(const EngineOptions& options, Progress& progr
   }
   const auto tensors = model::load_enclave_tensors(loader.tensors(), loader.plan());
   WorkerHints source(system, worker);
-  HintCache hints(source, *options.scheme.parameters, session ? options.hints : HintCacheOptions{});
+  HintCache hints(source, *options.scheme.parameters, kept_hint_options(options));
   auto rng = ChaChaRng::from_system();
   progress.begin("hints", hint_total(loader.plan(), options));
   for (const arch::Linear& linear : loader.plan().linears) {

@@ -56,6 +56,16 @@ fs::path hint_folder(const std::string& setting) {
   return {};
 }
 
+HintCacheOptions settled(HintCacheOptions options, const std::optional<SealKey>& owner,
+                         const Sha256Digest& model_root) {
+  if (options.folder.empty()) return options;
+  KeptHints kept = kept_hints(options.sealing, owner, options.chip_key, model_root);
+  if (!kept.keep) options.folder.clear();
+  options.seal = std::move(kept.seal);
+  if (!kept.line.empty() && options.log) options.log(kept.line);
+  return options;
+}
+
 HintCache::HintCache(remo::HintSource& source, const LatticeParameters& parameters,
                      HintCacheOptions options)
     : source_(source), parameters_(parameters), options_(std::move(options)) {
@@ -73,6 +83,7 @@ void HintCache::expect(u32 matrix, const Sha256Digest& weights, u64 columns) {
   if (options_.folder.empty() || columns == 0) return;
   Entry entry;
   entry.layout = layout_of(parameters_, weights, columns);
+  entry.layout.seal = options_.seal;
   entries_.insert_or_assign(matrix, std::move(entry));
 }
 

@@ -3,12 +3,14 @@
 #include <filesystem>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
 
 #include "core/digest.hpp"
 #include "pipeline/hint_cache_file.hpp"
+#include "pipeline/hint_seal.hpp"
 #include "remo/masking_scheme.hpp"
 
 namespace talaria::pipeline {
@@ -21,12 +23,22 @@ struct HintCacheOptions {
   std::filesystem::path folder;                ///< empty: nothing is kept
   u64 max_bytes = 0;                           ///< of all hints in the folder; 0: no limit
   std::function<void(const std::string&)> log; ///< one line each; may be empty
+  HintSealing sealing = HintSealing::plain;
+  /// The key that this processor derives for this program; empty: it derives none.
+  std::function<std::optional<SealKey>()> chip_key{};
+  std::shared_ptr<const HintSeal> seal{}; ///< what came of these two; null: rows lie as they are
 };
 
+/// The same with `sealing` settled: kept_hints(). Says what came of it in the log.
+/// @param owner  the key that a worker gave, if one did
+/// @throws Error{config} if the seal that was asked for cannot be had.
+HintCacheOptions settled(HintCacheOptions options, const std::optional<SealKey>& owner,
+                         const Sha256Digest& model_root);
+
 /// Hints from disk, and from `source` where the disk has none. A hint is named by what it depends
-/// on (weights, parameters, public matrix), so files never go stale; they are verified when opened
-/// and hold nothing secret. Rows are kept as they arrive: after a cut, fetching goes on behind the
-/// last whole block.
+/// on (weights, parameters, public matrix), so files never go stale; they are verified when opened.
+/// They determine the weights; whether that is a secret its owner knows (HintSealing). Rows are
+/// kept as they arrive: after a cut, fetching goes on behind the last whole block.
 ///
 /// A cache that cannot be read or written costs a log line and a fetch, never the load. One caller
 /// at a time; processes may share a folder.

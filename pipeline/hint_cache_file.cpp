@@ -13,6 +13,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/kernel_random.hpp"
 
 namespace talaria::pipeline {
 
@@ -22,7 +23,9 @@ namespace {
 
 constexpr std::string_view kMagic = "talhint\n";
 constexpr u64 kVersion = 1;
+constexpr u64 kSealedVersion = 2;
 constexpr u64 kHeaderBytes = 72;
+constexpr u64 kSealedHeaderBytes = kHeaderBytes + 8 + sizeof(HintSeal::Salt); // before its tag
 constexpr u64 kDigestBytes = sizeof(Sha256Digest);
 
 void put(std::vector<u8>& out, u64 value, std::size_t bytes) {
@@ -70,13 +73,22 @@ u64 HintLayout::rows_of(u64 block) const {
   return std::min(block_rows, rows - block * block_rows);
 }
 
+u64 HintLayout::header_bytes() const {
+  return seal ? kSealedHeaderBytes + Seal::kOverhead : kHeaderBytes;
+}
+
+u64 HintLayout::block_overhead() const {
+  return seal ? Seal::kOverhead : kDigestBytes;
+}
+
 u64 HintLayout::offset(u64 block) const {
-  return kHeaderBytes + std::min(block * block_rows, rows) * row_bytes() + block * kDigestBytes;
+  return header_bytes() + std::min(block * block_rows, rows) * row_bytes() +
+         block * block_overhead();
 }
 
 std::vector<u8> HintLayout::header() const {
   std::vector<u8> out(kMagic.begin(), kMagic.end());
-  put(out, kVersion, 4);
+  put(out, seal ? kSealedVersion : kVersion, 4);
   put(out, word_bytes, 4);
   put(out, rows, 8);
   put(out, columns, 8);
@@ -100,7 +112,9 @@ HintFile::HintFile(fs::path folder, const HintLayout& layout, int descriptor, bo
 HintFile::HintFile(HintFile&& other) noexcept
     : folder_(std::move(other.folder_)), layout_(other.layout_),
       descriptor_(std::exchange(other.descriptor_, -1)), partial_(other.partial_),
-      rows_(other.rows_) {}
+      rows_(other.rows_), seal_(std::move(other.seal_)),
+      sealed_header_(std::move(other.sealed_header_)), opened_(std::move(other.opened_)),
+      opened_block_(other.opened_block_) {}
 
 HintFile& HintFile::operator=(HintFile&& other) noexcept {
   std::swap(folder_, other.folder_);
@@ -108,6 +122,10 @@ HintFile& HintFile::operator=(HintFile&& other) noexcept {
   std::swap(descriptor_, other.descriptor_);
   std::swap(partial_, other.partial_);
   std::swap(rows_, other.rows_);
+  std::swap(seal_, other.seal_);
+  std::swap(sealed_header_, other.sealed_header_);
+  std::swap(opened_, other.opened_);
+  std::swap(opened_block_, other.opened_block_);
   return *this;
 }
 
@@ -125,11 +143,12 @@ std::optional<HintFile> HintFile::open_complete(const fs::path& folder, const Hi
   if (descriptor < 0 && errno == ENOENT) return std::nullopt;
   if (descriptor < 0) fail(path, "opened", errno);
   HintFile file(folder, layout, descriptor, false);
-  file.verify_blocks();
+  const std::string problem = file.verify_blocks();
   if (!file.complete() || size_of(descriptor) != layout.file_bytes())
     throw Error(Errc::verification,
-                fmt::format("{}: damaged, truncated or of another hint: good up to row {} of {}",
-                            path.string(), file.rows_, layout.rows));
+                fmt::format("{}: {}: good up to row {} of {}", path.string(),
+                            problem.empty() ? "longer than this hint is" : problem, file.rows_,
+                            layout.rows));
   ::futimens(descriptor, nullptr);
   return file;
 }
@@ -157,25 +176,78 @@ bool HintFile::still_named() const {
          held.st_ino == named.st_ino && held.st_dev == named.st_dev;
 }
 
-/// Counts the rows of all blocks that are whole, from the first on.
-void HintFile::verify_blocks() {
+/// Looks at the header. @return what is wrong with it; empty: it is this hint's.
+std::string HintFile::open_header() {
   const std::vector<u8> expected = layout_.header();
-  std::vector<u8> header(expected.size());
-  if (read_at(descriptor_, path(), 0, header) != header.size() || header != expected) return;
-  std::vector<u8> buffer(layout_.block_rows * layout_.row_bytes() + kDigestBytes);
+  std::vector<u8> header(layout_.header_bytes());
+  const bool whole = read_at(descriptor_, path(), 0, header) == header.size();
+  const bool same = std::equal(expected.begin(), expected.end(), header.begin());
+  if (!layout_.seal) return whole && same ? "" : "damaged, truncated, sealed or of another hint";
+  if (!whole || !same) return "damaged, truncated, not sealed or of another hint";
+  const std::span<u8> bytes(header);
+  if (!std::ranges::equal(bytes.subspan(kHeaderBytes, 8), layout_.seal->key_id()))
+    return "sealed with another key, or for another model";
+  HintSeal::Salt salt{};
+  std::ranges::copy(bytes.subspan(kHeaderBytes + 8, salt.size()), salt.begin());
+  Seal seal = layout_.seal->of_file(salt);
+  if (!seal.open(bytes.first(kSealedHeaderBytes), bytes.subspan(kSealedHeaderBytes), {}))
+    return "its sealed header was changed";
+  seal_ = std::move(seal);
+  sealed_header_.assign(bytes.begin(), bytes.begin() + kSealedHeaderBytes);
+  return {};
+}
+
+/// What a sealed block belongs to.
+std::vector<u8> HintFile::place_of(u64 block) const {
+  std::vector<u8> place = sealed_header_;
+  const Sha256Digest& root = layout_.seal->model_root();
+  place.insert(place.end(), root.begin(), root.end());
+  put(place, block, 8);
+  put(place, layout_.blocks(), 8);
+  return place;
+}
+
+/// The rows of a block, if they are what was written there.
+bool HintFile::load_block(u64 block, std::span<u8> rows) const {
+  std::vector<u8> whole(rows.size() + layout_.block_overhead());
+  if (read_at(descriptor_, path(), layout_.offset(block), whole) != whole.size()) return false;
+  const std::span<const u8> bytes(whole);
+  if (seal_) return seal_->open(place_of(block), bytes, rows);
+  const Sha256Digest digest = layout_.block_digest(block, bytes.first(rows.size()));
+  if (!std::ranges::equal(digest, bytes.subspan(rows.size()))) return false;
+  std::ranges::copy(bytes.first(rows.size()), rows.begin());
+  return true;
+}
+
+/// Counts the rows of all blocks that are whole, from the first on.
+/// @return what is wrong with the first one that is not; empty: all are there.
+std::string HintFile::verify_blocks() {
+  std::string problem = open_header();
+  if (!problem.empty()) return problem;
+  std::vector<u8> rows(layout_.block_rows * layout_.row_bytes());
   for (u64 block = 0; block < layout_.blocks(); ++block) {
-    const u64 bytes = layout_.rows_of(block) * layout_.row_bytes();
-    const std::span<u8> whole = std::span<u8>(buffer).first(bytes + kDigestBytes);
-    if (read_at(descriptor_, path(), layout_.offset(block), whole) != whole.size()) return;
-    const Sha256Digest digest = layout_.block_digest(block, whole.first(bytes));
-    if (std::memcmp(digest.data(), whole.data() + bytes, kDigestBytes) != 0) return;
+    const std::span<u8> part(rows.data(), layout_.rows_of(block) * layout_.row_bytes());
+    if (!load_block(block, part))
+      return fmt::format("block {} is damaged, cut off or from elsewhere", block);
     rows_ += layout_.rows_of(block);
   }
+  return {};
 }
 
 void HintFile::start_over() {
   if (::ftruncate(descriptor_, 0) != 0) fail(path(), "cut back", errno);
-  write_at(descriptor_, path(), 0, layout_.header());
+  std::vector<u8> header = layout_.header();
+  if (layout_.seal) {
+    HintSeal::Salt salt{};
+    kernel_random(salt);
+    seal_ = layout_.seal->of_file(salt);
+    header.insert(header.end(), layout_.seal->key_id().begin(), layout_.seal->key_id().end());
+    header.insert(header.end(), salt.begin(), salt.end());
+    sealed_header_ = header;
+    header.resize(layout_.header_bytes());
+    seal_->close(sealed_header_, {}, std::span<u8>(header).subspan(kSealedHeaderBytes));
+  }
+  write_at(descriptor_, path(), 0, header);
 }
 
 void HintFile::read(u64 first, u64 count, u8* out) const {
@@ -184,8 +256,19 @@ void HintFile::read(u64 first, u64 count, u8* out) const {
     const u64 inside = first % layout_.block_rows;
     const u64 rows = std::min(count, layout_.rows_of(block) - inside);
     const std::size_t bytes = rows * layout_.row_bytes();
-    const u64 offset = layout_.offset(block) + inside * layout_.row_bytes();
-    if (read_at(descriptor_, path(), offset, {out, bytes}) != bytes) fail(path(), "read", EIO);
+    const u64 skipped = inside * layout_.row_bytes();
+    if (!seal_) {
+      if (read_at(descriptor_, path(), layout_.offset(block) + skipped, {out, bytes}) != bytes)
+        fail(path(), "read", EIO);
+    } else {
+      if (opened_block_ != block) {
+        opened_block_ = ~u64{0};
+        opened_.resize(layout_.rows_of(block) * layout_.row_bytes());
+        if (!load_block(block, opened_)) fail(path(), "read", EIO); // it was whole before
+        opened_block_ = block;
+      }
+      std::memcpy(out, opened_.data() + skipped, bytes);
+    }
     out += bytes;
     first += rows;
     count -= rows;
@@ -195,8 +278,14 @@ void HintFile::read(u64 first, u64 count, u8* out) const {
 void HintFile::append(std::span<const u8> rows) {
   const u64 block = rows_ / layout_.block_rows;
   const u64 offset = layout_.offset(block);
-  write_at(descriptor_, path(), offset, rows);
-  write_at(descriptor_, path(), offset + rows.size(), layout_.block_digest(block, rows));
+  if (seal_) {
+    std::vector<u8> sealed(rows.size() + Seal::kOverhead);
+    seal_->close(place_of(block), rows, sealed);
+    write_at(descriptor_, path(), offset, sealed);
+  } else {
+    write_at(descriptor_, path(), offset, rows);
+    write_at(descriptor_, path(), offset + rows.size(), layout_.block_digest(block, rows));
+  }
   rows_ += layout_.rows_of(block);
 }
 

@@ -36,7 +36,26 @@ void check_exposure(const Serve& serve, const Origins& origins, Problems& proble
   problems.add(origins.place_of(key), origins.name_of(key), exposed);
 }
 
+/// What is true of one sort of platform and not of the other.
+void check_platform(const config::ServeAttestation& attestation, const Origins& origins,
+                    Problems& problems) {
+  const bool is_simulated = attestation.platform == "simulated";
+  const auto complain = [&](const std::string& what) {
+    problems.add(origins.place_of("serve.attestation"), "serve.attestation", what);
+  };
+  if (is_simulated && attestation.folder.empty())
+    complain("platform is simulated, without a folder; expected folder: DIR (talaria attest "
+             "simulate init DIR makes one)");
+  if (is_simulated || attestation.platform.empty()) return;
+  if (!attestation.folder.empty())
+    complain("folder is of simulated platforms; expected no folder with platform: " +
+             attestation.platform);
+  if (!attestation.measurement.empty())
+    complain("measurement is what a simulated platform says; a real one measures by itself");
+}
+
 void check_attestation(const Serve& serve, const Origins& origins, Problems& problems) {
+  if (serve.attestation) check_platform(*serve.attestation, origins, problems);
   if (!serve.attestation || serve.tls) return;
   problems.add(origins.place_of("serve"), "serve",
                "has attestation, which is bound to a TLS connection, but no TLS; expected tls: "

@@ -45,6 +45,12 @@ void add_hints(std::vector<Setting>& rows) {
   rows.push_back(row("hints.max_size",
                      bytes_from(std::size_t{1} << 20, "no cache at all is cache: none"),
                      member(&PipelineConfig::hints, &Hints::max_size), "size of that folder"));
+  rows.push_back(row("hints.seal", choice({"auto", "owner", "chip", "none", "plain"}),
+                     member(&PipelineConfig::hints, &Hints::seal),
+                     "what hints, which determine the weights, are sealed with: a key of the "
+                     "weights' owner, or of this processor; none: they are not kept; auto: the "
+                     "first of these that can be had")
+                     .by_default("plain; with serve.attestation auto"));
 }
 
 void add_launch(std::vector<Setting>& rows) {

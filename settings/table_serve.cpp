@@ -66,13 +66,17 @@ bool is_measurement(std::string_view text) {
 }
 
 void add_attestation(std::vector<Setting>& rows) {
-  rows.push_back(row("serve.attestation.platform", choice({"simulated"}),
+  rows.push_back(row("serve.attestation.platform", choice({"auto", "sev-snp", "tdx", "simulated"}),
                      attestation(&ServeAttestation::platform),
                      "what vouches for this program before its clients; simulated proves nothing")
                      .required());
   rows.push_back(row("serve.attestation.folder", path(), attestation(&ServeAttestation::folder),
                      "the simulated platform (talaria attest simulate init makes one)")
-                     .required());
+                     .by_default("required with platform: simulated, and only there"));
+  rows.push_back(row("serve.attestation.bundle", path(), attestation(&ServeAttestation::bundle),
+                     "collateral that evidence of a real platform is sent with (talaria attest "
+                     "bundle)")
+                     .by_default("what the platform's host gives"));
   rows.push_back(row("serve.attestation.evidence", choice({"snp", "tdx"}),
                      attestation(&ServeAttestation::evidence), "kind of evidence"));
   rows.push_back(row("serve.attestation.measurement",
@@ -125,6 +129,9 @@ void add_serve(std::vector<Setting>& rows) {
                      "its private key, without a passphrase")
                      .required());
   add_attestation(rows);
+  rows.push_back(row("serve.receipts", choice_of<bool>({{"off", false}, {"on", true}}),
+                     member(serve, &Serve::receipts),
+                     "answers come with receipts that the enclave signs; takes serve.attestation"));
   rows.push_back(row("serve.insecure", yes_or_no(), member(serve, &Serve::insecure),
                      "plain HTTP is wanted where other machines reach it: something in front ends "
                      "TLS"));

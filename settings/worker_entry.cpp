@@ -58,8 +58,8 @@ WorkerNode read_worker(const Value& value, const Reading& reading) {
   }
   if (value.node.kind == config::YamlNode::Kind::mapping) check_ssh(value, node);
   if (node.start != Start::ssh)
-    for (auto* path :
-         {&node.program, &node.model, &node.cert, &node.key, &node.ca, &node.require_attestation})
+    for (auto* path : {&node.program, &node.model, &node.cert, &node.key, &node.ca,
+                       &node.require_attestation, &node.seen_collateral, &node.seal_secret})
       if (!path->empty()) *path = (reading.folder / *path).lexically_normal();
   return node;
 }

@@ -66,6 +66,12 @@ void add_start(std::vector<WorkerSetting>& rows) {
                      .by_default("tls.ca, or over ssh ca.pem beside cert"));
   rows.push_back(row("require_attestation", path(), member(&WorkerNode::require_attestation),
                      "the policy, over there, of the evidence that it demands of enclaves"));
+  rows.push_back(row("seen_collateral", path(), member(&WorkerNode::seen_collateral),
+                     "with that: a file over there, of this worker alone, that keeps the dates of "
+                     "the newest collateral; older is refused"));
+  rows.push_back(row("seal_secret", path(), member(&WorkerNode::seal_secret),
+                     "with that: a file over there of 64 hexadecimal digits, of which enclaves get "
+                     "keys for their hints (hints.seal)"));
 }
 
 } // namespace

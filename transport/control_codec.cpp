@@ -17,7 +17,12 @@ AttestRequest read_request(wire::AttestRequest::Reader in) {
 
 Attested read_attested(wire::Attested::Reader in) {
   constexpr u64 kYear = 366 * 86400;
-  return {std::chrono::seconds(std::min<u64>(in.getValidFor(), kYear))};
+  Attested out{std::chrono::seconds(std::min<u64>(in.getValidFor(), kYear))};
+  const auto key = in.getSealKey();
+  if (key.size() == 0) return out;
+  if (key.size() != sizeof(SealKey)) malformed("a key for sealed files is not 32 bytes long");
+  std::copy(key.begin(), key.end(), out.seal_key.emplace().begin());
+  return out;
 }
 
 } // namespace
@@ -43,6 +48,7 @@ OutFrame encode(const Attested& attested) {
   capnp::MallocMessageBuilder message;
   auto out = message.initRoot<wire::Frame>().initAttested();
   out.setValidFor(static_cast<u64>(attested.valid_for.count()));
+  if (attested.seal_key) out.setSealKey({attested.seal_key->data(), attested.seal_key->size()});
   return finish(message, nullptr);
 }
 

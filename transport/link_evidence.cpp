@@ -30,7 +30,7 @@ std::optional<std::string> LinkEvidence::take_if_ready() {
   return making_.get();
 }
 
-std::chrono::seconds LinkEvidence::introduce(TlsChannel& control) {
+Attested LinkEvidence::introduce(TlsChannel& control) {
   FrameReader reader(control, kPrefixBytes + kMaxHeadBytes);
   const auto next = [&reader] {
     const FrameReader::Head head = reader.next();
@@ -47,7 +47,7 @@ std::chrono::seconds LinkEvidence::introduce(TlsChannel& control) {
   const auto* attested = std::get_if<Attested>(&word);
   if (attested == nullptr)
     throw Error(Errc::verification, "did not say what it makes of this enclave's evidence");
-  return attested->valid_for;
+  return *attested;
 }
 
 } // namespace talaria::transport

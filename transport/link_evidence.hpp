@@ -16,10 +16,10 @@ public:
   LinkEvidence(GiveEvidence give, const LinkBinding& link) : give_(std::move(give)), link_(link) {}
 
   /// Waits for the first request, answers it and waits for the word. The channel's deadline holds.
-  /// @return how long it is good for
+  /// @return how long it is good for, and the owner's key if he gives one
   /// @throws RefusedByOwner; Error{config} if this side has no evidence to give;
   /// Error{verification} for any other frame; as TlsChannel does.
-  std::chrono::seconds introduce(TlsChannel& control);
+  Attested introduce(TlsChannel& control);
 
   /// Begins to answer a request. A second one before the first is answered is refused.
   /// @throws Error{verification, config}

@@ -3,11 +3,13 @@
 #include <array>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 
 #include "core/digest.hpp"
 #include "core/error.hpp"
+#include "core/seal.hpp"
 
 namespace talaria::transport {
 
@@ -31,6 +33,10 @@ struct LinkBinding {
 /// link, may block for as long as the platform needs. @throws Error{io} if there is none now.
 using GiveEvidence = std::function<std::string(const LinkBinding&)>;
 
+/// The enclave's side: a key that the owner of the weights gives it for what it keeps of them on
+/// its disk. Called on a thread that connects, for each link whose worker has one.
+using TakeOwnerKey = std::function<void(const SealKey& key)>;
+
 /// What a worker's owner has decided about an enclave.
 struct GateVerdict {
   bool accepted = false;
@@ -39,6 +45,8 @@ struct GateVerdict {
   std::string reason;     ///< one line for both ends; holds no secret
   std::string about;      ///< if accepted, one line for the worker's log: the image, the platform
   std::chrono::seconds valid_for{0}; ///< then evidence is demanded anew; at least 1
+  /// If accepted: for the enclave's disk, of this image and model alone; nothing: it gets none.
+  std::optional<SealKey> seal_key;
 };
 
 /// The worker's side: decides whom hints, weights and products are given to. Thread-safe.

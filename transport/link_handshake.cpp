@@ -63,7 +63,9 @@ void attest(ConnectedLink& link, const LinkOptions& options) {
                   link.control->own_key()};
   if (!link.peer.attests) return;
   link.control->set_deadline(SteadyClock::now() + options.evidence_timeout);
-  link.attested_for = LinkEvidence(options.evidence, link.binding).introduce(*link.control);
+  const Attested word = LinkEvidence(options.evidence, link.binding).introduce(*link.control);
+  link.attested_for = word.valid_for;
+  if (word.seal_key && options.take_owner_key) options.take_owner_key(*word.seal_key);
 }
 
 /// Both ends compare, and ours is the answer that names "this side"; but a worker of another

@@ -69,7 +69,7 @@ void ServerAdmission::take(TlsChannel& control, FrameReader& reader) {
   due_ = SteadyClock::now() + valid_for;
   log_(fmt::format("{}: attested for {} s: {}", session_.peer(), valid_for.count(), verdict.about));
   session_.admit(); // before the word: whatever comes earlier was sent without it
-  write_frame(control, encode(Attested{valid_for}));
+  write_frame(control, encode(Attested{valid_for, verdict.seal_key}));
 }
 
 } // namespace talaria::transport

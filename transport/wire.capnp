@@ -97,6 +97,7 @@ struct AttestRequest {
 
 struct Attested {
   validFor @0 :UInt64;            # seconds; then the worker asks again
+  sealKey @1 :Data;               # 32 bytes for the enclave's disk, of this image and model; empty: none
 }
 
 enum ProductKind {

@@ -62,6 +62,7 @@ struct AttestRequest {
 struct Evidence {};
 struct Attested {
   std::chrono::seconds valid_for{0};
+  std::optional<SealKey> seal_key{}; ///< what the owner gives the enclave for its disk
 };
 /// What comes over a control connection after the hello. An Error is the worker's reason to refuse.
 using ControlFrame = std::variant<Beat, AttestRequest, Evidence, Attested, Error>;

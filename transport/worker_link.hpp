@@ -25,7 +25,8 @@ struct LinkOptions {
   std::size_t max_frame_bytes = std::size_t{1} << 30;
   std::size_t max_queued_bytes = std::size_t{256} << 20; ///< waiting to be sent
   std::size_t max_in_flight = 4096;                      ///< requests not answered yet
-  GiveEvidence evidence; ///< for workers that demand it; empty: they are not worked with
+  GiveEvidence evidence;       ///< for workers that demand it; empty: they are not worked with
+  TakeOwnerKey take_owner_key; ///< told of a key that the worker gives; empty: nobody wants it
   Milliseconds evidence_timeout{15000}; ///< for them to accept it, on top of connect_timeout
 };
 

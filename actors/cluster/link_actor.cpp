@@ -187,6 +187,7 @@ private:
     options.max_in_flight = 2 * policy_.in_flight; // the dispatcher keeps below that
     options.max_queued_bytes = std::size_t{1} << 40;
     options.evidence = settings_.evidence;
+    options.take_owner_key = settings_.take_owner_key;
     connecting_ =
         std::thread([self = caf::actor_cast<caf::actor_addr>(this), attempt, settings = settings_,
                      tls = tls_, options, events = events(attempt)]() mutable {

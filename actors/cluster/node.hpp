@@ -35,6 +35,7 @@ struct NodeSettings {
   std::string tls_name;             ///< the name its certificate must carry
   transport::Identity wanted;       ///< what it must hold
   transport::GiveEvidence evidence; ///< of this enclave, if it demands any; empty: there is none
+  transport::TakeOwnerKey take_owner_key; ///< told of the key that its owner gives; may be empty
 };
 
 /// How a worker is doing, for `status`, the log and the account of a run.

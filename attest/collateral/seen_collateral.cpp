@@ -83,6 +83,12 @@ std::optional<Refusal> SeenCollateral::note(const Ledger& ledger, std::string_vi
   return std::nullopt;
 }
 
+TimePoint SeenCollateral::not_before_seen(TimePoint system) const {
+  const std::lock_guard lock(mutex_);
+  for (const auto& [name, date] : newest_) system = std::max(system, date);
+  return system;
+}
+
 void SeenCollateral::write(const Dates& dates) const {
   nlohmann::ordered_json json{{"v", 1}, {"seen", nlohmann::ordered_json::object()}};
   for (const auto& [name, date] : dates) json["seen"][name] = date.time_since_epoch().count();

@@ -29,12 +29,16 @@ public:
   /// @throws Error{io} if the file cannot be written.
   std::optional<Refusal> note(const Ledger& ledger, std::string_view platform);
 
+  /// The time, if `system` says so: a clock that a host has set back is not before the newest date
+  /// that was signed and seen.
+  TimePoint not_before_seen(TimePoint system) const;
+
 private:
   using Dates = std::map<std::string, TimePoint>;
   void write(const Dates& dates) const;
 
   const std::filesystem::path file_;
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   Dates newest_;
 };
 

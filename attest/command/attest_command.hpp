@@ -48,6 +48,19 @@ struct BundleOptions {
 
 int write_bundle(const BundleOptions& options);
 
+/// `talaria attest fetch`: completes the collateral of a document from a folder and from the
+/// services of AMD and Intel, which learn which chip is asked about and by which address.
+struct FetchCommandOptions {
+  std::filesystem::path evidence;
+  std::filesystem::path folder; ///< of what was fetched before; empty: the user's cache folder
+  std::filesystem::path output; ///< a bundle; empty: the folder alone
+  bool offline = false;         ///< nobody is asked
+  bool json = false;
+};
+
+/// @return 0, or 6 if something cannot be had.
+int fetch_collateral(const FetchCommandOptions& options);
+
 /// `talaria attest simulate init DIR`.
 int simulate_platform(const std::filesystem::path& folder);
 

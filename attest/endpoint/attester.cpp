@@ -76,6 +76,11 @@ std::optional<std::string> Attester::for_link(const Nonce& nonce, const std::arr
   return document(input);
 }
 
+std::optional<SealKey> Attester::derived_key() {
+  const std::lock_guard lock(platform_);
+  return source_->derived_key();
+}
+
 std::optional<std::string> Attester::for_archive(const Sha256Digest& key) {
   const std::lock_guard lock(mutex_);
   if (!kept_.empty() && kept_key_ == key && Steady::now() < kept_until_) return kept_;

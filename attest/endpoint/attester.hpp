@@ -37,7 +37,11 @@ public:
   /// Role 3, about a key and no connection: for archives and dashboards. Kept for ten minutes.
   std::optional<std::string> for_archive(const Sha256Digest& key);
 
+  /// EvidenceSource::derived_key().
+  std::optional<SealKey> derived_key();
   bool is_simulated() const noexcept { return source_->is_simulated(); }
+  /// What the statements say, but for the key of a connection and the time.
+  const Statement& about() const noexcept { return about_; }
 
 private:
   using Steady = std::chrono::steady_clock;

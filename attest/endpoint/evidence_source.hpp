@@ -1,8 +1,10 @@
 #pragma once
 
 #include <array>
+#include <optional>
 
 #include "attest/evidence/evidence_set.hpp"
+#include "core/seal.hpp"
 
 namespace talaria::attest {
 
@@ -15,6 +17,10 @@ public:
   /// that verifiers need ask nobody. One call at a time; takes 5 to 100 ms on hardware.
   /// @throws Error{io} if the platform yields none now.
   virtual EvidenceSet evidence(const std::array<u8, 64>& report_data) = 0;
+  /// A key that the platform derives for this program on this machine, the same after each start,
+  /// and none for any other image, configuration or machine; nothing where there is no such thing
+  /// (TDX). @throws Error{io} if the platform does not answer.
+  virtual std::optional<SealKey> derived_key() { return std::nullopt; }
   /// Whether it proves nothing.
   virtual bool is_simulated() const noexcept = 0;
 };

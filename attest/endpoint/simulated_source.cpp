@@ -34,4 +34,12 @@ EvidenceSet SimulatedSource::evidence(const std::array<u8, 64>& report_data) {
   return set;
 }
 
+std::optional<SealKey> SimulatedSource::derived_key() {
+  if (guest_.kind != EvidenceKind::snp) return std::nullopt;
+  const SealKey chip = platform_.chip_secret();
+  std::vector<u8> about = to_vector(as_bytes("talaria simulated chip v1"));
+  about.insert(about.end(), guest_.measurement.begin(), guest_.measurement.end());
+  return derive_key(chip, guest_.configuration, about);
+}
+
 } // namespace talaria::attest

@@ -94,6 +94,15 @@ const Ledger* Verdict::collateral() const {
   return tdx ? &tdx->collateral : nullptr;
 }
 
+std::string Verdict::platform() const {
+  return tdx && tdx->pck ? to_hex(tdx->pck->fmspc) : std::string();
+}
+
+void Verdict::refuse(const Refusal& why) {
+  checks.fail(why);
+  close_verdict(*this);
+}
+
 Verdict judge(const EvidenceSet& evidence, const Policy& policy, const TrustAnchors& anchors,
               const JudgeOptions& options) {
   Judgement judgement = verify_evidence(evidence, anchors, {options.now, policy.collateral.skew});

@@ -54,6 +54,10 @@ struct Verdict {
   std::optional<Statement> statement;   ///< only if everything before it has passed
 
   const Ledger* collateral() const;
+  /// What TCB info is about: FMSPC in hexadecimal; empty without one.
+  std::string platform() const;
+  /// One more thing speaks against it.
+  void refuse(const Refusal& why);
 };
 
 /// The line that is printed each time simulated evidence is looked at.

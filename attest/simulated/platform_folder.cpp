@@ -10,6 +10,7 @@
 #include <fmt/format.h>
 
 #include "core/console.hpp"
+#include "core/digest.hpp"
 #include "core/error.hpp"
 #include "core/file_descriptor.hpp"
 
@@ -148,6 +149,11 @@ std::map<std::string, std::vector<u8>> PlatformFolder::tdx(const QuoteSpec& spec
   return {{"quote", make_quote(spec, tdx_)}, {"tcb_info", tcb_info_},
           {"qe_identity", qe_identity_},     {"tcb_chain", bytes_of(tcb_chain_of(tdx_))},
           {"root_crl", tdx_.root_crl},       {"pck_crl", tdx_.pck_crl}};
+}
+
+std::array<u8, 32> PlatformFolder::chip_secret() const {
+  const std::string pem = snp_.vcek.pem();
+  return sha256(bytes_of("talaria simulated chip secret\n" + pem));
 }
 
 } // namespace talaria::attest::simulated

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <array>
 #include <filesystem>
 #include <map>
 #include <string>
@@ -32,6 +33,9 @@ public:
   /// quote, tcb_info, qe_identity, tcb_chain, root_crl, pck_crl. The collateral is as old as the
   /// authority.
   std::map<std::string, std::vector<u8>> tdx(const QuoteSpec& spec) const;
+
+  /// What a processor's keys for programs are derived of: SHA-256 of its private key.
+  std::array<u8, 32> chip_secret() const;
 
   const SnpAuthority& snp_authority() const { return snp_; }
   const TdxAuthority& tdx_authority() const { return tdx_; }

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/enclave/gateway_context.hpp"
+#include "cli/enclave/serve_receipts.hpp"
 #include "cli/enclave/starter_link.hpp"
 #include "cli/engine_flags.hpp"
 #include "cli/forward.hpp"
@@ -103,9 +104,10 @@ bool is_padded(const config::Padding& padding) {
 /// the parameters that bound activations, and this program. Equal names, equal bits.
 std::string fingerprint(const pipeline::EngineOptions& options) {
   const auto& scheme = options.scheme;
-  const std::string text = fmt::format("talaria {}\nmodel {}\nweights {}\nparameters {}\n",
-                                       TALARIA_VERSION, to_hex(options.model->files()->root()),
-                                       to_string(options.weights), scheme.parameters->name);
+  const std::string text =
+      fmt::format("talaria {}\nmodel {}\nweights {}\nparameters {}\nkv {}\n", TALARIA_VERSION,
+                  to_hex(options.model->files()->root()), to_string(options.weights),
+                  scheme.parameters->name, static_cast<int>(options.kv.format));
   return "fp_" +
          to_hex(sha256({reinterpret_cast<const u8*>(text.data()), text.size()})).substr(0, 16);
 }
@@ -235,17 +237,21 @@ int serve(GatewayContext& context, Announce announce) {
   load_chat_template(settings,
                      *engine_options.model); // what is wrong with it shows before hours of hints
   // One for clients and workers: they are told of the same instance.
+  const auto signer = receipt_signer(settings.serve);
   const auto attester =
-      make_attester(settings, model_name(settings), engine_options.model->files()->root());
+      make_attester(settings, model_name(settings), engine_options.model->files()->root(),
+                    signer ? std::optional(signer->public_key()) : std::nullopt);
   if (attester && engine_options.cluster)
     engine_options.cluster->evidence = [attester](const Sha256Digest&) {
       return link_evidence(attester);
     };
+  if (attester) engine_options.hints.chip_key = [attester] { return attester->derived_key(); };
   TerminalProgress progress;
   pipeline::Engine engine(engine_options, progress);
   print_warnings(engine);
   auto options = server_options(settings, engine_options, engine);
   options.attester = attester;
+  if (signer) options.receipts = receipt_book(settings, *attester, signer, options.fingerprint);
   warn_about_open_address(options);
   const auto url = url_of(options);
   gateway::HttpServer server(engine, std::move(options), print_line);
@@ -283,6 +289,9 @@ void attest_as(const ServeFlags& flags, config::Serve& serve) {
     throw Error(Errc::usage, "--attest-simulated: evidence is bound to a TLS connection; the file "
                              "needs serve.tls: { cert, key }");
   if (flags.require_attestation) serve.attestation->required = true;
+  if (serve.receipts && !serve.attestation)
+    throw Error(Errc::usage, "serve.receipts: on needs serve.attestation, or --attest-simulated "
+                             "DIR: nothing would vouch for the key that signs them");
 }
 
 int serve_file(const ServeFlags& flags, InterruptWatch& interrupts, StarterLink& starter) {

@@ -50,14 +50,13 @@ std::optional<attest::Refusal> OwnerGate::refusal_after(const attest::Verdict& v
                            "(service.pins)"};
   const attest::Ledger* ledger = verdict.collateral();
   if (ledger == nullptr) return std::nullopt;
-  const bool has_platform = verdict.tdx && verdict.tdx->pck;
-  return seen_->note(*ledger, has_platform ? to_hex(verdict.tdx->pck->fmspc) : "");
+  return seen_->note(*ledger, verdict.platform());
 }
 
 transport::GateVerdict OwnerGate::judge(std::string_view document,
                                         const transport::LinkBinding& link) {
-  const attest::TimePoint now =
-      now_ ? now_() : std::chrono::floor<attest::Seconds>(std::chrono::system_clock::now());
+  const attest::TimePoint now = seen_->not_before_seen(
+      now_ ? now_() : std::chrono::floor<attest::Seconds>(std::chrono::system_clock::now()));
   attest::BindingInput own;
   own.role = attest::Role::client;
   own.nonce = link.nonce;
@@ -78,6 +77,7 @@ transport::GateVerdict OwnerGate::judge(std::string_view document,
   out.valid_for = policy_.binding.max_age;
   if (verdict.valid_until)
     out.valid_for = std::min<std::chrono::seconds>(out.valid_for, *verdict.valid_until - now);
+  if (seal_secret_) out.seal_key = seal_key_for(verdict, *seal_secret_);
   out.about =
       fmt::format("{}{}, image \"{}\", policy \"{}\"", verdict.simulated ? "SIMULATED " : "",
                   to_string(verdict.kind), verdict.image.name, policy_.name);

@@ -27,6 +27,9 @@ public:
                                          const std::filesystem::path& seen = {});
 
   const attest::Policy& policy() const noexcept { return policy_; }
+  /// Enclaves that pass are given a key for their disk, made of this secret (read_seal_secret()),
+  /// which is another for each image, configuration and model. Before the first judge().
+  void give_keys_of(const SealKey& secret) { seal_secret_ = secret; }
   transport::GateVerdict judge(std::string_view document,
                                const transport::LinkBinding& own) override;
 
@@ -42,6 +45,15 @@ private:
   const bool allow_simulated_;
   const std::unique_ptr<attest::SeenCollateral> seen_;
   const std::function<attest::TimePoint()> now_;
+  std::optional<SealKey> seal_secret_;
 };
+
+/// 64 hexadecimal digits in a file that its owner alone can read: `openssl rand -hex 32`.
+/// @throws Error{io} if it cannot be read, Error{config} if it is anything else.
+SealKey read_seal_secret(const std::filesystem::path& file);
+
+/// What the owner gives an enclave of this verdict. Nothing for what was not accepted, and behind
+/// Azure's paravisor, whose measurement says nothing of the image.
+std::optional<SealKey> seal_key_for(const attest::Verdict& verdict, const SealKey& secret);
 
 } // namespace talaria::cli

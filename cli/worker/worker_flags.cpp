@@ -38,6 +38,9 @@ void WorkerFlags::add_to(CLI::App& app) {
   app.add_option("--seen-collateral", seen_collateral,
                  "a file that keeps the dates of the newest revocation lists and TCB infos that "
                  "evidence came with: older ones are refused from then on");
+  app.add_option("--seal-secret", seal_secret,
+                 "a file of 64 hexadecimal digits: an enclave whose evidence passes is given a key "
+                 "made of it, for the hints on its disk (hints.seal)");
   app.add_flag("--allow-simulated", allow_simulated,
                "accept evidence of a simulated platform if the policy does; it proves nothing");
   app.add_option("--name", name, "name in logs (default: the host name)");

@@ -23,6 +23,7 @@ struct WorkerFlags {
   std::string enclave_name = "talaria-enclave";
   std::string attestation_policy; ///< a file; empty: enclaves need give no evidence
   std::string seen_collateral;    ///< a file; empty: nothing outlives the process
+  std::string seal_secret;        ///< a file; empty: enclaves are given no key for their disk
   bool allow_simulated = false;
   std::string record;
   std::string trace;             ///< empty: no trace

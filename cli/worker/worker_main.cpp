@@ -165,6 +165,7 @@ std::shared_ptr<OwnerGate> gate_of(const WorkerFlags& flags) {
   auto gate =
       OwnerGate::read(flags.attestation_policy, flags.allow_simulated, flags.seen_collateral);
   if (gate->policy().simulated) print_log("{}", attest::kSimulationWarning);
+  if (!flags.seal_secret.empty()) gate->give_keys_of(read_seal_secret(flags.seal_secret));
   return gate;
 }
 

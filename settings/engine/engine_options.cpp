@@ -75,9 +75,19 @@ remo::SchemeOptions scheme_options(const config::Masking& masking) {
   return scheme;
 }
 
-pipeline::HintCacheOptions hint_options(const config::Hints& hints,
+pipeline::HintSealing hint_sealing(const std::string& name, bool is_attested) {
+  using enum pipeline::HintSealing;
+  if (name.empty()) return is_attested ? automatic : plain;
+  if (name == "owner") return owner;
+  if (name == "chip") return chip;
+  if (name == "none") return none;
+  return name == "auto" ? automatic : plain; // the table takes no other
+}
+
+pipeline::HintCacheOptions hint_options(const config::Hints& hints, bool is_attested,
                                         const std::function<void(const std::string&)>& log) {
   pipeline::HintCacheOptions options;
+  options.sealing = hint_sealing(hints.seal, is_attested);
   if (hints.use_cache)
     options.folder = pipeline::hint_folder(hints.cache ? hints.cache->string() : "");
   options.max_bytes = hints.max_size;
@@ -109,7 +119,7 @@ pipeline::EngineOptions engine_options(const config::PipelineConfig& config,
   options.kv.prefix_cache = config.pipeline.kv.prefix_cache;
   options.trace = config.session.trace;
   options.cluster = cluster_options(config, log);
-  options.hints = hint_options(config.hints, log);
+  options.hints = hint_options(config.hints, config.serve.attestation.has_value(), log);
   return options;
 }
 

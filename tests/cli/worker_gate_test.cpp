@@ -463,6 +463,77 @@ BOOST_AUTO_TEST_CASE(a_key_made_at_the_start_is_accepted_for_its_evidence_alone)
   BOOST_TEST(strict.requests == 0u);
 }
 
+namespace {
+
+/// What the gate's owner gives an enclave of this image.
+std::optional<SealKey> key_given(u8 image, const SealKey& secret, attest::EvidenceKind kind) {
+  attest::Policy policy = owner_policy();
+  attest::Image other;
+  other.name = "other image";
+  other.snp.emplace().measurement = {image_bytes(0x66)};
+  policy.images.push_back(other);
+  cli::OwnerGate gate(policy, true);
+  gate.give_keys_of(secret);
+  LinkBinding link;
+  link.nonce.fill(1);
+  link.control.fill(2);
+  const auto document = honest_evidence(attester_of(image, kind))(link);
+  return gate.judge(document, link).seal_key;
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(the_owner_gives_each_image_a_key_of_its_own) {
+  using enum attest::EvidenceKind;
+  const auto good = key_given(kGoodImage, SealKey{1}, snp);
+  BOOST_TEST_REQUIRE(good.has_value());
+  BOOST_TEST((key_given(kGoodImage, SealKey{1}, snp) == good)); // after a new start, the same
+  BOOST_TEST((key_given(kGoodImage, SealKey{2}, snp) != good));
+  BOOST_TEST((key_given(0x66, SealKey{1}, snp) != good));
+  BOOST_TEST((key_given(kGoodImage, SealKey{1}, tdx) != good));
+  BOOST_TEST(!key_given(0x77, SealKey{1}, snp).has_value()); // refused: no key
+}
+
+BOOST_AUTO_TEST_CASE(the_key_travels_with_the_word_and_only_then) {
+  const auto gate = std::make_shared<cli::OwnerGate>(owner_policy(), true);
+  gate->give_keys_of(SealKey{1});
+  std::optional<SealKey> given;
+  const auto keyed = [&](u8 image, std::shared_ptr<LinkGate> of) {
+    given.reset();
+    GatedWorker worker(std::move(of));
+    Inbox inbox;
+    LinkOptions options = patient_link();
+    options.evidence = honest_evidence(attester_of(image));
+    options.take_owner_key = [&given](const SealKey& key) { given = key; };
+    options.evidence_timeout = kPatience;
+    try {
+      WorkerLink link(enclave_tls(), worker.address(), "127.0.0.1", attesting(), options,
+                      inbox.events());
+    } catch (const Error& refused) {
+      BOOST_TEST((refused.code() == Errc::config), refused.what());
+    }
+    return given.has_value();
+  };
+  BOOST_TEST(keyed(kGoodImage, gate));
+  BOOST_TEST(!keyed(0x66, gate));
+  BOOST_TEST(!keyed(kGoodImage, std::make_shared<cli::OwnerGate>(owner_policy(), true)));
+}
+
+BOOST_AUTO_TEST_CASE(a_secret_that_others_can_read_is_none) {
+  const TemporaryFolder folder;
+  const auto file = folder.path() / "secret";
+  const auto written = [&](const std::string& text, unsigned mode) {
+    std::ofstream(file) << text;
+    std::filesystem::permissions(file, std::filesystem::perms(mode));
+    return cli::read_seal_secret(file);
+  };
+  BOOST_TEST(written(std::string(64, 'a') + "\n", 0600)[31] == 0xaa);
+  BOOST_CHECK_THROW(written(std::string(64, 'a'), 0640), Error);
+  BOOST_CHECK_THROW(written(std::string(62, 'a'), 0600), Error);
+  BOOST_CHECK_THROW(written(std::string(64, 'g'), 0600), Error);
+  BOOST_CHECK_THROW(cli::read_seal_secret(folder.path() / "none"), Error);
+}
+
 BOOST_AUTO_TEST_CASE(strangers_without_a_gate_are_a_mistake_of_the_program) {
   const TlsContext strangers(certificates().files("127.0.0.1"), Strangers::need_evidence);
   BOOST_TEST((error_of([&] {

@@ -323,6 +323,61 @@ BOOST_AUTO_TEST_CASE(a_policy_that_names_nobody_is_none_for_a_server) {
   });
 }
 
+namespace {
+
+/// That of toy_trust(), with a memory that outlives it and a clock that goes wrong.
+std::shared_ptr<const connect::Trust> remembering(std::shared_ptr<attest::SeenCollateral> seen,
+                                                  std::chrono::hours later = {}) {
+  connect::TrustOptions options;
+  options.allow_simulated = true;
+  options.seen = std::move(seen);
+  options.now = [later] {
+    return std::chrono::floor<attest::Seconds>(std::chrono::system_clock::now() + later);
+  };
+  return std::make_shared<const connect::Trust>(toy_policy(), std::move(options));
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(collateral_older_than_was_relied_on_is_refused) {
+  ToyEnclave enclave;
+  const auto seen = std::make_shared<attest::SeenCollateral>();
+  RunningProxy proxy(impatient(enclave.address()), remembering(seen));
+  const auto first = proxy->first_attempt();
+  BOOST_TEST(first.status == 10);
+  // A newer list was seen elsewhere: this one could hide a revocation.
+  attest::Ledger newer;
+  for (attest::CollateralItem item : first.collateral()->items()) {
+    item.this_update += attest::Seconds(1);
+    newer.add(item);
+  }
+  BOOST_TEST(!seen->note(newer, first.platform()).has_value());
+  const auto second = proxy->first_attempt();
+  BOOST_TEST(second.status == 7);
+  BOOST_TEST(second.refusal->code == "rollback");
+  // Another policy forgets nothing.
+  proxy->set_trust(remembering(seen));
+  BOOST_TEST(code_of(proxy.post("/echo", "{}")) == "rollback");
+  BOOST_TEST(enclave.body_bytes() == 0);
+}
+
+BOOST_AUTO_TEST_CASE(a_clock_that_is_set_back_is_not_believed_below_what_was_signed) {
+  ToyEnclave enclave;
+  constexpr std::chrono::hours kBack{-24};
+  {
+    RunningProxy proxy(impatient(enclave.address()),
+                       remembering(std::make_shared<attest::SeenCollateral>(), kBack));
+    BOOST_TEST(proxy->first_attempt().status == 7); // certificates are of the future
+  }
+  const auto seen = std::make_shared<attest::SeenCollateral>();
+  RunningProxy proxy(impatient(enclave.address()), remembering(seen));
+  BOOST_TEST(proxy->first_attempt().status == 10);
+  proxy->set_trust(remembering(seen, kBack));
+  const auto verdict = proxy->first_attempt();
+  BOOST_TEST(verdict.status == 10);
+  BOOST_TEST(verdict.at > std::chrono::system_clock::now() - std::chrono::hours(2));
+}
+
 BOOST_AUTO_TEST_CASE(servers_are_https) {
   BOOST_TEST(connect::parse_server("https://api.example.org").authority == "api.example.org");
   BOOST_TEST(connect::parse_server("api.example.org").address.port == 443);

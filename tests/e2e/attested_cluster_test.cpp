@@ -3,6 +3,7 @@
 #include <httplib.h>
 #include <nlohmann/json.hpp>
 
+#include <algorithm>
 #include <fstream>
 
 #include "tests/support/process.hpp"
@@ -147,6 +148,106 @@ BOOST_AUTO_TEST_CASE(token_ids_get_the_answer_that_text_gets) {
   BOOST_TEST(chatted["choices"] == spoken["choices"]);
   BOOST_TEST(chatted["usage"] == spoken["usage"]);
   BOOST_TEST(tokenized == 400);
+}
+
+namespace {
+
+/// What `talaria connect --receipts` kept of these exchanges, in the order of the chain.
+std::vector<std::string> receipts_in(const fs::path& folder) {
+  std::vector<std::string> files;
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.path().filename().string().find("-000") != std::string::npos)
+      files.push_back(entry.path());
+  std::sort(files.begin(), files.end());
+  return files;
+}
+
+fs::path evidence_in(const fs::path& folder) {
+  for (const auto& entry : fs::directory_iterator(folder))
+    if (entry.path().filename().string().starts_with("evidence-")) return entry.path();
+  return {};
+}
+
+/// The same model in all but a blank: another root.
+fs::path other_model(const fs::path& folder) {
+  fs::copy(model_folder("talaria-tiny"), folder, fs::copy_options::recursive);
+  std::ofstream(folder / "config.json", std::ios::app) << "\n";
+  return folder;
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(answers_are_computed_anew_from_their_receipts) {
+  const Attested site;
+  const ServerProcess server(TALARIA_BIN, "2>/dev/null", {},
+                             site.access(" , required: true }, receipts: on, stream: { "
+                                         "obfuscation: true"));
+  site.write_policy(server.port());
+  const fs::path kept = site.folder.path() / "receipts";
+  const std::vector<std::pair<const char*, std::string>> asked{
+      {"/v1/completions", R"({"prompt":"Once upon","max_tokens":9,"temperature":0})"},
+      {"/v1/completions",
+       R"({"prompt":"Once","max_tokens":9,"temperature":0.9,"top_p":0.9,"n":2,"best_of":3})"},
+      {"/v1/chat/completions",
+       R"({"messages":[{"role":"user","content":"Hello"}],"max_tokens":8,"temperature":0.7,"stream":true})"},
+      {"/v1/chat/completions",
+       R"({"messages":[{"role":"user","content":"Hello"}],"max_tokens":30,"temperature":0,"stop":["a"]})"},
+      {"/v1/chat/completions",
+       R"({"messages":[{"role":"user","content":"Hi"}],"max_tokens":40,"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{}}}}],"tool_choice":"required"})"}};
+  const int port = free_port();
+  std::vector<std::string> answers;
+  const Finished proxy = site.connect(
+      server.port(), port,
+      [&](pid_t process) {
+        httplib::Client client("127.0.0.1", port);
+        client.set_read_timeout(std::chrono::minutes(2));
+        for (const auto& [path, body] : asked) {
+          const auto answer = client.Post(path, body, "application/json");
+          answers.push_back(answer && answer->status == 200 ? answer->body : std::string());
+        }
+        ::kill(process, SIGTERM);
+      },
+      {"--receipts", kept.string(), "--receipt-bodies"});
+  BOOST_TEST(proxy.status == 0, proxy.err);
+  for (const std::string& answer : answers) BOOST_TEST(!answer.empty());
+  const auto files = receipts_in(kept);
+  BOOST_TEST_REQUIRE(files.size() == asked.size(), proxy.err);
+
+  // Whose they are, and that none is missing.
+  std::vector<std::string> verify{kTalaria,    "receipt",           "verify",
+                                  "--json",    "--allow-simulated", "--policy",
+                                  site.policy, "--evidence",        evidence_in(kept)};
+  verify.insert(verify.end(), files.begin(), files.end());
+  const Finished whole = run_program(verify);
+  BOOST_TEST(whole.status == 10, whole.out + whole.err);
+  const json found = json::parse(whole.out);
+  BOOST_TEST(found["receipts"].size() == asked.size());
+  BOOST_TEST(found["evidence"]["statement"]["receipt_key"].is_object());
+  verify.erase(std::find(verify.begin(), verify.end(), files[2]));
+  const Finished gap = run_program(verify);
+  BOOST_TEST(gap.status == 9);
+  BOOST_TEST(json::parse(gap.out)["check"] == "receipt-gap");
+
+  // That they are what the model answers.
+  const auto replay = [](const std::string& file, const std::vector<std::string>& more,
+                         const fs::path& model) {
+    std::vector<std::string> command{kTalaria,  "receipt", "replay", file,
+                                     "--model", model,     "--json"};
+    command.insert(command.end(), more.begin(), more.end());
+    return run_program(command);
+  };
+  const fs::path model = model_folder("talaria-tiny");
+  for (const std::string& file : files) {
+    const Finished same = replay(file, {}, model);
+    BOOST_TEST(same.status == 0, file + same.out + same.err);
+  }
+  BOOST_TEST(replay(files[0], {"--prompt", "Once upon"}, model).status == 0);
+  BOOST_TEST(replay(files[0], {"--prompt", "Once, upon"}, model).status == 9);
+  BOOST_TEST(replay(files[2], {"--prompt", "Hello"}, model).status == 0);
+  BOOST_TEST(replay(files[3], {"--prompt", "Hello"}, model).status == 2); // stop strings
+  const Finished other = replay(files[0], {}, other_model(site.folder.path() / "other"));
+  BOOST_TEST(other.status == 8);
+  BOOST_TEST(other.err.find("another model gives other answers") != std::string::npos, other.err);
 }
 
 BOOST_AUTO_TEST_CASE(another_program_is_refused_before_anything_is_sent) {

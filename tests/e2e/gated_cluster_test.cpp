@@ -44,6 +44,7 @@ public:
     auto& cluster = options_.cluster.emplace();
     cluster.tls.ca = certificates_.enclave().ca; // and a key that is made now
     const auto gate = std::make_shared<cli::OwnerGate>(owner_policy(), true);
+    gate->give_keys_of(SealKey{7});
     for (const char* columns : {"1/2", "2/2"}) {
       const LoopbackShare share{model, "int8", "all", columns};
       workers_.push_back(std::make_unique<LoopbackWorker>(certificates_, share, nullptr, gate));
@@ -135,6 +136,37 @@ BOOST_AUTO_TEST_CASE(evidence_changes_no_bit_of_an_answer) {
   for (std::size_t row = 0; row < got[0].logits.size(); ++row)
     BOOST_TEST((std::memcmp(got[0].logits[row].data(), expected[0].logits[row].data(),
                             got[0].logits[row].size() * sizeof(float)) == 0));
+}
+
+// The key comes with the verdict; whoever has the disk and not the verdict has nothing.
+BOOST_AUTO_TEST_CASE(hints_are_kept_under_the_owners_key) {
+  const TemporaryFolder folder;
+  std::vector<std::string> log;
+  GatedCluster cluster(model_folder("qwen3"));
+  pipeline::EngineOptions& options = cluster.with(kGoodImage);
+  options.hints.folder = folder.path() / "hints";
+  options.hints.sealing = pipeline::HintSealing::owner;
+  options.hints.log = [&log](const std::string& line) { log.push_back(line); };
+  const auto expected = answers(options);
+  const std::string line =
+      "hints on this disk are sealed with the key that the owner of the weights gave";
+  BOOST_TEST(log == std::vector<std::string>{line}, boost::test_tools::per_element());
+  std::size_t files = 0;
+  for (const auto& entry : fs::directory_iterator(options.hints.folder)) {
+    files += entry.path().extension() == ".hint";
+    char head[12] = {};
+    std::ifstream(entry.path(), std::ios::binary).read(head, sizeof head);
+    BOOST_TEST(head[8] == 2); // sealed
+  }
+  BOOST_TEST(files > 0U);
+  log.clear();
+  const auto again = answers(options);
+  BOOST_TEST(log.size() == 1U); // and nothing had to be fetched anew
+  BOOST_TEST(again[1].completion.tokens == expected[1].completion.tokens,
+             boost::test_tools::per_element());
+  options.hints.sealing = pipeline::HintSealing::chip;
+  const Error refused = error_of_engine(options);
+  BOOST_TEST((refused.code() == Errc::config));
 }
 
 BOOST_AUTO_TEST_CASE(an_engine_that_is_refused_does_not_start) {

@@ -58,6 +58,10 @@ BOOST_AUTO_TEST_CASE(a_worker_that_demands_evidence_is_told_by_which_policy) {
              std::string::npos);
   node().ca = "/etc/ca.pem";
   BOOST_TEST(joined().find(" --ca /etc/ca.pem ") != std::string::npos);
+  node().seen_collateral = "/var/seen.json";
+  node().seal_secret = "/etc/secret";
+  BOOST_TEST(joined().find(" --seen-collateral /var/seen.json --seal-secret /etc/secret ") !=
+             std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(shares_and_threads_are_said_if_given) {

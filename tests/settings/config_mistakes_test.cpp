@@ -51,8 +51,8 @@ const Mistake kMistakes[] = {
     {"{ rank_ratio: 0.25 }", "0.25",
      "F:9:11: masking.hybrid: is '0.25'; expected a mapping with rank_ratio"},
     {"{ listen: 127.0.0.1:8000 }", "~",
-     "F:21:1: serve: is nothing; expected a mapping with listen, tls, attestation, insecure, "
-     "allow_special, hosts, origins, keys, model_name, per_client, stream or limits"},
+     "F:21:1: serve: is nothing; expected a mapping with listen, tls, attestation, receipts, "
+     "insecure, allow_special, hosts, origins, keys, model_name, per_client, stream or limits"},
     // values
     {"S46", "S47", "F:5:15: masking.parameters: is 'S47'; expected S48, S46, S40 or S54"},
     {"int16", "int4", "F:6:12: masking.weights: is 'int4'; expected int8 or int16"},
@@ -202,8 +202,8 @@ BOOST_AUTO_TEST_CASE(all_mistakes_are_reported_together_in_the_order_of_the_file
       "F:6:36: workers[1].layers: 3-5 overlaps the layers 0-3 of 'a' in line 5; expected each "
       "layer on one primary worker\n"
       "F:6:41: workers[1].colour: unknown key; expected name, address, device, layers, columns, "
-      "role, threads, cores, tls_name, start, ssh, program, model, cert, key, ca or "
-      "require_attestation\n"
+      "role, threads, cores, tls_name, start, ssh, program, model, cert, key, ca, "
+      "require_attestation, seen_collateral or seal_secret\n"
       "F:7:38: workers[2].layers: starts at layer 7; expected a primary worker for 6 too");
 }
 

@@ -53,7 +53,16 @@ const Mistake kMistakes[] = {
      "{ cert, key }"},
     {"serve: { listen: 127.0.0.1:8000, tls: { cert: certs/enclave.pem, key: certs/enclave.key }, "
      "attestation: { platform: snp, folder: sim } }",
-     "F:2:117: serve.attestation.platform: is 'snp'; expected simulated"},
+     "F:2:117: serve.attestation.platform: is 'snp'; expected auto, sev-snp, tdx or "
+     "simulated"},
+    {"serve: { listen: 127.0.0.1:8000, tls: { cert: certs/enclave.pem, key: certs/enclave.key }, "
+     "attestation: { platform: simulated } }",
+     "F:2:94: serve.attestation: platform is simulated, without a folder; expected folder: DIR "
+     "(talaria attest simulate init DIR makes one)"},
+    {"serve: { listen: 127.0.0.1:8000, tls: { cert: certs/enclave.pem, key: certs/enclave.key }, "
+     "attestation: { platform: tdx, folder: sim } }",
+     "F:2:94: serve.attestation: folder is of simulated platforms; expected no folder with "
+     "platform: tdx"},
     {"serve: { listen: 127.0.0.1:8000, tls: { cert: certs/enclave.pem, key: certs/enclave.key }, "
      "attestation: { platform: simulated, folder: sim, measurement: \"55\" } }",
      "F:2:154: serve.attestation.measurement: is '55'; expected 48 bytes as 96 digits of "

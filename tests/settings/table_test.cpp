@@ -54,12 +54,14 @@ const std::map<std::string_view, const char*> kOtherValues{
     {"serve.tls.key", "certs/enclave.key"},
     {"serve.attestation.platform", "simulated"},
     {"serve.attestation.folder", "sim"},
+    {"serve.attestation.bundle", "collateral.tar"},
     {"serve.attestation.evidence", "tdx"},
     {"serve.attestation.measurement", "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d"
                                       "1e1f202122232425262728292a2b2c2d2e"
                                       "2f"},
     {"serve.attestation.service", "gate.example"},
     {"serve.attestation.required", "true"},
+    {"serve.receipts", "on"},
     {"serve.insecure", "true"},
     {"serve.allow_special", "true"},
     {"serve.hosts", "api.example,b.example"},
@@ -94,6 +96,7 @@ const std::map<std::string_view, const char*> kOtherValues{
     {"faults.in_flight", "65"},
     {"hints.cache", "hints"},
     {"hints.max_size", "2GiB"},
+    {"hints.seal", "owner"},
     {"launch.logs", "var"},
     {"launch.program", "bin/worker"},
     {"launch.ssh", "rsh {ssh} {command}"},
@@ -208,13 +211,13 @@ std::size_t members(const config::ServeStream& of) {
   return 2;
 }
 std::size_t members(const config::ServeAttestation& of) {
-  [[maybe_unused]] const auto& [a, b, c, d, e, f] = of;
-  return 6;
+  [[maybe_unused]] const auto& [a, b, c, d, e, f, g] = of;
+  return 7;
 }
 std::size_t members(const config::Serve& of) {
-  [[maybe_unused]] const auto& [a, tls, attestation, b, c, d, e, f, per_client, stream, g, limits] =
-      of;
-  return 7 + members(config::ServeTls()) + members(config::ServeAttestation()) +
+  [[maybe_unused]] const auto& [a, tls, attestation, b, c, d, e, f, h, per_client, stream, g,
+                                limits] = of;
+  return 8 + members(config::ServeTls()) + members(config::ServeAttestation()) +
          members(per_client) + members(stream) + members(limits);
 }
 std::size_t members(const config::Telemetry& of) {
@@ -226,8 +229,8 @@ std::size_t members(const config::Faults& of) {
   return 10;
 }
 std::size_t members(const config::Hints& of) {
-  [[maybe_unused]] const auto& [uses_cache, cache, b] = of; // the first two are one key
-  return 2;
+  [[maybe_unused]] const auto& [uses_cache, cache, b, c] = of; // the first two are one key
+  return 3;
 }
 std::size_t members(const config::Launch& of) {
   [[maybe_unused]] const auto& [a, b, c, d, e, f, g, node_traces] = of; // the last is no setting
@@ -238,9 +241,9 @@ std::size_t members(const config::Session& of) {
   return 2;
 }
 std::size_t members(const config::WorkerNode& of) {
-  [[maybe_unused]] const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, line,
+  [[maybe_unused]] const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, line,
                                 layers_line, layers_column] = of;
-  return 17;
+  return 19;
 }
 /// Those that are no section, but for `file`, which is no setting.
 std::size_t members(const config::PipelineConfig& of) {
