@@ -27,7 +27,8 @@ constexpr auto kToSend = 60s;
 constexpr auto kToAnswer = 10min; // until the head; the model may be busy with others
 
 /// What of a client's head is the server's business.
-constexpr std::array<std::string_view, 3> kForwarded{"Authorization", "Accept", "Content-Type"};
+constexpr std::array<std::string_view, 5> kForwarded{"Authorization", "X-Api-Key", "Accept",
+                                                     "Content-Type", "anthropic-version"};
 
 /// So that X-Request-Id, here and there, and lines of both logs are the same.
 std::string traceparent(const Exchange& exchange) {

@@ -1,0 +1,28 @@
+#pragma once
+
+#include "core/integers.hpp"
+
+namespace talaria::gateway {
+
+/// The languages in which clients ask for answers. Each has one reader, which makes an ApiRequest
+/// of a body, and one AnswerWriter; what lies between knows none of them.
+enum class Dialect : u8 {
+  chat,        ///< OpenAI's /v1/chat/completions
+  completions, ///< OpenAI's /v1/completions
+  responses,   ///< OpenAI's /v1/responses
+  messages,    ///< Anthropic's /v1/messages
+};
+
+/// The field of a request that its prompt comes from.
+constexpr const char* prompt_field(Dialect dialect) noexcept {
+  switch (dialect) {
+  case Dialect::completions:
+    return "prompt";
+  case Dialect::responses:
+    return "input";
+  default:
+    return "messages";
+  }
+}
+
+} // namespace talaria::gateway
