@@ -61,6 +61,20 @@ pipeline::EngineOptions engine_options_for(const Receipt& receipt, const ReplayO
   return out;
 }
 
+bool is_conversation(const Receipt& receipt) {
+  return receipt.endpoint != gateway::endpoint_of(gateway::Dialect::completions);
+}
+
+/// In which dialect the body of the request is that is computed again: a kept one as it was sent;
+/// one that is made of a prompt says the same in OpenAI's older words.
+gateway::Dialect dialect_of(const Receipt& receipt, bool is_made) {
+  using gateway::Dialect;
+  if (!is_conversation(receipt)) return Dialect::completions;
+  for (const Dialect dialect : {Dialect::responses, Dialect::messages})
+    if (!is_made && receipt.endpoint == gateway::endpoint_of(dialect)) return dialect;
+  return Dialect::chat;
+}
+
 std::string made_body(const Receipt& receipt, const ReplayOptions& options) {
   if (receipt.sampling.more)
     throw Error(Errc::usage, "the request asked for more than a prompt says (stop strings, biases, "
@@ -68,8 +82,8 @@ std::string made_body(const Receipt& receipt, const ReplayOptions& options) {
   Json body = Json::object();
   if (!options.prompt_tokens.empty()) {
     const auto ids = parse_token_list(options.prompt_tokens, "--prompt-tokens");
-    body[receipt.chat ? "prompt_token_ids" : "prompt"] = ids;
-  } else if (receipt.chat) {
+    body[is_conversation(receipt) ? "prompt_token_ids" : "prompt"] = ids;
+  } else if (is_conversation(receipt)) {
     body["messages"] = Json::array();
     if (options.system)
       body["messages"].push_back({{"role", "system"}, {"content", *options.system}});
@@ -124,7 +138,9 @@ gateway::Prepared prepare(pipeline::Engine& engine, const Receipt& receipt, std:
   const auto chat = chat_of(engine, receipt, options);
   gateway::PromptReader reader(engine, defaults, chat);
   try {
-    gateway::Prepared prepared = reader.read(receipt.chat, std::move(body), "replay", [] {});
+    gateway::Prepared prepared =
+        reader.read(dialect_of(receipt, options.prompt || !options.prompt_tokens.empty()),
+                    std::move(body), "replay", [] {});
     set_sampling(receipt.sampling, prepared.request);
     return prepared;
   } catch (const gateway::ApiError& error) {

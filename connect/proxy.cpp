@@ -1,5 +1,6 @@
 #include "connect/proxy.hpp"
 
+#include <algorithm>
 #include <array>
 
 #include <fmt/format.h>
@@ -27,7 +28,8 @@ constexpr auto kToSend = 60s;
 constexpr auto kToAnswer = 10min; // until the head; the model may be busy with others
 
 /// What of a client's head is the server's business.
-constexpr std::array<std::string_view, 3> kForwarded{"Authorization", "Accept", "Content-Type"};
+constexpr std::array<std::string_view, 5> kForwarded{"Authorization", "X-Api-Key", "Accept",
+                                                     "Content-Type", "anthropic-version"};
 
 /// So that X-Request-Id, here and there, and lines of both logs are the same.
 std::string traceparent(const Exchange& exchange) {
@@ -198,8 +200,8 @@ void Proxy::Impl::forward(std::string body, HttpResponse& response) {
 /// Null unless the answer comes with a receipt and somebody wants it.
 std::unique_ptr<ReceiptWatch> Proxy::Impl::watch(const OutgoingRequest& request,
                                                  const attest::Verdict& verdict) const {
-  const bool is_answer =
-      request.target == "/v1/chat/completions" || request.target == "/v1/completions";
+  const bool is_answer = std::ranges::find(attest::kReceiptEndpoints, request.target) !=
+                         std::end(attest::kReceiptEndpoints);
   if (!options.receipts || !is_answer || !verdict.statement || !verdict.statement->receipt_key)
     return nullptr;
   return std::make_unique<ReceiptWatch>(*options.receipts, *verdict.statement, request.body);

@@ -48,9 +48,11 @@ Access::Access(const AccessOptions& options, std::function<void(const std::strin
   if (options_.keys) keys_.emplace(*options_.keys, std::move(log));
 }
 
-Client Access::identify(std::string_view authorization, const std::string& address) {
+Client Access::identify(std::string_view authorization, const std::string& address,
+                        std::string_view api_key) {
   const auto key = bearer_of(authorization);
   if (keys_ && key) return by_key(*key);
+  if (keys_ && authorization.empty() && !api_key.empty()) return by_key(api_key);
   if (keys_ && (!options_.key_optional || !authorization.empty()))
     throw invalid_api_key("this server needs a key: send Authorization: Bearer KEY");
   return {address.empty() ? "socket" : "address " + network_of(address), options_.limits, {}};

@@ -30,8 +30,11 @@ public:
 
   /// @param authorization  the header of that name, may be empty
   /// @param address        the other end's IP address; empty: a socket in the file system
+  /// @param api_key        the header X-Api-Key, as Anthropic's clients send it; counts only
+  /// without an `authorization`
   /// @throws ApiError 401
-  Client identify(std::string_view authorization, const std::string& address);
+  Client identify(std::string_view authorization, const std::string& address,
+                  std::string_view api_key = {});
 
 private:
   Client by_key(std::string_view key);

@@ -11,10 +11,7 @@ namespace talaria::gateway {
 
 using nlohmann::json;
 
-namespace {
-
-/// How many of the likeliest tokens are asked for.
-u32 top_of(const std::string& field, const json& value) {
+u32 top_scores_of(const std::string& field, const json& value) {
   const u32 top = whole_number_of(field, value, 0);
   if (top > model::kMaxTopScores)
     throw bad_field(
@@ -22,15 +19,17 @@ u32 top_of(const std::string& field, const json& value) {
   return top;
 }
 
+namespace {
+
 void read_logprobs(const std::string& field, const json& value, Draft& draft) {
   if (value.is_boolean())
     draft.wants_logprobs = value.get<bool>();
   else
-    draft.request.logprobs = top_of(field, value);
+    draft.request.logprobs = top_scores_of(field, value);
 }
 
 void read_prompt_logprobs(const std::string& field, const json& value, Draft& draft) {
-  draft.request.prompt_logprobs = top_of(field, value);
+  draft.request.prompt_logprobs = top_scores_of(field, value);
 }
 
 FieldReader request_flag(bool ApiRequest::*member) {

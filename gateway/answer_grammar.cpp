@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "gateway/raw_json.hpp"
+#include "model/grammar/gbnf.hpp"
 #include "model/grammar/json_schema.hpp"
 
 namespace talaria::gateway {
@@ -37,6 +38,8 @@ model::grammar::Rules answer_rules(const ApiRequest& request) {
       return model::grammar::regex_rules(form.text);
     case AnswerForm::Kind::choice:
       return model::grammar::choice_rules(form.texts);
+    case AnswerForm::Kind::grammar:
+      return model::grammar::gbnf_rules(form.text);
     case AnswerForm::Kind::calls:
       return forced_calls(request);
     default:

@@ -15,6 +15,26 @@ const char* type_of(int status) {
   return status < 500 ? "invalid_request_error" : "server_error";
 }
 
+/// Anthropic's types; each status of ours has one.
+const char* anthropic_type_of(int status) {
+  switch (status) {
+  case 401:
+    return "authentication_error";
+  case 403:
+    return "permission_error";
+  case 404:
+    return "not_found_error";
+  case 413:
+    return "request_too_large";
+  case 429:
+    return "rate_limit_error";
+  case 503:
+    return "overloaded_error";
+  default:
+    return status < 500 ? "invalid_request_error" : "api_error";
+  }
+}
+
 nlohmann::ordered_json or_null(const std::string& text) {
   if (text.empty()) return nullptr;
   return text;
@@ -22,7 +42,14 @@ nlohmann::ordered_json or_null(const std::string& text) {
 
 } // namespace
 
-std::string ApiError::body() const {
+std::string ApiError::body(ErrorShape shape, const std::string& request) const {
+  if (shape == ErrorShape::anthropic) {
+    const nlohmann::ordered_json error{
+        {"type", "error"},
+        {"error", {{"type", anthropic_type_of(status_)}, {"message", what()}}},
+        {"request_id", or_null(request)}};
+    return error.dump();
+  }
   const nlohmann::ordered_json object{{"error",
                                        {{"message", what()},
                                         {"type", type_of(status_)},
@@ -71,7 +98,7 @@ ApiError context_length_exceeded(const std::string& param, std::size_t tokens, u
           fmt::format("This model's maximum context length is {} tokens. However, your {} has at "
                       "least {}. Shorten it.",
                       context, param, tokens),
-          param, "context_length_exceeded"};
+          param, kContextLengthExceeded};
 }
 
 ApiError rate_limit_exceeded(const std::string& message, u32 retry_after_s) {

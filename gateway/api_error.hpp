@@ -8,6 +8,9 @@
 
 namespace talaria::gateway {
 
+/// In whose words an error object is written.
+enum class ErrorShape : u8 { openai, anthropic };
+
 /// A request that is answered by an error object. `what()` goes to the client and nowhere else.
 class ApiError : public std::runtime_error {
 public:
@@ -27,8 +30,10 @@ public:
     retry_after_s_ = seconds;
     return *this;
   }
-  /// {"error":{"message","type","param","code"}}
-  std::string body() const;
+  /// {"error":{"message","type","param","code"}}, or
+  /// {"type":"error","error":{"type","message"},"request_id"}
+  /// @param request  the request's id
+  std::string body(ErrorShape shape = ErrorShape::openai, const std::string& request = {}) const;
 
 private:
   int status_;
@@ -46,6 +51,8 @@ ApiError bad_field(const std::string& field, const std::string& message);
 /// files and belong into the log, where `trace` leads to them (0: not told).
 ApiError to_api_error(const Error& error, const std::string& param = {}, u64 trace = 0);
 
+/// The code of the next.
+inline constexpr const char* kContextLengthExceeded = "context_length_exceeded";
 /// 400: a prompt of more tokens than the context holds, in the words clients look for.
 ApiError context_length_exceeded(const std::string& param, std::size_t tokens, u32 context);
 

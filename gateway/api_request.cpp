@@ -19,27 +19,6 @@ namespace {
 
 constexpr u32 kDefaultCompletionTokens = 16; // OpenAI's default for /v1/completions
 
-void read_model(const std::string& field, const json& value, Draft& draft) {
-  if (text_of(field, value) != draft.defaults.model)
-    throw ApiError(404, fmt::format("this model is not served here; '{}' is", draft.defaults.model),
-                   field, "model_not_found");
-}
-
-void read_stream_options(const std::string& field, const json& value, Draft& draft) {
-  if (!value.is_object()) throw bad_field(field, field + " must be an object");
-  draft.has_stream_options = !value.empty();
-  for (const auto& [name, option] : value.items()) {
-    const std::string path = field + "." + name;
-    if (option.is_null()) continue;
-    if (name == "include_usage")
-      draft.request.include_usage = flag_of(path, option);
-    else if (name == "include_obfuscation")
-      draft.request.obfuscation = flag_of(path, option);
-    else if (!is_nothing(option))
-      throw bad_field(path, path + " is not supported");
-  }
-}
-
 void read_messages(const std::string& field, const json& value, Draft& draft) {
   draft.request.messages = chat_messages(field, value);
 }
@@ -75,13 +54,6 @@ void read_prompt(const std::string& field, const json& value, Draft& draft) {
     prompts.push_back(prompt_of(fmt::format("{}[{}]", field, i), value[i]));
 }
 
-/// `least`: 0 if an endpoint answers without generating anything.
-FieldReader token_count(std::optional<u32> Draft::*member, u32 least) {
-  return [member, least](const std::string& field, const json& value, Draft& draft) {
-    draft.*member = whole_number_of(field, value, least);
-  };
-}
-
 FieldReaders common_readers(u32 least_tokens) {
   FieldReaders readers;
   add_fields_without_effect(readers);
@@ -91,9 +63,7 @@ FieldReaders common_readers(u32 least_tokens) {
   readers["model"] = read_model;
   readers["max_tokens"] = token_count(&Draft::max_tokens, least_tokens);
   readers["max_completion_tokens"] = token_count(&Draft::max_completion_tokens, least_tokens);
-  readers["stream"] = [](const std::string& field, const json& value, Draft& draft) {
-    draft.request.stream = flag_of(field, value);
-  };
+  readers["stream"] = read_stream;
   readers["stream_options"] = read_stream_options;
   return readers;
 }
@@ -129,7 +99,9 @@ FieldReaders completion_readers() {
     draft.request.echo = flag_of(field, value);
   };
   readers["best_of"] = token_count(&Draft::best_of, 1);
-  readers["suffix"] = only({""}, "the model's tokens for filling in a middle are not known here");
+  readers["suffix"] = [](const std::string& field, const json& value, Draft& draft) {
+    draft.request.suffix = text_of(field, value);
+  };
   return readers;
 }
 
@@ -204,9 +176,78 @@ Draft draft_of(std::string_view body, const ApiDefaults& defaults) {
   return {defaults, body, {}, {}, {}, {}, {}, {}, {}};
 }
 
-ApiRequest parse(std::string_view body, const ApiDefaults& defaults, const FieldReaders& readers,
+ApiRequest in_dialect(Dialect dialect, Draft draft) {
+  draft.request.dialect = dialect;
+  return std::move(draft.request);
+}
+
+} // namespace
+
+void read_model(const std::string& field, const json& value, Draft& draft) {
+  if (text_of(field, value) != draft.defaults.model)
+    throw ApiError(404, fmt::format("this model is not served here; '{}' is", draft.defaults.model),
+                   field, "model_not_found");
+}
+
+FieldReader token_count(std::optional<u32> Draft::*member, u32 least) {
+  return [member, least](const std::string& field, const json& value, Draft& draft) {
+    draft.*member = whole_number_of(field, value, least);
+  };
+}
+
+void read_stream(const std::string& field, const json& value, Draft& draft) {
+  draft.request.stream = flag_of(field, value);
+}
+
+void read_stream_options(const std::string& field, const json& value, Draft& draft) {
+  if (!value.is_object()) throw bad_field(field, field + " must be an object");
+  draft.has_stream_options = !value.empty();
+  for (const auto& [name, option] : value.items()) {
+    const std::string path = field + "." + name;
+    if (option.is_null()) continue;
+    if (name == "include_usage")
+      draft.request.include_usage = flag_of(path, option);
+    else if (name == "include_obfuscation")
+      draft.request.obfuscation = flag_of(path, option);
+    else if (!is_nothing(option))
+      throw bad_field(path, path + " is not supported");
+  }
+}
+
+std::string joined_texts(const std::string& field, const json& value,
+                         const std::vector<std::string_view>& types) {
+  if (value.is_string()) return value.get<std::string>();
+  if (!value.is_array()) throw bad_field(field, field + " must be a string or a list of parts");
+  std::string text;
+  for (std::size_t i = 0; i < value.size(); ++i) {
+    const std::string path = fmt::format("{}[{}]", field, i);
+    const json type = value[i].is_object() ? value[i].value("type", json()) : json();
+    if (!type.is_string() || std::find(types.begin(), types.end(), type) == types.end())
+      throw bad_field(path, fmt::format("{} must be a part of type {}; other kinds of content are "
+                                        "not supported",
+                                        path, fmt::join(types, " or ")));
+    for (const auto& [name, member] : value[i].items())
+      if (!may_stand_beside_text(name) && !member.is_null())
+        throw bad_field(path + "." + name, path + "." + name + " is not supported");
+    if (i > 0) text += '\n';
+    text += text_of(path + ".text", value[i].value("text", json()));
+  }
+  return text;
+}
+
+void prepend_system(Draft& draft) {
+  if (draft.system.empty()) return;
+  auto& messages = draft.request.messages;
+  if (!messages.empty() && messages.front().role == "system")
+    messages.front().content = draft.system + "\n" + messages.front().content;
+  else
+    messages.insert(messages.begin(), {"system", draft.system});
+}
+
+Draft read_draft(std::string_view body, const ApiDefaults& defaults, const FieldReaders& readers,
                  u32 default_tokens) {
   const ClientJson parsed = parse_object(body, defaults);
+  if (body.starts_with("\xEF\xBB\xBF")) body.remove_prefix(3); // which a parser may skip
   Draft draft = draft_of(body, defaults);
   ApiRequest& request = draft.request;
   request.sampling = model_defaults(defaults.generation);
@@ -221,14 +262,13 @@ ApiRequest parse(std::string_view body, const ApiDefaults& defaults, const Field
     request.sampling.seed = ChaChaRng::from_system().below(~u64{0});
   settle_template(draft);
   settle_answers(draft);
-  return std::move(draft.request);
+  return draft;
 }
-
-} // namespace
 
 ApiRequest parse_chat_request(std::string_view body, const ApiDefaults& defaults) {
   static const FieldReaders readers = chat_readers();
-  ApiRequest request = parse(body, defaults, readers, kRestOfContext);
+  ApiRequest request =
+      in_dialect(Dialect::chat, read_draft(body, defaults, readers, kRestOfContext));
   if (request.messages.empty() && request.prompts.empty())
     throw bad_field("messages", "messages is missing");
   if (!request.messages.empty() && !request.prompts.empty())
@@ -238,9 +278,23 @@ ApiRequest parse_chat_request(std::string_view body, const ApiDefaults& defaults
 
 ApiRequest parse_completion_request(std::string_view body, const ApiDefaults& defaults) {
   static const FieldReaders readers = completion_readers();
-  ApiRequest request = parse(body, defaults, readers, kDefaultCompletionTokens);
+  ApiRequest request = in_dialect(Dialect::completions,
+                                  read_draft(body, defaults, readers, kDefaultCompletionTokens));
   if (request.prompts.empty()) throw bad_field("prompt", "prompt is missing");
   return request;
+}
+
+ApiRequest parse_request(Dialect dialect, std::string_view body, const ApiDefaults& defaults) {
+  switch (dialect) {
+  case Dialect::completions:
+    return parse_completion_request(body, defaults);
+  case Dialect::responses:
+    return parse_responses_request(body, defaults);
+  case Dialect::messages:
+    return parse_messages_request(body, defaults);
+  default:
+    return parse_chat_request(body, defaults);
+  }
 }
 
 namespace {

@@ -9,6 +9,7 @@
 #include "core/integers.hpp"
 #include "gateway/api_error.hpp"
 #include "gateway/byte_budget.hpp"
+#include "gateway/dialect.hpp"
 #include "model/chat_template.hpp"
 #include "model/generation_config.hpp"
 #include "model/sampler.hpp"
@@ -37,23 +38,25 @@ struct ToolUse {
 
 /// What an answer has to be.
 struct AnswerForm {
-  enum class Kind : u8 { any, json_object, json_schema, regex, choice, calls };
+  enum class Kind : u8 { any, json_object, json_schema, regex, choice, grammar, calls };
   Kind kind = Kind::any;
-  std::string field{};              ///< that asks for it
-  std::string text{};               ///< a schema or an expression; the tool to be called, if one
+  std::string field{}; ///< that asks for it
+  std::string text{};  ///< a schema, an expression or a grammar; the tool to be called, if one
   std::vector<std::string> texts{}; ///< to choose from
 };
 
-/// One request to /v1/chat/completions (`messages`, or one prompt of ids in their place) or
-/// /v1/completions (`prompts`), validated.
+/// One request for answers in any dialect, validated: a conversation (`messages`, or in a chat one
+/// prompt of ids in their place), or `prompts` of /v1/completions.
 struct ApiRequest {
+  Dialect dialect = Dialect::chat;
   std::vector<model::ChatMessage> messages;
   std::vector<Prompt> prompts;
   model::ChatOptions chat;
   ToolUse tools;
   std::string reasoning_effort;           ///< for templates that take it; empty: not told
   std::optional<bool> add_special_tokens; ///< to the prompt; nothing: the endpoint's way
-  u32 truncate = 0; ///< the last so many tokens of the prompt are taken; 0: all
+  u32 truncate = 0;         ///< the last so many tokens of the prompt are taken; 0: all
+  bool drop_oldest = false; ///< messages that the context has no room for, instead of refusing them
 
   u32 max_tokens = 0; ///< 0 only for /v1/completions: nothing is generated
   bool ignore_eos = false;
@@ -65,9 +68,10 @@ struct ApiRequest {
   bool with_stop = false;
   bool skip_special = true;
 
-  u32 choices = 1;   ///< answers to each prompt
-  u32 best_of = 1;   ///< at least `choices`: as many are made, the likeliest are given
-  bool echo = false; ///< the prompt stands before the answer
+  u32 choices = 1;    ///< answers to each prompt
+  u32 best_of = 1;    ///< at least `choices`: as many are made, the likeliest are given
+  bool echo = false;  ///< the prompt stands before the answer
+  std::string suffix; ///< what stands behind the answer; of /v1/completions
   /// Scores of the answer's tokens, with so many of the likeliest others.
   std::optional<u32> logprobs;
   std::optional<u32> prompt_logprobs; ///< the same of the prompt's tokens
@@ -77,6 +81,8 @@ struct ApiRequest {
   bool stream = false;
   bool include_usage = false;      ///< only with stream
   std::optional<bool> obfuscation; ///< whether events are filled up; nothing: the server decides
+  /// Members of a JSON object that an answer of /v1/responses repeats, in one line.
+  std::string repeated;
 
   std::size_t prompt_count() const { return messages.empty() ? prompts.size() : 1; }
 };
@@ -89,6 +95,18 @@ ApiRequest parse_chat_request(std::string_view body, const ApiDefaults& defaults
 
 /// The same for /v1/completions.
 ApiRequest parse_completion_request(std::string_view body, const ApiDefaults& defaults);
+
+/// The same for /v1/responses, of which nothing is stored.
+ApiRequest parse_responses_request(std::string_view body, const ApiDefaults& defaults);
+
+/// The same for /v1/messages.
+/// @param counts  it is for /v1/messages/count_tokens: there is no answer, and max_tokens is not
+/// needed
+ApiRequest parse_messages_request(std::string_view body, const ApiDefaults& defaults,
+                                  bool counts = false);
+
+/// The one of these for a dialect.
+ApiRequest parse_request(Dialect dialect, std::string_view body, const ApiDefaults& defaults);
 
 /// A request to /tokenize: of either form, with what says how its prompt is made.
 struct TokenizeRequest {

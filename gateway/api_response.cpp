@@ -1,13 +1,11 @@
 #include "gateway/api_response.hpp"
 
+#include <fmt/chrono.h>
 #include <fmt/format.h>
 
 #include <algorithm>
-#include <array>
-#include <chrono>
 #include <nlohmann/json.hpp>
 
-#include "core/random.hpp"
 #include "gateway/event_text.hpp"
 
 namespace talaria::gateway {
@@ -15,19 +13,6 @@ namespace talaria::gateway {
 using json = nlohmann::ordered_json;
 
 namespace {
-
-std::string random_id(const char* prefix) {
-  std::array<u8, 16> bytes{};
-  ChaChaRng::from_system().fill(bytes);
-  std::string id = prefix;
-  for (const u8 byte : bytes) id += fmt::format("{:02x}", byte);
-  return id;
-}
-
-i64 seconds_since_1970() {
-  const auto now = std::chrono::system_clock::now().time_since_epoch();
-  return std::chrono::duration_cast<std::chrono::seconds>(now).count();
-}
 
 json head(const std::string& id, const char* object, i64 created, const ResponseShape& shape) {
   json out{{"id", id}, {"object", object}, {"created", created}, {"model", shape.model}};
@@ -62,7 +47,11 @@ json model_json(const std::string& model, u32 context, i64 created) {
           {"object", "model"},
           {"created", created},
           {"owned_by", "talaria"},
-          {"max_model_len", context}};
+          {"max_model_len", context},
+          // As Anthropic's API has it.
+          {"type", "model"},
+          {"display_name", model},
+          {"created_at", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(created))}};
 }
 
 json stream_choice(bool chat, std::size_t index, json delta, std::string_view text, json reason) {
@@ -72,51 +61,39 @@ json stream_choice(bool chat, std::size_t index, json delta, std::string_view te
 
 constexpr const char* kToolCalls = "tool_calls";
 constexpr std::size_t kScoreRoom = 160; // for what most tokens' scores take
-constexpr std::size_t kEventStep = 128; // sizes of events are multiples of this
-constexpr std::string_view kEventStart = "data: ";
-constexpr std::string_view kEventEnd = "\n\n";
-constexpr std::string_view kFillerStart = R"(,"obfuscation":")";
-constexpr std::string_view kFillerEnd = R"("})";
 
-std::size_t up_to_multiple(std::size_t size, std::size_t step) {
-  return (size + step - 1) / step * step;
-}
-
-/// Bytes of the event around `object`, with a filler of no characters.
-std::size_t least_size(const std::string& object) {
-  return kEventStart.size() + object.size() - 1 + kFillerStart.size() + kFillerEnd.size() +
-         kEventEnd.size();
+const char* end_reason(const AnswerEnd& end, bool calls) {
+  const bool called = calls && end.reason == pipeline::FinishReason::stop;
+  return called ? kToolCalls : to_string(end.reason);
 }
 
 } // namespace
 
-ResponseFormat::ResponseFormat(ResponseShape shape)
-    : shape_(std::move(shape)), logprobs_(shape_.bytes, shape_.tokens_as_ids),
-      offsets_(shape_.answers), calls_(shape_.answers),
-      id_(random_id(shape_.chat ? "chatcmpl-" : "cmpl-")), created_(seconds_since_1970()) {
-  if (shape_.room == 0) return;
-  rng_ = ChaChaRng::from_system();
-  event_size_ = common_size();
+ResponseFormat::ResponseFormat(ResponseShape given)
+    : AnswerWriter(std::move(given)), logprobs_(shape().bytes, shape().tokens_as_ids),
+      offsets_(shape().answers), calls_(shape().answers),
+      id_(random_id(shape().chat ? "chatcmpl-" : "cmpl-")), created_(seconds_since_1970()),
+      frame_(shape().room > 0) {
+  if (shape().room > 0) frame_.set_common(common_size());
 }
 
-std::string ResponseFormat::whole(std::span<const WholeAnswer> answers, Usage usage) const {
-  json body = head(id_, shape_.chat ? "chat.completion" : "text_completion", created_, shape_);
+std::string ResponseFormat::whole(std::span<const WholeAnswer> answers, Usage usage) {
+  json body = head(id_, shape().chat ? "chat.completion" : "text_completion", created_, shape());
   json& choices = body["choices"] = json::array();
   for (std::size_t i = 0; i < answers.size(); ++i) choices.push_back(choice_of(answers[i], i));
-  if (shape_.chat && answers[0].prompt_scores)
+  if (shape().chat && answers[0].prompt_scores)
     body["prompt_logprobs"] = logprobs_.prompt(*answers[0].prompt_scores);
-  if (shape_.chat && shape_.return_token_ids) body["prompt_token_ids"] = answers[0].prompt;
+  if (shape().chat && shape().return_token_ids) body["prompt_token_ids"] = answers[0].prompt;
   body["usage"] = usage_json(usage);
-  std::string out = body.dump();
-  if (shape_.room > 0) out.resize(body_class(out.size()), ' '); // which JSON allows at its end
-  return out;
+  return whole_body(body.dump(), shape().room > 0);
 }
 
 json ResponseFormat::choice_of(const WholeAnswer& answer, std::size_t index) const {
   json choice{{"index", index}};
-  if (shape_.chat) {
+  if (shape().chat) {
     json& message =
         choice["message"] = {{"role", "assistant"}, {"content", answer.text}, {"refusal", nullptr}};
+    if (!answer.reasoning.empty()) message["reasoning_content"] = answer.reasoning;
     if (!answer.calls.empty()) {
       if (answer.text.empty()) message["content"] = nullptr;
       for (const ToolCall& call : answer.calls)
@@ -129,13 +106,13 @@ json ResponseFormat::choice_of(const WholeAnswer& answer, std::size_t index) con
     choice["text"] = answer.text;
   }
   choice["logprobs"] = scores_of(answer);
-  choice["finish_reason"] = answer.reason;
-  if (!answer.stopped_by.empty()) choice["stop_reason"] = answer.stopped_by;
-  if (answer.stopped_by_token) choice["stop_reason"] = *answer.stopped_by_token;
-  if (!shape_.chat && answer.prompt_scores)
+  choice["finish_reason"] = end_reason(answer.end, !answer.calls.empty());
+  if (!answer.end.stopped_by.empty()) choice["stop_reason"] = answer.end.stopped_by;
+  if (answer.end.stopped_by_token) choice["stop_reason"] = *answer.end.stopped_by_token;
+  if (!shape().chat && answer.prompt_scores)
     choice["prompt_logprobs"] = logprobs_.prompt(*answer.prompt_scores);
-  if (shape_.return_token_ids) {
-    if (!shape_.chat) choice["prompt_token_ids"] = answer.prompt;
+  if (shape().return_token_ids) {
+    if (!shape().chat) choice["prompt_token_ids"] = answer.prompt;
     choice["token_ids"] = answer.tokens;
   }
   return choice;
@@ -143,10 +120,10 @@ json ResponseFormat::choice_of(const WholeAnswer& answer, std::size_t index) con
 
 json ResponseFormat::scores_of(const WholeAnswer& answer) const {
   if (!answer.scores) return nullptr;
-  if (shape_.chat) return logprobs_.chat(*answer.scores);
+  if (shape().chat) return logprobs_.chat(*answer.scores);
   std::vector<model::TokenScores> all;
   std::span<const u32> unscored;
-  if (shape_.echo && answer.prompt_scores) {
+  if (shape().echo && answer.prompt_scores) {
     all = *answer.prompt_scores;
     unscored = std::span(answer.prompt).first(1);
   }
@@ -155,37 +132,12 @@ json ResponseFormat::scores_of(const WholeAnswer& answer) const {
   return logprobs_.completion(unscored, all, offset);
 }
 
-/// An event of the common size around `object`, a JSON object that is not empty.
-std::string ResponseFormat::event(const std::string& object) {
-  std::string out(kEventStart);
-  out += object;
-  if (event_size_ > 0) {
-    out.pop_back(); // its closing brace
-    out += kFillerStart;
-    const std::size_t least = least_size(object);
-    out += filler(up_to_multiple(std::max(least, event_size_), event_size_) - least);
-    out += kFillerEnd;
-  }
-  out += kEventEnd;
-  return out;
-}
-
-/// Random, so that nothing on the way can compress it better than it does text.
-std::string ResponseFormat::filler(std::size_t size) {
-  constexpr std::string_view kCharacters =
-      "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-  std::string out(size, '\0');
-  rng_->fill({reinterpret_cast<u8*>(out.data()), out.size()});
-  for (char& each : out) each = kCharacters[static_cast<u8>(each) % kCharacters.size()];
-  return out;
-}
-
 std::string ResponseFormat::chunk(const nlohmann::ordered_json& choice) const {
   json body =
-      head(id_, shape_.chat ? "chat.completion.chunk" : "text_completion", created_, shape_);
+      head(id_, shape().chat ? "chat.completion.chunk" : "text_completion", created_, shape());
   body["choices"] = json::array();
   if (!choice.is_null()) body["choices"].push_back(choice);
-  if (shape_.include_usage) body["usage"] = nullptr;
+  if (shape().include_usage) body["usage"] = nullptr;
   return body.dump();
 }
 
@@ -194,31 +146,34 @@ std::string ResponseFormat::opening_chunk(std::size_t index) const {
 }
 
 std::string ResponseFormat::text_chunk(std::size_t index, std::string_view piece) const {
-  return chunk(stream_choice(shape_.chat, index, {{"content", piece}}, piece, nullptr));
+  return chunk(stream_choice(shape().chat, index, {{"content", piece}}, piece, nullptr));
 }
 
 std::string ResponseFormat::scored_chunk(std::size_t index, const AnswerPiece& piece) {
-  json choice = stream_choice(shape_.chat, index, {{"content", piece.text}}, piece.text, nullptr);
-  choice["logprobs"] = shape_.chat ? logprobs_.chat(piece.scores)
-                                   : logprobs_.completion({}, piece.scores, offsets_[index]);
+  json choice = stream_choice(shape().chat, index, {{"content", piece.text}}, piece.text, nullptr);
+  choice["logprobs"] = shape().chat ? logprobs_.chat(piece.scores)
+                                    : logprobs_.completion({}, piece.scores, offsets_[index]);
   return chunk(choice);
 }
 
 /// Its name first, then what it is called with.
-std::string ResponseFormat::call_events(std::size_t index, const ToolCall& call) {
-  const std::size_t number = calls_[index]++;
+std::string ResponseFormat::call_events(std::size_t index, const CallPiece& call) {
+  if (call.begins) ++calls_[index];
+  const std::size_t number = calls_[index] - 1;
   const auto delta = [&](json function, bool first) {
     json out{{"index", number}};
     if (first) out.update(json{{"id", call.id}, {"type", "function"}});
     out["function"] = std::move(function);
     return event(chunk(chat_choice(index, {{"tool_calls", json::array({out})}}, nullptr)));
   };
-  std::string out = delta({{"name", call.name}, {"arguments", ""}}, true);
-  return out + delta({{"arguments", call.arguments}}, false);
+  std::string out;
+  if (call.begins) out = delta({{"name", call.name}, {"arguments", ""}}, true);
+  if (!call.arguments.empty()) out += delta({{"arguments", call.arguments}}, false);
+  return out;
 }
 
 std::string ResponseFormat::ending_chunk(std::size_t index, const char* reason) const {
-  return chunk(stream_choice(shape_.chat, index, json::object(), "", reason));
+  return chunk(stream_choice(shape().chat, index, json::object(), "", reason));
 }
 
 std::string ResponseFormat::usage_chunk(Usage usage) const {
@@ -229,54 +184,72 @@ std::string ResponseFormat::usage_chunk(Usage usage) const {
 
 /// What the largest of all events needs.
 std::size_t ResponseFormat::common_size() const {
-  const std::size_t last = shape_.answers - 1;
-  std::size_t size = least_size(text_chunk(last, "")) + shape_.room;
-  if (shape_.chat) size = std::max(size, least_size(opening_chunk(last)));
-  size = std::max(size, least_size(ending_chunk(last, kToolCalls)));
-  if (shape_.logprobs) size += (1 + *shape_.logprobs) * kScoreRoom;
+  const std::size_t last = shape().answers - 1;
+  const auto least = [](const std::string& object) { return EventFrame::least_size({}, object); };
+  // The name of its member is the longest that a piece of text can have.
+  const std::string thought = chunk(chat_choice(last, {{"reasoning_content", ""}}, nullptr));
+  std::size_t size = least(shape().chat ? thought : text_chunk(last, "")) + shape().room;
+  if (shape().chat) size = std::max(size, least(opening_chunk(last)));
+  size = std::max(size, least(ending_chunk(last, kToolCalls)));
+  if (shape().logprobs) size += (1 + *shape().logprobs) * kScoreRoom;
   constexpr u64 kMany = 999'999'999;
-  if (shape_.include_usage) size = std::max(size, least_size(usage_chunk({kMany, kMany})));
-  return up_to_multiple(size, kEventStep);
+  if (shape().include_usage) size = std::max(size, least(usage_chunk({kMany, kMany})));
+  return size;
 }
 
 std::string ResponseFormat::opening(std::size_t index) {
-  if (!shape_.chat) return {};
+  if (!shape().chat) return {};
   return event(opening_chunk(index));
 }
 
 std::string ResponseFormat::text(std::size_t index, std::string_view piece) {
-  if (shape_.room == 0) return event(text_chunk(index, piece));
+  if (shape().room == 0) return event(text_chunk(index, piece));
   std::string events;
   do {
-    const std::string_view part = first_that_fits(piece, shape_.room);
+    const std::string_view part = first_that_fits(piece, shape().room);
     events += event(text_chunk(index, part));
     piece.remove_prefix(part.size());
   } while (!piece.empty());
   return events;
 }
 
-std::string ResponseFormat::piece(std::size_t index, const AnswerPiece& piece) {
+/// What the model thinks, as vLLM and DeepSeek have it.
+std::string ResponseFormat::reasoning(std::size_t index, std::string_view thought) {
   std::string events;
-  if (!piece.scores.empty())
-    events = event(scored_chunk(index, piece));
-  else if (!piece.text.empty() || piece.calls.empty())
-    events = text(index, piece.text);
-  for (const ToolCall& call : piece.calls) events += call_events(index, call);
+  while (!thought.empty()) {
+    const std::string_view part =
+        shape().room == 0 ? thought : first_that_fits(thought, shape().room);
+    events += event(chunk(chat_choice(index, {{"reasoning_content", part}}, nullptr)));
+    thought.remove_prefix(part.size());
+  }
   return events;
 }
 
-std::string ResponseFormat::ending(std::size_t index, pipeline::FinishReason reason) {
-  const bool calls = calls_[index] > 0 && reason == pipeline::FinishReason::stop;
-  return event(ending_chunk(index, calls ? kToolCalls : to_string(reason)));
+std::string ResponseFormat::piece(std::size_t index, const AnswerPiece& piece) {
+  std::string events = reasoning(index, piece.reasoning);
+  if (!piece.scores.empty())
+    events += event(scored_chunk(index, piece));
+  else if (!piece.text.empty() || (piece.calls.empty() && events.empty()))
+    events += text(index, piece.text);
+  for (const CallPiece& call : piece.calls) events += call_events(index, call);
+  return events;
+}
+
+std::string ResponseFormat::ending(std::size_t index, const AnswerEnd& end) {
+  return event(ending_chunk(index, end_reason(end, calls_[index] > 0)));
 }
 
 std::string ResponseFormat::usage(Usage usage) {
-  if (!shape_.include_usage) return {};
+  if (!shape().include_usage) return {};
   return event(usage_chunk(usage));
 }
 
+std::string ResponseFormat::closing(Usage total) {
+  return usage(total) + std::string(kDone);
+}
+
 std::string ResponseFormat::failure(const ApiError& error) {
-  return event(error.body());
+  return event(error.body()) + std::string(kDone);
 }
 
 std::string model_body(const std::string& model, u32 context, i64 created) {
@@ -284,7 +257,11 @@ std::string model_body(const std::string& model, u32 context, i64 created) {
 }
 
 std::string models_body(const std::string& model, u32 context, i64 created) {
-  const json body{{"object", "list"}, {"data", json::array({model_json(model, context, created)})}};
+  const json body{{"object", "list"},
+                  {"data", json::array({model_json(model, context, created)})},
+                  {"has_more", false},
+                  {"first_id", model},
+                  {"last_id", model}};
   return body.dump();
 }
 

@@ -22,15 +22,6 @@ std::string_view string_at(const json& object, const char* key) {
   return found->get_ref<const std::string&>();
 }
 
-/// Other keys of a text part say how it is kept or shown (cache_control, annotations). These would
-/// be content of another kind that nobody reads.
-bool is_content_of_another_kind(const std::string& key) {
-  constexpr std::string_view kKinds[] = {"image",       "image_url", "input_image", "audio",
-                                         "input_audio", "audio_url", "file",        "input_file",
-                                         "video",       "video_url"};
-  return std::find(std::begin(kKinds), std::end(kKinds), key) != std::end(kKinds);
-}
-
 /// The text of one part: {"type": "text", "text": ...}, or an assistant's refusal.
 std::string part_of(const std::string& path, const json& part, bool by_assistant) {
   const std::string_view type = part.is_object() ? string_at(part, "type") : std::string_view();
@@ -40,7 +31,7 @@ std::string part_of(const std::string& path, const json& part, bool by_assistant
     throw bad_field(path, path + " must be {\"type\": \"text\", \"text\": ...}; other kinds of "
                                  "content are not supported");
   for (const auto& [name, value] : part.items())
-    if (is_content_of_another_kind(name) && !value.is_null())
+    if (!may_stand_beside_text(name) && !value.is_null())
       throw bad_field(path + "." + name, path + "." + name + " is not supported");
   return text_of(path + "." + key, part[key]);
 }
@@ -72,20 +63,6 @@ std::string json_string(std::string_view text) {
   return json(text).dump();
 }
 
-/// The arguments of a call as a JSON object: templates write them as one, as it came.
-std::string arguments_of(const std::string& path, const json& function) {
-  const auto found = function.find("arguments");
-  if (found == function.end() || found->is_null()) return "{}";
-  if (found->is_object()) return found->dump();
-  const std::string text = text_of(path, *found);
-  if (text.find_first_not_of(" \t\r\n") == std::string::npos) return "{}";
-  try {
-    if (parse_client_json(text, nullptr).value.is_object()) return text;
-  } catch (const ApiError&) { // its places are those of a text inside the body
-  }
-  throw bad_field(path, path + " must be the text of a JSON object");
-}
-
 /// A call that the assistant made, as templates take it.
 std::string call_of(const std::string& path, const json& call) {
   const json function = call.is_object() ? call.value("function", json()) : json();
@@ -96,7 +73,8 @@ std::string call_of(const std::string& path, const json& call) {
     out += "\"id\":" + json_string(text_of(path + ".id", id)) + ",";
   const std::string name = text_of(path + ".function.name", function.value("name", json()));
   return out + fmt::format(R"("type":"function","function":{{"name":{},"arguments":{}}}}})",
-                           json_string(name), arguments_of(path + ".function.arguments", function));
+                           json_string(name),
+                           call_arguments(path + ".function.arguments", function));
 }
 
 std::string calls_of(const std::string& field, const json& value) {
@@ -147,6 +125,27 @@ model::ChatMessage message_of(const std::string& path, const json& value) {
 }
 
 } // namespace
+
+bool may_stand_beside_text(const std::string& key) {
+  constexpr std::string_view kOtherKinds[] = {
+      "image",     "image_url", "input_image", "audio", "input_audio",
+      "audio_url", "file",      "input_file",  "video", "video_url"};
+  return std::find(std::begin(kOtherKinds), std::end(kOtherKinds), key) == std::end(kOtherKinds);
+}
+
+/// Templates write them as one object, as it came.
+std::string call_arguments(const std::string& path, const json& object) {
+  const auto found = object.find("arguments");
+  if (found == object.end() || found->is_null()) return "{}";
+  if (found->is_object()) return found->dump();
+  const std::string text = text_of(path, *found);
+  if (text.find_first_not_of(" \t\r\n") == std::string::npos) return "{}";
+  try {
+    if (parse_client_json(text, nullptr).value.is_object()) return text;
+  } catch (const ApiError&) { // its places are those of a text inside the body
+  }
+  throw bad_field(path, path + " must be the text of a JSON object");
+}
 
 std::vector<model::ChatMessage> chat_messages(const std::string& field, const json& value) {
   if (!value.is_array() || value.empty())

@@ -17,4 +17,12 @@ namespace talaria::gateway {
 std::vector<model::ChatMessage> chat_messages(const std::string& field,
                                               const nlohmann::json& value);
 
+/// What a call was made with: the member `arguments` of an object, which holds an object, or the
+/// text of one; {} if there is none. @throws ApiError 400 naming `path`
+std::string call_arguments(const std::string& path, const nlohmann::json& object);
+
+/// True for a member of a part that says how it is kept or shown (cache_control, annotations),
+/// false for one that would be content of another kind, which nobody would read.
+bool may_stand_beside_text(const std::string& key);
+
 } // namespace talaria::gateway

@@ -1,17 +1,14 @@
 #pragma once
 
-#include <atomic>
-#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
 #include <string>
 
 #include "gateway/admission.hpp"
+#include "gateway/answering.hpp"
 #include "gateway/api_request.hpp"
-#include "gateway/api_response.hpp"
 #include "gateway/event_stream.hpp"
-#include "gateway/generation.hpp"
 #include "gateway/httpd.hpp"
 #include "gateway/live_requests.hpp"
 #include "gateway/metrics.hpp"
@@ -21,14 +18,9 @@
 
 namespace talaria::gateway {
 
-/// How far the server's end has come.
-struct Shutdown {
-  std::atomic<bool> draining{false}; ///< new requests are refused
-  std::atomic<bool> over{false};     ///< the grace is over: running requests are cancelled
-};
-
-/// Answers /v1/chat/completions and /v1/completions. Its handlers run on many threads at once, each
-/// for as long as its answer takes.
+/// Answers requests in every dialect, by one way: a reader makes a request of the body, the engine
+/// its answers, a writer the response. Handlers run on many threads at once, each for as long as
+/// its answer takes.
 class CompletionService {
 public:
   using Log = std::function<void(const std::string& line)>;
@@ -47,24 +39,24 @@ public:
   CompletionService(pipeline::Engine& engine, Options options, const Shutdown& shutdown);
 
   /// @throws ApiError, Error
-  void chat(std::string body, HttpResponse& response);
-  void completion(std::string body, HttpResponse& response);
+  void answer(Dialect dialect, std::string body, HttpResponse& response);
+  /// The tokens of the prompt that a request in this dialect would have, without an answer.
+  u64 count(Dialect dialect, std::string body);
   /// vLLM's /tokenize and /detokenize.
   void tokenize(std::string body, HttpResponse& response);
   void detokenize(std::string body, HttpResponse& response);
 
   const Admission& admission() const noexcept { return admission_; }
-  /// Those of the two endpoints.
+  /// Those that answers are made for, or that wait for it.
   const LiveRequests& requests() const noexcept { return requests_; }
   const Metrics& metrics() const noexcept { return metrics_; }
   Metrics& metrics() noexcept { return metrics_; }
 
 private:
-  class Answering;
-
-  void answer(bool chat, std::string body, HttpResponse& response);
+  void require_possible(Dialect dialect) const;
+  AnswerSetup setup();
   void begin_stream(std::shared_ptr<Answering> answering, HttpResponse& response);
-  std::optional<ReceiptDraft> draft_of(bool chat, const std::string& body) const;
+  std::optional<ReceiptDraft> draft_of(Dialect dialect, const std::string& body) const;
   void check_client() const;
   void reserve_tokens(const Prepared& prepared, HttpResponse& response) const;
   void log_failure(const Error& error, u64 trace) const;

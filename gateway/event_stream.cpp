@@ -7,36 +7,53 @@
 
 namespace talaria::gateway {
 
-EventStream::EventStream(ResponseFormat format, std::chrono::milliseconds pace,
-                         Clock::time_point begin)
-    : format_(std::move(format)), pace_(pace), begin_(begin), answers_(format_.shape().answers) {}
+namespace {
 
-void EventStream::text(std::size_t answer, std::string_view piece) {
-  add(answer, {std::string(piece), {}, {}});
+/// More of a call joins what has not been sent of it: one event instead of several.
+void join_pieces(std::vector<CallPiece>& unsent, std::vector<CallPiece> pieces) {
+  for (CallPiece& piece : pieces) {
+    if (piece.begins || unsent.empty()) {
+      unsent.push_back(std::move(piece));
+      continue;
+    }
+    unsent.back().arguments += piece.arguments;
+    unsent.back().ends = piece.ends;
+  }
 }
+
+} // namespace
+
+EventStream::EventStream(std::unique_ptr<AnswerWriter> writer, std::chrono::milliseconds pace,
+                         Clock::time_point begin)
+    : writer_(std::move(writer)), pace_(pace), begin_(begin), answers_(writer_->shape().answers) {}
 
 void EventStream::add(std::size_t answer, AnswerPiece piece) {
   if (!paced()) {
-    events_ += format_.piece(answer, piece);
+    events_ += openings(); // written before what follows them
+    events_ += writer_->piece(answer, piece);
     return;
   }
   AnswerPiece& unsent = answers_[answer].unsent;
+  unsent.reasoning += piece.reasoning;
   unsent.text += piece.text;
   unsent.scores.insert(unsent.scores.end(), piece.scores.begin(), piece.scores.end());
-  unsent.calls.insert(unsent.calls.end(), piece.calls.begin(), piece.calls.end());
+  join_pieces(unsent.calls, std::move(piece.calls));
 }
 
-void EventStream::ended(std::size_t answer, pipeline::FinishReason reason) {
-  if (paced())
-    answers_[answer].reason = reason;
-  else
-    events_ += format_.ending(answer, reason);
+void EventStream::ended(std::size_t answer, AnswerEnd end) {
+  if (paced()) {
+    answers_[answer].end = std::move(end);
+    return;
+  }
+  events_ += openings();
+  events_ += writer_->ending(answer, end);
 }
 
 std::string EventStream::due(Clock::time_point now) {
   std::string out;
   if (!paced()) {
-    out = openings() + std::exchange(events_, {});
+    events_ += openings();
+    out.swap(events_);
     return out;
   }
   const i64 passed = (now - begin_) / pace_;
@@ -50,7 +67,7 @@ std::string EventStream::due(Clock::time_point now) {
 std::string EventStream::openings() {
   std::string out;
   if (std::exchange(opened_, true)) return out;
-  for (std::size_t i = 0; i < answers_.size(); ++i) out += format_.opening(i);
+  for (std::size_t i = 0; i < answers_.size(); ++i) out += writer_->opening(i);
   return out;
 }
 
@@ -58,16 +75,24 @@ std::string EventStream::tick(std::size_t index) {
   Answer& answer = answers_[index];
   if (answer.over) return {};
   AnswerPiece& unsent = answer.unsent;
-  const std::size_t room = format_.shape().room;
-  const std::size_t size =
-      room == 0 ? unsent.text.size() : first_that_fits(unsent.text, room).size();
-  AnswerPiece now{unsent.text.substr(0, size), std::exchange(unsent.scores, {}), {}};
-  unsent.text.erase(0, size);
-  if (unsent.text.empty()) now.calls = std::exchange(unsent.calls, {});
-  std::string out = format_.piece(index, now);
-  if (unsent.empty() && answer.reason) {
+  const std::size_t room = writer_->shape().room;
+  const auto take = [room](std::string& text) {
+    const std::size_t size = room == 0 ? text.size() : first_that_fits(text, room).size();
+    std::string part = text.substr(0, size);
+    text.erase(0, size);
+    return part;
+  };
+  AnswerPiece now;
+  now.reasoning = take(unsent.reasoning);
+  if (now.reasoning.empty()) {
+    now.text = take(unsent.text);
+    now.scores = std::exchange(unsent.scores, {});
+    if (unsent.text.empty()) now.calls = std::exchange(unsent.calls, {});
+  }
+  std::string out = writer_->piece(index, now);
+  if (unsent.empty() && answer.end) {
     answer.over = true;
-    out += format_.ending(index, *answer.reason);
+    out += writer_->ending(index, *answer.end);
   }
   return out;
 }
@@ -75,7 +100,7 @@ std::string EventStream::tick(std::size_t index) {
 bool EventStream::pending() const {
   if (!paced()) return !events_.empty();
   return std::any_of(answers_.begin(), answers_.end(), [](const Answer& answer) {
-    return !answer.unsent.empty() || (answer.reason && !answer.over);
+    return !answer.unsent.empty() || (answer.end && !answer.over);
   });
 }
 

@@ -1,12 +1,13 @@
 #pragma once
 
 #include <chrono>
+#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "gateway/api_response.hpp"
+#include "gateway/answer_writer.hpp"
 
 namespace talaria::gateway {
 
@@ -27,11 +28,11 @@ public:
   using Clock = std::chrono::steady_clock;
 
   /// @param pace  0: none
-  EventStream(ResponseFormat format, std::chrono::milliseconds pace, Clock::time_point begin);
+  EventStream(std::unique_ptr<AnswerWriter> writer, std::chrono::milliseconds pace,
+              Clock::time_point begin);
 
-  void text(std::size_t answer, std::string_view piece);
   void add(std::size_t answer, AnswerPiece piece);
-  void ended(std::size_t answer, pipeline::FinishReason reason);
+  void ended(std::size_t answer, AnswerEnd end);
 
   /// What goes out at `now`, the opening events first; empty: nothing yet.
   std::string due(Clock::time_point now);
@@ -41,18 +42,18 @@ public:
   /// With a pace: when due() has something next.
   Clock::time_point next_tick() const noexcept { return begin_ + pace_ * (ticks_ + 1); }
 
-  ResponseFormat& format() noexcept { return format_; }
+  AnswerWriter& writer() noexcept { return *writer_; }
 
 private:
   struct Answer {
     AnswerPiece unsent;
-    std::optional<pipeline::FinishReason> reason;
+    std::optional<AnswerEnd> end;
     bool over = false; ///< its end has been sent
   };
   std::string openings();
   std::string tick(std::size_t index);
 
-  ResponseFormat format_;
+  std::unique_ptr<AnswerWriter> writer_;
   const std::chrono::milliseconds pace_;
   const Clock::time_point begin_;
   i64 ticks_ = 0; ///< that have passed

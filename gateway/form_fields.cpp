@@ -9,8 +9,6 @@ namespace talaria::gateway {
 
 using nlohmann::json;
 
-namespace {
-
 using FormKind = AnswerForm::Kind;
 
 AnswerForm& new_form(const std::string& field, FormKind kind, Draft& draft) {
@@ -30,6 +28,8 @@ void read_schema(const std::string& field, const json& value, std::string_view r
       value.is_string() ? value.get<std::string>() : std::string(raw);
 }
 
+namespace {
+
 void read_choice(const std::string& field, const json& value, Draft& draft) {
   AnswerForm& form = new_form(field, FormKind::choice, draft);
   if (!value.is_array() || value.empty())
@@ -42,6 +42,11 @@ void read_choice(const std::string& field, const json& value, Draft& draft) {
 
 void read_regex(const std::string& field, const json& value, Draft& draft) {
   new_form(field, FormKind::regex, draft).text = text_of(field, value);
+}
+
+void read_grammar(const std::string& field, const json& value, Draft& draft) {
+  if (text_of(field, value).empty()) return; // llama.cpp's clients send it so
+  new_form(field, FormKind::grammar, draft).text = value.get<std::string>();
 }
 
 void read_response_format(const std::string& field, const json& value, Draft& draft) {
@@ -74,10 +79,13 @@ void read_structured_outputs(const std::string& field, const json& value, Draft&
       read_regex(path, inside, draft);
     else if (name == "choice")
       read_choice(path, inside, draft);
+    else if (name == "grammar")
+      read_grammar(path, inside, draft);
     else if (name == "json_object" && inside.is_boolean())
       new_form(path, FormKind::json_object, draft);
     else
-      throw bad_field(path, path + " is not supported; json, regex, choice and json_object are");
+      throw bad_field(path,
+                      path + " is not supported; json, regex, choice, grammar and json_object are");
   }
 }
 
@@ -91,10 +99,7 @@ void add_form_fields(FieldReaders& readers) {
   };
   readers["guided_regex"] = read_regex;
   readers["guided_choice"] = read_choice;
-  for (const char* grammar : {"guided_grammar", "grammar"})
-    readers[grammar] =
-        only({""}, "grammars are not read yet; JSON schemas, regular expressions and "
-                   "choices are");
+  readers["guided_grammar"] = readers["grammar"] = read_grammar;
   readers["guided_decoding_backend"] = only({"auto"}, "there is one engine for grammars");
   readers["guided_whitespace_pattern"] = only({}, "blanks in JSON are bounded by the server");
 }

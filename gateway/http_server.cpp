@@ -19,6 +19,7 @@
 #include "gateway/readiness.hpp"
 #include "gateway/router.hpp"
 #include "gateway/unix_listener.hpp"
+#include "telemetry/trace_id.hpp"
 
 namespace talaria::gateway {
 
@@ -95,6 +96,8 @@ struct HttpServer::Impl {
   void add_evidence();
   void add_dashboard();
   void add_receipts();
+  void add_answers(const std::string& path, Dialect dialect);
+  void add_messages();
   void answered(const Exchange& exchange);
   void await_stop();
   bool drained_within(std::chrono::milliseconds patience) const;
@@ -137,7 +140,8 @@ void HttpServer::Impl::route() {
   api_router.guard([this](Exchange& exchange, HttpResponse&) {
     if (options.require_attestation) require_attested(exchange);
     exchange.visit = limits.enter(access.identify(exchange.request.field("Authorization"),
-                                                  exchange.connection->remote_address()));
+                                                  exchange.connection->remote_address(),
+                                                  exchange.request.field("X-Api-Key")));
   });
   api_router.get("/v1/models", [=, this](HttpResponse& response) {
     answer_json(response, models_body(options.model_name, context, created));
@@ -145,12 +149,15 @@ void HttpServer::Impl::route() {
   api_router.get("/v1/models/" + options.model_name, [=, this](HttpResponse& response) {
     answer_json(response, model_body(options.model_name, context, created));
   });
-  api_router.post("/v1/chat/completions", [this](std::string body, HttpResponse& response) {
-    service.chat(std::move(body), response);
+  add_answers("/v1/chat/completions", Dialect::chat);
+  add_answers("/v1/completions", Dialect::completions);
+  add_answers("/v1/responses", Dialect::responses);
+  api_router.post("/v1/responses/input_tokens", [=, this](std::string body,
+                                                          HttpResponse& response) {
+    answer_json(response, fmt::format(R"({{"object":"response.input_tokens","input_tokens":{}}})",
+                                      service.count(Dialect::responses, std::move(body))));
   });
-  api_router.post("/v1/completions", [this](std::string body, HttpResponse& response) {
-    service.completion(std::move(body), response);
-  });
+  add_messages();
   api_router.post("/tokenize", [this](std::string body, HttpResponse& response) {
     service.tokenize(std::move(body), response);
   });
@@ -167,6 +174,49 @@ void HttpServer::Impl::route() {
   probe_router.get("/metrics", [this](HttpResponse& response) {
     response.set_content(service.metrics().text(), "text/plain; version=0.0.4; charset=utf-8");
   });
+}
+
+void HttpServer::Impl::add_answers(const std::string& path, Dialect dialect) {
+  api_router.post(path, [this, dialect](std::string body, HttpResponse& response) {
+    service.answer(dialect, std::move(body), response);
+  });
+}
+
+namespace {
+
+/// "2023-06-01" and later dates: nothing that is served here has changed its shape since.
+bool is_known_version(std::string_view version) {
+  constexpr std::string_view kFirst = "2023-06-01";
+  if (version.size() != kFirst.size() || version < kFirst) return false;
+  for (std::size_t i = 0; i < version.size(); ++i)
+    if (kFirst[i] == '-' ? version[i] != '-' : version[i] < '0' || version[i] > '9') return false;
+  return true;
+}
+
+/// What Anthropic's clients read besides, and what they say which version they speak.
+void greet_anthropic_client(HttpResponse& response) {
+  const Exchange& exchange = Httpd::exchange();
+  const std::string_view version = exchange.request.field("anthropic-version");
+  if (!version.empty() && !is_known_version(version))
+    throw ApiError(400, "anthropic-version must be 2023-06-01 or a later date");
+  response.set_header("request-id", telemetry::to_hex(exchange.trace));
+}
+
+} // namespace
+
+void HttpServer::Impl::add_messages() {
+  api_router.shape_errors(ErrorShape::anthropic);
+  api_router.post("/v1/messages", [this](std::string body, HttpResponse& response) {
+    greet_anthropic_client(response);
+    service.answer(Dialect::messages, std::move(body), response);
+  });
+  api_router.post("/v1/messages/count_tokens", [this](std::string body, HttpResponse& response) {
+    greet_anthropic_client(response);
+    response.set_content(
+        fmt::format(R"({{"input_tokens":{}}})", service.count(Dialect::messages, std::move(body))),
+        "application/json");
+  });
+  api_router.shape_errors(ErrorShape::openai);
 }
 
 /// Without a guard: a client wants to know whom it talks to before it says who it is.

@@ -55,9 +55,10 @@ struct ServerOptions {
   std::chrono::milliseconds grace{10000}; ///< for running requests when the server ends
 };
 
-/// OpenAI's API over HTTP, with or without TLS 1.3.
+/// OpenAI's API and Anthropic's messages over HTTP, with or without TLS 1.3.
 ///
 ///   POST /v1/chat/completions, /v1/completions   streamed or whole
+///   POST /v1/responses, /v1/messages             the same; with what counts their tokens
 ///   POST /tokenize, /detokenize                  as vLLM has them
 ///   GET  /v1/models, /version, /health, /ready
 ///   GET, POST /v1/attestation                    evidence, if there is an attester

@@ -10,6 +10,7 @@
 
 #include "gateway/answer_grammar.hpp"
 #include "gateway/chat_prompt.hpp"
+#include "gateway/middle_prompt.hpp"
 
 namespace talaria::gateway {
 
@@ -43,20 +44,25 @@ PromptReader::PromptReader(pipeline::Engine& engine, const ApiDefaults& defaults
       short_({.running = kShortBodies, .waiting = kAnyNumber}),
       long_({.running = long_bodies(), .waiting = kAnyNumber}) {}
 
-Prepared PromptReader::read(bool chat, std::string body, const std::string& client,
+Prepared PromptReader::read(Dialect dialect, std::string body, const std::string& client,
                             const std::function<void()>& check) {
   const auto place = turn(body.size(), client, check);
   Prepared prepared;
-  prepared.request = parse(chat, body);
+  prepared.request = parse_request(dialect, body, defaults_);
   std::string().swap(body);
   check_possible(prepared.request);
   ban_words(prepared.request);
   if (prepared.request.form.kind != AnswerForm::Kind::any)
     prepared.grammar = grammar_of(prepared.request);
   ApiRequest& request = prepared.request;
-  if (request.tools.expected && marks_calls_by_special_tokens(tool_syntax()))
+  const ToolSyntax syntax = tool_syntax();
+  const bool is_chat = dialect != Dialect::completions;
+  if (is_chat && (request.tools.expected || marks_all_answers(syntax)) &&
+      marks_calls_by_special_tokens(syntax))
     request.skip_special = engine_.oblivious();
-  if (!request.messages.empty()) prepared.prompts.push_back(chat_prompt(request));
+  if (!request.messages.empty())
+    prepared.prompts.push_back(request.drop_oldest ? newest_messages(request)
+                                                   : chat_prompt(request));
   for (const Prompt& each : prepared.request.prompts) {
     prepared.prompts.push_back(prompt(each, prepared.request));
     if (!prepared.request.echo) continue;
@@ -76,6 +82,15 @@ std::unique_ptr<Admission::Ticket> PromptReader::turn(std::size_t bytes, const s
   return place;
 }
 
+u64 PromptReader::count(Dialect dialect, std::string body, const std::string& client,
+                        const std::function<void()>& check) {
+  const auto place = turn(body.size(), client, check);
+  ApiRequest request = dialect == Dialect::messages
+                           ? parse_messages_request(body, defaults_, /*counts=*/true)
+                           : parse_request(dialect, body, defaults_);
+  return chat_prompt(request).size();
+}
+
 PromptReader::Tokenized PromptReader::tokenize(std::string body, const std::string& client,
                                                const std::function<void()>& check) {
   const auto place = turn(body.size(), client, check);
@@ -90,10 +105,6 @@ std::string PromptReader::detokenize(std::string body, const std::string& client
   const auto place = turn(body.size(), client, check);
   const auto ids = parse_detokenize_request(body, defaults_);
   return engine_.tokenizer().decode(ids, /*skip_special=*/false);
-}
-
-ApiRequest PromptReader::parse(bool chat, const std::string& body) const {
-  return chat ? parse_chat_request(body, defaults_) : parse_completion_request(body, defaults_);
 }
 
 std::shared_ptr<model::grammar::TokenGrammar>
@@ -165,13 +176,46 @@ std::vector<u32> truncated(std::vector<u32> ids, const ApiRequest& request) {
 
 /// Every message takes a token at least.
 std::vector<u32> PromptReader::chat_prompt(ApiRequest& request) const {
-  require_fit(request.messages.size(), "messages");
+  const char* field = prompt_field(request.dialect);
+  require_fit(request.messages.size(), field);
   return truncated(
-      fitting([&](std::size_t most) { return chat_tokens(request, *chat_, most); }, "messages"),
+      fitting([&](std::size_t most) { return chat_tokens(request, *chat_, most); }, field),
       request);
 }
 
+namespace {
+
+/// Without `count` of its oldest messages that are not the system's, and results of tools whose
+/// calls went with them. False if only the newest is left.
+bool drop_oldest(std::vector<model::ChatMessage>& messages, std::size_t count) {
+  const auto begin = std::find_if(messages.begin(), messages.end(),
+                                  [](const auto& message) { return message.role != "system"; });
+  const auto room = static_cast<std::size_t>(messages.end() - begin);
+  if (room < 2) return false;
+  auto end = begin + static_cast<std::ptrdiff_t>(std::min(count, room - 1));
+  while (end != messages.end() - 1 && end->role == "tool") ++end;
+  messages.erase(begin, end);
+  return true;
+}
+
+} // namespace
+
+/// The conversation without as many of its oldest messages as the context has no room for; twice as
+/// many are tried each time, so that a long one costs little more than its text.
+std::vector<u32> PromptReader::newest_messages(const ApiRequest& request) const {
+  ApiRequest shorter = request;
+  for (std::size_t dropped = 1;; dropped *= 2) {
+    try {
+      ApiRequest attempt = shorter; // which encoding changes
+      return chat_prompt(attempt);
+    } catch (const ApiError& error) {
+      if (error.code() != kContextLengthExceeded || !drop_oldest(shorter.messages, dropped)) throw;
+    }
+  }
+}
+
 std::vector<u32> PromptReader::prompt(const Prompt& prompt, const ApiRequest& request) const {
+  if (!request.suffix.empty()) return middle_prompt(prompt, request);
   if (const auto* text = std::get_if<std::string>(&prompt))
     return truncated(fitting(
                          [&](std::size_t most) {
@@ -186,6 +230,23 @@ std::vector<u32> PromptReader::prompt(const Prompt& prompt, const ApiRequest& re
   if (std::any_of(ids.begin(), ids.end(), [&](u32 id) { return id >= vocab; }))
     throw bad_field("prompt", fmt::format("a token is outside the vocabulary of {}", vocab));
   return truncated(ids, request);
+}
+
+/// What stands behind the answer is a part of the prompt, for models that know how.
+std::vector<u32> PromptReader::middle_prompt(const Prompt& prompt,
+                                             const ApiRequest& request) const {
+  const auto middle = MiddlePrompt::of(engine_.tokenizer());
+  if (!middle)
+    throw bad_field("suffix", "suffix is not supported: the model's tokenizer has no tokens for "
+                              "filling in a middle");
+  const auto* text = std::get_if<std::string>(&prompt);
+  if (text == nullptr) throw bad_field("suffix", "suffix needs a prompt that is text");
+  return fitting(
+      [&](std::size_t most) {
+        return middle->encode(*text, request.suffix, request.add_special_tokens.value_or(true),
+                              most);
+      },
+      "prompt");
 }
 
 std::vector<u32>

@@ -39,8 +39,11 @@ public:
   /// @param client  whose turn it takes
   /// @param check   called about every 100 ms while waiting; what it throws ends the wait
   /// @throws ApiError 400, 404, 429; Error for a template that fails
-  Prepared read(bool chat, std::string body, const std::string& client,
+  Prepared read(Dialect dialect, std::string body, const std::string& client,
                 const std::function<void()>& check);
+  /// Tokens of a conversation.
+  u64 count(Dialect dialect, std::string body, const std::string& client,
+            const std::function<void()>& check);
   struct Tokenized {
     std::vector<u32> ids;
     bool with_strings = false;
@@ -57,9 +60,10 @@ public:
 private:
   std::unique_ptr<Admission::Ticket> turn(std::size_t bytes, const std::string& client,
                                           const std::function<void()>& check);
-  ApiRequest parse(bool chat, const std::string& body) const;
   std::vector<u32> chat_prompt(ApiRequest& request) const;
+  std::vector<u32> newest_messages(const ApiRequest& request) const;
   std::vector<u32> prompt(const Prompt& prompt, const ApiRequest& request) const;
+  std::vector<u32> middle_prompt(const Prompt& prompt, const ApiRequest& request) const;
   std::shared_ptr<model::grammar::TokenGrammar> grammar_of(const ApiRequest& request) const;
   void check_possible(const ApiRequest& request) const;
   void ban_words(ApiRequest& request) const;

@@ -82,6 +82,22 @@ std::optional<std::string_view> raw_member(std::string_view object, std::string_
   return std::nullopt;
 }
 
+std::string compact_json(std::string_view text) {
+  std::string out;
+  bool in_string = false;
+  for (std::size_t i = 0; i < text.size(); ++i) {
+    const char c = text[i];
+    const bool is_blank = c == ' ' || c == '\t' || c == '\n' || c == '\r';
+    if (!in_string && is_blank) continue;
+    out += c;
+    if (in_string && c == '\\' && i + 1 < text.size())
+      out += text[++i];
+    else if (c == '"')
+      in_string = !in_string;
+  }
+  return out;
+}
+
 std::vector<std::string_view> raw_elements(std::string_view list) {
   std::vector<std::string_view> out;
   JsonScanner scanner(list);

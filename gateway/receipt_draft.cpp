@@ -36,11 +36,12 @@ attest::ReceiptSampling sampling_of(const ApiRequest& request) {
 
 } // namespace
 
-ReceiptDraft::ReceiptDraft(ReceiptBook& book, bool chat, std::string client, std::string_view body)
+ReceiptDraft::ReceiptDraft(ReceiptBook& book, Dialect dialect, std::string client,
+                           std::string_view body)
     : book_(book), client_(std::move(client)), receipt_(book.terms()) {
   kernel_random(salts_.request);
   kernel_random(salts_.response);
-  receipt_.chat = chat;
+  receipt_.endpoint = endpoint_of(dialect);
   receipt_.request = attest::salted_text(salts_.request, body);
 }
 

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "gateway/api_request.hpp"
+#include "gateway/dialect.hpp"
 #include "gateway/http_message.hpp"
 #include "gateway/receipt_book.hpp"
 #include "pipeline/request.hpp"
@@ -15,7 +16,7 @@ namespace talaria::gateway {
 class ReceiptDraft {
 public:
   /// @param body  of the request, as received
-  ReceiptDraft(ReceiptBook& book, bool chat, std::string client, std::string_view body);
+  ReceiptDraft(ReceiptBook& book, Dialect dialect, std::string client, std::string_view body);
 
   /// What the request came to.
   void asked(const ApiRequest& request, const std::vector<std::vector<u32>>& prompts);

@@ -8,6 +8,7 @@
 #include "gateway/access_policy.hpp"
 #include "gateway/api_error.hpp"
 #include "gateway/content_coding.hpp"
+#include "telemetry/trace_id.hpp"
 
 namespace talaria::gateway {
 
@@ -15,19 +16,6 @@ namespace {
 
 constexpr const char* kJson = "application/json";
 constexpr const char* kOtherwise = "*"; // no path: those begin with a slash
-
-template <class Action>
-void with_error_objects(HttpResponse& response, const Action& action) {
-  try {
-    action();
-  } catch (const ApiError& error) {
-    refuse(response, error);
-  } catch (const Error& error) {
-    refuse(response, to_api_error(error));
-  } catch (const std::exception&) {
-    refuse(response, ApiError(500, "internal error"));
-  }
-}
 
 /// Whether `pattern` is "/a/*" and `path` "/a/b".
 bool lies_below(std::string_view pattern, std::string_view path) {
@@ -45,13 +33,34 @@ bool is_json(std::string_view content_type) {
 
 } // namespace
 
-void refuse(HttpResponse& response, const ApiError& error) {
+void refuse(HttpResponse& response, const ApiError& error, ErrorShape shape,
+            const std::string& request) {
   response.status = error.status();
   response.stream = nullptr;
-  response.set_content(error.body(), kJson);
+  response.set_content(error.body(shape, request), kJson);
+  if (shape == ErrorShape::anthropic) response.set_header("request-id", request);
   if (error.status() == 401) response.set_header("WWW-Authenticate", "Bearer");
   if (error.status() == 429 || error.status() == 503)
     response.set_header("Retry-After", std::to_string(std::max(1U, error.retry_after_s())));
+}
+
+template <class Action>
+void Router::with_error_objects(const Exchange& exchange, HttpResponse& response,
+                                const Action& action) const {
+  const auto say = [&](const ApiError& error) {
+    const Route* route = find(exchange.request.path);
+    refuse(response, error, route == nullptr ? ErrorShape::openai : route->errors,
+           telemetry::to_hex(exchange.trace));
+  };
+  try {
+    action();
+  } catch (const ApiError& error) {
+    say(error);
+  } catch (const Error& error) {
+    say(to_api_error(error));
+  } catch (const std::exception&) {
+    say(ApiError(500, "internal error"));
+  }
 }
 
 /// The route of `path`, made if it is new. One path may be for GET and for POST.
@@ -59,7 +68,8 @@ Router::Route& Router::at(const std::string& path) {
   const auto route =
       std::find_if(routes_.begin(), routes_.end(), [&](const Route& r) { return r.path == path; });
   if (route != routes_.end()) return *route;
-  return routes_.emplace_back(Route{path, nullptr, nullptr, On::a_thread_of_its_own, guard_});
+  return routes_.emplace_back(
+      Route{path, nullptr, nullptr, On::a_thread_of_its_own, guard_, errors_});
 }
 
 void Router::get(const std::string& path, Get handler, On on) {
@@ -104,7 +114,7 @@ bool Router::is_long(const Exchange& exchange) const {
 bool Router::check(Exchange& exchange, const std::string& local_host,
                    HttpResponse& response) const {
   bool complete = false;
-  with_error_objects(response, [&] {
+  with_error_objects(exchange, response, [&] {
     if (policy_ != nullptr) policy_->check(exchange, local_host);
     complete = AccessPolicy::is_preflight(exchange);
     if (complete) return AccessPolicy::answer_preflight(exchange, response);
@@ -151,7 +161,7 @@ void Router::check_body(const HttpRequest& request) const {
 }
 
 void Router::handle(Exchange& exchange, HttpResponse& response) const {
-  with_error_objects(response, [&] {
+  with_error_objects(exchange, response, [&] {
     const Route& route = *find(exchange.route);
     if (!is_post(exchange)) return route.get(response);
     std::string body = std::exchange(exchange.request.body, {});

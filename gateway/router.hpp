@@ -38,6 +38,8 @@ public:
   void otherwise(Get get, Post post);
   /// Applies to what is added from now on.
   void guard(Guard guard) { guard_ = std::move(guard); }
+  /// In whose words errors are written; of what is added from now on.
+  void shape_errors(ErrorShape shape) { errors_ = shape; }
   /// Must outlive this object.
   void set_policy(const AccessPolicy& policy) { policy_ = &policy; }
 
@@ -60,7 +62,11 @@ private:
     Post post; ///< the same for POST
     On on;     ///< of `get`
     Guard guard;
+    ErrorShape errors = ErrorShape::openai;
   };
+  template <class Action>
+  void with_error_objects(const Exchange& exchange, HttpResponse& response,
+                          const Action& action) const;
   Route& at(const std::string& path);
   const Route* find(const std::string& path) const;
   const Route& admit(Exchange& exchange, const std::string& local_host,
@@ -70,10 +76,13 @@ private:
   std::size_t max_body_bytes_;
   const AccessPolicy* policy_ = nullptr;
   Guard guard_;
+  ErrorShape errors_ = ErrorShape::openai;
   std::vector<Route> routes_;
 };
 
 /// Makes `response` the error object that a client gets for `status`.
-void refuse(HttpResponse& response, const ApiError& error);
+/// @param request  the id of the request
+void refuse(HttpResponse& response, const ApiError& error, ErrorShape shape = ErrorShape::openai,
+            const std::string& request = {});
 
 } // namespace talaria::gateway

@@ -12,13 +12,21 @@ namespace talaria::gateway {
 
 using nlohmann::json;
 
+std::string stop_string_of(const std::string& field, const json& value) {
+  constexpr std::size_t kLongestStop = 1024; // bytes; the end of an answer is searched for each
+  if (!value.is_string() || value.get_ref<const std::string&>().empty() ||
+      value.get_ref<const std::string&>().size() > kLongestStop)
+    throw bad_field(field, fmt::format("{} must be a string of 1 to {} bytes, or a list of them",
+                                       field, kLongestStop));
+  return value.get<std::string>();
+}
+
 namespace {
 
 using P = model::SamplingParameters;
 
 constexpr std::size_t kMaxStops = 16;
-constexpr std::size_t kLongestStop = 1024; // bytes; the end of an answer is searched for each
-constexpr std::size_t kMaxIds = 1024;      // each is looked for in the vocabulary
+constexpr std::size_t kMaxIds = 1024; // each is looked for in the vocabulary
 constexpr std::size_t kMaxBadWords = 64;
 
 /// Into a member of the sampling parameters, whose own rules decide about the range.
@@ -44,24 +52,16 @@ void read_seed(const std::string& field, const json& value, Draft& draft) {
   draft.seed = value.is_number_unsigned() ? value.get<u64>() : static_cast<u64>(value.get<i64>());
 }
 
-std::string stop_of(const std::string& field, const json& value) {
-  if (!value.is_string() || value.get_ref<const std::string&>().empty() ||
-      value.get_ref<const std::string&>().size() > kLongestStop)
-    throw bad_field(field, fmt::format("{} must be a string of 1 to {} bytes, or a list of them",
-                                       field, kLongestStop));
-  return value.get<std::string>();
-}
-
 FieldReader strings(std::vector<std::string> ApiRequest::*member, std::size_t most) {
   return [member, most](const std::string& field, const json& value, Draft& draft) {
     auto& out = draft.request.*member;
     if (!value.is_array()) {
-      out.push_back(stop_of(field, value));
+      out.push_back(stop_string_of(field, value));
       return;
     }
     if (value.size() > most)
       throw bad_field(field, fmt::format("{} has more than {} strings", field, most));
-    for (const json& each : value) out.push_back(stop_of(field, each));
+    for (const json& each : value) out.push_back(stop_string_of(field, each));
   };
 }
 

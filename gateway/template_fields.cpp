@@ -24,6 +24,17 @@ bool is_name(const std::string& text) {
          });
 }
 
+void check_tool_name(const std::string& path, const json& name) {
+  if (!name.is_string() || !is_name(name.get<std::string>()))
+    throw bad_field(path, fmt::format("{} must be 1 to {} letters, digits, '_', '-' or '.'", path,
+                                      kLongestToolName));
+}
+
+void check_tool_count(const std::string& field, const json& value) {
+  if (!value.is_array() || value.size() > kMaxTools)
+    throw bad_field(field, fmt::format("{} must be a list of at most {} tools", field, kMaxTools));
+}
+
 void check_tool(const std::string& path, const json& tool) {
   if (!tool.is_object() || tool.value("type", json()) != "function")
     throw bad_field(path, path + " must be {\"type\": \"function\", \"function\": {...}}; tools of "
@@ -31,11 +42,7 @@ void check_tool(const std::string& path, const json& tool) {
   const json function = tool.value("function", json());
   const std::string inside = path + ".function";
   if (!function.is_object()) throw bad_field(inside, inside + " must be an object");
-  const json name = function.value("name", json());
-  if (!name.is_string() || !is_name(name.get<std::string>()))
-    throw bad_field(inside + ".name",
-                    fmt::format("{}.name must be 1 to {} letters, digits, '_', '-' or '.'", inside,
-                                kLongestToolName));
+  check_tool_name(inside + ".name", function.value("name", json()));
   for (const char* text : {"description"})
     if (const json value = function.value(text, json()); !value.is_null())
       text_of(inside + "." + text, value);
@@ -45,8 +52,7 @@ void check_tool(const std::string& path, const json& tool) {
 }
 
 void read_tools(const std::string& field, const json& value, Draft& draft) {
-  if (!value.is_array() || value.size() > kMaxTools)
-    throw bad_field(field, fmt::format("{} must be a list of at most {} tools", field, kMaxTools));
+  check_tool_count(field, value);
   for (std::size_t i = 0; i < value.size(); ++i)
     check_tool(fmt::format("{}[{}]", field, i), value[i]);
   // As they are written: the order of fields is a part of the prompt.
@@ -58,22 +64,15 @@ bool is_named_tool(const json& value) {
          value.value("function", json()).is_object();
 }
 
-/// A grammar makes the model call one.
-void read_forced_call(const std::string& field, const json& value, Draft& draft) {
-  AnswerForm& form = draft.request.form;
-  if (form.kind != AnswerForm::Kind::any)
-    throw bad_field(field, field + " and " + form.field + " both say what form answers have");
-  form.kind = AnswerForm::Kind::calls;
-  form.field = field;
-  if (value.is_object())
-    form.text = text_of(field + ".function.name", value["function"].value("name", json()));
-}
-
 void read_tool_choice(const std::string& field, const json& value, Draft& draft) {
   if (value == "none")
     draft.chooses_no_tool = true;
   else if (value == "required" || is_named_tool(value))
-    read_forced_call(field, value, draft);
+    force_call(field,
+               value.is_object()
+                   ? text_of(field + ".function.name", value["function"].value("name", json()))
+                   : std::string(),
+               draft);
   else if (value != "auto")
     throw bad_field(field, field + " must be none, auto, required or the name of a function");
 }
@@ -92,6 +91,56 @@ FieldReader raw_option(std::string model::ChatOptions::*member, bool is_list) {
 }
 
 } // namespace
+
+void force_call(const std::string& field, const std::string& name, Draft& draft) {
+  new_form(field, AnswerForm::Kind::calls, draft).text = name;
+}
+
+namespace {
+
+bool holds(const std::vector<std::string_view>& texts, std::string_view text) {
+  return std::find(texts.begin(), texts.end(), text) != texts.end();
+}
+
+/// One definition, in the order in which a chat's are mostly written.
+std::string flat_tool(const std::string& path, const json& tool, std::string_view raw,
+                      const FlatTools& form) {
+  if (!tool.is_object()) throw bad_field(path, path + " must be an object");
+  const json type = tool.value("type", json(""));
+  if (!type.is_string() || !holds(form.types, type.get<std::string>()))
+    throw bad_field(path + ".type", path + ".type: tools that are not functions of the client's "
+                                           "are not supported");
+  check_tool_name(path + ".name", tool.value("name", json()));
+  std::string out = R"({"type":"function","function":{"name":)" + tool["name"].dump();
+  for (const auto& [name, value] : tool.items()) {
+    const std::string field = path + "." + name;
+    if (name == "type" || name == "name" || value.is_null()) continue;
+    if (name == "description")
+      text_of(field, value);
+    else if (name == form.schema && !value.is_object())
+      throw bad_field(field, field + " must be an object");
+    else if (name != form.schema && !holds(form.without_effect, name) && !is_nothing(value))
+      throw bad_field(field, field + " is not supported");
+  }
+  if (const auto text = raw_member(raw, "description"); text && *text != "null")
+    out += ",\"description\":" + std::string(*text);
+  if (const auto schema = raw_member(raw, form.schema); schema && *schema != "null")
+    out += ",\"parameters\":" + std::string(*schema);
+  return out + "}}";
+}
+
+} // namespace
+
+void read_flat_tools(const std::string& field, const json& value, const FlatTools& form,
+                     Draft& draft) {
+  check_tool_count(field, value);
+  const auto raw = raw_elements(raw_member(draft.body, field).value_or(""));
+  std::string tools;
+  for (std::size_t i = 0; i < value.size(); ++i)
+    tools += (i == 0 ? "" : ", ") +
+             flat_tool(fmt::format("{}[{}]", field, i), value[i], raw.at(i), form);
+  if (!value.empty()) draft.request.chat.tools = "[" + tools + "]";
+}
 
 void add_template_fields(FieldReaders& readers) {
   readers["tools"] = read_tools;

@@ -1,43 +1,17 @@
 #pragma once
 
-#include <memory>
 #include <string>
 #include <string_view>
-#include <vector>
 
-#include "core/integers.hpp"
+#include "gateway/call_text.hpp"
+#include "gateway/harmony_channels.hpp"
+#include "gateway/tool_call.hpp"
 
 namespace talaria::gateway {
 
-/// A call of a tool that a model's answer holds.
-struct ToolCall {
-  std::string id;
-  std::string name;
-  std::string arguments; ///< the text of a JSON object
-};
-
-/// How families of models write calls.
-enum class ToolSyntax : u8 {
-  hermes,   ///< <tool_call>{"name": ..., "arguments": {...}}</tool_call>: Hermes, Qwen
-  llama,    ///< {"name": ..., "parameters": {...}}, several with ';' between: Llama 3
-  pythonic, ///< [name(key=value), ...]: Llama 3.2 and 4
-  mistral,  ///< [TOOL_CALLS][{"name": ..., "arguments": {...}}, ...], or name{...}: Mistral
-};
-
-/// What a chat template tells its model to write; hermes if it says nothing of tools.
-ToolSyntax tool_syntax_of(std::string_view template_source);
-/// True if its markers are special tokens, which then have to be text of the answer.
-bool marks_calls_by_special_tokens(ToolSyntax syntax) noexcept;
-
-/// What is certain of an answer so far.
-struct AnswerParts {
-  std::string text;
-  std::vector<ToolCall> calls;
-};
-
-/// Finds the calls in an answer that comes piece by piece. Text that is no call, or does not become
-/// one, is given as it came, so that nothing of an answer is lost; a call comes when it is
-/// complete.
+/// Finds the calls in an answer that comes piece by piece. Text that is no call is given as it
+/// came, so that nothing of an answer is lost. A call begins when its name and the beginning of its
+/// arguments are known, and is one from then on; the arguments follow as they come.
 class ToolCallFinder {
 public:
   /// @param parallel  false: the answer's first call is the only one that is given
@@ -45,19 +19,39 @@ public:
   AnswerParts push(std::string_view piece);
   /// What was held back, at the end of the answer.
   AnswerParts finish();
-  /// Calls given so far.
+  /// Calls begun so far.
   std::size_t calls() const noexcept { return count_; }
 
 private:
-  AnswerParts take_marked(bool at_end);
-  AnswerParts take_whole();
-  void add(AnswerParts& parts, std::vector<ToolCall> calls);
+  enum class State : u8 {
+    text,      ///< until a call may begin
+    head,      ///< a call may have begun
+    arguments, ///< of one that has
+    tail,      ///< what is left of one behind its arguments
+    unusual,   ///< what may be a call in another order, known when it is whole
+    passes,    ///< text to the end
+  };
+  AnswerParts run(bool at_end);
+  bool step(AnswerParts& parts, bool at_end);
+  bool look_for_call(AnswerParts& parts, bool at_end);
+  bool look_at_beginning(AnswerParts& parts, bool at_end);
+  bool read_head(AnswerParts& parts, bool at_end);
+  CallHead head() const;
+  bool read_arguments(AnswerParts& parts, bool at_end);
+  bool read_tail(bool at_end);
+  bool read_unusual(AnswerParts& parts, bool at_end);
+  void add_text(AnswerParts& parts, std::size_t size);
+  void begin_call(AnswerParts& parts, std::string name);
+  void add_arguments(AnswerParts& parts, std::string_view part, bool ends);
 
   ToolSyntax syntax_;
   bool parallel_;
+  State state_ = State::text;
   std::string held_;
-  bool passes_ = false; ///< the answer is text to its end
+  ObjectScanner arguments_;
+  bool given_ = false; ///< the call whose arguments come is one that is given
   std::size_t count_ = 0;
+  HarmonyChannels channels_; ///< of harmony
 };
 
 } // namespace talaria::gateway

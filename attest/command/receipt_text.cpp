@@ -19,8 +19,7 @@ std::string receipt_text(const SignedReceipt& each) {
       "receipt      {} of {}, {}{}{}\n  service    {}\n  software   {}\n  model      {} {}\n"
       "  weights    {}\n  masking    {} {}, integrity {}\n  key        {}\n"
       "  chain      {} number {}\n",
-      receipt.id, to_text(receipt.issued),
-      receipt.chat ? "/v1/chat/completions" : "/v1/completions", receipt.stream ? ", stream" : "",
+      receipt.id, to_text(receipt.issued), receipt.endpoint, receipt.stream ? ", stream" : "",
       receipt.cut ? ", cut by the client" : "", receipt.service, receipt.software, receipt.model,
       to_hex(receipt.model_root), receipt.weights, receipt.scheme, receipt.parameters,
       receipt.integrity, each.key_id, to_hex(receipt.chain), receipt.number);

@@ -1,5 +1,8 @@
 #include "attest/receipts/receipt.hpp"
 
+#include <algorithm>
+#include <iterator>
+
 #include "attest/evidence/strict_json.hpp"
 #include "attest/receipts/claim_fields.hpp"
 #include "core/error.hpp"
@@ -9,10 +12,6 @@ namespace {
 
 using nlohmann::json;
 using Ordered = nlohmann::ordered_json;
-
-const char* endpoint_of(const Receipt& receipt) {
-  return receipt.chat ? "/v1/chat/completions" : "/v1/completions";
-}
 
 Ordered sampling_json(const ReceiptSampling& sampling) {
   const auto exact = [](float value) { return static_cast<double>(value); };
@@ -94,9 +93,9 @@ void read_place(ClaimFields& fields, Receipt& receipt) {
 }
 
 void read_exchange(ClaimFields& fields, Receipt& receipt) {
-  const std::string endpoint = fields.text("endpoint");
-  receipt.chat = endpoint == "/v1/chat/completions";
-  if (endpoint != endpoint_of(receipt)) refuse_receipt("endpoint is none that gives receipts");
+  receipt.endpoint = fields.text("endpoint");
+  if (std::ranges::find(kReceiptEndpoints, receipt.endpoint) == std::end(kReceiptEndpoints))
+    refuse_receipt("endpoint is none that gives receipts");
   receipt.stream = fields.flag("stream");
   receipt.cut = fields.flag("cut");
   receipt.request = fields.bytes<32>("req");
@@ -180,7 +179,7 @@ std::string to_json(const Receipt& receipt) {
                  {"chain", to_base64url(receipt.chain)},
                  {"seq", receipt.number}};
   if (receipt.previous) object["prev"] = to_base64url(*receipt.previous);
-  object.update(Ordered{{"endpoint", endpoint_of(receipt)},
+  object.update(Ordered{{"endpoint", receipt.endpoint},
                         {"stream", receipt.stream},
                         {"cut", receipt.cut},
                         {"req", to_base64url(receipt.request)},

@@ -64,6 +64,10 @@ struct ReceiptSampling {
   bool more = false;
 };
 
+/// Whose answers have receipts.
+inline constexpr std::string_view kReceiptEndpoints[] = {"/v1/chat/completions", "/v1/completions",
+                                                         "/v1/responses", "/v1/messages"};
+
 /// What an enclave signs about one answered request. Nothing in it tells prompt or answer to
 /// somebody without the salts, beside how long they are.
 struct Receipt {
@@ -73,7 +77,7 @@ struct Receipt {
   std::array<u8, 16> chain{};
   u64 number = 0;                       ///< in the chain, from 1
   std::optional<Sha256Digest> previous; ///< SHA-256 of the receipt before; nothing for the first
-  bool chat = false;                    ///< /v1/chat/completions, else /v1/completions
+  std::string endpoint = "/v1/completions"; ///< one of kReceiptEndpoints
   bool stream = false;
   bool cut = false;        ///< the client left before the end
   Sha256Digest request{};  ///< salted, of the body as received, a Content-Encoding undone

@@ -3,6 +3,7 @@
 #include <nlohmann/json.hpp>
 
 #include "gateway/chat_prompt.hpp"
+#include "gateway/middle_prompt.hpp"
 #include "model/weights/gguf_model.hpp"
 
 namespace talaria::connect {
@@ -82,15 +83,25 @@ std::string PromptTokens::chat(const std::string& body) const {
 std::string PromptTokens::completion(const std::string& body) const {
   Json object = object_of(body);
   const gateway::ApiRequest request = gateway::parse_completion_request(body, defaults_for(object));
+  const auto middle = gateway::MiddlePrompt::of(tokenizer_);
+  if (!request.suffix.empty() && !middle)
+    throw gateway::bad_field("suffix", "suffix is not supported: the model's tokenizer has no "
+                                       "tokens for filling in a middle");
+  object.erase("suffix"); // it becomes a part of the ids
   Json prompts = Json::array();
   for (const gateway::Prompt& prompt : request.prompts) {
     if (const auto* ids = std::get_if<std::vector<u32>>(&prompt)) {
+      if (!request.suffix.empty())
+        throw gateway::bad_field("suffix", "suffix needs a prompt that is text");
       prompts.push_back(*ids);
       continue;
     }
+    const std::string& text = std::get<std::string>(prompt);
+    const bool special = request.add_special_tokens.value_or(true);
     prompts.push_back(tokens_or_refuse("prompt", [&] {
-      return tokenizer_.encode(std::get<std::string>(prompt),
-                               request.add_special_tokens.value_or(true));
+      return request.suffix.empty()
+                 ? tokenizer_.encode(text, special)
+                 : middle->encode(text, request.suffix, special, model::Tokenizer::no_bound);
     }));
   }
   object["prompt"] = prompts.size() == 1 ? prompts[0] : prompts;

@@ -39,6 +39,12 @@ struct Server {
     router.post("/v1/completions", [defaults](const std::string& body, HttpResponse& response) {
       answer(parse_completion_request(body, defaults), response);
     });
+    router.post("/v1/responses", [defaults](const std::string& body, HttpResponse& response) {
+      answer(parse_responses_request(body, defaults), response);
+    });
+    router.post("/v1/messages", [defaults](const std::string& body, HttpResponse& response) {
+      answer(parse_messages_request(body, defaults), response);
+    });
     settings.router = &router;
     settings.max_head_bytes = 8 << 10;
     settings.done = [this](const Exchange& exchange) {

@@ -147,6 +147,22 @@ BOOST_AUTO_TEST_CASE(answers_asked_for_are_counted) {
   BOOST_CHECK_THROW(wanted(R"({"prompt":"a","best_of":2,"stream":true})"), ApiError);
 }
 
+// What goes into prompts as it is written is found behind a byte order mark too, and under names
+// that are written with escapes.
+BOOST_AUTO_TEST_CASE(bodies_may_be_written_in_unusual_ways) {
+  const char* tools = R"("tools":[{"name":"f","input_schema":{"b":1,"a":2}}],"max_tokens":1})";
+  for (const char* begin : {"{", "\xEF\xBB\xBF {", " { "})
+    for (const char* name : {"messages", "mess\\u0061ges"}) {
+      const std::string body = std::string(begin) + "\"" + name +
+                               R"(":[{"role":"assistant","content":[{"type":"tool_use","id":"1",)" +
+                               R"("name":"f","input":{"z":1,"y":2}}]}],)" + tools;
+      const auto request = parse_messages_request(body, defaults());
+      BOOST_TEST(request.messages.at(0).fields.find(R"("arguments":{"z":1,"y":2})") !=
+                 std::string::npos);
+      BOOST_TEST(request.chat.tools.find(R"("parameters":{"b":1,"a":2})") != std::string::npos);
+    }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 } // namespace talaria::gateway

@@ -1,12 +1,16 @@
 // What somebody who counts bytes of a response sees.
 #include "gateway/event_stream.hpp"
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <sstream>
 
+#include "gateway/api_response.hpp"
 #include "gateway/event_text.hpp"
+#include "gateway/messages_writer.hpp"
+#include "gateway/responses_writer.hpp"
 
 namespace talaria::gateway {
 
@@ -19,6 +23,10 @@ constexpr std::size_t kRoom = 40;
 
 ResponseShape shape(bool chat, std::size_t room, bool usage = false, std::size_t answers = 1) {
   return {chat, "a-model", answers, usage, room};
+}
+
+std::unique_ptr<AnswerWriter> writer(ResponseShape shape) {
+  return std::make_unique<ResponseFormat>(std::move(shape));
 }
 
 std::vector<std::string> split(const std::string& stream) {
@@ -138,10 +146,10 @@ BOOST_AUTO_TEST_CASE(whole_bodies_have_few_sizes) {
 
 BOOST_AUTO_TEST_CASE(without_a_pace_events_go_out_as_they_come) {
   const EventStream::Clock::time_point start{};
-  EventStream stream(ResponseFormat(shape(true, kRoom)), milliseconds(0), start);
+  EventStream stream(writer(shape(true, kRoom)), milliseconds(0), start);
   BOOST_TEST(split(stream.due(start)).size() == 1U); // the opening
-  stream.text(0, "a");
-  stream.text(0, "b");
+  stream.add(0, {"a", {}, {}});
+  stream.add(0, {"b", {}, {}});
   BOOST_TEST(stream.pending());
   BOOST_TEST(split(stream.due(start)).size() == 2U);
   BOOST_TEST(stream.due(start).empty());
@@ -152,10 +160,10 @@ BOOST_AUTO_TEST_CASE(without_a_pace_events_go_out_as_they_come) {
 
 BOOST_AUTO_TEST_CASE(with_a_pace_every_tick_has_one_event_for_each_answer) {
   const EventStream::Clock::time_point start{};
-  EventStream stream(ResponseFormat(shape(false, kRoom, false, 2)), milliseconds(50), start);
+  EventStream stream(writer(shape(false, kRoom, false, 2)), milliseconds(50), start);
   BOOST_TEST(stream.due(start + milliseconds(49)).empty());
-  stream.text(0, "a");
-  stream.text(0, "b");
+  stream.add(0, {"a", {}, {}});
+  stream.add(0, {"b", {}, {}});
   const std::string first = stream.due(start + milliseconds(51));
   BOOST_TEST(split(first).size() == 2U);
   BOOST_TEST(text_of(first) == "ab");
@@ -164,14 +172,14 @@ BOOST_AUTO_TEST_CASE(with_a_pace_every_tick_has_one_event_for_each_answer) {
   BOOST_TEST(silent.size() == first.size());
   BOOST_TEST((stream.next_tick() == start + milliseconds(150)));
   // A late one does not bring two.
-  stream.text(1, "c");
+  stream.add(1, {"c", {}, {}});
   BOOST_TEST(stream.due(start + milliseconds(320)).size() == first.size());
 }
 
 BOOST_AUTO_TEST_CASE(with_a_pace_long_text_waits_and_the_end_comes_with_the_last_of_it) {
   const EventStream::Clock::time_point start{};
-  EventStream stream(ResponseFormat(shape(false, 10)), milliseconds(1), start);
-  stream.text(0, std::string(25, 'a'));
+  EventStream stream(writer(shape(false, 10)), milliseconds(1), start);
+  stream.add(0, {std::string(25, 'a'), {}, {}});
   stream.ended(0, pipeline::FinishReason::length);
   std::string all;
   for (int tick = 1; tick <= 3; ++tick) {
@@ -183,6 +191,95 @@ BOOST_AUTO_TEST_CASE(with_a_pace_long_text_waits_and_the_end_comes_with_the_last
   BOOST_TEST(text_of(all) == std::string(25, 'a'));
   BOOST_TEST(!stream.pending());
   BOOST_TEST(stream.due(start + milliseconds(9)).empty());
+}
+
+/// While its text comes, whatever of it: one size. At its ends: sizes of whole bodies.
+template <class Writer>
+void check_sizes_of(const char* delta) {
+  Writer format(shape(true, kRoom));
+  std::set<std::size_t> sizes;
+  const auto look = [&](const std::string& events) {
+    for (const std::string& event : split(events)) {
+      const bool is_delta = event.starts_with("event: " + std::string(delta) + "\n");
+      if (is_delta) sizes.insert(event.size());
+      BOOST_TEST((is_delta || event.size() % 128 == 0), event);
+    }
+  };
+  look(format.opening(0));
+  for (const std::string& piece : kPieces) look(format.piece(0, {piece, {}, {}}));
+  look(format.piece(0, {std::string(1000, '\n'), {}, {}}));
+  look(format.ending(0, pipeline::FinishReason::stop));
+  look(format.closing({3, 700, 0}));
+  BOOST_TEST(sizes.size() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(events_of_the_other_dialects_have_one_size_too) {
+  check_sizes_of<ResponsesWriter>("response.output_text.delta");
+  check_sizes_of<MessagesWriter>("content_block_delta");
+}
+
+BOOST_AUTO_TEST_CASE(thinking_is_an_item_of_its_own) {
+  AnswerPiece thought;
+  thought.reasoning = "Hm.";
+  WholeAnswer whole;
+  whole.reasoning = "Hm.";
+  whole.text = "Yes.";
+  ResponsesWriter responses(shape(true, 0));
+  std::string items = responses.opening(0);
+  for (const AnswerPiece& piece : {thought, AnswerPiece{"Yes.", {}, {}}})
+    items += responses.piece(0, piece);
+  BOOST_TEST(items.find("response.reasoning_text.delta") != std::string::npos);
+  BOOST_TEST(items.find("response.reasoning_text.done") < items.find("response.output_text.delta"));
+  const json response = json::parse(ResponsesWriter(shape(true, 0)).whole({&whole, 1}, {}));
+  BOOST_TEST(response["output"][0]["content"][0]["text"] == "Hm.");
+  BOOST_TEST(response["output"][1]["content"][0]["text"] == "Yes.");
+  const json message = json::parse(MessagesWriter(shape(true, 0)).whole({&whole, 1}, {}));
+  BOOST_TEST(message["content"][0]["thinking"] == "Hm.");
+  BOOST_TEST(message["content"][1]["text"] == "Yes.");
+  const json chat = json::parse(ResponseFormat(shape(true, 0)).whole({&whole, 1}, {}));
+  BOOST_TEST(chat["choices"][0]["message"]["reasoning_content"] == "Hm.");
+}
+
+BOOST_AUTO_TEST_CASE(text_behind_a_call_is_an_item_of_its_own) {
+  MessagesWriter messages(shape(true, 0));
+  ResponsesWriter responses(shape(true, 0));
+  AnswerPiece piece{"Look: ", {}, {{"id", "f", "{\"a\":", true, false}}};
+  const AnswerPiece rest{"", {}, {{"", "", "1}", false, true}}};
+  const AnswerPiece text{"Done.", {}, {}};
+  for (AnswerWriter* each : std::initializer_list<AnswerWriter*>{&messages, &responses}) {
+    std::string stream = each->opening(0);
+    for (const AnswerPiece& next : {piece, rest, text}) stream += each->piece(0, next);
+    stream += each->ending(0, pipeline::FinishReason::stop);
+    stream += each->closing({1, 2, 0});
+    std::vector<std::string> types;
+    std::string arguments;
+    for (const std::string& event : split(stream)) {
+      const json object = json::parse(event.substr(event.find("data: ") + 6));
+      types.push_back(object["type"]);
+      arguments += object.value("/delta/partial_json"_json_pointer, std::string());
+      if (types.back() == "response.function_call_arguments.done")
+        arguments += object["arguments"].get<std::string>();
+    }
+    BOOST_TEST(arguments == "{\"a\":1}");
+    BOOST_TEST(
+        std::count(types.begin(), types.end(),
+                   each == &messages ? "content_block_start" : "response.output_item.added") == 3);
+    BOOST_TEST(types.back() == (each == &messages ? "message_stop" : "response.completed"));
+  }
+}
+
+// An answer's first text may come before anybody asks for what is due.
+BOOST_AUTO_TEST_CASE(events_are_numbered_in_the_order_they_go_out) {
+  const EventStream::Clock::time_point start{};
+  EventStream stream(std::make_unique<ResponsesWriter>(shape(true, 0)), milliseconds(0), start);
+  stream.add(0, {"a", {}, {}});
+  stream.ended(0, pipeline::FinishReason::stop);
+  std::string out = stream.due(start);
+  out += stream.writer().closing({1, 1, 0});
+  u64 number = 0;
+  for (const std::string& event : split(out))
+    BOOST_TEST(json::parse(event.substr(event.find("data: ") + 6))["sequence_number"] == number++);
+  BOOST_TEST(number == 9U);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

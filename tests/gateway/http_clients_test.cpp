@@ -83,6 +83,24 @@ BOOST_AUTO_TEST_CASE(only_those_with_a_key_are_served) {
   BOOST_TEST(server.get("/ready")->status == 200);
 }
 
+BOOST_AUTO_TEST_CASE(anthropics_clients_send_their_key_in_a_field_of_its_own) {
+  const KeyFile keys;
+  const std::string key = keys.add("alice");
+  const RunningServer server = server_with(keys);
+  const std::string body = R"({"messages":[{"role":"user","content":"Hi"}],"max_tokens":1})";
+  const auto status = [&](const httplib::Headers& headers) {
+    return server.client().Post("/v1/messages", headers, body, "application/json")->status;
+  };
+  BOOST_TEST(status({{"X-Api-Key", key}}) == 200);
+  BOOST_TEST(status(with_key(key)) == 200);
+  BOOST_TEST(status({{"X-Api-Key", "sk-wrong"}}) == 401);
+  BOOST_TEST(status({{"X-Api-Key", ""}}) == 401);
+  // A wrong Authorization is not made good by another field.
+  BOOST_TEST(status({{"X-Api-Key", key}, {"Authorization", "Bearer sk-wrong"}}) == 401);
+  const auto refused = server.client().Post("/v1/messages", body, "application/json");
+  BOOST_TEST(json::parse(refused->body)["error"]["type"] == "authentication_error");
+}
+
 BOOST_AUTO_TEST_CASE(a_key_that_is_taken_back_is_refused_and_a_new_one_served) {
   const KeyFile keys;
   const std::string old = keys.add("alice");

@@ -112,11 +112,43 @@ BOOST_AUTO_TEST_CASE(a_streamed_answer_has_its_receipt_behind_its_last_event) {
   const Receipt receipt = signing.read(streamed.jws).receipt;
   const auto salts = salts_in(streamed.salts);
   BOOST_TEST((receipt.response == attest::salted_text(salts.response, streamed.events)));
-  BOOST_TEST(receipt.chat);
+  BOOST_TEST(receipt.endpoint == "/v1/chat/completions");
   BOOST_TEST(receipt.stream);
   const auto expected = chatted("Hello there", 6);
   BOOST_TEST((receipt.answers[0].ids == attest::salted_ids(salts.response, expected.tokens)));
   BOOST_TEST((receipt.answers[0].text == attest::salted_text(salts.response, expected.text)));
+}
+
+BOOST_AUTO_TEST_CASE(answers_in_other_dialects_have_receipts_too) {
+  const Signing signing;
+  json responses{{"input", "Hello there"}, {"max_output_tokens", 6}, {"temperature", 0}};
+  json messages = chat_of("Hello there", 6);
+  for (const auto& [path, body] :
+       {std::pair("/v1/responses", responses), std::pair("/v1/messages", messages)}) {
+    for (const bool is_stream : {false, true}) {
+      json asked = body;
+      asked["stream"] = is_stream;
+      const auto result = signing.server.post(path, asked);
+      BOOST_TEST_REQUIRE((result && result->status == 200), path);
+      std::string sent = result->body;
+      std::string jws = result->get_header_value(gateway::kReceiptHeader);
+      std::string salt_text = result->get_header_value(gateway::kReceiptSaltsHeader);
+      if (is_stream) {
+        const Streamed streamed(result->body);
+        sent = streamed.events;
+        jws = streamed.jws;
+        salt_text = streamed.salts;
+      }
+      const Receipt receipt = signing.read(jws).receipt;
+      const auto salts = salts_in(salt_text);
+      BOOST_TEST(receipt.endpoint == path);
+      BOOST_TEST((receipt.response == attest::salted_text(salts.response, sent)), path);
+      BOOST_TEST(sent.find(receipt.id) != std::string::npos);
+      BOOST_TEST_REQUIRE(receipt.answers.size() == 1U);
+      BOOST_TEST((receipt.answers[0].ids ==
+                  attest::salted_ids(salts.response, chatted("Hello there", 6).tokens)));
+    }
+  }
 }
 
 BOOST_AUTO_TEST_CASE(receipts_can_be_fetched_and_follow_each_other) {

@@ -14,23 +14,35 @@ namespace {
 
 struct Found {
   std::string text;
+  std::string reasoning;
   std::vector<std::pair<std::string, std::string>> calls;
   std::vector<std::string> ids;
+  std::size_t pieces = 0; ///< that calls came in
 };
 
 Found find(ToolSyntax syntax, const std::string& answer, std::size_t step, bool parallel = true) {
   ToolCallFinder finder(syntax, parallel);
   Found out;
-  const auto take = [&](const AnswerParts& parts) {
+  std::vector<ToolCall> calls;
+  bool open = false;
+  const auto take = [&](AnswerParts parts) {
     out.text += parts.text;
-    for (const ToolCall& call : parts.calls) {
-      out.calls.emplace_back(call.name, call.arguments);
-      out.ids.push_back(call.id);
+    out.reasoning += parts.reasoning;
+    for (CallPiece& piece : parts.calls) {
+      BOOST_TEST(piece.begins != open); // each begins once, and ends
+      open = !piece.ends;
+      ++out.pieces;
+      add_piece(calls, std::move(piece));
     }
   };
   for (std::size_t at = 0; at < answer.size(); at += step)
     take(finder.push(std::string_view(answer).substr(at, step)));
   take(finder.finish());
+  BOOST_TEST(!open);
+  for (const ToolCall& call : calls) {
+    out.calls.emplace_back(call.name, call.arguments);
+    out.ids.push_back(call.id);
+  }
   return out;
 }
 
@@ -102,6 +114,52 @@ const Example kExamples[] = {
      {{"f", "{\"a\": 1}"}, {"g", "{}"}}},
     {ToolSyntax::mistral, "[TOOL_CALLS] nothing", "[TOOL_CALLS] nothing", {}},
     {ToolSyntax::mistral, "[TOOL", "[TOOL", {}},
+    // What has begun is a call, also if its end does not come.
+    {ToolSyntax::hermes,
+     "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": \"b",
+     "",
+     {{"f", "{\"a\": \"b"}}},
+    // Another order of fields.
+    {ToolSyntax::hermes,
+     "<tool_call>{\"arguments\": {\"a\": 1}, \"name\": \"f\"}</tool_call> Bye",
+     " Bye",
+     {{"f", "{\"a\": 1}"}}},
+    {ToolSyntax::hermes,
+     "<tool_call>{\"name\":\"f\",\"arguments\":{\"a\":\"\\\"}{\"}}</tool_call>",
+     "",
+     {{"f", "{\"a\":\"\\\"}{\"}"}}},
+    {ToolSyntax::llama,
+     "[{\"name\": \"f\", \"parameters\": {}}, {\"name\": \"g\", \"parameters\": {\"a\": [1]}}]",
+     "",
+     {{"f", "{}"}, {"g", "{\"a\": [1]}"}}},
+    {ToolSyntax::deepseek,
+     "I look.<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>function<｜tool▁sep｜>f\n```json\n{\"a\": "
+     "1}\n"
+     "```<｜tool▁call▁end｜>\n<｜tool▁call▁begin｜>function<｜tool▁sep｜>g\n```json\n{}\n```"
+     "<｜tool▁call▁end｜><｜tool▁calls▁end｜>",
+     "I look.",
+     {{"f", "{\"a\": 1}"}, {"g", "{}"}}},
+    {ToolSyntax::deepseek,
+     "<｜tool▁calls▁begin｜><｜tool▁call▁begin｜>f<｜tool▁sep｜>{\"a\": \"}\"}<｜tool▁call▁end｜>"
+     "<｜tool▁calls▁end｜>",
+     "",
+     {{"f", "{\"a\": \"}\"}"}}},
+    {ToolSyntax::deepseek, "a <｜too", "a <｜too", {}},
+    {ToolSyntax::harmony,
+     "<|channel|>final<|message|>Hello < there<|return|>",
+     "Hello < there",
+     {}},
+    {ToolSyntax::harmony,
+     "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>commentary "
+     "to=functions.f <|constrain|>json<|message|>{\"a\": 1}<|call|>",
+     "",
+     {{"f", "{\"a\": 1}"}}},
+    {ToolSyntax::harmony,
+     " to=functions.f<|channel|>commentary json<|message|>{}<|call|><|start|>assistant<|channel|>"
+     "final<|message|>Bye",
+     "Bye",
+     {{"f", "{}"}}},
+    {ToolSyntax::harmony, "{\"a\": 1}", "{\"a\": 1}", {}},
 };
 
 } // namespace
@@ -115,6 +173,41 @@ BOOST_AUTO_TEST_CASE(calls_are_found_wherever_the_pieces_end) {
         BOOST_TEST((found.calls == example.calls));
       }
     }
+}
+
+BOOST_AUTO_TEST_CASE(arguments_come_as_they_are_written) {
+  ToolCallFinder finder(ToolSyntax::hermes, true);
+  BOOST_TEST(finder.push("<tool_call>\n{\"name\": \"f\", \"argu").calls.empty());
+  auto calls = finder.push("ments\": {\"city\"").calls;
+  BOOST_TEST_REQUIRE(calls.size() == 1u);
+  BOOST_TEST(calls[0].name == "f");
+  BOOST_TEST(calls[0].arguments == "{\"city\"");
+  BOOST_TEST(!calls[0].ends);
+  calls = finder.push(": \"Ulm\"").calls;
+  BOOST_TEST_REQUIRE(calls.size() == 1u);
+  BOOST_TEST(calls[0].arguments == ": \"Ulm\"");
+  BOOST_TEST(!calls[0].begins);
+  calls = finder.push("}}\n</tool").calls;
+  BOOST_TEST_REQUIRE(calls.size() == 1u);
+  BOOST_TEST(calls[0].arguments == "}");
+  BOOST_TEST(calls[0].ends);
+  BOOST_TEST(finder.push("_call>").text.empty());
+  BOOST_TEST(finder.finish().text.empty());
+  const std::string named = "[TOOL_CALLS]f{\"a\": [1, 2, 3, 4]}";
+  BOOST_TEST(find(ToolSyntax::mistral, named, 1).pieces > 5u);
+}
+
+BOOST_AUTO_TEST_CASE(what_a_model_thinks_is_no_text) {
+  const std::string answer = "<|channel|>analysis<|message|>Let me think.<|end|><|start|>assistant"
+                             "<|channel|>commentary<|message|>I look.<|end|><|start|>assistant"
+                             "<|channel|>commentary to=python<|message|>1+1<|call|><|start|>"
+                             "assistant<|channel|>final<|message|>Two.<|return|>";
+  for (const std::size_t step : {1U, 4U, 1000U}) {
+    const Found found = find(ToolSyntax::harmony, answer, step);
+    BOOST_TEST(found.reasoning == "Let me think.");
+    BOOST_TEST(found.text == "I look.Two.");
+    BOOST_TEST(found.calls.empty());
+  }
 }
 
 BOOST_AUTO_TEST_CASE(text_before_a_call_is_given_at_once) {
@@ -146,6 +239,8 @@ BOOST_AUTO_TEST_CASE(the_template_says_how_its_model_writes) {
   BOOST_TEST((tool_syntax_of("... <tool_call>\n ...") == ToolSyntax::hermes));
   BOOST_TEST((tool_syntax_of("{{ \"[TOOL_CALLS]\" }}") == ToolSyntax::mistral));
   BOOST_TEST((tool_syntax_of("Environment: ipython") == ToolSyntax::llama));
+  BOOST_TEST((tool_syntax_of("<|channel|>analysis") == ToolSyntax::harmony));
+  BOOST_TEST((tool_syntax_of("<｜tool▁calls▁begin｜>") == ToolSyntax::deepseek));
   BOOST_TEST((tool_syntax_of("") == ToolSyntax::hermes));
 }
 

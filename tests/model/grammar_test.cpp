@@ -3,12 +3,14 @@
 #include <boost/test/unit_test.hpp>
 
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <nlohmann/json.hpp>
 
 #include "core/error.hpp"
 #include "core/random.hpp"
 #include "model/grammar/automaton.hpp"
+#include "model/grammar/gbnf.hpp"
 #include "model/grammar/json_schema.hpp"
 #include "model/grammar/token_grammar.hpp"
 
@@ -117,6 +119,89 @@ BOOST_AUTO_TEST_CASE(patterns_let_through_what_they_say) {
       for (const auto& text : example.texts) BOOST_TEST(fits(automaton, text), text);
       for (const auto& text : example.others) BOOST_TEST(!fits(automaton, text), text);
     }
+}
+
+BOOST_AUTO_TEST_CASE(context_free_grammars_let_through_what_they_say) {
+  const Example examples[] = {
+      {"root ::= \"a\"", {"a"}, {"", "aa"}},
+      {"# a sum\nroot ::= term (\"+\" term)*  # of terms\nterm ::= [0-9]+ | \"(\" root \")\"\n",
+       {"1", "12+3", "(1+2)+3", "((7))"},
+       {"", "1+", "(1", "1)", "+1"}},
+      // A rule may go on in the next line.
+      {"root ::= x\n  | y\nx ::= \"x\"\ny ::= \"y\"", {"x", "y"}, {"xy"}},
+      {"start ::= [^a-c\\n]{2,3} .?",
+       {"de", "dé日", "😀x", "dddd"},
+       {"a", "d", "da", "d\nd", "dddde"}},
+      {"root ::= [é-ü日] [\\x41\\u00df]", {"éA", "üß", "日A"}, {"eA", "ýA", "éB"}},
+      {R"(root ::= "\"\\\t" [\]\-a]{2} "b"{0} "c"{1,})",
+       {"\"\\\t]-c", "\"\\\taacc"},
+       {"\"\\\taa", "\"\\\taab", "\"\\\tabc"}},
+      {"root ::= (\"a\" | ) \"b\" root?", {"ab", "b", "abb", "bab"}, {"a", "", "aab"}},
+  };
+  for (const Example& example : examples) {
+    Automaton automaton(gbnf_rules(example.source));
+    BOOST_TEST_CONTEXT(example.source) {
+      for (const std::string& text : example.texts) BOOST_TEST(fits(automaton, text), text);
+      for (const std::string& text : example.others) BOOST_TEST(!fits(automaton, text), text);
+    }
+  }
+}
+
+/// Each character of a range fits, and none beside it: at the borders of UTF-8's lengths.
+BOOST_AUTO_TEST_CASE(ranges_of_characters_are_exact) {
+  const auto utf8 = [](u32 c) {
+    std::string out;
+    if (c < 0x80) return out += static_cast<char>(c);
+    const int more = c < 0x800 ? 1 : c < 0x10000 ? 2 : 3;
+    constexpr u32 kLead[] = {0, 0xC0, 0xE0, 0xF0};
+    out += static_cast<char>(kLead[more] | (c >> (6 * more)));
+    for (int i = more - 1; i >= 0; --i) out += static_cast<char>(0x80 | ((c >> (6 * i)) & 0x3F));
+    return out;
+  };
+  const std::pair<u32, u32> ranges[] = {{0x70, 0x90},     {0x7F0, 0x810},    {0x1234, 0x5678},
+                                        {0xD7F0, 0xE010}, {0xFFF0, 0x10010}, {0x10FFF0, 0x10FFFF}};
+  for (const auto& [first, last] : ranges) {
+    char range[32];
+    std::snprintf(range, sizeof range, "\\U%08x-\\U%08x]", first, last);
+    Automaton automaton(gbnf_rules(std::string("root ::= [") + range));
+    Automaton others(gbnf_rules(std::string("root ::= [^") + range));
+    for (u32 c = first > 0x20 ? first - 0x20 : 0; c <= last + 0x20 && c <= 0x10FFFF; ++c) {
+      if (c >= 0xD800 && c <= 0xDFFF) continue;
+      const bool inside = c >= first && c <= last;
+      if (fits(automaton, utf8(c)) != inside || fits(others, utf8(c)) == inside)
+        BOOST_ERROR(std::to_string(c) + " of " + range);
+    }
+  }
+}
+
+BOOST_AUTO_TEST_CASE(what_is_wrong_in_a_grammar_is_named_with_its_line) {
+  const std::pair<const char*, const char*> wrong[] = {
+      {"", "no rule"},
+      {"a ::= \"a\"", "no rule 'root'"},
+      {"root ::= b", "no rule 'b'"},
+      {"root ::= \"a\"\nroot ::= \"b\"", "two rules"},
+      {"root ::= \"a", "line 1"},
+      {"root ::= \"a\"\n  [b", "line 2"},
+      {"root ::= [b-a]", "ends before it begins"},
+      {"root ::= (\"a\"", "')'"},
+      {"root ::= \"a\"{2,1}", "count"},
+      {"root ::= \"a\"{99999}", "count"},
+      {"root ::= \"\\q\"", "'\\q'"},
+      {"root ::= \"\\ud800\"", "no character"},
+      {"root = \"a\"", "'::='"},
+      {"root ::= \"a\" ; b", "';'"},
+  };
+  for (const auto& [grammar, what] : wrong)
+    BOOST_CHECK_EXCEPTION(gbnf_rules(grammar), Error, [what = what](const Error& error) {
+      BOOST_TEST_MESSAGE(error.what());
+      return error.code() == Errc::usage &&
+             std::string(error.what()).find(what) != std::string::npos;
+    });
+  BOOST_CHECK_THROW(Automaton(gbnf_rules("root ::= root \"a\" | \"a\"")), Error);
+  BOOST_CHECK_THROW(gbnf_rules(std::string(70'000, '\n')), Error);
+  std::string deep = "root ::= ";
+  for (int i = 0; i < 100'000 / 2; ++i) deep += '(';
+  BOOST_CHECK_THROW(gbnf_rules(deep), Error);
 }
 
 BOOST_AUTO_TEST_CASE(what_cannot_be_honoured_is_named) {
