@@ -33,8 +33,8 @@ struct StackedMatrix {
   std::string tensor;
   u32 count = 0;
   u32 index = 0;
-  std::size_t outputs = 0;   ///< of each matrix there
-  std::size_t first = 0;     ///< outputs `first`, `first` + `step`, ... are the part
+  std::size_t outputs = 0; ///< of each matrix there
+  std::size_t first = 0;   ///< outputs `first`, `first` + `step`, ... are the part
   std::size_t step = 1;
   bool inputs_first = false; ///< [count, inputs, outputs]
   std::string bias = {};     ///< [count, outputs]; empty: none

@@ -44,9 +44,10 @@ struct Rope {
 enum class HeadNorm : u8 { none, per_head, all_heads };
 
 /// Latent attention (MLA of DeepSeek): queries, keys and values are made of a few numbers per row.
-/// qkv(x) holds the query's numbers (or, with query_rank 0, the queries of all heads), those of keys
-/// and values, and one part of a key that turns, for all heads. Normed, the former go through the
-/// matrix `heads`. Behind it this is plain attention: each head of q and k has first what turns.
+/// qkv(x) holds the query's numbers (or, with query_rank 0, the queries of all heads), those of
+/// keys and values, and one part of a key that turns, for all heads. Normed, the former go through
+/// the matrix `heads`. Behind it this is plain attention: each head of q and k has first what
+/// turns.
 struct Latent {
   u32 query_rank = 0; ///< numbers that queries are made of; 0: they are not
   u32 kv_rank = 0;
@@ -65,8 +66,8 @@ struct Attention {
   Norm q_norm, k_norm; ///< with a head norm: gains [head_dim], or [heads * head_dim] (all heads)
   float scale = 0;     ///< of scores
   float soft_cap = 0;  ///< c: scores become c tanh(score / c); 0: they stay
-  float clip = 0;      ///< c: q and k, behind their norm, and v stay within +-c; 0: they are as large
-                       ///< as they are
+  float clip = 0; ///< c: q and k, behind their norm, and v stay within +-c; 0: they are as large
+                  ///< as they are
   /// Queries times 1 + query_beta ln(1 + floor(position / query_length)); beta 0: they stay.
   float query_beta = 0;
   u32 query_length = 0;
@@ -134,9 +135,7 @@ struct FeedForward {
   std::string down_bias = {};
 
   /// Experts that the router chooses among.
-  std::size_t routed() const {
-    return experts.size() - (router && router->has_shared() ? 1 : 0);
-  }
+  std::size_t routed() const { return experts.size() - (router && router->has_shared() ? 1 : 0); }
 };
 
 /// A layer:

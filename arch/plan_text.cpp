@@ -54,11 +54,11 @@ std::string attention_text(const ModelPlan& plan, const Attention& a) {
 }
 
 std::string router_text(const FeedForward& shape, const Router& router) {
-  std::string out = fmt::format("{} of {} experts of {} by {} ({}{}){}", router.chosen,
-                                shape.routed(), shape.experts.front().width,
-                                router.sigmoid ? "sigmoid" : "softmax", router.tensor,
-                                router.bias.empty() ? "" : " + " + router.bias,
-                                router.normalise ? ", shares normalised" : "");
+  std::string out =
+      fmt::format("{} of {} experts of {} by {} ({}{}){}", router.chosen, shape.routed(),
+                  shape.experts.front().width, router.sigmoid ? "sigmoid" : "softmax",
+                  router.tensor, router.bias.empty() ? "" : " + " + router.bias,
+                  router.normalise ? ", shares normalised" : "");
   if (!router.choice_bias.empty()) out += fmt::format(", chosen by score + {}", router.choice_bias);
   if (router.groups != router.groups_chosen)
     out += fmt::format(", of the best {} of {} groups by their {}", router.groups_chosen,

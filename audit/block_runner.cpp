@@ -209,8 +209,7 @@ Rows BlockRunner::run(std::span<const u32> tokens, bool keep) {
     h += block_output(layer.o(heads), layer.plan->attention_out_norm, layer.gains.attention_out);
     x = h;
     if (layer.plan->feed_forward_norm) normalise(x, layer.plan->feed_forward_norm->eps);
-    const Rows inner =
-        activated(layer.plan->feed_forward, layer.mixture, x, layer.gate_up(x), h);
+    const Rows inner = activated(layer.plan->feed_forward, layer.mixture, x, layer.gate_up(x), h);
     h += block_output(layer.down(inner), layer.plan->feed_forward_out_norm,
                       layer.gains.feed_forward_out);
   }

@@ -83,8 +83,8 @@ std::vector<std::size_t> nearest_counts(const std::vector<RowCounts>& known,
                                         const std::vector<RowCounts>& seen) {
   std::vector<std::size_t> out;
   for (const RowCounts& counts : seen) {
-    const auto best = std::min_element(
-        known.begin(), known.end(), [&](const RowCounts& a, const RowCounts& b) {
+    const auto best =
+        std::min_element(known.begin(), known.end(), [&](const RowCounts& a, const RowCounts& b) {
           return difference(a, counts) < difference(b, counts);
         });
     out.push_back(static_cast<std::size_t>(best - known.begin()));
@@ -155,8 +155,8 @@ std::vector<AttackResult> routing(const pipeline::EngineOptions& engine,
     return counts_as_sent(recorded(engine.scheme.kind, requests, {.first = 1, .others = 1}));
   };
   std::vector<AttackResult> out;
-  out.push_back(cell("rows to chosen experts only", clear_counts(prompts), clear_counts(asked),
-                     order));
+  out.push_back(
+      cell("rows to chosen experts only", clear_counts(prompts), clear_counts(asked), order));
   out.back().judges = false;
   out.push_back(cell("every row to every expert", sent_counts(prompts), sent_counts(asked), order));
   return out;

@@ -49,7 +49,8 @@ public:
         stride_(round_up(*std::max_element(queries.counts.begin(), queries.counts.end()) +
                              (queries.sinks.empty() ? 0 : 1),
                          16)),
-        value_dim_(rule.value_dim == 0 ? rule.head_dim : rule.value_dim), scores_(scratch), rows_(scratch + queries.q.size() * stride_) {}
+        value_dim_(rule.value_dim == 0 ? rule.head_dim : rule.value_dim), scores_(scratch),
+        rows_(scratch + queries.q.size() * stride_) {}
 
   void run(std::span<const KvPiece> pieces) {
     over(pieces, [this](const KvPiece& piece, std::size_t at) {

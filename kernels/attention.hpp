@@ -28,8 +28,8 @@ void pack_head(KvFormat format, const float* x, std::size_t n, void* out, float*
 
 /// Consecutive positions of one key/value head.
 struct KvPiece {
-  const void* k = nullptr; ///< [count][head_dim]
-  const void* v = nullptr; ///< [count][value_dim]
+  const void* k = nullptr;         ///< [count][head_dim]
+  const void* v = nullptr;         ///< [count][value_dim]
   const float* k_scales = nullptr; ///< [count], with int8
   const float* v_scales = nullptr;
   std::size_t count = 0;

@@ -33,7 +33,8 @@ public:
 
   const LayerShape& shape() const noexcept { return shape_; }
 
-  /// Stores one position: k and v are [kv_heads, head_dim] (v: value_dim). Nobody reads this position meanwhile.
+  /// Stores one position: k and v are [kv_heads, head_dim] (v: value_dim). Nobody reads this
+  /// position meanwhile.
   /// @throws std::out_of_range for a position that `blocks` has no block of.
   void write(const BlockList& blocks, u32 position, const float* k, const float* v) const;
   /// The same work, to a place that nobody reads.

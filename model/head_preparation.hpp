@@ -6,8 +6,8 @@
 
 namespace talaria::model {
 
-/// What happens to queries, keys and values between their matrix and the scores: norm, RoPE, and scaling by
-/// position, as the plan of a layer has them.
+/// What happens to queries, keys and values between their matrix and the scores: norm, RoPE, and
+/// scaling by position, as the plan of a layer has them.
 class HeadPreparation {
 public:
   /// @param neighbours whether the layer's RoPE pairs neighbours (arch::Rope::neighbours).

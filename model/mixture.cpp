@@ -67,13 +67,13 @@ float Mixture::group_score(const float* picks) const {
 }
 
 /// Experts outside the best groups are as good as 0 where scores are sigmoids, as in the code of
-/// DeepSeek V3, whose balancing biases may make others worse than that; and otherwise have no score.
+/// DeepSeek V3, whose balancing biases may make others worse than that; and otherwise have no
+/// score.
 void Mixture::leave_out_groups(float* scores, float* picks) const {
   if (rule_.groups == rule_.groups_chosen) return;
   const std::size_t size = routed_ / rule_.groups;
   SecretBuffer<float> groups(rule_.groups);
-  for (std::size_t g = 0; g < rule_.groups; ++g)
-    groups.data()[g] = group_score(picks + g * size);
+  for (std::size_t g = 0; g < rule_.groups; ++g) groups.data()[g] = group_score(picks + g * size);
   const float outside = rule_.sigmoid ? 0 : -std::numeric_limits<float>::infinity();
   for (std::size_t e = 0; e < routed_; ++e) {
     const u32 inside = is_chosen(groups.data(), rule_.groups, e / size, rule_.groups_chosen);

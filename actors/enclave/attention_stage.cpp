@@ -27,7 +27,8 @@ class LayerAttention {
 public:
   LayerAttention(AttentionShape shape, std::shared_ptr<AttentionTeam> team)
       : shape_(shape.attention), last_layer_(shape.last_layer), heads_(std::move(shape.heads)),
-        sinks_(std::move(shape.sinks)), team_(std::move(team)), view_(shape.layout, shape.layer), format_(shape.layout->format()) {}
+        sinks_(std::move(shape.sinks)), team_(std::move(team)), view_(shape.layout, shape.layer),
+        format_(shape.layout->format()) {}
 
   bool is_last_layer() const { return last_layer_; }
 
@@ -211,9 +212,9 @@ private:
         sinks[n] = sinks_.empty() ? 0 : sinks_[query];
       }
     const std::size_t most = *std::max_element(counts.begin(), counts.end());
-    const std::size_t needed = kernels::attention_scratch(
-        format_, n, most + (sinks_.empty() ? 0 : 1), kv::kBlockPositions,
-        std::max(shape_.head_dim, shape_.v_head_dim()));
+    const std::size_t needed =
+        kernels::attention_scratch(format_, n, most + (sinks_.empty() ? 0 : 1), kv::kBlockPositions,
+                                   std::max(shape_.head_dim, shape_.v_head_dim()));
     if (scratch.size() < needed) scratch = SecretBuffer<float>(2 * needed);
     kernels::AttentionQueries asked{{q.data(), n}, {each.data(), n}, {to.data(), n}};
     if (!sinks_.empty()) asked.sinks = {sinks.data(), n};

@@ -15,8 +15,7 @@ Stage::behavior_type latent_stage(Stage::pointer self, StageContext context, Lat
       const auto span = context.span(telemetry::SpanKind::norm, *flow.batch, x.rows(), flow.sent);
       Matrix<float> latent(x.rows(), heads->latent_width(), Unwritten{});
       Matrix<float> kept(x.rows(), heads->kept_width(), Unwritten{});
-      for (std::size_t r = 0; r < x.rows(); ++r)
-        heads->split(x.row(r), latent.row(r), kept.row(r));
+      for (std::size_t r = 0; r < x.rows(); ++r) heads->split(x.row(r), latent.row(r), kept.row(r));
       Flow out = flow;
       out.x = share_clear(std::move(latent));
       out.kept = share_clear(std::move(kept));

@@ -225,9 +225,9 @@ void ConfigText::refuse_what_is_not_computed(const Defaults& defaults,
   for (const JsonFields* fields : {&fields_, &outer_fields_}) {
     const json* quantised = fields->find("quantization_config");
     if (quantised == nullptr || (defaults.mxfp4 && is_mxfp4(*quantised))) continue;
-    fields->refuse("quantization_config",
-                   defaults.mxfp4 ? "quant_method mxfp4, or no such field"
-                                  : "bf16, f16 or f32 weights, without this field");
+    fields->refuse("quantization_config", defaults.mxfp4
+                                              ? "quant_method mxfp4, or no such field"
+                                              : "bf16, f16 or f32 weights, without this field");
   }
   for (const char* name : {"num_experts", "num_local_experts", "n_routed_experts"})
     if (!defaults.experts && fields_.integer(name, 0, kMaxWidth).value_or(0) != 0)
@@ -267,8 +267,8 @@ void ConfigText::read_dimensions(const Defaults& defaults, DecoderConfig& config
   } else {
     if (config.hidden % config.heads != 0)
       fields_.refuse(key, fmt::format("a value, because hidden_size {} is no multiple of "
-                                             "num_attention_heads {}",
-                                             config.hidden, config.heads));
+                                      "num_attention_heads {}",
+                                      config.hidden, config.heads));
     config.head_dim = config.hidden / config.heads;
   }
   if (config.head_dim % 2 != 0 || config.head_dim > kMaxHeadDim)

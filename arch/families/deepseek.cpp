@@ -11,7 +11,7 @@ namespace talaria::arch {
 namespace {
 
 constexpr u32 kMaxRank = 1u << 17;
-constexpr u32 kMaxPart = 2048; ///< of a head
+constexpr u32 kMaxPart = 2048;      ///< of a head
 constexpr float kLatentEps = 1e-6f; ///< whatever rms_norm_eps says
 
 /// What V2 and V3 have in different ways.
@@ -67,8 +67,7 @@ void attend_by_latents(const ConfigText& config, const DecoderConfig& decoder, M
 }
 
 void require_word(const JsonFields& fields, const char* name, const char* word) {
-  if (fields.text(name).value_or(word) != word)
-    fields.refuse(name, fmt::format("\"{}\"", word));
+  if (fields.text(name).value_or(word) != word) fields.refuse(name, fmt::format("\"{}\"", word));
 }
 
 /// Groups of experts, if some are left out.
@@ -90,8 +89,8 @@ void route(const ConfigText& config, const Version& version, Layer& layer) {
   Router& router = *layer.feed_forward.router;
   const auto experts = static_cast<u32>(layer.feed_forward.routed());
   router.sigmoid = version.sigmoid;
-  router.scale = fields.number("routed_scaling_factor", positive, "a positive number")
-                     .value_or(version.scale);
+  router.scale =
+      fields.number("routed_scaling_factor", positive, "a positive number").value_or(version.scale);
   require_word(fields, "scoring_func", version.sigmoid ? "sigmoid" : "softmax");
   if (version.sigmoid) {
     require_word(fields, "topk_method", "noaux_tc");

@@ -206,8 +206,7 @@ void add_dense_layers(const GgufFields& fields, const GgufTensors& tensors, json
 }
 
 void add_normalise(const GgufFields& fields, bool usual, json& config) {
-  config["norm_topk_prob"] =
-      fields.boolean(key_of(fields, "expert_weights_norm")).value_or(usual);
+  config["norm_topk_prob"] = fields.boolean(key_of(fields, "expert_weights_norm")).value_or(usual);
 }
 
 void add_mixtral(const GgufFields& fields, const GgufTensors& tensors, json& config) {
@@ -388,9 +387,8 @@ std::string gguf_config(const GgufFields& fields, const GgufTensors& tensors) {
       {"max_position_embeddings", fields.required_integer(key_of(fields, "context_length"))},
       {"rope_theta", fields.number(key_of(fields, "rope.freq_base")).value_or(10000)},
       {"tie_word_embeddings", !tensors.has("output.weight")},
-      {"attention_bias",
-       tensors.has("blk.0.attn_q.bias") &&
-           !std::string_view(architecture.model_type).starts_with("qwen2")},
+      {"attention_bias", tensors.has("blk.0.attn_q.bias") &&
+                             !std::string_view(architecture.model_type).starts_with("qwen2")},
       {"mlp_bias", tensors.has("blk.0.ffn_up.bias")},
   };
   const auto require = [&](const char* name, const char* as) {

@@ -85,10 +85,10 @@ void GgufModel::add(const GgufTarget& target, TensorView view) {
   if (target.one_row && view.shape.size() == 1) view.shape.insert(view.shape.begin(), 1);
   if (!target.experts) return put(target.name, view);
   if (view.shape.size() != 3 || view.shape[0] > kMaxExperts)
-    throw Error(Errc::model, fmt::format("{}: tensor {} has {} dimensions; expected matrices of up "
-                                         "to {} experts",
-                                         view.file, printable(view.name), view.shape.size(),
-                                         kMaxExperts));
+    throw Error(Errc::model,
+                fmt::format("{}: tensor {} has {} dimensions; expected matrices of up "
+                            "to {} experts",
+                            view.file, printable(view.name), view.shape.size(), kMaxExperts));
   const std::size_t experts = view.shape[0];
   view.shape.erase(view.shape.begin());
   const u64 bytes = view.rows ? u64{view.shape[0]} * view.rows->row_bytes() : view.size_bytes();

@@ -115,7 +115,7 @@ std::vector<float> read_bias(const TensorStore& store, const arch::LinearPart& p
 }
 
 void decode_mxfp4(std::span<const u8> blocks, std::span<const u8> scales, std::span<float> out) {
-  constexpr std::array<float, 16> kValues{0,  0.5f,  1,  1.5f,  2,  3,  4,  6,
+  constexpr std::array<float, 16> kValues{0,     0.5f,  1,  1.5f,  2,  3,  4,  6,
                                           -0.0f, -0.5f, -1, -1.5f, -2, -3, -4, -6};
   for (std::size_t first = 0; first < out.size(); first += kBlockValues) {
     const float scale = std::ldexp(1.0f, int{scales[first / kBlockValues]} - 127);

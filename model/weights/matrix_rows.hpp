@@ -20,7 +20,8 @@ public:
 
   std::size_t count() const noexcept { return rows_; }
   std::size_t width() const noexcept { return width_; }
-  /// out: [width]. Rows are best read in their order. @throws Error{model} if a file cannot be read.
+  /// out: [width]. Rows are best read in their order. @throws Error{model} if a file cannot be
+  /// read.
   void read(std::size_t row, std::span<float> out);
   /// @throws Error{model} naming tensor and element if `values`, which are row `row`, hold NaN or
   /// infinity.

@@ -154,8 +154,7 @@ void add_gain(const TensorStore& store, const arch::Linear& linear, const arch::
   const bool own = part.inputs != 0;
   const arch::FoldedGain& gain = own ? part.gain : linear.gain;
   if (gain.tensor.empty()) return;
-  const auto values =
-      read_gain(store, gain.tensor, gain.plus_one, own ? part.inputs : linear.d_in);
+  const auto values = read_gain(store, gain.tensor, gain.plus_one, own ? part.inputs : linear.d_in);
   rows.gain.assign(linear.d_in, 1.0f);
   std::copy(values.begin(), values.end(),
             rows.gain.begin() + static_cast<std::ptrdiff_t>(part.first_input));
@@ -166,10 +165,9 @@ void add_gain(const TensorStore& store, const arch::Linear& linear, const arch::
 std::vector<Rows> rows_of(const TensorStore& store, const arch::Linear& linear) {
   std::vector<Rows> blocks;
   for (const arch::LinearPart& part : linear.parts) {
-    MatrixRows rows = linear.by_inputs
-                          ? MatrixRows(store, part, linear.d_out, part.size)
-                          : MatrixRows(store, part, part.size,
-                                       part.inputs != 0 ? part.inputs : linear.d_in);
+    MatrixRows rows = linear.by_inputs ? MatrixRows(store, part, linear.d_out, part.size)
+                                       : MatrixRows(store, part, part.size,
+                                                    part.inputs != 0 ? part.inputs : linear.d_in);
     if (!linear.by_inputs || blocks.empty()) {
       blocks.emplace_back().first_input = part.first_input;
       add_gain(store, linear, part, blocks.back());

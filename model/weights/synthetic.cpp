@@ -96,8 +96,7 @@ Shapes tensor_shapes(const arch::ModelPlan& plan) {
   Shapes shapes;
   for (const KeptTensor& kept : kept_tensors(plan)) shapes[kept.name] = kept.shape;
   for (const arch::Linear& linear : plan.linears) {
-    for (const arch::LinearPart& part : linear.parts)
-    {
+    for (const arch::LinearPart& part : linear.parts) {
       const std::size_t inputs = part.inputs != 0 ? part.inputs : linear.d_in;
       shapes[part.base + ".weight"] = linear.by_inputs
                                           ? std::vector<std::size_t>{linear.d_out, part.size}

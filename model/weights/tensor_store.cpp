@@ -197,8 +197,7 @@ const TensorView& TensorStore::get_bytes(const std::string& name,
 }
 
 bool TensorStore::contains(const std::string& name) const {
-  return index_.contains(name) || other_dtypes_.contains(name) ||
-         index_.contains(newer_name(name));
+  return index_.contains(name) || other_dtypes_.contains(name) || index_.contains(newer_name(name));
 }
 
 } // namespace talaria::model

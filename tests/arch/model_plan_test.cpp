@@ -346,7 +346,8 @@ BOOST_AUTO_TEST_CASE(rope_frequencies_round_as_torch_does) {
 
 BOOST_AUTO_TEST_CASE(newer_spellings_say_the_same) {
   const auto conformance = std::filesystem::path(TALARIA_SOURCE_DIR) / "tests/data/conformance";
-  for (const char* name : {"gemma3", "glm4", "olmo3", "phi3", "smollm3", "deepseek_v3"}) BOOST_TEST_CONTEXT(name) {
+  for (const char* name : {"gemma3", "glm4", "olmo3", "phi3", "smollm3", "deepseek_v3"})
+    BOOST_TEST_CONTEXT(name) {
       TemporaryFolder folder;
       std::filesystem::copy_file(conformance / name / "config.v5.json",
                                  folder.path() / "config.json");
@@ -403,11 +404,11 @@ BOOST_AUTO_TEST_CASE(a_plan_follows_its_layers) {
   check_error([&] { table.at({9}); }, Errc::internal, {"9"});
 }
 
-const char* const kPlanned[] = {"llama3",     "mistral",    "qwen2",     "qwen3",  "smollm3",
-                                "phi3",       "olmo2",      "olmo3",     "gemma2", "gemma3",
-                                "ministral3", "llama_yarn", "granite",   "glm4",   "llama_dynamic",
-                                "mixtral",    "qwen2_moe",  "qwen3_moe", "olmoe",
-                                "gpt_oss",    "gpt_oss_mxfp4", "deepseek_v2", "deepseek_v3"};
+const char* const kPlanned[] = {
+    "llama3",  "mistral", "qwen2",         "qwen3",       "smollm3",    "phi3",
+    "olmo2",   "olmo3",   "gemma2",        "gemma3",      "ministral3", "llama_yarn",
+    "granite", "glm4",    "llama_dynamic", "mixtral",     "qwen2_moe",  "qwen3_moe",
+    "olmoe",   "gpt_oss", "gpt_oss_mxfp4", "deepseek_v2", "deepseek_v3"};
 
 // Golden text, which a reader can check against the family's paper: tests/data/plans. To accept a
 // change: TALARIA_WRITE_PLANS=1 build/tests/arch_test

@@ -268,8 +268,8 @@ Asked asked_for(pipeline::Engine& engine, std::vector<u32> prompt, Asked& seen) 
 // One prompt says one word again and again, the other never the same twice: their experts differ,
 // and what is sent does not.
 BOOST_DATA_TEST_CASE(prompts_of_one_length_look_the_same_to_the_worker_of_a_mixture,
-                     boost::unit_test::data::make(
-                         std::vector<std::string>{"qwen2_moe", "gpt_oss", "deepseek_v3"}),
+                     boost::unit_test::data::make(std::vector<std::string>{"qwen2_moe", "gpt_oss",
+                                                                           "deepseek_v3"}),
                      model) {
   Asked seen;
   Member member{layers("all")};

@@ -6,6 +6,8 @@
 #include <numeric>
 #include <vector>
 
+#include "model/head_preparation.hpp"
+
 using namespace talaria;
 using namespace talaria::model;
 
@@ -71,6 +73,22 @@ BOOST_AUTO_TEST_CASE(queries_made_of_a_few_numbers_come_from_the_second_matrix) 
   std::vector<float> expected{4, 5, 1, 2, 3, 9, 10, 6, 7, 8};
   expected.insert(expected.end(), kKeysAndValues.begin(), kKeysAndValues.end());
   BOOST_TEST(joined == expected, boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(clipped_queries_keys_and_values_stay_within_the_bound) {
+  arch::Attention attention;
+  attention.heads = 2;
+  attention.kv_heads = 1;
+  attention.head_dim = 2;
+  attention.clip = 1.5f;
+  const RowPositions nowhere;
+  std::vector<float> q{-4, 1.5f, 1, 9}, k{-1.5f, 2}, v{0.5f, -3};
+  const HeadPreparation heads(attention, LayerGains{}, false);
+  heads.prepare(q.data(), k.data(), nowhere, 0);
+  heads.prepare_values(v.data());
+  BOOST_TEST(q == (std::vector<float>{-1.5f, 1.5f, 1, 1.5f}), boost::test_tools::per_element());
+  BOOST_TEST(k == (std::vector<float>{-1.5f, 1.5f}), boost::test_tools::per_element());
+  BOOST_TEST(v == (std::vector<float>{0.5f, -1.5f}), boost::test_tools::per_element());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

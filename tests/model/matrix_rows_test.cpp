@@ -65,8 +65,7 @@ TestTensors stacked(const Mixture& mixture, const arch::ModelPlan& plan) {
       tensors.erase(name);
     };
     for (std::size_t e = 0; e < experts; ++e) {
-      const std::string base =
-          layer.prefix + mixture.block + "experts." + std::to_string(e) + ".";
+      const std::string base = layer.prefix + mixture.block + "experts." + std::to_string(e) + ".";
       move(base + mixture.gate + ".weight", gate_up);
       move(base + mixture.up + ".weight", gate_up);
       move(base + mixture.down + ".weight", down);
@@ -110,8 +109,11 @@ BOOST_AUTO_TEST_CASE(mxfp4_gives_the_matrices_that_were_written_out) {
   const arch::ModelPlan plan = load_model_plan(tests::model_folder("gpt_oss"));
   const TensorStore packed(tests::model_folder("gpt_oss_mxfp4"));
   check_same(packed, TensorStore(tests::model_folder("gpt_oss")), plan);
-  check_error([&] { packed.get("model.layers.0.mlp.experts.down_proj_blocks", {6, 64, 1, 16}); },
-              Errc::model, {"down_proj_blocks", "U8"});
+  check_error(
+      [&] {
+        packed.get("model.layers.0.mlp.experts.down_proj_blocks", {6, 64, 1, 16});
+      },
+      Errc::model, {"down_proj_blocks", "U8"});
   check_error([&] { packed.get_bytes("model.norm.weight", {64}); }, Errc::model, {"U8"});
   check_error([&] { packed.get_bytes("model.layers.0.mlp.experts.down_proj_blocks", {6}); },
               Errc::model, {"down_proj_blocks", "shape"});
