@@ -94,10 +94,11 @@ void MatrixRows::read_mxfp4(std::size_t row, std::span<float> out) {
 }
 
 void MatrixRows::require_finite_row(std::size_t row, std::span<const float> values) const {
-  if (place_.inputs_first)
-    require_finite(values, tensor(), (place_.index * rows_ + row) * width_);
-  else
-    require_finite(values, tensor(), first_element(row));
+  const std::size_t output = place_.first + row * place_.step;
+  for (std::size_t i = 0; i < values.size(); ++i)
+    require_finite(values.subspan(i, 1), tensor(),
+                   place_.inputs_first ? (place_.index * width_ + i) * place_.outputs + output
+                                       : first_element(row) + i);
 }
 
 std::vector<float> read_bias(const TensorStore& store, const arch::LinearPart& part) {
