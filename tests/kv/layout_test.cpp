@@ -18,7 +18,7 @@ BOOST_AUTO_TEST_CASE(layers_with_the_same_window_are_a_group) {
 }
 
 BOOST_AUTO_TEST_CASE(values_may_be_shorter_than_keys) {
-  const Layout layout({{2, 24, 0, 16}}, Format::int8);
+  const Layout layout(std::vector<LayerShape>{{2, 24, 0, 16}}, Format::int8);
   BOOST_TEST(layout.bytes_per_position() == 2 * (24 + 4) + 2 * (16 + 4));
   BOOST_TEST(layout.place(0).v == 64 * 2 * 24u);
   BOOST_TEST(layout.place(0).k_scales == 64 * 2 * (24 + 16u));
