@@ -10,8 +10,8 @@
 namespace talaria::arch {
 
 /// What an outsourced matrix is for. q, k, v are one matrix (columns in that order), gate and up
-/// are one.
-enum class LinearKind : u8 { qkv, o, gate_up, down, lm_head };
+/// are one. With latent attention `qkv` makes what `heads` makes queries, keys and values of.
+enum class LinearKind : u8 { qkv, o, gate_up, down, lm_head, heads };
 
 /// Names one outsourced matrix of a model: its place in the LinearTable. The same number on both
 /// sides of the wire.
@@ -20,17 +20,39 @@ struct LinearId {
   friend auto operator<=>(const LinearId&, const LinearId&) = default;
 };
 
+/// The gain of a norm before a matrix, which is folded into the matrix.
+struct FoldedGain {
+  std::string tensor; ///< [d_in]; empty: none
+  bool plus_one = false;
+};
+
+/// Where a matrix lies if a tensor holds those of all experts of a layer: [count, outputs, inputs],
+/// or [count, inputs, outputs]; or in MXFP4 as two tensors of bytes, `tensor` + "_blocks" [count,
+/// outputs, inputs / 32, 16] and `tensor` + "_scales" [count, outputs, inputs / 32].
+struct StackedMatrix {
+  std::string tensor;
+  u32 count = 0;
+  u32 index = 0;
+  std::size_t outputs = 0; ///< of each matrix there
+  std::size_t first = 0;   ///< outputs `first`, `first` + `step`, ... are the part
+  std::size_t step = 1;
+  bool inputs_first = false; ///< [count, inputs, outputs]
+  std::string bias = {};     ///< [count, outputs]; empty: none
+};
+
 /// A tensor of a matrix, `base` + ".weight": some of its outputs, [size, d_in], maybe with `base` +
 /// ".bias" [size]; or, in a matrix by inputs, some of its inputs, [d_out, size].
 struct LinearPart {
   std::string base;
   std::size_t size = 0;
-};
-
-/// The gain of a norm before a matrix, which is folded into the matrix.
-struct FoldedGain {
-  std::string tensor; ///< [d_in]; empty: none
-  bool plus_one = false;
+  bool has_bias = true; ///< if the matrix has one: otherwise these outputs have 0
+  /// Inputs [first_input, first_input + inputs) of the matrix are what the tensor has, with a gain
+  /// of their own; its other inputs count 0. inputs 0: all.
+  std::size_t first_input = 0;
+  std::size_t inputs = 0;
+  FoldedGain gain = {};
+  /// Where the part is if there is no tensor of this name.
+  std::optional<StackedMatrix> stacked = std::nullopt;
 };
 
 /// One outsourced matrix, y = W x (+ bias).
@@ -48,8 +70,8 @@ struct Linear {
   float multiplier = 1; ///< of the outputs, bias included
 };
 
-/// Every matrix that goes out, in the order of the forward pass: layer by layer qkv, o, gate_up,
-/// down; the head is the last.
+/// Every matrix that goes out, in the order of the forward pass: layer by layer qkv, (heads,) o,
+/// gate_up, down; the head is the last.
 class LinearTable {
 public:
   LinearTable() = default;

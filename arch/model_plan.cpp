@@ -38,39 +38,54 @@ private:
     linears_.push_back(std::move(linear));
   }
 
+  Linear linear(u32 l, const char* name, LinearKind kind, std::size_t d_in) const {
+    Linear out;
+    out.name = fmt::format("layers.{}.{}", l, name);
+    out.kind = kind;
+    out.layer = l;
+    out.d_in = d_in;
+    return out;
+  }
+
   void add_layer(u32 l, const Layer& layer) {
-    const std::string attention = layer.prefix + "self_attn.";
-    const std::string mlp = layer.prefix + "mlp.";
+    add_attention(l, layer);
+    add_feed_forward(l, layer);
+  }
+
+  void add_attention(u32 l, const Layer& layer) {
+    const std::string prefix = layer.prefix + "self_attn.";
     const std::size_t q = layer.attention.q_dim();
-    const std::size_t kv = layer.attention.kv_dim();
-    const std::size_t inner = layer.feed_forward.intermediate;
-    const auto linear = [&](const char* name, LinearKind kind, std::size_t d_in) {
-      Linear out;
-      out.name = fmt::format("layers.{}.{}", l, name);
-      out.kind = kind;
-      out.layer = l;
-      out.d_in = d_in;
-      return out;
-    };
-    Linear qkv = linear("qkv", LinearKind::qkv, plan_.hidden);
-    qkv.parts = names_.fused_qkv ? std::vector<LinearPart>{{attention + "qkv_proj", q + 2 * kv}}
-                                 : std::vector<LinearPart>{{attention + "q_proj", q},
-                                                           {attention + "k_proj", kv},
-                                                           {attention + "v_proj", kv}};
+    const std::size_t k = layer.attention.kv_dim();
+    const std::size_t v = layer.attention.v_dim();
+    Linear qkv = linear(l, "qkv", LinearKind::qkv, plan_.hidden);
+    qkv.parts = names_.fused_qkv ? std::vector<LinearPart>{{prefix + "qkv_proj", q + k + v}}
+                                 : std::vector<LinearPart>{{prefix + "q_proj", q},
+                                                           {prefix + "k_proj", k},
+                                                           {prefix + "v_proj", v}};
     qkv.gain = folded(layer.attention_norm);
     qkv.bias = names_.qkv_bias;
-    Linear o = linear("o", LinearKind::o, q);
-    o.parts = {{attention + "o_proj", plan_.hidden}};
+    if (layer.attention.latent) qkv.parts = latent_parts(layer);
+    add(std::move(qkv));
+    if (layer.attention.latent) add(latent_heads(linear(l, "heads", LinearKind::heads, 0), layer));
+    Linear o = linear(l, "o", LinearKind::o, layer.attention.out_dim());
+    o.parts = {{prefix + "o_proj", plan_.hidden}};
     o.bias = names_.o_bias;
     o.multiplier = layer.multiplier;
-    Linear gate_up = linear("gate_up", LinearKind::gate_up, plan_.hidden);
-    Linear down = linear("down", LinearKind::down, inner);
-    if (layer.feed_forward.router) {
+    add(std::move(o));
+  }
+
+  void add_feed_forward(u32 l, const Layer& layer) {
+    const std::string mlp = layer.prefix + "mlp.";
+    const std::size_t inner = layer.feed_forward.intermediate;
+    const bool mixture = layer.feed_forward.router.has_value();
+    Linear gate_up = linear(l, "gate_up", LinearKind::gate_up, plan_.hidden);
+    Linear down = linear(l, "down", LinearKind::down, inner);
+    if (mixture) {
       for (const Expert& expert : layer.feed_forward.experts)
-        gate_up.parts.push_back({expert.gate, expert.width});
+        gate_up.parts.push_back(part_of(expert.gate, expert.width, expert.stacked_gate));
       for (const Expert& expert : layer.feed_forward.experts) {
-        gate_up.parts.push_back({expert.up, expert.width});
-        down.parts.push_back({expert.down, expert.width});
+        gate_up.parts.push_back(part_of(expert.up, expert.width, expert.stacked_up));
+        down.parts.push_back(part_of(expert.down, expert.width, expert.stacked_down));
       }
       down.by_inputs = true;
       down.d_out = plan_.hidden;
@@ -82,10 +97,51 @@ private:
       down.parts = {{mlp + "down_proj", plan_.hidden}};
     }
     gate_up.gain = folded(layer.feed_forward_norm);
-    gate_up.bias = names_.mlp_bias;
-    down.bias = names_.mlp_bias;
+    gate_up.bias = mixture ? names_.expert_bias : names_.mlp_bias;
+    down.bias = names_.mlp_bias && !mixture;
     down.multiplier = layer.multiplier;
-    for (Linear* matrix : {&qkv, &o, &gate_up, &down}) add(std::move(*matrix));
+    add(std::move(gate_up));
+    add(std::move(down));
+  }
+
+  static LinearPart part_of(const std::string& base, std::size_t size,
+                            const std::optional<StackedMatrix>& stacked) {
+    LinearPart part{base, size};
+    part.stacked = stacked;
+    return part;
+  }
+
+  /// Of the first matrix of latent attention. DeepSeek's queries have no bias where they are not
+  /// made of a few numbers.
+  static std::vector<LinearPart> latent_parts(const Layer& layer) {
+    const Latent& latent = *layer.attention.latent;
+    const std::string prefix = layer.prefix + "self_attn.";
+    LinearPart queries{prefix + "q_a_proj", latent.query_rank};
+    if (latent.query_rank == 0) {
+      queries = {prefix + "q_proj", layer.attention.q_dim()};
+      queries.has_bias = false;
+    }
+    return {queries, {prefix + "kv_a_proj_with_mqa", latent.kv_rank + latent.turned}};
+  }
+
+  /// The second one: two matrices that share no input, as one with zeros in two corners.
+  static Linear latent_heads(Linear linear, const Layer& layer) {
+    const Attention& a = layer.attention;
+    const Latent& latent = *a.latent;
+    const std::string prefix = layer.prefix + "self_attn.";
+    const auto block = [&](const char* name, std::size_t size, std::size_t inputs,
+                           const Norm& norm) {
+      LinearPart part{prefix + name, size};
+      part.first_input = linear.d_in;
+      part.inputs = inputs;
+      part.gain = {norm.tensor, norm.plus_one};
+      linear.d_in += inputs;
+      linear.parts.push_back(std::move(part));
+    };
+    if (latent.query_rank != 0) block("q_b_proj", a.q_dim(), latent.query_rank, latent.query_norm);
+    block("kv_b_proj", a.heads * (a.head_dim - latent.turned + a.v_head_dim()), latent.kv_rank,
+          latent.kv_norm);
+    return linear;
   }
 
   const ModelPlan& plan_;

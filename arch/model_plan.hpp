@@ -43,40 +43,81 @@ struct Rope {
 /// What the q/k norm runs over.
 enum class HeadNorm : u8 { none, per_head, all_heads };
 
+/// Latent attention (MLA of DeepSeek): queries, keys and values are made of a few numbers per row.
+/// qkv(x) holds the query's numbers (or, with query_rank 0, the queries of all heads), those of
+/// keys and values, and one part of a key that turns, for all heads. Normed, the former go through
+/// the matrix `heads`. Behind it this is plain attention: each head of q and k has first what
+/// turns.
+struct Latent {
+  u32 query_rank = 0; ///< numbers that queries are made of; 0: they are not
+  u32 kv_rank = 0;
+  u32 turned = 0; ///< dimensions of a head of q and k that turn; even
+  Norm query_norm, kv_norm;
+};
+
 struct Attention {
   u32 heads = 0;
   u32 kv_heads = 0;        ///< divides heads
   u32 head_dim = 0;        ///< even; heads * head_dim need not equal hidden
+  u32 value_dim = 0;       ///< of a head of values, and of what comes out; 0: head_dim
   u32 window = 0;          ///< a query sees itself and the window - 1 positions before it; 0: all
   std::optional<u32> rope; ///< index in ModelPlan::ropes; none: positions do not turn anything
   HeadNorm head_norm = HeadNorm::none;
   Norm q_norm, k_norm; ///< with a head norm: gains [head_dim], or [heads * head_dim] (all heads)
   float scale = 0;     ///< of scores
   float soft_cap = 0;  ///< c: scores become c tanh(score / c); 0: they stay
+  float clip = 0; ///< c: q and k, behind their norm, and v stay within +-c; 0: they are as large
+                  ///< as they are
   /// Queries times 1 + query_beta ln(1 + floor(position / query_length)); beta 0: they stay.
   float query_beta = 0;
   u32 query_length = 0;
+  /// Tensor [heads]: one more score for each head, of no position and no value. Empty: none.
+  std::string sinks;
+  std::optional<Latent> latent;
 
   u32 q_dim() const { return heads * head_dim; }
   u32 kv_dim() const { return kv_heads * head_dim; }
+  u32 v_head_dim() const { return value_dim == 0 ? head_dim : value_dim; }
+  u32 v_dim() const { return kv_heads * v_head_dim(); }
+  u32 out_dim() const { return heads * v_head_dim(); } ///< inputs of o
 };
 
-enum class Activation : u8 { silu, gelu_tanh };
+/// clamped_swiglu: with g = min(gate, limit) and u = up within +-limit,
+/// (u + 1) g sigmoid(1.702 g); the product with up is part of it.
+enum class Activation : u8 { silu, gelu_tanh, clamped_swiglu };
 
 /// One expert of a mixture; tensors without ".weight".
 struct Expert {
   std::string gate, up, down;
   u32 width = 0;
+  /// Where they are in files that keep the experts of a layer in one tensor.
+  std::optional<StackedMatrix> stacked_gate = std::nullopt;
+  std::optional<StackedMatrix> stacked_up = std::nullopt;
+  std::optional<StackedMatrix> stacked_down = std::nullopt;
 };
 
-/// Which experts count for a row, and how much: softmax over all logits, of which the largest
-/// `chosen` keep their share and the others get none.
+/// Which experts count for a row, and how much. Scores are the softmax over all logits, or the
+/// sigmoid of each; the `chosen` largest keep theirs as their share, the others get none.
 struct Router {
   std::string tensor; ///< [routed experts, hidden]
   u32 chosen = 0;
   bool normalise = false;  ///< the shares that are kept are divided by their sum
   std::string shared_gate; ///< [1, hidden]: the last expert counts sigmoid(gate x), always; empty:
                            ///< there is no such expert
+  bool shared = false;     ///< the last expert counts 1, always
+  std::string bias = {};   ///< [routed experts], of the logits; empty: none
+  bool sigmoid = false;
+  /// [routed experts]: added to scores when experts are chosen, not to shares; empty: none.
+  std::string choice_bias = {};
+  /// Experts come in so many groups, of which the best `groups_chosen` may be chosen from. A group
+  /// is as good as its best expert, or (group_by_two) as its two best together.
+  u32 groups = 1;
+  u32 groups_chosen = 1;
+  bool group_by_two = false;
+  float scale = 1; ///< of shares
+
+  /// Whether the last expert is none to choose.
+  bool has_shared() const { return shared || !shared_gate.empty(); }
 };
 
 /// down(activation(gate x) * up x).
@@ -87,13 +128,14 @@ struct Router {
 struct FeedForward {
   u32 intermediate = 0; ///< of all experts together
   Activation activation = Activation::silu;
+  float limit = 0;             ///< of clamped_swiglu
   std::vector<Expert> experts; ///< of a mixture; otherwise empty
   std::optional<Router> router;
+  /// [routed experts, hidden]: what each expert adds besides down, times its share; empty: nothing.
+  std::string down_bias = {};
 
   /// Experts that the router chooses among.
-  std::size_t routed() const {
-    return experts.size() - (router && !router->shared_gate.empty() ? 1 : 0);
-  }
+  std::size_t routed() const { return experts.size() - (router && router->has_shared() ? 1 : 0); }
 };
 
 /// A layer:
@@ -143,6 +185,7 @@ struct TensorNames {
   bool qkv_bias = false;
   bool o_bias = false;
   bool mlp_bias = false;
+  bool expert_bias = false; ///< of gate and up of the experts of a mixture
   float logit_multiplier = 1;
 };
 

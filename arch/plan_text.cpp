@@ -42,18 +42,29 @@ std::string rope_text(const ModelPlan& plan, const Attention& attention) {
 std::string attention_text(const ModelPlan& plan, const Attention& a) {
   std::string out = fmt::format("{} heads of {}, {} of keys and values, {}, scale {:g}", a.heads,
                                 a.head_dim, a.kv_heads, rope_text(plan, a), a.scale);
+  if (a.v_head_dim() != a.head_dim) out += fmt::format(", values of {}", a.v_head_dim());
   out += a.window == 0 ? ", full" : fmt::format(", window {}", a.window);
+  if (a.clip != 0) out += fmt::format(", q, k and v within +-{:g}", a.clip);
   if (a.soft_cap != 0) out += fmt::format(", scores capped at {:g}", a.soft_cap);
   if (a.query_beta != 0)
     out += fmt::format(", queries times 1 + {:g} ln(1 + floor(position / {}))", a.query_beta,
                        a.query_length);
+  if (!a.sinks.empty()) out += fmt::format(", one more score per head ({})", a.sinks);
   return out;
 }
 
 std::string router_text(const FeedForward& shape, const Router& router) {
-  std::string out = fmt::format("{} of {} experts of {} by softmax ({}){}", router.chosen,
-                                shape.routed(), shape.experts.front().width, router.tensor,
-                                router.normalise ? ", shares normalised" : "");
+  std::string out =
+      fmt::format("{} of {} experts of {} by {} ({}{}){}", router.chosen, shape.routed(),
+                  shape.experts.front().width, router.sigmoid ? "sigmoid" : "softmax",
+                  router.tensor, router.bias.empty() ? "" : " + " + router.bias,
+                  router.normalise ? ", shares normalised" : "");
+  if (!router.choice_bias.empty()) out += fmt::format(", chosen by score + {}", router.choice_bias);
+  if (router.groups != router.groups_chosen)
+    out += fmt::format(", of the best {} of {} groups by their {}", router.groups_chosen,
+                       router.groups, router.group_by_two ? "two best" : "best");
+  if (router.scale != 1) out += fmt::format(", times {:g}", router.scale);
+  if (router.shared) out += fmt::format("; one of {} always", shape.experts.back().width);
   if (!router.shared_gate.empty())
     out += fmt::format("; one of {} always, by sigmoid ({})", shape.experts.back().width,
                        router.shared_gate);
@@ -81,6 +92,27 @@ void matrix(std::string& out, const Linear& linear) {
        linear.multiplier == 1 ? "" : fmt::format(", times {:g}", linear.multiplier));
 }
 
+void latent(std::string& out, const ModelPlan& plan, u32 l) {
+  const Latent& latent = *plan.layers[l].attention.latent;
+  if (latent.query_rank != 0)
+    step(out, "norm", "first {}: {}", latent.query_rank, norm_text(latent.query_norm));
+  step(out, "norm", "{}{}: {}", latent.query_rank != 0 ? "next " : "behind the queries, ",
+       latent.kv_rank, norm_text(latent.kv_norm));
+  matrix(out, plan.linears.of(l, LinearKind::heads));
+}
+
+std::string activation_text(const FeedForward& shape) {
+  switch (shape.activation) {
+  case Activation::silu:
+    break;
+  case Activation::gelu_tanh:
+    return "gelu_tanh(gate) * up";
+  case Activation::clamped_swiglu:
+    return fmt::format("(up + 1) * gate * sigmoid(1.702 gate), both clamped at {:g}", shape.limit);
+  }
+  return "silu(gate) * up";
+}
+
 std::string layer_text(const ModelPlan& plan, u32 l) {
   const Layer& layer = plan.layers[l];
   const Attention& a = layer.attention;
@@ -92,6 +124,7 @@ std::string layer_text(const ModelPlan& plan, u32 l) {
     step(out, "q and k norm", "{}, {}",
          a.head_norm == HeadNorm::per_head ? "each head" : "all heads at once",
          norm_text(a.q_norm));
+  if (a.latent) latent(out, plan, l);
   step(out, "attention", "{}", attention_text(plan, a));
   of(LinearKind::o);
   if (layer.attention_out_norm) step(out, "norm", "{}", norm_text(*layer.attention_out_norm));
@@ -100,10 +133,11 @@ std::string layer_text(const ModelPlan& plan, u32 l) {
   if (const auto& router = layer.feed_forward.router)
     step(out, "router", "{}", router_text(layer.feed_forward, *router));
   of(LinearKind::gate_up);
-  step(out, "activation", "{}(gate) * up{}",
-       layer.feed_forward.activation == Activation::silu ? "silu" : "gelu_tanh",
+  step(out, "activation", "{}{}", activation_text(layer.feed_forward),
        layer.feed_forward.router ? ", each expert's times its share" : "");
   of(LinearKind::down);
+  if (!layer.feed_forward.down_bias.empty())
+    step(out, "add", "each expert's {} times its share", layer.feed_forward.down_bias);
   if (layer.feed_forward_out_norm) step(out, "norm", "{}", norm_text(*layer.feed_forward_out_norm));
   step(out, "add", "to the residual stream");
   return without(out, layer.prefix);

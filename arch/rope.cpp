@@ -49,10 +49,6 @@ std::vector<float> kept_by_yarn(float theta, u32 rotated, const RopeScaling& sca
   return kept;
 }
 
-double yarn_mscale(double factor, double mscale) {
-  return factor <= 1 ? 1 : 0.1 * mscale * std::log(factor) + 1;
-}
-
 float yarn_magnitude(const RopeScaling& s) {
   if (s.attention_factor) return *s.attention_factor;
   if (s.mscale != 0 && s.mscale_all_dim != 0)
@@ -69,6 +65,10 @@ float longrope_magnitude(const RopeScaling& s) {
 }
 
 } // namespace
+
+double yarn_mscale(double factor, double mscale) {
+  return factor <= 1 ? 1 : 0.1 * mscale * std::log(factor) + 1;
+}
 
 RopeScaling RopeScaling::linear(float factor) {
   RopeScaling out;

@@ -38,6 +38,9 @@ struct RopeScaling {
   static RopeScaling llama3(float factor, float low, float high, u32 original);
 };
 
+/// YaRN's magnitude of a scaling by `factor`: 0.1 mscale ln factor + 1.
+double yarn_mscale(double factor, double mscale);
+
 /// Frequencies of `rotated` (even) dimensions, in fp32 with the roundings of torch:
 /// 1 / theta^(2i / rotated), then the scaling.
 Rope make_rope(std::string name, float theta, u32 rotated, const RopeScaling& scaling);

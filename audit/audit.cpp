@@ -11,6 +11,7 @@
 #include "audit/baselines.hpp"
 #include "audit/recording.hpp"
 #include "audit/round_clock.hpp"
+#include "audit/routing.hpp"
 #include "audit/scoring.hpp"
 #include "audit/traffic.hpp"
 #include "core/error.hpp"
@@ -61,7 +62,7 @@ std::vector<Attack> chosen_attacks(const std::vector<std::string>& names) {
   std::vector<Attack> out;
   for (const std::string& name : names) {
     if (name == traffic_info().name || name == stream_info().name ||
-        name == round_clock_info().name)
+        name == round_clock_info().name || name == routing_info().name)
       continue; // engines of their own
     const auto it = std::find_if(all_attacks().begin(), all_attacks().end(),
                                  [&](const Attack& each) { return each.info.name == name; });
@@ -96,6 +97,7 @@ public:
     attack_traffic();
     attack_stream();
     attack_rounds();
+    attack_routing();
     judge();
     report_.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -121,6 +123,7 @@ private:
   void attack_traffic();
   void attack_stream();
   void attack_rounds();
+  void attack_routing();
   void judge();
   Recording record_scheme(remo::SchemeKind kind, const std::string& name, double rank, bool judged);
   void add(std::string note, Recording recording, bool configured) {
@@ -298,6 +301,22 @@ void Audit::attack_rounds() {
   }
 }
 
+/// Of mixtures; others have no such column.
+void Audit::attack_routing() {
+  if (!takes(options_.attacks, routing_info())) return;
+  RoutingOptions options;
+  options.seed = options_.seed;
+  if (options_.quick) options.prompts = 8;
+  const auto results = routing(engine_, model_, *tokenizer_, options, progress_);
+  if (results.empty()) return;
+  say("counting rows per expert");
+  report_.attacks.push_back(routing_info());
+  for (AttackResult result : results) {
+    result.scheme = report_.configured;
+    report_.cells.push_back(std::move(result));
+  }
+}
+
 void Audit::judge() {
   std::vector<AttackResult> judged;
   for (const AttackResult& cell : report_.cells)
@@ -314,6 +333,7 @@ std::vector<std::string> attack_names() {
   out.push_back(traffic_info().name);
   out.push_back(stream_info().name);
   out.push_back(round_clock_info().name);
+  out.push_back(routing_info().name);
   return out;
 }
 

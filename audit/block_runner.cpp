@@ -3,9 +3,9 @@
 #include <algorithm>
 
 #include "kernels/attention.hpp"
-#include "kernels/elementwise.hpp"
 #include "kernels/kernel_set.hpp"
 #include "model/head_preparation.hpp"
+#include "model/latent_heads.hpp"
 #include "model/mixture.hpp"
 
 namespace talaria::audit {
@@ -28,20 +28,35 @@ struct BlockRunner::Layer {
   Layer(const arch::Layer& layer, model::LayerGains layer_gains, bool neighbours)
       : plan(&layer), gains(std::move(layer_gains)), heads(layer.attention, gains, neighbours) {
     if (layer.feed_forward.router) mixture.emplace(layer.feed_forward, gains);
+    if (layer.attention.latent) latent.emplace(layer.attention);
   }
 
   const arch::Layer* plan;
   model::LayerGains gains;
   model::HeadPreparation heads;
   std::optional<model::Mixture> mixture;
-  FloatLinear qkv, o, gate_up, down;
-  std::vector<std::vector<float>> keys; ///< per key/value head: [positions][head_dim]
-  std::vector<std::vector<float>> values;
+  std::optional<model::LatentHeads> latent;
+  FloatLinear qkv, second, o, gate_up, down; ///< second: with latent attention
+  std::vector<std::vector<float>> keys;      ///< per key/value head: [positions][head_dim]
+  std::vector<std::vector<float>> values;    ///< [positions][value_dim]
 
-  /// Floats of each cache.
-  void resize(std::size_t floats) {
-    for (auto* cache : {&keys, &values})
-      for (std::vector<float>& head : *cache) head.resize(floats);
+  void resize(std::size_t positions) {
+    for (std::vector<float>& head : keys) head.resize(positions * plan->attention.head_dim);
+    for (std::vector<float>& head : values) head.resize(positions * plan->attention.v_head_dim());
+  }
+  /// q, k and v of rows whose normed input is x.
+  Rows heads_of(const Rows& x) const {
+    Rows first = qkv(x);
+    if (!latent) return first;
+    Rows made(x.rows(), latent->latent_width());
+    Rows kept(x.rows(), latent->kept_width());
+    for (Eigen::Index r = 0; r < x.rows(); ++r)
+      latent->split(first.row(r).data(), made.row(r).data(), kept.row(r).data());
+    made = second(made);
+    Rows joined(x.rows(), latent->joined_width());
+    for (Eigen::Index r = 0; r < x.rows(); ++r)
+      latent->join(kept.row(r).data(), made.row(r).data(), joined.row(r).data());
+    return joined;
   }
 };
 
@@ -77,21 +92,19 @@ void normalise(Rows& x, float eps, const std::vector<float>& gain = {}) {
   }
 }
 
-/// `x`: the input of gate and up, which a router looks at.
-Rows activate(const arch::FeedForward& shape, const std::optional<model::Mixture>& mixture,
-              const Rows& x, const Rows& gate_up) {
-  const std::size_t n = shape.intermediate;
-  const auto gate = shape.activation == arch::Activation::silu ? kernels::active_kernels().silu_mul
-                                                               : kernels::gelu_tanh_mul;
-  Rows out(gate_up.rows(), n);
+/// `x`: the input of gate and up, which a router looks at. `h`: the residual stream.
+Rows activated(const arch::FeedForward& shape, const std::optional<model::Mixture>& mixture,
+               const Rows& x, const Rows& gate_up, Rows& h) {
+  Rows out(gate_up.rows(), shape.intermediate);
   for (Eigen::Index r = 0; r < out.rows(); ++r) {
     const float* row = gate_up.data() + r * gate_up.cols();
     float* to = out.data() + r * out.cols();
-    gate(row, row + n, to, n);
+    model::activate(shape, row, to);
     if (!mixture) continue;
     std::vector<float> shares(mixture->experts());
     mixture->shares_of(x.data() + r * x.cols(), static_cast<std::size_t>(x.cols()), shares.data());
     mixture->apply(shares.data(), to);
+    if (mixture->adds()) mixture->add(shares.data(), h.data() + r * h.cols());
   }
   return out;
 }
@@ -113,6 +126,7 @@ BlockRunner::BlockRunner(std::shared_ptr<const PublicModel> model, u32 layers)
     Layer& layer = layers_.emplace_back(plan.layers[l], tensors.gains[l],
                                         attention.rope && plan.ropes[*attention.rope].neighbours);
     layer.qkv = load(*model_, l, LinearKind::qkv, tensors);
+    if (layer.latent) layer.second = load(*model_, l, LinearKind::heads, tensors);
     layer.o = load(*model_, l, LinearKind::o, tensors);
     layer.gate_up = load(*model_, l, LinearKind::gate_up, tensors);
     layer.down = load(*model_, l, LinearKind::down, tensors);
@@ -139,38 +153,42 @@ void BlockRunner::append(u32 token) {
 
 /// Attention of rows that all stand behind the prefix, each seeing the prefix and itself.
 void BlockRunner::attend(Layer& layer, const Rows& qkv, Rows& out, bool keep) {
-  const std::size_t d = layer.plan->attention.head_dim;
   const model::RowPositions position = ropes_.at({static_cast<u32>(length_)}, {0});
-  layer.resize((length_ + 1) * d);
+  layer.resize(length_ + 1);
   for (Eigen::Index r = 0; r < qkv.rows(); ++r)
     attend_row(layer, qkv.data() + r * qkv.cols(), position, out.data() + r * out.cols());
-  if (!keep) layer.resize(length_ * d);
+  if (!keep) layer.resize(length_);
 }
 
 void BlockRunner::attend_row(Layer& layer, const float* qkv, const model::RowPositions& position,
                              float* out) const {
   const arch::Attention& a = layer.plan->attention;
   const std::size_t d = a.head_dim;
-  AlignedBuffer<float> row(a.q_dim() + 2 * a.kv_dim());
+  const std::size_t v = a.v_head_dim();
+  AlignedBuffer<float> row(a.q_dim() + a.kv_dim() + a.v_dim());
   std::copy_n(qkv, row.size(), row.data());
   float* k = row.data() + a.q_dim();
   layer.heads.prepare(row.data(), k, position, 0);
+  layer.heads.prepare_values(k + a.kv_dim());
   for (std::size_t h = 0; h < a.kv_heads; ++h) {
     std::copy_n(k + h * d, d, layer.keys[h].data() + length_ * d);
-    std::copy_n(k + a.kv_dim() + h * d, d, layer.values[h].data() + length_ * d);
+    std::copy_n(k + a.kv_dim() + h * v, v, layer.values[h].data() + length_ * v);
   }
   const std::size_t seen =
       a.window == 0 ? length_ + 1 : std::min<std::size_t>(length_ + 1, a.window);
-  const std::size_t first = (length_ + 1 - seen) * d;
+  const std::size_t first = length_ + 1 - seen;
   const std::size_t group = a.heads / a.kv_heads;
-  std::vector<float> scratch(round_up(seen, 16));
+  std::vector<float> scratch(round_up(seen + 1, 16));
   for (std::size_t h = 0; h < a.heads; ++h) {
-    const kernels::KvPiece piece{layer.keys[h / group].data() + first,
-                                 layer.values[h / group].data() + first, nullptr, nullptr, seen};
+    const kernels::KvPiece piece{layer.keys[h / group].data() + first * d,
+                                 layer.values[h / group].data() + first * v, nullptr, nullptr,
+                                 seen};
     const float* q = row.data() + h * d;
-    float* to = out + h * d;
-    kernels::attend(kernels::active_kernels(), {{&q, 1}, {&seen, 1}, {&to, 1}},
-                    {d, a.scale, a.soft_cap}, kernels::KvFormat::fp32, {&piece, 1}, scratch.data());
+    float* to = out + h * v;
+    kernels::AttentionQueries queries{{&q, 1}, {&seen, 1}, {&to, 1}};
+    if (!layer.gains.sinks.empty()) queries.sinks = {&layer.gains.sinks[h], 1};
+    kernels::attend(kernels::active_kernels(), queries, {d, a.scale, a.soft_cap, v},
+                    kernels::KvFormat::fp32, {&piece, 1}, scratch.data());
   }
 }
 
@@ -186,14 +204,14 @@ Rows BlockRunner::run(std::span<const u32> tokens, bool keep) {
   for (Layer& layer : layers_) {
     x = h;
     if (layer.plan->attention_norm) normalise(x, layer.plan->attention_norm->eps);
-    Rows heads(count, layer.plan->attention.q_dim());
-    attend(layer, layer.qkv(x), heads, keep);
+    Rows heads(count, layer.plan->attention.out_dim());
+    attend(layer, layer.heads_of(x), heads, keep);
     h += block_output(layer.o(heads), layer.plan->attention_out_norm, layer.gains.attention_out);
     x = h;
     if (layer.plan->feed_forward_norm) normalise(x, layer.plan->feed_forward_norm->eps);
-    h += block_output(
-        layer.down(activate(layer.plan->feed_forward, layer.mixture, x, layer.gate_up(x))),
-        layer.plan->feed_forward_out_norm, layer.gains.feed_forward_out);
+    const Rows inner = activated(layer.plan->feed_forward, layer.mixture, x, layer.gate_up(x), h);
+    h += block_output(layer.down(inner), layer.plan->feed_forward_out_norm,
+                      layer.gains.feed_forward_out);
   }
   if (const auto& norm = plan.layers[layers_.size()].attention_norm) normalise(h, norm->eps);
   return h;

@@ -46,29 +46,32 @@ public:
   Attending(const KernelSet& set, const AttentionQueries& queries, const AttentionRule& rule,
             KvFormat format, float* scratch)
       : set_(set), queries_(queries), rule_(rule), format_(format),
-        stride_(round_up(*std::max_element(queries.counts.begin(), queries.counts.end()), 16)),
-        scores_(scratch), rows_(scratch + queries.q.size() * stride_) {}
+        stride_(round_up(*std::max_element(queries.counts.begin(), queries.counts.end()) +
+                             (queries.sinks.empty() ? 0 : 1),
+                         16)),
+        value_dim_(rule.value_dim == 0 ? rule.head_dim : rule.value_dim), scores_(scratch),
+        rows_(scratch + queries.q.size() * stride_) {}
 
   void run(std::span<const KvPiece> pieces) {
     over(pieces, [this](const KvPiece& piece, std::size_t at) {
-      const float* k = as_floats(piece.k, piece.k_scales, piece.count);
+      const float* k = as_floats(piece.k, piece.k_scales, piece.count, rule_.head_dim);
       set_.attend_scores(queries_.q.data(), left_.data(), size(), k, rule_.head_dim, rule_.scale,
                          scores_ + at, stride_);
     });
     for (std::size_t i = 0; i < size(); ++i) {
-      totals_[i] = weights(scores_ + i * stride_, queries_.counts[i]);
-      std::fill_n(queries_.out[i], rule_.head_dim, 0.0f);
+      totals_[i] = weights(i);
+      std::fill_n(queries_.out[i], value_dim_, 0.0f);
     }
     over(pieces, [this](const KvPiece& piece, std::size_t at) {
-      const float* v = as_floats(piece.v, piece.v_scales, piece.count);
+      const float* v = as_floats(piece.v, piece.v_scales, piece.count, value_dim_);
       if (rule_.soft_cap == 0)
-        set_.attend_values(scores_ + at, stride_, left_.data(), size(), v, rule_.head_dim,
+        set_.attend_values(scores_ + at, stride_, left_.data(), size(), v, value_dim_,
                            queries_.out.data());
       else
         add_values(at, v);
     });
     for (std::size_t i = 0; i < size(); ++i)
-      for (std::size_t d = 0; d < rule_.head_dim; ++d) queries_.out[i][d] /= totals_[i];
+      for (std::size_t d = 0; d < value_dim_; ++d) queries_.out[i][d] /= totals_[i];
   }
 
 private:
@@ -93,8 +96,8 @@ private:
     }
   }
 
-  const float* as_floats(const void* packed, const float* scales, std::size_t count) {
-    const std::size_t n = rule_.head_dim;
+  const float* as_floats(const void* packed, const float* scales, std::size_t count,
+                         std::size_t n) {
     if (format_ == KvFormat::fp32) return static_cast<const float*>(packed);
     if (format_ == KvFormat::bf16)
       set_.widen_bf16(static_cast<const u16*>(packed), rows_, count * n);
@@ -104,9 +107,12 @@ private:
     return rows_;
   }
 
-  float weights(float* scores, std::size_t count) const {
+  float weights(std::size_t query) const {
+    float* const scores = scores_ + query * stride_;
+    std::size_t count = queries_.counts[query];
+    if (rule_.soft_cap != 0) soft_cap(scores, count, rule_.soft_cap);
+    if (!queries_.sinks.empty()) scores[count++] = queries_.sinks[query];
     if (rule_.soft_cap == 0) return set_.softmax_weights(scores, count);
-    soft_cap(scores, count, rule_.soft_cap);
     float most = scores[0];
     for (std::size_t p = 1; p < count; ++p) most = larger(scores[p], most);
     float total = 0;
@@ -122,7 +128,7 @@ private:
       const float* w = scores_ + i * stride_ + at;
       float* out = queries_.out[i];
       for (std::size_t p = 0; p < left_[i]; ++p)
-        for (std::size_t d = 0; d < rule_.head_dim; ++d) out[d] += w[p] * v[p * rule_.head_dim + d];
+        for (std::size_t d = 0; d < value_dim_; ++d) out[d] += w[p] * v[p * value_dim_ + d];
     }
   }
 
@@ -131,6 +137,7 @@ private:
   const AttentionRule& rule_;
   KvFormat format_;
   std::size_t stride_; ///< of the scores of one query
+  std::size_t value_dim_;
   float* scores_;
   float* rows_; ///< a piece as fp32
   std::array<std::size_t, kMaxQueries> left_{};

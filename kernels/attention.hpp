@@ -28,8 +28,8 @@ void pack_head(KvFormat format, const float* x, std::size_t n, void* out, float*
 
 /// Consecutive positions of one key/value head.
 struct KvPiece {
-  const void* k = nullptr; ///< [count][head_dim]
-  const void* v = nullptr;
+  const void* k = nullptr;         ///< [count][head_dim]
+  const void* v = nullptr;         ///< [count][value_dim]
   const float* k_scales = nullptr; ///< [count], with int8
   const float* v_scales = nullptr;
   std::size_t count = 0;
@@ -39,23 +39,26 @@ struct KvPiece {
 struct AttentionQueries {
   std::span<const float* const> q;     ///< [head_dim] each; at most kMaxQueries
   std::span<const std::size_t> counts; ///< >= 1, at most the positions of all pieces
-  std::span<float* const> out;         ///< [head_dim] each; none overlaps another or a query
+  std::span<float* const> out;         ///< [value_dim] each; none overlaps another or a query
+  std::span<const float> sinks = {};   ///< one each, or none at all
 };
 
 struct AttentionRule {
   std::size_t head_dim = 0;
-  float scale = 1;    ///< of scores
-  float soft_cap = 0; ///< c: scores become c tanh(score / c); 0: they stay
+  float scale = 1;           ///< of scores
+  float soft_cap = 0;        ///< c: scores become c tanh(score / c); 0: they stay
+  std::size_t value_dim = 0; ///< of a value; 0: head_dim
 };
 
-/// Numbers of scratch that attend() needs. `positions`: the largest of counts; `piece`: positions
-/// of the longest piece.
+/// Numbers of scratch that attend() needs. `positions`: the largest of counts, one more with sinks;
+/// `piece`: positions of the longest piece; `head_dim`: of keys or values, the larger one.
 std::size_t attention_scratch(KvFormat format, std::size_t queries, std::size_t positions,
                               std::size_t piece, std::size_t head_dim) noexcept;
 
 /// Softmax attention over the positions of `pieces` in their order:
 ///   score[p] = dot(q, k[p]) scale;  m = max score;  w[p] = exp(score[p] - m);
 ///   s = 16-lane sum of w;  out[d] = (sum_p w[p] v[p][d], p in order by fma from +0) / s
+/// A sink is one more score behind the others, which takes part in m and s and has no value.
 /// A soft cap comes between scores and maximum; s is then a plain sum in order, and products are
 /// rounded before they are added. How positions are cut into pieces changes no bit. Each piece is
 /// read once for all queries.

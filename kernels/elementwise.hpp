@@ -17,6 +17,13 @@ inline float larger(float a, float b) noexcept {
       constant_time::choose(mask, std::bit_cast<u32>(a), std::bit_cast<u32>(b)));
 }
 
+/// a if a < b, else b, likewise.
+inline float smaller(float a, float b) noexcept {
+  const u32 mask = u32{0} - static_cast<u32>(a < b);
+  return std::bit_cast<float>(
+      constant_time::choose(mask, std::bit_cast<u32>(a), std::bit_cast<u32>(b)));
+}
+
 /// tanh(x) = 1 - 2 / (exp(2 x) + 1): within 1e-7 of it, absolutely.
 float canonical_tanh(float x) noexcept;
 
@@ -26,5 +33,10 @@ void soft_cap(float* x, std::size_t n, float cap) noexcept;
 /// out[i] = gelu(gate[i]) up[i] with GELU's tanh form, g / (1 + exp(-2 z)) for
 /// z = sqrt(2 / pi) (g + 0.044715 g^3). In place allowed.
 void gelu_tanh_mul(const float* gate, const float* up, float* out, std::size_t n) noexcept;
+
+/// out[i] = (u + 1) (g / (1 + exp(-1.702 g))) with g = min(gate[i], limit) and u = up[i] within
+/// +-limit. In place allowed. limit > 0.
+void clamped_swiglu(const float* gate, const float* up, float* out, std::size_t n,
+                    float limit) noexcept;
 
 } // namespace talaria::kernels

@@ -33,7 +33,8 @@ public:
 
   const LayerShape& shape() const noexcept { return shape_; }
 
-  /// Stores one position: k and v are [kv_heads, head_dim]. Nobody reads this position meanwhile.
+  /// Stores one position: k and v are [kv_heads, head_dim] (v: value_dim). Nobody reads this
+  /// position meanwhile.
   /// @throws std::out_of_range for a position that `blocks` has no block of.
   void write(const BlockList& blocks, u32 position, const float* k, const float* v) const;
   /// The same work, to a place that nobody reads.
@@ -48,7 +49,8 @@ private:
   std::shared_ptr<const Layout> layout_;
   LayerShape shape_;
   Layout::Place place_;
-  std::size_t row_bytes_; ///< of one head and position
+  std::size_t k_bytes_; ///< of one head and position
+  std::size_t v_bytes_;
 };
 
 } // namespace talaria::kv

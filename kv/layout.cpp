@@ -11,12 +11,14 @@ constexpr std::size_t kLine = 64;
 std::vector<LayerShape> shapes_of(const arch::ModelPlan& plan) {
   std::vector<LayerShape> shapes;
   for (const arch::Layer& layer : plan.layers)
-    shapes.push_back({layer.attention.kv_heads, layer.attention.head_dim, layer.attention.window});
+    shapes.push_back({layer.attention.kv_heads, layer.attention.head_dim, layer.attention.window,
+                      layer.attention.v_head_dim()});
   return shapes;
 }
 
-std::size_t numbers_of(const LayerShape& shape) {
-  return std::size_t{shape.kv_heads} * shape.head_dim;
+/// Of the heads of one position, each of `dim`.
+std::size_t numbers_of(const LayerShape& shape, u32 dim) {
+  return std::size_t{shape.kv_heads} * dim;
 }
 
 u32 blocks_for(u32 positions) {
@@ -40,9 +42,11 @@ Layout::Layout(std::vector<LayerShape> layers, Format format)
       group->bytes += round_up(bytes, kLine);
       return at;
     };
-    const std::size_t numbers = kBlockPositions * numbers_of(shape) * bytes_per_number(format_);
-    place.k = part(numbers);
-    place.v = part(numbers);
+    const auto block = [&](u32 dim) {
+      return kBlockPositions * numbers_of(shape, dim) * bytes_per_number(format_);
+    };
+    place.k = part(block(shape.head_dim));
+    place.v = part(block(shape.v_head_dim()));
     if (format_ == Format::int8) {
       place.k_scales = part(kBlockPositions * shape.kv_heads * sizeof(float));
       place.v_scales = part(kBlockPositions * shape.kv_heads * sizeof(float));
@@ -74,8 +78,9 @@ std::size_t Layout::bytes_for(u32 positions, u32 chunk, u32 shared) const {
 std::size_t Layout::bytes_per_position() const {
   std::size_t bytes = 0;
   for (const LayerShape& shape : layers_)
-    bytes += 2 * (numbers_of(shape) * bytes_per_number(format_) +
-                  (format_ == Format::int8 ? shape.kv_heads * sizeof(float) : 0));
+    for (const u32 dim : {shape.head_dim, shape.v_head_dim()})
+      bytes += numbers_of(shape, dim) * bytes_per_number(format_) +
+               (format_ == Format::int8 ? shape.kv_heads * sizeof(float) : 0);
   return bytes;
 }
 

@@ -18,12 +18,15 @@ inline constexpr u32 kBlockPositions = 64;
 struct LayerShape {
   u32 kv_heads = 0;
   u32 head_dim = 0;
-  u32 window = 0; ///< as arch::Attention::window
+  u32 window = 0;    ///< as arch::Attention::window
+  u32 value_dim = 0; ///< of a value; 0: head_dim
+
+  u32 v_head_dim() const { return value_dim == 0 ? head_dim : value_dim; }
 };
 
 /// Where keys and values lie. A block holds kBlockPositions positions of all layers that have the
 /// same window, which are a group: their blocks come and go together. Within a block each layer has
-///   k [kv_heads][positions][head_dim], v the same,
+///   k [kv_heads][positions][head_dim], v the same (with value_dim),
 ///   with int8 also k_scales [kv_heads][positions] and v_scales the same.
 /// Every part begins at a multiple of 64 bytes.
 class Layout {

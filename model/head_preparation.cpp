@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/secret.hpp"
+#include "kernels/elementwise.hpp"
 #include "kernels/kernel_set.hpp"
 
 namespace talaria::model {
@@ -53,6 +54,10 @@ void HeadPreparation::prepare(float* q, float* k, const RowPositions& rows, std:
     norm(q, a.heads, q_gain_, a.q_norm.eps);
     norm(k, a.kv_heads, k_gain_, a.k_norm.eps);
   }
+  if (a.clip != 0) {
+    clip(q, a.q_dim());
+    clip(k, a.kv_dim());
+  }
   if (a.rope) {
     turn(q, a.heads, rows.ropes[*a.rope], row);
     turn(k, a.kv_heads, rows.ropes[*a.rope], row);
@@ -62,6 +67,15 @@ void HeadPreparation::prepare(float* q, float* k, const RowPositions& rows, std:
     const float factor = 1 + a.query_beta * std::log(1 + beyond);
     for (std::size_t i = 0; i < a.q_dim(); ++i) q[i] *= factor;
   }
+}
+
+void HeadPreparation::prepare_values(float* v) const {
+  if (attention_.clip != 0) clip(v, attention_.v_dim());
+}
+
+void HeadPreparation::clip(float* x, std::size_t n) const {
+  const float c = attention_.clip;
+  for (std::size_t i = 0; i < n; ++i) x[i] = kernels::larger(kernels::smaller(x[i], c), -c);
 }
 
 } // namespace talaria::model

@@ -6,8 +6,8 @@
 
 namespace talaria::model {
 
-/// What happens to queries and keys between their matrix and the scores: norm, RoPE, and scaling by
-/// position, as the plan of a layer has them.
+/// What happens to queries, keys and values between their matrix and the scores: norm, RoPE, and
+/// scaling by position, as the plan of a layer has them.
 class HeadPreparation {
 public:
   /// @param neighbours whether the layer's RoPE pairs neighbours (arch::Rope::neighbours).
@@ -19,7 +19,12 @@ public:
   /// not see.
   void prepare(float* q, float* k, const RowPositions& rows, std::size_t row) const;
 
+  /// Values [kv_heads, value_dim] of one row, in place: nothing happens to them unless they are
+  /// clipped.
+  void prepare_values(float* v) const;
+
 private:
+  void clip(float* x, std::size_t n) const;
   void norm(float* x, std::size_t heads, const std::vector<float>& gain, float eps) const;
   void turn(float* x, std::size_t heads, const RowPositions::Angles& angles, std::size_t row) const;
 

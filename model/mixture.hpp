@@ -16,18 +16,31 @@ public:
 
   std::size_t experts() const noexcept { return widths_.size(); }
   /// Of a row x [hidden], normed, without the norm's gain: shares [experts], 0 for most.
-  /// Softmax in fp32 on fp32 logits; of equal logits the first wins.
+  /// In fp32 on fp32 logits; of equal ones the first wins.
   void shares_of(const float* x, std::size_t hidden, float* shares) const;
   /// Multiplies the activations of each expert, side by side in `row`, by its share.
   void apply(const float* shares, float* row) const;
+  /// Whether experts add something besides their matrices, and that: row [hidden] += the sum of
+  /// the bias of each expert times its share, in the order of experts.
+  bool adds() const noexcept { return !down_bias_.empty(); }
+  void add(const float* shares, float* row) const;
 
 private:
+  void score(const float* x, std::size_t hidden, float* scores, float* picks) const;
+  void leave_out_groups(float* scores, float* picks) const;
+  float group_score(const float* picks) const;
+
   std::vector<u32> widths_; ///< by expert
   std::size_t routed_;
-  u32 chosen_;
-  bool normalise_;
+  arch::Router rule_;
   std::vector<float> router_;
   std::vector<float> shared_gate_;
+  std::vector<float> router_bias_;
+  std::vector<float> choice_bias_;
+  std::vector<float> down_bias_;
 };
+
+/// out [intermediate] of gate and up [2 intermediate], as `shape` has it, shares left out.
+void activate(const arch::FeedForward& shape, const float* gate_up, float* out);
 
 } // namespace talaria::model

@@ -7,6 +7,7 @@
 #include "actors/enclave/activation_stage.hpp"
 #include "actors/enclave/attention_stage.hpp"
 #include "actors/enclave/embed_stage.hpp"
+#include "actors/enclave/latent_stage.hpp"
 #include "actors/enclave/norm_stage.hpp"
 #include "actors/enclave/outsource_stage.hpp"
 #include "actors/enclave/sampler_stage.hpp"
@@ -63,6 +64,7 @@ private:
 
     if (layer.attention_norm) norm(prefix + "attention_norm", *layer.attention_norm);
     outsourced(matrix(LinearKind::qkv), enclave::Unmasked::as_input);
+    if (layer.attention.latent) latent(index, prefix);
     step(prefix + "attention", [this, index](StageContext context, Stage next) {
       const auto attention =
           enclave::spawn_attention(system_, std::move(context), attention_shape(index), parts_.team,
@@ -88,6 +90,19 @@ private:
     });
     into_residual(matrix(LinearKind::down), prefix + "mlp_out_norm", layer.feed_forward_out_norm,
                   gains.feed_forward_out);
+  }
+
+  /// The second matrix of latent attention and what is around it.
+  void latent(u32 index, const std::string& prefix) {
+    const auto heads =
+        std::make_shared<const model::LatentHeads>(parts_.plan.layers[index].attention);
+    step(prefix + "latent", [this, heads](StageContext context, Stage next) {
+      return enclave::spawn_latent(system_, std::move(context), heads, std::move(next));
+    });
+    outsourced(parts_.plan.linears.of(index, LinearKind::heads), enclave::Unmasked::as_input);
+    step(prefix + "join", [this, heads](StageContext context, Stage next) {
+      return enclave::spawn_heads(system_, std::move(context), heads, std::move(next));
+    });
   }
 
   /// A matrix whose output is added to the residual stream, after a norm of its own if there is
@@ -137,6 +152,7 @@ private:
     const auto rope = shape.attention.rope;
     shape.heads = std::make_shared<const model::HeadPreparation>(
         shape.attention, parts_.tensors.gains[index], rope && parts_.plan.ropes[*rope].neighbours);
+    shape.sinks = parts_.tensors.gains[index].sinks;
     shape.layout = parts_.kv;
     shape.layer = index;
     shape.last_layer = index + 1 == parts_.plan.layer_count();

@@ -1,11 +1,19 @@
 #include "actors/enclave/activation_stage.hpp"
 
-#include "kernels/elementwise.hpp"
-#include "kernels/kernel_set.hpp"
+#include <algorithm>
 
 namespace talaria::enclave {
 
 namespace {
+
+/// The residual stream with what experts add to it besides their matrices.
+ClearTensor with_biases(const model::Mixture& mixture, const Flow& flow) {
+  const Matrix<float>& from = *flow.residual;
+  Matrix<float> sum(from.rows(), from.cols(), Unwritten{});
+  std::copy_n(from.data(), from.rows() * from.cols(), sum.data());
+  for (std::size_t r = 0; r < sum.rows(); ++r) mixture.add(flow.shares->row(r), sum.row(r));
+  return share_clear(std::move(sum));
+}
 
 Stage::behavior_type activation_stage(Stage::pointer self, StageContext context,
                                       arch::FeedForward shape,
@@ -16,16 +24,13 @@ Stage::behavior_type activation_stage(Stage::pointer self, StageContext context,
       const Matrix<float>& x = *flow.x;
       const auto span =
           context.span(telemetry::SpanKind::activation, *flow.batch, x.rows(), flow.sent);
-      const std::size_t n = shape.intermediate;
-      const auto gate = shape.activation == arch::Activation::silu
-                            ? kernels::active_kernels().silu_mul
-                            : kernels::gelu_tanh_mul;
-      Matrix<float> out(x.rows(), n, Unwritten{});
+      Matrix<float> out(x.rows(), shape.intermediate, Unwritten{});
       for (std::size_t r = 0; r < x.rows(); ++r) {
-        gate(x.row(r), x.row(r) + n, out.row(r), n);
+        model::activate(shape, x.row(r), out.row(r));
         if (mixture) mixture->apply(flow.shares->row(r), out.row(r));
       }
       Flow next_flow = flow;
+      if (mixture && mixture->adds()) next_flow.residual = with_biases(*mixture, flow);
       next_flow.x = share_clear(std::move(out));
       next_flow.shares.reset();
       next_flow.sent = context.now();

@@ -27,7 +27,8 @@ class LayerAttention {
 public:
   LayerAttention(AttentionShape shape, std::shared_ptr<AttentionTeam> team)
       : shape_(shape.attention), last_layer_(shape.last_layer), heads_(std::move(shape.heads)),
-        team_(std::move(team)), view_(shape.layout, shape.layer), format_(shape.layout->format()) {}
+        sinks_(std::move(shape.sinks)), team_(std::move(team)), view_(shape.layout, shape.layer),
+        format_(shape.layout->format()) {}
 
   bool is_last_layer() const { return last_layer_; }
 
@@ -49,11 +50,11 @@ public:
     abandoned_.erase(sequence);
   }
 
-  /// out [rows, heads * head_dim] from qkv [rows, (heads + 2 kv_heads) * head_dim].
+  /// out [rows, heads * value_dim] from the q, k and v of each row, one behind the other.
   Matrix<float> run(const MicroBatch& batch, const Matrix<float>& qkv,
                     const model::RowPositions& positions) {
     positions_ = &positions;
-    Matrix<float> out(qkv.rows(), shape_.heads * shape_.head_dim);
+    Matrix<float> out(qkv.rows(), shape_.out_dim());
     const Longest longest = longest_of(batch);
     shared_from_ = batch.even ? longest.positions : 0;
     std::size_t row = 0;
@@ -114,7 +115,7 @@ private:
   void prepare_padding(std::size_t first, std::size_t count, const Matrix<float>& qkv) {
     for (std::size_t i = 0; i < count; ++i) {
       const float* k = prepare(first + i, i, count, qkv);
-      view_.write_nowhere(k, k + shape_.kv_heads * shape_.head_dim, nowhere_);
+      view_.write_nowhere(k, k + shape_.kv_dim(), nowhere_);
     }
   }
 
@@ -124,7 +125,7 @@ private:
     std::copy_if(missing.begin(), missing.end(), std::back_inserter(wanted),
                  [](std::size_t n) { return n != 0; });
     if (wanted.empty()) return;
-    const std::size_t width = shape_.heads * shape_.head_dim;
+    const std::size_t width = shape_.out_dim();
     if (vain_.size() < wanted.size() * width) vain_ = SecretBuffer<float>(wanted.size() * width);
     make_room_for(wanted.size());
     attend_queries(*longest.blocks, longest.last, wanted, {vain_.data(), wanted.size(), width});
@@ -140,9 +141,10 @@ private:
     const std::size_t width = work_width();
     make_room_for(count);
     float* q = work_.data() + i * width;
-    float* k = q + shape_.heads * shape_.head_dim;
+    float* k = q + shape_.q_dim();
     std::copy_n(qkv.row(row), width, q);
     heads_->prepare(q, k, *positions_, row);
+    heads_->prepare_values(k + shape_.kv_dim());
     return k;
   }
 
@@ -160,8 +162,7 @@ private:
                    const Matrix<float>& qkv, Matrix<float>& out) {
     for (u32 i = 0; i < count; ++i) {
       const float* k = prepare(at + first + i, i, count, qkv);
-      view_.write(*segment.blocks, segment.start + first + i, k,
-                  k + shape_.kv_heads * shape_.head_dim);
+      view_.write(*segment.blocks, segment.start + first + i, k, k + shape_.kv_dim());
     }
     lengths_[segment.sequence] = segment.start + first + count;
     const u32 last = segment.start + first + count - 1;
@@ -200,28 +201,34 @@ private:
     std::array<const float*, kernels::kMaxQueries> q;
     std::array<float*, kernels::kMaxQueries> to;
     std::array<std::size_t, kernels::kMaxQueries> each;
+    std::array<float, kernels::kMaxQueries> sinks;
     std::size_t n = 0;
     for (std::size_t i = 0; i < counts.size(); ++i)
       for (std::size_t h = 0; h < queries; ++h, ++n) {
-        const std::size_t column = (head * group() + part + h) * shape_.head_dim;
-        q[n] = work_.data() + i * work_width() + column;
-        to[n] = out.row(i) + column;
+        const std::size_t query = head * group() + part + h;
+        q[n] = work_.data() + i * work_width() + query * shape_.head_dim;
+        to[n] = out.row(i) + query * shape_.v_head_dim();
         each[n] = counts[i];
+        sinks[n] = sinks_.empty() ? 0 : sinks_[query];
       }
     const std::size_t most = *std::max_element(counts.begin(), counts.end());
     const std::size_t needed =
-        kernels::attention_scratch(format_, n, most, kv::kBlockPositions, shape_.head_dim);
+        kernels::attention_scratch(format_, n, most + (sinks_.empty() ? 0 : 1), kv::kBlockPositions,
+                                   std::max(shape_.head_dim, shape_.v_head_dim()));
     if (scratch.size() < needed) scratch = SecretBuffer<float>(2 * needed);
-    kernels::attend(kernels::active_kernels(), {{q.data(), n}, {each.data(), n}, {to.data(), n}},
-                    {shape_.head_dim, shape_.scale, shape_.soft_cap}, format_, pieces,
-                    scratch.data());
+    kernels::AttentionQueries asked{{q.data(), n}, {each.data(), n}, {to.data(), n}};
+    if (!sinks_.empty()) asked.sinks = {sinks.data(), n};
+    kernels::attend(kernels::active_kernels(), asked,
+                    {shape_.head_dim, shape_.scale, shape_.soft_cap, shape_.v_head_dim()}, format_,
+                    pieces, scratch.data());
   }
 
-  std::size_t work_width() const { return (shape_.heads + 2 * shape_.kv_heads) * shape_.head_dim; }
+  std::size_t work_width() const { return shape_.q_dim() + shape_.kv_dim() + shape_.v_dim(); }
 
   arch::Attention shape_;
   bool last_layer_;
   std::shared_ptr<const model::HeadPreparation> heads_;
+  std::vector<float> sinks_;                       ///< by head, or none
   const model::RowPositions* positions_ = nullptr; ///< of the micro-batch under way
   std::shared_ptr<AttentionTeam> team_;
   kv::LayerView view_;

@@ -15,6 +15,7 @@ namespace talaria::enclave {
 struct AttentionShape {
   arch::Attention attention;
   std::shared_ptr<const model::HeadPreparation> heads; ///< of the same attention
+  std::vector<float> sinks;                            ///< model::LayerGains::sinks
   std::shared_ptr<const kv::Layout> layout;            ///< of the blocks that segments come with
   std::size_t layer = 0;
   /// In the last layer rows whose logits nobody wants end here: their keys and values are stored,

@@ -44,6 +44,7 @@ struct Flow : StaysInEnclave {
   /// Of all rows of the micro-batch, padding included: it stands where the last segment begins.
   std::shared_ptr<const model::RowPositions> positions;
   ClearTensor shares; ///< [rows, experts] between a router and the activation behind it
+  ClearTensor kept;   ///< what passes by the second matrix of latent attention
   MessageTime sent{};
 };
 

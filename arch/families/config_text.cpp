@@ -192,6 +192,10 @@ private:
   u32 original_ = 0;
 };
 
+bool is_mxfp4(const json& quantised) {
+  return quantised.is_object() && quantised.value("quant_method", json()) == "mxfp4";
+}
+
 } // namespace
 
 bool positive(float x) {
@@ -218,9 +222,13 @@ void ConfigText::check_architecture(std::initializer_list<const char*> names) co
 
 void ConfigText::refuse_what_is_not_computed(const Defaults& defaults,
                                              const std::string& type) const {
-  for (const JsonFields* fields : {&fields_, &outer_fields_})
-    if (fields->find("quantization_config") != nullptr)
-      fields->refuse("quantization_config", "bf16, f16 or f32 weights, without this field");
+  for (const JsonFields* fields : {&fields_, &outer_fields_}) {
+    const json* quantised = fields->find("quantization_config");
+    if (quantised == nullptr || (defaults.mxfp4 && is_mxfp4(*quantised))) continue;
+    fields->refuse("quantization_config", defaults.mxfp4
+                                              ? "quant_method mxfp4, or no such field"
+                                              : "bf16, f16 or f32 weights, without this field");
+  }
   for (const char* name : {"num_experts", "num_local_experts", "n_routed_experts"})
     if (!defaults.experts && fields_.integer(name, 0, kMaxWidth).value_or(0) != 0)
       fields_.refuse(name, "a dense model, without this field");
@@ -251,19 +259,20 @@ void ConfigText::read_dimensions(const Defaults& defaults, DecoderConfig& config
     fields_.refuse("num_key_value_heads",
                    fmt::format("a divisor of num_attention_heads, which is {}", config.heads));
 
-  if (const auto head_dim = fields_.integer("head_dim", 2, kMaxHeadDim)) {
+  const char* const key = defaults.head_dim_key;
+  if (const auto head_dim = fields_.integer(key, 2, kMaxHeadDim)) {
     config.head_dim = *head_dim;
-  } else if (!fields_.present("head_dim") && defaults.head_dim != 0) {
+  } else if (!fields_.present(key) && defaults.head_dim != 0) {
     config.head_dim = defaults.head_dim;
   } else {
     if (config.hidden % config.heads != 0)
-      fields_.refuse("head_dim", fmt::format("a value, because hidden_size {} is no multiple of "
-                                             "num_attention_heads {}",
-                                             config.hidden, config.heads));
+      fields_.refuse(key, fmt::format("a value, because hidden_size {} is no multiple of "
+                                      "num_attention_heads {}",
+                                      config.hidden, config.heads));
     config.head_dim = config.hidden / config.heads;
   }
   if (config.head_dim % 2 != 0 || config.head_dim > kMaxHeadDim)
-    fields_.refuse("head_dim",
+    fields_.refuse(key,
                    fmt::format("an even number up to {}, not {}", kMaxHeadDim, config.head_dim));
 }
 

@@ -21,6 +21,8 @@ struct Defaults {
   bool mlp_bias = false;       ///< the field exists
   bool partial_rotary = false; ///< the field exists
   bool experts = false;        ///< a mixture of experts
+  bool mxfp4 = false;          ///< whose matrices may be in MXFP4
+  const char* head_dim_key = "head_dim";
   const char* activation_key = "hidden_act";
   const char* activation = "silu"; ///< the one that is computed
 };

@@ -23,5 +23,8 @@ ModelPlan mixtral_plan(const ConfigText& config);
 ModelPlan qwen2_moe_plan(const ConfigText& config);
 ModelPlan qwen3_moe_plan(const ConfigText& config);
 ModelPlan olmoe_plan(const ConfigText& config);
+ModelPlan gpt_oss_plan(const ConfigText& config);
+ModelPlan deepseek_v2_plan(const ConfigText& config);
+ModelPlan deepseek_v3_plan(const ConfigText& config);
 
 } // namespace talaria::arch

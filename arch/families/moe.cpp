@@ -1,69 +1,12 @@
-#include <fmt/format.h>
+#include "arch/families/families.hpp"
+#include "arch/families/mixture_text.hpp"
 
 #include <algorithm>
-
-#include "arch/families/families.hpp"
 
 // Mixtures of experts that are Llama, Qwen or OLMo otherwise.
 namespace talaria::arch {
 
 namespace {
-
-constexpr u32 kMaxExperts = 4096;
-/// Inputs of one matrix, as the worker's accumulators have it (kernels/kernel_set.hpp).
-constexpr u64 kMaxInputs = (u64{1} << 17) - 1;
-
-/// Names of an expert's three tensors behind "experts.N.".
-struct ExpertNames {
-  const char* gate = "gate_proj";
-  const char* up = "up_proj";
-  const char* down = "down_proj";
-};
-
-struct MixtureText {
-  const char* count_key = "num_experts";
-  u32 width = 0;
-  u32 shared = 0; ///< width of the expert that always counts; 0: there is none
-  u32 default_chosen = 8;
-  bool normalise = false;
-  std::string block = "mlp."; ///< before "gate.weight" and "experts."
-  ExpertNames names;
-};
-
-/// Makes the feed-forward of `layer` a mixture.
-void mix(const ConfigText& config, const MixtureText& text, Layer& layer) {
-  const JsonFields& fields = config.fields();
-  const u32 count = fields.required_integer(text.count_key, 1, kMaxExperts);
-  const u32 chosen =
-      fields.integer("num_experts_per_tok", 1, kMaxExperts).value_or(text.default_chosen);
-  if (chosen > count)
-    fields.refuse("num_experts_per_tok",
-                  fmt::format("at most {}, which is {}", text.count_key, count));
-  if (u64{count} * text.width + text.shared > kMaxInputs)
-    fields.refuse(text.count_key,
-                  fmt::format("experts of {} that have at most {} inputs together, since all of a "
-                              "layer are one matrix",
-                              text.width, kMaxInputs));
-  FeedForward& shape = layer.feed_forward;
-  const std::string block = layer.prefix + text.block;
-  shape.router = Router{block + "gate.weight", chosen, text.normalise, ""};
-  for (u32 e = 0; e < count; ++e) {
-    const std::string base = fmt::format("{}experts.{}.", block, e);
-    shape.experts.push_back(
-        {base + text.names.gate, base + text.names.up, base + text.names.down, text.width});
-  }
-  shape.intermediate = count * text.width;
-}
-
-/// An expert that always counts, by a gate of its own.
-void share_one(const MixtureText& text, Layer& layer) {
-  FeedForward& shape = layer.feed_forward;
-  const std::string base = layer.prefix + "mlp.shared_expert";
-  shape.router->shared_gate = base + "_gate.weight";
-  shape.experts.push_back(
-      {base + ".gate_proj", base + ".up_proj", base + ".down_proj", text.shared});
-  shape.intermediate += text.shared;
-}
 
 /// Qwen's rule: layers in mlp_only_layers, or whose number + 1 is no multiple of
 /// decoder_sparse_step, have one feed-forward.
@@ -72,10 +15,6 @@ bool is_sparse(const ConfigText& config, u32 layer) {
   const u32 step = fields.integer("decoder_sparse_step", 1, ~0u).value_or(1);
   const auto dense = fields.ids("mlp_only_layers", ~0u);
   return std::find(dense.begin(), dense.end(), layer) == dense.end() && (layer + 1) % step == 0;
-}
-
-u32 expert_width(const ConfigText& config, const char* key) {
-  return config.fields().required_integer(key, 1, static_cast<u32>(kMaxInputs));
 }
 
 } // namespace
@@ -93,6 +32,7 @@ ModelPlan mixtral_plan(const ConfigText& config) {
   config.require_layer_types(decoder);
   ModelPlan plan = plan_layers(decoder);
   MixtureText text;
+  text.hidden = decoder.hidden;
   text.count_key = "num_local_experts";
   text.width = decoder.intermediate;
   text.default_chosen = 2;
@@ -117,6 +57,7 @@ ModelPlan qwen2_moe_plan(const ConfigText& config) {
   config.require_layer_types(decoder);
   ModelPlan plan = plan_layers(decoder);
   MixtureText text;
+  text.hidden = decoder.hidden;
   text.width = expert_width(config, "moe_intermediate_size");
   text.default_chosen = 4;
   text.normalise = config.fields().boolean("norm_topk_prob").value_or(false);
@@ -124,7 +65,7 @@ ModelPlan qwen2_moe_plan(const ConfigText& config) {
   for (u32 l = 0; l < plan.layer_count(); ++l) {
     if (!is_sparse(config, l)) continue;
     mix(config, text, plan.layers[l]);
-    share_one(text, plan.layers[l]);
+    share_by_gate(text, plan.layers[l]);
   }
   plan.linears = linear_table(plan, decoder.names());
   return plan;
@@ -145,6 +86,7 @@ ModelPlan qwen3_moe_plan(const ConfigText& config) {
   config.require_layer_types(decoder);
   ModelPlan plan = plan_layers(decoder);
   MixtureText text;
+  text.hidden = decoder.hidden;
   text.width = expert_width(config, "moe_intermediate_size");
   text.normalise = config.fields().boolean("norm_topk_prob").value_or(false);
   for (u32 l = 0; l < plan.layer_count(); ++l)
@@ -153,7 +95,8 @@ ModelPlan qwen3_moe_plan(const ConfigText& config) {
   return plan;
 }
 
-// OLMoE: q and k normed over all their heads; norms before the blocks as in Llama.
+// OLMoE: q and k normed over all their heads, which may be clipped behind that, as v may; norms
+// before the blocks as in Llama.
 ModelPlan olmoe_plan(const ConfigText& config) {
   config.check_architecture({"OlmoeForCausalLM"});
   Defaults defaults;
@@ -162,14 +105,15 @@ ModelPlan olmoe_plan(const ConfigText& config) {
   defaults.experts = true;
   const DecoderConfig decoder = config.decoder(defaults);
   config.require_layer_types(decoder);
-  if (config.fields().find("clip_qkv") != nullptr)
-    config.fields().refuse("clip_qkv", "null: clipped queries, keys and values are not computed");
+  const float clip = config.fields().number("clip_qkv", positive, "a positive number").value_or(0);
   ModelPlan plan = plan_layers(decoder);
   MixtureText text;
+  text.hidden = decoder.hidden;
   text.width = decoder.intermediate;
   text.normalise = config.fields().boolean("norm_topk_prob").value_or(false);
   for (Layer& layer : plan.layers) {
     mix(config, text, layer);
+    layer.attention.clip = clip;
     layer.attention.head_norm = HeadNorm::all_heads;
     layer.attention.q_norm = {layer.prefix + "self_attn.q_norm.weight", decoder.rms_eps, false};
     layer.attention.k_norm = {layer.prefix + "self_attn.k_norm.weight", decoder.rms_eps, false};

@@ -2,7 +2,6 @@
 #include <bit>
 #include <cmath>
 
-#include "core/constant_time.hpp"
 #include "kernels/elementwise.hpp"
 #include "kernels/reference/exp_constants.hpp"
 #include "kernels/reference/reference.hpp"
@@ -10,13 +9,6 @@
 namespace talaria::kernels {
 
 namespace {
-
-/// The other way round.
-float smaller(float a, float b) {
-  const u32 mask = u32{0} - static_cast<u32>(a < b);
-  return std::bit_cast<float>(
-      constant_time::choose(mask, std::bit_cast<u32>(a), std::bit_cast<u32>(b)));
-}
 
 float power_of_two(int n) {
   return std::bit_cast<float>(static_cast<u32>(n + 127) << 23);

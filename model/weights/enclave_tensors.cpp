@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "model/weights/matrix_rows.hpp"
 #include "model/weights/quantized.hpp"
 #include "model/weights/tensor_names.hpp"
 
@@ -18,9 +19,10 @@ std::vector<float> load_bias(const TensorStore& store, const arch::Linear& linea
   for (const arch::LinearPart& part : linear.parts) {
     const auto name = part.base + ".bias";
     if (linear.bias) {
-      const auto bias = read_vector(store, name, part.size);
+      const auto bias = read_bias(store, part);
       all.insert(all.end(), bias.begin(), bias.end());
-    } else if (store.contains(name)) {
+    }
+    if ((!linear.bias || !part.has_bias) && store.contains(name)) {
       throw Error(Errc::model,
                   fmt::format("tensor {} is there, but config.json says that this layer "
                               "has no bias",
@@ -68,6 +70,23 @@ std::vector<float> load_router(const TensorStore& store, const std::string& name
   return out;
 }
 
+/// All elements of a tensor [rows, columns]; none if it has no name.
+std::vector<float> load_table(const TensorStore& store, const std::string& name, std::size_t rows,
+                              std::size_t columns) {
+  if (name.empty()) return {};
+  std::vector<float> out(rows * columns);
+  const TensorView& tensor = store.get(name, {rows, columns});
+  tensor.read(0, out);
+  require_finite(out, tensor, 0);
+  return out;
+}
+
+std::vector<float> load_list(const TensorStore& store, const std::string& name,
+                             std::size_t elements) {
+  if (name.empty()) return {};
+  return read_vector(store, name, elements);
+}
+
 LayerGains load_gains(const TensorStore& store, const arch::Layer& layer, u32 hidden) {
   LayerGains out;
   const arch::Attention& a = layer.attention;
@@ -82,7 +101,12 @@ LayerGains load_gains(const TensorStore& store, const arch::Layer& layer, u32 hi
     out.router = load_router(store, router->tensor, layer.feed_forward.routed(), gain);
     if (!router->shared_gate.empty())
       out.shared_gate = load_router(store, router->shared_gate, 1, gain);
+    const std::size_t routed = layer.feed_forward.routed();
+    out.router_bias = load_list(store, router->bias, routed);
+    out.choice_bias = load_list(store, router->choice_bias, routed);
+    out.down_bias = load_table(store, layer.feed_forward.down_bias, routed, hidden);
   }
+  out.sinks = load_list(store, a.sinks, a.heads);
   return out;
 }
 
@@ -92,6 +116,20 @@ std::pair<std::span<const u8>, std::shared_ptr<const void>> locked_bytes(const T
   const auto copy = std::make_shared<LockedBuffer>(tensor.size_bytes());
   TensorReader(tensor).read_bytes(0, copy->span());
   return {copy->span(), copy};
+}
+
+/// Biases of the parts of a matrix; one tensor may have those of several.
+void keep_biases(const arch::Linear& linear, std::vector<KeptTensor>& kept) {
+  std::string last;
+  for (const arch::LinearPart& part : linear.parts) {
+    if (!part.has_bias) continue;
+    if (!part.stacked || part.stacked->bias.empty()) {
+      kept.push_back({part.base + ".bias", {part.size}});
+    } else if (part.stacked->bias != last) {
+      last = part.stacked->bias;
+      kept.push_back({last, {part.stacked->count, part.stacked->outputs}});
+    }
+  }
 }
 
 } // namespace
@@ -136,12 +174,17 @@ std::vector<KeptTensor> kept_tensors(const arch::ModelPlan& plan) {
       if (layer.feed_forward_norm) kept.push_back({layer.feed_forward_norm->tensor, {plan.hidden}});
       kept.push_back({router->tensor, {layer.feed_forward.routed(), plan.hidden}});
       if (!router->shared_gate.empty()) kept.push_back({router->shared_gate, {1, plan.hidden}});
+      const std::size_t routed = layer.feed_forward.routed();
+      for (const std::string& name : {router->bias, router->choice_bias})
+        if (!name.empty()) kept.push_back({name, {routed}});
+      if (const std::string& name = layer.feed_forward.down_bias; !name.empty())
+        kept.push_back({name, {routed, plan.hidden}});
     }
+    if (!layer.attention.sinks.empty())
+      kept.push_back({layer.attention.sinks, {layer.attention.heads}});
   }
   for (const arch::Linear& linear : plan.linears)
-    if (linear.bias)
-      for (const arch::LinearPart& part : linear.parts)
-        kept.push_back({part.base + ".bias", {part.size}});
+    if (linear.bias) keep_biases(linear, kept);
   return kept;
 }
 

@@ -49,6 +49,26 @@ constexpr std::pair<std::string_view, std::string_view> kPhi3Names[] = {
     {"attn_qkv", "self_attn.qkv_proj"},
     {"ffn_up", "mlp.gate_up_proj"}};
 
+// Of mixtures: one tensor for all experts of a layer.
+constexpr std::pair<std::string_view, std::string_view> kExperts[] = {
+    {"attn_norm", "input_layernorm"},
+    {"ffn_norm", "post_attention_layernorm"},
+    {"ffn_gate_inp", "mlp.gate"},
+    {"ffn_gate_exps", "mlp.experts.{}.gate_proj"},
+    {"ffn_up_exps", "mlp.experts.{}.up_proj"},
+    {"ffn_down_exps", "mlp.experts.{}.down_proj"},
+    {"ffn_gate_inp_shexp", "mlp.shared_expert_gate"},
+    {"ffn_gate_shexp", "mlp.shared_expert.gate_proj"},
+    {"ffn_up_shexp", "mlp.shared_expert.up_proj"},
+    {"ffn_down_shexp", "mlp.shared_expert.down_proj"}};
+constexpr std::pair<std::string_view, std::string_view> kMixtralNames[] = {
+    {"attn_norm", "input_layernorm"},
+    {"ffn_norm", "post_attention_layernorm"},
+    {"ffn_gate_inp", "block_sparse_moe.gate"},
+    {"ffn_gate_exps", "block_sparse_moe.experts.{}.w1"},
+    {"ffn_up_exps", "block_sparse_moe.experts.{}.w3"},
+    {"ffn_down_exps", "block_sparse_moe.experts.{}.w2"}};
+
 /// One architecture of GGUF files.
 struct Architecture {
   std::string_view name;
@@ -58,6 +78,7 @@ struct Architecture {
   bool partial = false;  ///< a part of each head may turn
   /// What only this one has. Null: nothing.
   void (*add)(const GgufFields& fields, const GgufTensors& tensors, json& config) = nullptr;
+  bool experts = false;
 };
 
 std::string key_of(const GgufFields& fields, std::string_view name) {
@@ -148,6 +169,70 @@ void add_olmo2(const GgufFields& fields, const GgufTensors&, json& config) {
   add_pattern(fields, 4, config);
 }
 
+/// Rows of each matrix of the first tensor of this name, or of a matrix.
+u64 rows_of_first(const GgufFields& fields, const GgufTensors& tensors, const std::string& kind) {
+  const u64 layers = fields.required_integer(key_of(fields, "block_count"), 4096);
+  for (u64 l = 0; l < layers; ++l) {
+    const auto at = tensors.shapes.find(fmt::format("blk.{}.{}.weight", l, kind));
+    if (at != tensors.shapes.end() && at->second.size() >= 2)
+      return at->second[at->second.size() - 2];
+  }
+  throw Error(Errc::model,
+              fmt::format("{}: there is no matrix blk.N.{}.weight", fields.file(), kind));
+}
+
+/// Numbers of experts and their widths, which the tensors show.
+void add_experts(const GgufFields& fields, const GgufTensors& tensors, const char* count,
+                 const char* width, json& config) {
+  config[count] = fields.required_integer(key_of(fields, "expert_count"));
+  config["num_experts_per_tok"] = fields.required_integer(key_of(fields, "expert_used_count"));
+  config[width] = rows_of_first(fields, tensors, "ffn_gate_exps");
+  for (const auto& [name, usual] :
+       {std::pair{"expert_gating_func", 1u}, {"expert_group_count", 1u}})
+    if (fields.integer(key_of(fields, name)).value_or(usual) != usual)
+      fields.refuse(key_of(fields, name), fmt::format("{} in this architecture", usual));
+  const double scale = fields.number(key_of(fields, "expert_weights_scale")).value_or(1);
+  if (scale != 1 && scale != 0)
+    fields.refuse(key_of(fields, "expert_weights_scale"), "1 in this architecture");
+}
+
+/// Layers without a router have one feed-forward.
+void add_dense_layers(const GgufFields& fields, const GgufTensors& tensors, json& config) {
+  json dense = json::array();
+  const u64 layers = fields.required_integer(key_of(fields, "block_count"), 4096);
+  for (u64 l = 0; l < layers; ++l)
+    if (!tensors.has(fmt::format("blk.{}.ffn_gate_inp.weight", l))) dense.push_back(l);
+  config["mlp_only_layers"] = std::move(dense);
+}
+
+void add_normalise(const GgufFields& fields, bool usual, json& config) {
+  config["norm_topk_prob"] = fields.boolean(key_of(fields, "expert_weights_norm")).value_or(usual);
+}
+
+void add_mixtral(const GgufFields& fields, const GgufTensors& tensors, json& config) {
+  add_experts(fields, tensors, "num_local_experts", "intermediate_size", config);
+  config.erase("attention_bias");
+  config.erase("mlp_bias");
+}
+
+void add_qwen2_moe(const GgufFields& fields, const GgufTensors& tensors, json& config) {
+  add_experts(fields, tensors, "num_experts", "moe_intermediate_size", config);
+  add_dense_layers(fields, tensors, config);
+  add_normalise(fields, false, config);
+  config["shared_expert_intermediate_size"] = rows_of_first(fields, tensors, "ffn_gate_shexp");
+}
+
+void add_qwen3_moe(const GgufFields& fields, const GgufTensors& tensors, json& config) {
+  add_experts(fields, tensors, "num_experts", "moe_intermediate_size", config);
+  add_dense_layers(fields, tensors, config);
+  add_normalise(fields, true, config);
+}
+
+void add_olmoe(const GgufFields& fields, const GgufTensors& tensors, json& config) {
+  add_experts(fields, tensors, "num_experts", "intermediate_size", config);
+  add_normalise(fields, false, config);
+}
+
 constexpr Architecture kArchitectures[] = {
     {"llama", "llama", kNormsBefore, true, false, nullptr},
     {"smollm3", "smollm3", kNormsBefore, true, false, add_smollm3},
@@ -159,13 +244,21 @@ constexpr Architecture kArchitectures[] = {
     {"phi3", "phi3", kPhi3Names, false, true, add_phi3},
     {"olmo2", "olmo2", kNormsAfter, false, false, add_olmo2},
     {"glm4", "glm4", kGlm4Names, false, true, nullptr},
+    {"llama", "mixtral", kMixtralNames, true, false, add_mixtral, true},
+    {"qwen2moe", "qwen2_moe", kExperts, false, false, add_qwen2_moe, true},
+    {"qwen3moe", "qwen3_moe", kExperts, false, false, add_qwen3_moe, true},
+    {"olmoe", "olmoe", kExperts, false, false, add_olmoe, true},
 };
 
 const Architecture& architecture_of(const GgufFields& fields) {
   const std::string name = fields.required_text("general.architecture");
+  const bool experts = fields.same_integer(key_of(fields, "expert_count")).value_or(0) != 0;
   std::string known;
   for (const Architecture& each : kArchitectures) {
-    if (each.name == name) return each;
+    if (each.name == name && each.experts == experts) return each;
+    if (each.name == name && name != "llama")
+      fields.refuse(key_of(fields, "expert_count"),
+                    each.experts ? "a number above 0" : "0: it has no experts here");
     known += fmt::format("{}{}", known.empty() ? "" : ", ", each.name);
   }
   throw Error(Errc::model,
@@ -244,8 +337,6 @@ double share_of(u64 turned, u64 head_dim) {
 }
 
 void refuse_what_is_another_model(const GgufFields& fields, const GgufTensors& tensors) {
-  if (fields.same_integer(key_of(fields, "expert_count")).value_or(0) != 0)
-    fields.refuse(key_of(fields, "expert_count"), "0: mixtures of experts are not supported");
   const u64 keys = head_dim_of(fields);
   if (fields.integer(key_of(fields, "attention.value_length")).value_or(keys) != keys)
     fields.refuse(key_of(fields, "attention.value_length"),
@@ -296,8 +387,8 @@ std::string gguf_config(const GgufFields& fields, const GgufTensors& tensors) {
       {"max_position_embeddings", fields.required_integer(key_of(fields, "context_length"))},
       {"rope_theta", fields.number(key_of(fields, "rope.freq_base")).value_or(10000)},
       {"tie_word_embeddings", !tensors.has("output.weight")},
-      {"attention_bias",
-       tensors.has("blk.0.attn_q.bias") && std::string_view(architecture.model_type) != "qwen2"},
+      {"attention_bias", tensors.has("blk.0.attn_q.bias") &&
+                             !std::string_view(architecture.model_type).starts_with("qwen2")},
       {"mlp_bias", tensors.has("blk.0.ffn_up.bias")},
   };
   const auto require = [&](const char* name, const char* as) {
@@ -356,6 +447,8 @@ GgufTarget gguf_target(const GgufFields& fields, const std::string& tensor) {
       GgufTarget out{fmt::format("model.layers.{}.{}.{}", layer, ours, suffix)};
       if (architecture.permuted && (kind == "attn_q" || kind == "attn_k"))
         out.head_rows = static_cast<std::size_t>(head_dim_of(fields));
+      out.experts = ours.find("{}") != std::string_view::npos;
+      out.one_row = kind == "ffn_gate_inp_shexp";
       return out;
     }
   throw unknown();

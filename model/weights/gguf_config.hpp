@@ -31,6 +31,10 @@ std::string gguf_config(const GgufFields& fields, const GgufTensors& tensors);
 struct GgufTarget {
   std::string name;          ///< "" for one that is not part of the network
   std::size_t head_rows = 0; ///< see GgufRows
+  /// A tensor [experts, ...], of which each expert's part is a matrix: "{}" in `name` stands for
+  /// the number of the expert.
+  bool experts = false;
+  bool one_row = false; ///< a vector that the plan has as a matrix of one row
 };
 /// @throws Error{model} for a tensor that the architecture does not have.
 GgufTarget gguf_target(const GgufFields& fields, const std::string& tensor);

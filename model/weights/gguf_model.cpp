@@ -32,6 +32,7 @@ PrivateFile made(const fs::path& model, const char* name, std::string text) {
 }
 
 constexpr std::size_t kMaxFactors = 4096; ///< of a head
+constexpr std::size_t kMaxExperts = 4096;
 
 } // namespace
 
@@ -71,10 +72,29 @@ GgufModel::GgufModel(std::vector<std::shared_ptr<const GgufFile>> parts)
       throw Error(Errc::model, fmt::format("{}: tensor {} has {} rows, which are no heads of {}",
                                            file->path().string(), printable(name), tensor->shape[0],
                                            target.head_rows));
-    if (!tensors_.try_emplace(target.name, file->view(*tensor, target.head_rows)).second)
-      throw Error(Errc::model, fmt::format("{}: tensor {} is there under two names",
-                                           file->path().string(), printable(name)));
+    add(target, file->view(*tensor, target.head_rows));
   }
+}
+
+void GgufModel::add(const GgufTarget& target, TensorView view) {
+  const auto put = [this](const std::string& name, const TensorView& part) {
+    if (!tensors_.try_emplace(name, part).second)
+      throw Error(Errc::model, fmt::format("{}: tensor {} is there under two names", part.file,
+                                           printable(part.name)));
+  };
+  if (target.one_row && view.shape.size() == 1) view.shape.insert(view.shape.begin(), 1);
+  if (!target.experts) return put(target.name, view);
+  if (view.shape.size() != 3 || view.shape[0] > kMaxExperts)
+    throw Error(Errc::model,
+                fmt::format("{}: tensor {} has {} dimensions; expected matrices of up "
+                            "to {} experts",
+                            view.file, printable(view.name), view.shape.size(), kMaxExperts));
+  const std::size_t experts = view.shape[0];
+  view.shape.erase(view.shape.begin());
+  const u64 bytes = view.rows ? u64{view.shape[0]} * view.rows->row_bytes() : view.size_bytes();
+  const auto at = target.name.find("{}");
+  for (std::size_t e = 0; e < experts; ++e, view.offset += bytes)
+    put(std::string(target.name).replace(at, 2, std::to_string(e)), view);
 }
 
 /// File names say how many parts there are; the parts have to agree.

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "model/weights/gguf.hpp"
+#include "model/weights/gguf_config.hpp"
 #include "model/weights/private_file.hpp"
 
 namespace talaria::model {
@@ -33,6 +34,7 @@ public:
 
 private:
   void check_split() const;
+  void add(const GgufTarget& target, TensorView view);
   const GgufMetadata& metadata() const { return parts_.front()->header().metadata; }
   std::filesystem::path path() const { return parts_.front()->path(); }
 

@@ -28,6 +28,7 @@ const char* dtype_name(Dtype dtype) {
     return "BF16";
   case Dtype::f16:
     return "F16";
+  case Dtype::u8:
   case Dtype::f32:
     break;
   }

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "core/error.hpp"
+#include "model/weights/matrix_rows.hpp"
 #include "model/weights/tensor_names.hpp"
 
 namespace talaria::model {
@@ -26,17 +27,18 @@ constexpr int largest(WeightFormat format) {
 
 /// Rows of a matrix while they are quantised: of one tensor, or of several side by side.
 struct Rows {
-  std::vector<TensorReader> tensors;
-  std::span<const float> gain; ///< empty: 1
+  std::vector<MatrixRows> tensors;
+  std::size_t first_input = 0; ///< of the only tensor; the inputs that it does not have count 0
+  std::vector<float> gain;     ///< of all inputs; empty: 1
   std::string gain_name;
 
-  std::size_t count() const { return tensors.front().tensor().shape[0]; }
+  std::size_t count() const { return tensors.front().count(); }
   void read(std::size_t row, std::span<float> out) {
-    std::size_t at = 0;
-    for (TensorReader& reader : tensors) {
-      const std::size_t width = reader.tensor().shape[1];
-      reader.read(row * width, out.subspan(at, width));
-      at += width;
+    std::size_t at = first_input;
+    std::fill(out.begin(), out.end(), 0.0f);
+    for (MatrixRows& rows : tensors) {
+      rows.read(row, out.subspan(at, rows.width()));
+      at += rows.width();
     }
   }
 };
@@ -45,12 +47,10 @@ struct Rows {
 [[noreturn]] void refuse_row(Rows& rows, std::size_t row, std::span<const float> w) {
   std::vector<float> raw(w.size());
   rows.read(row, raw);
-  std::size_t at = 0;
-  for (const TensorReader& reader : rows.tensors) {
-    const TensorView& tensor = reader.tensor();
-    const std::size_t width = tensor.shape[1];
-    require_finite(std::span(raw).subspan(at, width), tensor, row * width);
-    at += width;
+  std::size_t at = rows.first_input;
+  for (const MatrixRows& part : rows.tensors) {
+    part.require_finite_row(row, std::span(raw).subspan(at, part.width()));
+    at += part.width();
   }
   const TensorView& tensor = rows.tensors.front().tensor(); // gains are folded into single tensors
   const auto bad = std::find_if(w.begin(), w.end(), [](float x) { return !std::isfinite(x); });
@@ -148,6 +148,35 @@ private:
   std::vector<i8> low_;
 };
 
+/// The gain of the inputs that a part has, in its place among all.
+void add_gain(const TensorStore& store, const arch::Linear& linear, const arch::LinearPart& part,
+              Rows& rows) {
+  const bool own = part.inputs != 0;
+  const arch::FoldedGain& gain = own ? part.gain : linear.gain;
+  if (gain.tensor.empty()) return;
+  const auto values = read_gain(store, gain.tensor, gain.plus_one, own ? part.inputs : linear.d_in);
+  rows.gain.assign(linear.d_in, 1.0f);
+  std::copy(values.begin(), values.end(),
+            rows.gain.begin() + static_cast<std::ptrdiff_t>(part.first_input));
+  rows.gain_name = gain.tensor;
+}
+
+/// Blocks of outputs, one after the other.
+std::vector<Rows> rows_of(const TensorStore& store, const arch::Linear& linear) {
+  std::vector<Rows> blocks;
+  for (const arch::LinearPart& part : linear.parts) {
+    MatrixRows rows = linear.by_inputs ? MatrixRows(store, part, linear.d_out, part.size)
+                                       : MatrixRows(store, part, part.size,
+                                                    part.inputs != 0 ? part.inputs : linear.d_in);
+    if (!linear.by_inputs || blocks.empty()) {
+      blocks.emplace_back().first_input = part.first_input;
+      add_gain(store, linear, part, blocks.back());
+    }
+    blocks.back().tensors.push_back(std::move(rows));
+  }
+  return blocks;
+}
+
 } // namespace
 
 QuantizedLinear load_linear(const TensorStore& store, const arch::Linear& wanted,
@@ -159,28 +188,12 @@ QuantizedLinear load_linear(const TensorStore& store, const arch::Linear& wanted
   linear.d_out = wanted.d_out;
 
   // Everything is looked up before the large allocation.
-  std::vector<Rows> blocks;
-  for (const arch::LinearPart& part : wanted.parts) {
-    const std::vector<std::size_t> shape = wanted.by_inputs
-                                               ? std::vector<std::size_t>{linear.d_out, part.size}
-                                               : std::vector<std::size_t>{part.size, linear.d_in};
-    TensorReader reader(store.get(part.base + ".weight", shape));
-    if (wanted.by_inputs && !blocks.empty())
-      blocks.back().tensors.push_back(std::move(reader));
-    else
-      blocks.push_back(Rows{{std::move(reader)}, {}, {}});
-  }
-  const std::string& gain_name = wanted.gain.tensor;
-  std::vector<float> gain;
-  if (!gain_name.empty()) gain = read_gain(store, gain_name, wanted.gain.plus_one, linear.d_in);
-
+  std::vector<Rows> blocks = rows_of(store, wanted);
   linear.columns = kernels::PackedWeights(linear.d_in, columns_of(wanted, format));
   linear.scale.resize(linear.d_out);
   Quantiser quantiser(linear);
   std::size_t column = 0;
   for (Rows& rows : blocks) {
-    rows.gain = gain;
-    rows.gain_name = gain_name;
     quantiser.add(rows, column);
     column += rows.count();
   }

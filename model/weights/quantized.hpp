@@ -70,6 +70,10 @@ struct LayerGains {
   std::vector<float> feed_forward_out;
   std::vector<float> router; ///< of a mixture: [routed experts][hidden], the norm's gain folded in
   std::vector<float> shared_gate; ///< [hidden], likewise; empty without a shared expert
+  std::vector<float> router_bias; ///< [routed experts]
+  std::vector<float> choice_bias;
+  std::vector<float> down_bias; ///< [routed experts][hidden]
+  std::vector<float> sinks;     ///< [heads]
 };
 
 /// What stays in the enclave besides hints.

@@ -194,6 +194,9 @@ void widen(Dtype dtype, const u8* from, std::span<float> out) {
   case Dtype::bf16:
     widen_all<widen_bf16>(from, out);
     break;
+  case Dtype::u8:
+    std::copy_n(from, out.size(), out.begin());
+    break;
   }
 }
 
@@ -297,15 +300,15 @@ SafetensorsHeader parse_safetensors_header(std::string_view header, u64 data_byt
     auto shape = read_shape(entry, file, name);
     Extent extent = read_extent(entry, data_bytes, file, name);
     check_size(shape, info.bits, extent, file);
-    if (info.dtype) {
-      TensorView& tensor = out.tensors[name];
+    const bool bytes = info.name == "U8";
+    if (!info.dtype) out.other_dtypes.emplace(name, info.name);
+    if (info.dtype || bytes) {
+      TensorView& tensor = (bytes ? out.byte_tensors : out.tensors)[name];
       tensor.name = name;
-      tensor.dtype = *info.dtype;
+      tensor.dtype = info.dtype.value_or(Dtype::u8);
       tensor.shape = std::move(shape);
       tensor.file = file;
       tensor.offset = extent.begin;
-    } else {
-      out.other_dtypes.emplace(name, info.name);
     }
     extents.push_back(std::move(extent));
   }
@@ -397,10 +400,11 @@ SafetensorsFile::SafetensorsFile(const std::filesystem::path& path)
     at += out.size();
   });
   header_ = parse_safetensors_header(text, size() - at, path.string());
-  for (auto& [name, tensor] : header_.tensors) {
-    tensor.source = file_;
-    tensor.offset += at;
-  }
+  for (auto* tensors : {&header_.tensors, &header_.byte_tensors})
+    for (auto& [name, tensor] : *tensors) {
+      tensor.source = file_;
+      tensor.offset += at;
+    }
 }
 
 SafetensorsFile SafetensorsFile::sealed(const std::filesystem::path& path) {
@@ -417,7 +421,8 @@ SafetensorsFile SafetensorsFile::sealed(const std::filesystem::path& path) {
   }
   out.digest_ = pass.finish();
   const auto& tensors = out.header_.tensors;
-  if (std::all_of(tensors.begin(), tensors.end(),
+  if (out.header_.byte_tensors.empty() &&
+      std::all_of(tensors.begin(), tensors.end(),
                   [](const auto& entry) { return is_kept(entry.second); }))
     out.file_->close();
   return out;
@@ -430,6 +435,10 @@ void SafetensorsFile::keep(SealingPass& pass) {
   std::sort(in_order.begin(), in_order.end(),
             [](const TensorView* a, const TensorView* b) { return a->offset < b->offset; });
   const u64 data = size() - pass.left();
+  for (auto& [name, tensor] : header_.byte_tensors) {
+    tensor.source = file_;
+    tensor.offset += data;
+  }
   for (TensorView* tensor : in_order) {
     tensor->offset += data;
     if (!is_kept(*tensor)) {

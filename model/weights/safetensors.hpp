@@ -18,15 +18,16 @@ namespace talaria::model {
 class LargeFile;
 struct GgufRows;
 
-enum class Dtype { bf16, f16, f32 };
+/// u8: bytes that are no numbers; weights are never of it.
+enum class Dtype { bf16, f16, f32, u8 };
 
-/// Bytes of one element: 2 or 4.
+/// Bytes of one element: 1, 2 or 4.
 constexpr std::size_t element_bytes(Dtype dtype) {
-  return dtype == Dtype::f32 ? 4 : 2;
+  return dtype == Dtype::f32 ? 4 : dtype == Dtype::u8 ? 1 : 2;
 }
 
-/// out.size() elements from `from`, which need not be aligned, widened to fp32: exact for all
-/// three.
+/// out.size() elements from `from`, which need not be aligned, widened to fp32: exact for all of
+/// them.
 void widen(Dtype dtype, const u8* from, std::span<float> out);
 
 /// A tensor in memory, or at its place in a file that is read when somebody asks.
@@ -82,6 +83,7 @@ struct SafetensorsHeader {
   /// Tensors that are no weights (integers, booleans, other float widths): name to dtype. They are
   /// validated like the rest, and only somebody asking for one as a weight is an error.
   std::map<std::string, std::string> other_dtypes;
+  std::map<std::string, TensorView> byte_tensors; ///< those of U8, which are among the others too
 };
 
 /// Parses a header: JSON without duplicate keys, dtypes, shape times element size equal to the
@@ -122,6 +124,7 @@ public:
   const std::map<std::string, TensorView>& tensors() const;
   /// See SafetensorsHeader.
   const std::map<std::string, std::string>& other_dtypes() const { return header_.other_dtypes; }
+  const std::map<std::string, TensorView>& byte_tensors() const { return header_.byte_tensors; }
 
 private:
   SafetensorsFile();

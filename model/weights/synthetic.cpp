@@ -96,10 +96,13 @@ Shapes tensor_shapes(const arch::ModelPlan& plan) {
   Shapes shapes;
   for (const KeptTensor& kept : kept_tensors(plan)) shapes[kept.name] = kept.shape;
   for (const arch::Linear& linear : plan.linears) {
-    for (const arch::LinearPart& part : linear.parts)
+    for (const arch::LinearPart& part : linear.parts) {
+      const std::size_t inputs = part.inputs != 0 ? part.inputs : linear.d_in;
       shapes[part.base + ".weight"] = linear.by_inputs
                                           ? std::vector<std::size_t>{linear.d_out, part.size}
-                                          : std::vector<std::size_t>{part.size, linear.d_in};
+                                          : std::vector<std::size_t>{part.size, inputs};
+      if (!part.gain.tensor.empty()) shapes[part.gain.tensor] = {inputs};
+    }
     if (!linear.gain.tensor.empty()) shapes[linear.gain.tensor] = {linear.d_in};
   }
   return shapes;

@@ -130,6 +130,7 @@ void TensorStore::take(Files files, const WeightIndex* index) {
     for (const auto& [name, file] : files_) {
       for (const auto& [tensor, view] : file->tensors()) add(tensor, view);
       other_dtypes_ = file->other_dtypes();
+      for (const auto& [tensor, view] : file->byte_tensors()) bytes_.emplace(tensor, &view);
     }
   } else {
     for (const auto& [tensor, name] : index->file_of) place(tensor, name, *index);
@@ -144,17 +145,39 @@ void TensorStore::place(const std::string& tensor, const std::string& name,
   const auto other = file.other_dtypes().find(tensor);
   if (at != file.tensors().end())
     add(tensor, at->second);
-  else if (other != file.other_dtypes().end())
+  else if (other != file.other_dtypes().end()) {
     other_dtypes_.insert(*other);
-  else
+    const auto bytes = file.byte_tensors().find(tensor);
+    if (bytes != file.byte_tensors().end()) bytes_.emplace(tensor, &bytes->second);
+  } else
     throw Error(Errc::model,
                 fmt::format("{}: tensor \"{}\" is not in {}, where the index places it",
                             index.path.string(), printable(tensor), printable(name)));
 }
 
+namespace {
+
+/// What transformers 5 calls a tensor of Mixtral's mixture: the rest of the name is the same.
+std::string newer_name(const std::string& name) {
+  constexpr std::string_view kOlder = ".block_sparse_moe.";
+  const auto at = name.find(kOlder);
+  return at == std::string::npos ? name : std::string(name).replace(at, kOlder.size(), ".mlp.");
+}
+
+const TensorView& checked(const TensorView& view, const std::string& name,
+                          const std::vector<std::size_t>& shape) {
+  if (view.shape != shape)
+    throw Error(Errc::model, fmt::format("{}: tensor {} has shape {}, config.json asks for {}",
+                                         view.file, name, view.shape, shape));
+  return view;
+}
+
+} // namespace
+
 const TensorView& TensorStore::get(const std::string& name,
                                    const std::vector<std::size_t>& shape) const {
-  const auto at = index_.find(name);
+  auto at = index_.find(name);
+  if (at == index_.end()) at = index_.find(newer_name(name));
   if (at == index_.end()) {
     const auto other = other_dtypes_.find(name);
     if (other != other_dtypes_.end())
@@ -162,14 +185,19 @@ const TensorView& TensorStore::get(const std::string& name,
                                            dir_, name, other->second));
     throw Error(Errc::model, fmt::format("{}: tensor {} is missing", dir_, name));
   }
-  if (at->second->shape != shape)
-    throw Error(Errc::model, fmt::format("{}: tensor {} has shape {}, config.json asks for {}",
-                                         at->second->file, name, at->second->shape, shape));
-  return *at->second;
+  return checked(*at->second, name, shape);
+}
+
+const TensorView& TensorStore::get_bytes(const std::string& name,
+                                         const std::vector<std::size_t>& shape) const {
+  const auto at = bytes_.find(name);
+  if (at == bytes_.end())
+    throw Error(Errc::model, fmt::format("{}: tensor {} is missing, or not U8", dir_, name));
+  return checked(*at->second, name, shape);
 }
 
 bool TensorStore::contains(const std::string& name) const {
-  return index_.contains(name) || other_dtypes_.contains(name);
+  return index_.contains(name) || other_dtypes_.contains(name) || index_.contains(newer_name(name));
 }
 
 } // namespace talaria::model

@@ -51,6 +51,8 @@ public:
 
   /// @throws Error{model} if absent or not of exactly this shape (both shapes are named).
   const TensorView& get(const std::string& name, const std::vector<std::size_t>& shape) const;
+  /// The same of a tensor of bytes (U8), which is no weight.
+  const TensorView& get_bytes(const std::string& name, const std::vector<std::size_t>& shape) const;
   bool contains(const std::string& name) const;
   std::size_t total_bytes() const noexcept { return total_bytes_; }
 
@@ -68,6 +70,7 @@ private:
   std::shared_ptr<const void> memory_;             ///< behind in_memory_
   std::map<std::string, const TensorView*> index_; ///< by canonical name
   std::map<std::string, std::string> other_dtypes_;
+  std::map<std::string, const TensorView*> bytes_;
   std::size_t total_bytes_ = 0;
 };
 

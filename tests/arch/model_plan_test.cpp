@@ -245,7 +245,7 @@ BOOST_AUTO_TEST_CASE(rope_that_is_not_computed_is_refused_by_name) {
 }
 
 BOOST_AUTO_TEST_CASE(what_is_not_computed_is_refused_by_name) {
-  for (const char* type : {"gemma", "deepseek_v3", "gpt_oss", "gpt2", "", "LLAMA"})
+  for (const char* type : {"gemma", "mamba", "gpt2", "", "LLAMA"})
     check_refused("llama", {{"model_type", type}}, "model_type", "qwen3");
   check_refused("llama", {{"model_type", nullptr}}, "model_type");
   check_refused("llama", {{"architectures", {"MistralForCausalLM"}}}, "architectures",
@@ -346,7 +346,8 @@ BOOST_AUTO_TEST_CASE(rope_frequencies_round_as_torch_does) {
 
 BOOST_AUTO_TEST_CASE(newer_spellings_say_the_same) {
   const auto conformance = std::filesystem::path(TALARIA_SOURCE_DIR) / "tests/data/conformance";
-  for (const char* name : {"gemma3", "glm4", "olmo3", "phi3", "smollm3"}) BOOST_TEST_CONTEXT(name) {
+  for (const char* name : {"gemma3", "glm4", "olmo3", "phi3", "smollm3", "deepseek_v3"})
+    BOOST_TEST_CONTEXT(name) {
       TemporaryFolder folder;
       std::filesystem::copy_file(conformance / name / "config.v5.json",
                                  folder.path() / "config.json");
@@ -403,10 +404,11 @@ BOOST_AUTO_TEST_CASE(a_plan_follows_its_layers) {
   check_error([&] { table.at({9}); }, Errc::internal, {"9"});
 }
 
-const char* const kPlanned[] = {"llama3",     "mistral",    "qwen2",     "qwen3",  "smollm3",
-                                "phi3",       "olmo2",      "olmo3",     "gemma2", "gemma3",
-                                "ministral3", "llama_yarn", "granite",   "glm4",   "llama_dynamic",
-                                "mixtral",    "qwen2_moe",  "qwen3_moe", "olmoe"};
+const char* const kPlanned[] = {
+    "llama3",  "mistral", "qwen2",         "qwen3",       "smollm3",    "phi3",
+    "olmo2",   "olmo3",   "gemma2",        "gemma3",      "ministral3", "llama_yarn",
+    "granite", "glm4",    "llama_dynamic", "mixtral",     "qwen2_moe",  "qwen3_moe",
+    "olmoe",   "gpt_oss", "gpt_oss_mxfp4", "deepseek_v2", "deepseek_v3"};
 
 // Golden text, which a reader can check against the family's paper: tests/data/plans. To accept a
 // change: TALARIA_WRITE_PLANS=1 build/tests/arch_test
@@ -437,5 +439,148 @@ BOOST_AUTO_TEST_CASE(mixtures_that_cannot_be_one_matrix_are_refused_by_name) {
                 "num_experts_per_tok", "num_local_experts");
   check_refused("mixtral", {}, "num_local_experts", "missing");
   check_refused("qwen3_moe", {{"num_experts", 4}}, "moe_intermediate_size", "missing");
-  check_refused("olmoe", {{"num_experts", 4}, {"clip_qkv", 8}}, "clip_qkv");
+  json olmoe = minimal("olmoe");
+  olmoe["num_experts"] = 8;
+  BOOST_TEST(attention(load(olmoe)).clip == 0.0f);
+  olmoe["clip_qkv"] = 2.5;
+  BOOST_TEST(attention(load(olmoe)).clip == 2.5f);
+  check_refused("olmoe", {{"num_experts", 8}, {"clip_qkv", -1}}, "clip_qkv");
+}
+
+BOOST_AUTO_TEST_CASE(gpt_oss_takes_the_defaults_of_transformers) {
+  json object = minimal("gpt_oss");
+  object["num_local_experts"] = 8;
+  const ModelPlan plan = load(object);
+  BOOST_TEST(attention(plan).head_dim == 64u);
+  BOOST_TEST(attention(plan).window == 128u);
+  BOOST_TEST(plan.layers[1].attention.window == 0u);
+  BOOST_TEST(attention(plan).sinks == "model.layers.0.self_attn.sinks");
+  BOOST_TEST(plan.layers[0].feed_forward.limit == 7.0f);
+  BOOST_TEST(plan.layers[0].feed_forward.router->chosen == 4u);
+  BOOST_TEST((has_bias(plan, LinearKind::qkv) && has_bias(plan, LinearKind::o) &&
+              has_bias(plan, LinearKind::gate_up) && !has_bias(plan, LinearKind::down)));
+  // YaRN, 32 times 4096, limits not rounded.
+  BOOST_TEST(plan.ropes[0].magnitude == static_cast<float>(0.1 * std::log(32.0) + 1));
+  object["rope_scaling"] = nullptr;
+  BOOST_TEST(load(object).ropes[0].magnitude == 1.0f);
+  object["layer_types"] = {"full_attention", "sliding_attention"};
+  object["sliding_window"] = 9;
+  object["attention_bias"] = false;
+  object["swiglu_limit"] = 5;
+  object["num_experts_per_tok"] = 2;
+  object["quantization_config"] = {{"quant_method", "mxfp4"}, {"modules_to_not_convert", {"x"}}};
+  const ModelPlan other = load(object);
+  BOOST_TEST((attention(other).window == 0 && other.layers[1].attention.window == 9));
+  BOOST_TEST(!has_bias(other, LinearKind::qkv));
+  BOOST_TEST(other.layers[1].feed_forward.limit == 5.0f);
+  BOOST_TEST(other.layers[1].feed_forward.router->chosen == 2u);
+}
+
+BOOST_AUTO_TEST_CASE(what_gpt_oss_does_not_have_is_refused_by_name) {
+  const auto refused = [](json fields, const std::string& field, const std::string& part = "") {
+    fields["num_local_experts"] = 8;
+    check_refused("gpt_oss", fields, field, part);
+  };
+  refused({{"quantization_config", {{"quant_method", "gptq"}}}}, "quantization_config", "mxfp4");
+  refused({{"quantization_config", "mxfp4"}}, "quantization_config");
+  refused({{"sliding_window", nullptr}}, "sliding_window");
+  refused({{"swiglu_limit", 0}}, "swiglu_limit");
+  refused({{"hidden_act", "gelu"}}, "hidden_act");
+  refused({{"num_experts_per_tok", 9}}, "num_experts_per_tok");
+  check_refused("qwen3_moe",
+                {{"num_experts", 4},
+                 {"moe_intermediate_size", 8},
+                 {"quantization_config", {{"quant_method", "mxfp4"}}}},
+                "quantization_config");
+}
+
+namespace {
+
+json small_deepseek(const std::string& type) {
+  json object = minimal(type);
+  object["num_key_value_heads"] = 8;
+  object["n_routed_experts"] = 16;
+  object["moe_intermediate_size"] = 12;
+  object["first_k_dense_replace"] = 1;
+  return object;
+}
+
+void deepseek_refused(const std::string& type, const json& fields, const std::string& field) {
+  json object = small_deepseek(type);
+  object.update(fields);
+  BOOST_TEST_CONTEXT(object.dump()) {
+    check_error([&] { load(object); }, Errc::model, {"config.json: ", field});
+  }
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(latent_attention_is_two_matrices_before_the_scores) {
+  json object = small_deepseek("deepseek_v3");
+  object.update({{"q_lora_rank", 40},
+                 {"kv_lora_rank", 24},
+                 {"qk_nope_head_dim", 20},
+                 {"qk_rope_head_dim", 12},
+                 {"v_head_dim", 36}});
+  const ModelPlan plan = load(object);
+  BOOST_TEST(attention(plan).head_dim == 32u);
+  BOOST_TEST(attention(plan).v_head_dim() == 36u);
+  BOOST_TEST((plan.ropes[0].frequencies.size() == 6 && plan.ropes[0].neighbours));
+  const Linear& first = plan.linears.of(0, LinearKind::qkv);
+  const Linear& second = plan.linears.of(0, LinearKind::heads);
+  BOOST_TEST((first.d_in == 64 && first.d_out == 40 + 24 + 12));
+  BOOST_TEST((second.d_in == 40 + 24 && second.d_out == 8 * 32 + 8 * (20 + 36)));
+  BOOST_TEST((second.parts[1].first_input == 40 && second.parts[1].inputs == 24));
+  BOOST_TEST(second.parts[1].gain.tensor == "model.layers.0.self_attn.kv_a_layernorm.weight");
+  BOOST_TEST(plan.linears.of(0, LinearKind::o).d_in == 8u * 36);
+
+  object["q_lora_rank"] = nullptr;
+  object["rope_interleave"] = false;
+  object["attention_bias"] = true;
+  const ModelPlan plain = load(object);
+  BOOST_TEST(!plain.ropes[0].neighbours);
+  BOOST_TEST(plain.linears.of(0, LinearKind::qkv).d_out == 8u * 32 + 24 + 12);
+  BOOST_TEST(!plain.linears.of(0, LinearKind::qkv).parts[0].has_bias);
+  BOOST_TEST(plain.linears.of(0, LinearKind::qkv).parts[1].has_bias);
+  BOOST_TEST(plain.linears.of(0, LinearKind::heads).d_in == 24u);
+}
+
+BOOST_AUTO_TEST_CASE(routers_of_deepseek_are_those_of_their_version) {
+  json object = small_deepseek("deepseek_v3");
+  object["n_shared_experts"] = 2;
+  const ModelPlan v3 = load(object);
+  BOOST_TEST(!v3.layers[0].feed_forward.router.has_value());
+  const FeedForward& sparse = v3.layers[1].feed_forward;
+  BOOST_TEST((sparse.router->sigmoid && sparse.router->normalise && sparse.router->shared));
+  BOOST_TEST((sparse.router->groups == 8 && sparse.router->groups_chosen == 4));
+  BOOST_TEST((sparse.router->group_by_two && sparse.router->scale == 2.5f));
+  BOOST_TEST((sparse.routed() == 16 && sparse.experts.size() == 17));
+  BOOST_TEST(sparse.intermediate == 16 * 12 + 24u);
+
+  object = small_deepseek("deepseek_v2");
+  object["n_group"] = 4; // of no meaning to greedy
+  const Router greedy = *load(object).layers[1].feed_forward.router;
+  BOOST_TEST((!greedy.sigmoid && !greedy.normalise && !greedy.shared && greedy.groups == 1));
+  object["topk_method"] = "group_limited_greedy";
+  object["topk_group"] = 3;
+  const Router grouped = *load(object).layers[1].feed_forward.router;
+  BOOST_TEST((grouped.groups == 4 && grouped.groups_chosen == 3 && !grouped.group_by_two));
+}
+
+BOOST_AUTO_TEST_CASE(what_deepseek_does_not_have_is_refused_by_name) {
+  deepseek_refused("deepseek_v2", {{"topk_method", "noaux_tc"}}, "topk_method");
+  deepseek_refused("deepseek_v2", {{"scoring_func", "sigmoid"}}, "scoring_func");
+  deepseek_refused("deepseek_v2", {{"num_key_value_heads", 4}}, "num_key_value_heads");
+  deepseek_refused("deepseek_v2", {{"moe_layer_freq", 2}}, "moe_layer_freq");
+  deepseek_refused("deepseek_v2", {{"kv_lora_rank", 0}}, "kv_lora_rank");
+  deepseek_refused("deepseek_v2", {{"qk_rope_head_dim", 7}}, "qk_rope_head_dim");
+  deepseek_refused("deepseek_v3", {{"topk_method", "greedy"}}, "topk_method");
+  deepseek_refused("deepseek_v3", {{"scoring_func", "softmax"}}, "scoring_func");
+  deepseek_refused("deepseek_v3", {{"n_group", 5}}, "n_group");
+  deepseek_refused("deepseek_v3", {{"n_group", 16}}, "n_group");
+  deepseek_refused("deepseek_v3", {{"topk_group", 9}}, "topk_group");
+  deepseek_refused("deepseek_v3", {{"quantization_config", {{"quant_method", "fp8"}}}},
+                   "quantization_config");
+  deepseek_refused("deepseek_v3", {{"n_routed_experts", 4096}, {"moe_intermediate_size", 2048}},
+                   "n_routed_experts");
 }

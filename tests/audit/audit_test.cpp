@@ -64,6 +64,22 @@ BOOST_AUTO_TEST_CASE(every_scheme_that_must_break_breaks_and_lattice_does_not) {
     BOOST_TEST(recovery(report, "lattice", attack) < 0.2, attack);
 }
 
+BOOST_AUTO_TEST_CASE(rows_per_expert_name_every_prompt_unless_all_experts_get_all_rows) {
+  auto options = quick_options("qwen3_moe");
+  options.attacks = {"routing"};
+  options.others = false;
+  const AuditReport report = audited(options);
+  BOOST_TEST_REQUIRE(report.cells.size() == 2U);
+  const AttackResult& open = report.cells[0];
+  const AttackResult& padded = report.cells[1];
+  BOOST_TEST((open.rows == 8U && open.top1 == 8U && !open.judges));
+  BOOST_TEST((padded.rows == 8U && padded.top1 == 1U && padded.judges));
+  BOOST_TEST(report.passed());
+
+  options.engine.model_dir = tests::model_folder("qwen3");
+  BOOST_TEST(audited(options).cells.empty()); // no experts
+}
+
 BOOST_AUTO_TEST_CASE(vocabulary_matching_runs_the_layers_of_every_family) {
   for (const char* model : {"llama3", "mistral", "qwen2"}) {
     auto options = quick_options(model);

@@ -1,4 +1,5 @@
 // Workers behind TLS change no bit, whatever the topology; workers that lie are named and replaced.
+#include <array>
 #include <boost/test/data/test_case.hpp>
 #include <boost/test/unit_test.hpp>
 #include <cstring>
@@ -234,6 +235,58 @@ BOOST_DATA_TEST_CASE(topologies_change_no_bit, boost::unit_test::data::make(test
       Cluster cluster(folder, members);
       check_same(expected, answers(cluster.options()));
     }
+}
+
+// Experts in one tensor, two matrices before the scores: workers load what the enclave checks.
+BOOST_DATA_TEST_CASE(sharded_mixtures_change_no_bit,
+                     boost::unit_test::data::make(std::vector<std::string>{
+                         "gpt_oss_mxfp4", "deepseek_v2", "deepseek_v3"}),
+                     model) {
+  const std::string folder = tests::model_folder(model);
+  Cluster cluster(folder, {{layers("all", "1/2")}, {layers("all", "2/2")}});
+  check_same(embedded_answers(folder), answers(cluster.options()));
+}
+
+namespace {
+
+/// Everything that a worker is asked, as its wire shows it: matrix, rows, bytes.
+using Asked = std::vector<std::array<std::size_t, 3>>;
+
+Asked asked_for(pipeline::Engine& engine, std::vector<u32> prompt, Asked& seen) {
+  seen.clear();
+  pipeline::Request request;
+  request.prompt = std::move(prompt);
+  request.max_tokens = 5;
+  request.ignore_eos = true;
+  tests::run_together(engine, {request});
+  engine.wait_until_idle();
+  return seen;
+}
+
+} // namespace
+
+// One prompt says one word again and again, the other never the same twice: their experts differ,
+// and what is sent does not.
+BOOST_DATA_TEST_CASE(prompts_of_one_length_look_the_same_to_the_worker_of_a_mixture,
+                     boost::unit_test::data::make(std::vector<std::string>{"qwen2_moe", "gpt_oss",
+                                                                           "deepseek_v3"}),
+                     model) {
+  Asked seen;
+  Member member{layers("all")};
+  member.lie = [&seen](const transport::Request& request, transport::Reply reply) {
+    if (const auto* tensor = std::get_if<remo::MaskedTensor>(&request))
+      seen.push_back({tensor->matrix, tensor->rows, tensor->bytes->size()});
+    return reply;
+  };
+  Cluster cluster(tests::model_folder(model), {member});
+  SilentProgress progress;
+  pipeline::Engine engine(cluster.options(), progress);
+  std::vector<u32> varied;
+  for (u32 i = 0; i < 40; ++i) varied.push_back(i * 97 % 4096);
+  const Asked one = asked_for(engine, std::vector<u32>(40, 300), seen);
+  const Asked other = asked_for(engine, varied, seen);
+  BOOST_TEST(one.size() == 5 * engine.plan().linears.size());
+  BOOST_TEST((one == other));
 }
 
 BOOST_AUTO_TEST_CASE(sharded_int16_and_other_schemes_change_no_bit) {

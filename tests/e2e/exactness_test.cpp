@@ -149,6 +149,8 @@ BOOST_DATA_TEST_CASE(lattice_equals_clear_bit_for_bit, boost::unit_test::data::m
 // of parts of a head, multipliers.
 BOOST_DATA_TEST_CASE(every_family_is_exact_on_every_simd_target,
                      boost::unit_test::data::make(tests::kFamilies), model) {
+  if (std::string_view(model) == "gpt_oss_mxfp4")
+    return; // has gpt_oss's matrices: matrix_rows_test
   const auto expected = expectation(model, model::WeightFormat::int8, 1);
   const std::string_view best = kernels::select_kernels().name;
   const unsigned here = kernels::cpu_features();

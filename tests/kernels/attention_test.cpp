@@ -181,6 +181,53 @@ BOOST_AUTO_TEST_CASE(of_one_position_it_is_its_value) {
   });
 }
 
+// In every format, values longer and shorter than keys, with a sink for each query.
+BOOST_AUTO_TEST_CASE(sinks_take_their_share_and_values_have_their_own_length) {
+  for_each_row([](const KernelSet& row) {
+    Stream stream(9);
+    constexpr std::size_t kDim = 20, kQueries = 3, kMost = 75;
+    const std::size_t counts[kQueries] = {1, 16, kMost};
+    const float sinks[kQueries] = {0.5f, -3, 40};
+    for (const KvFormat format : kFormats)
+      for (const std::size_t value_dim : {7, 16, 36}) {
+        const Rows k(format, kMost, kDim, stream), v(format, kMost, value_dim, stream);
+        Guarded<float> q(kQueries * kDim), out(kQueries * value_dim);
+        for (float& x : q) x = stream.wild(3);
+        const float* from[kQueries];
+        float* to[kQueries];
+        for (std::size_t i = 0; i < kQueries; ++i) {
+          from[i] = q.data() + i * kDim;
+          to[i] = out.data() + i * value_dim;
+        }
+        const KvPiece piece{k.packed.data(), v.packed.data(), k.scales.data(), v.scales.data(),
+                            kMost};
+        Guarded<float> scratch(
+            attention_scratch(format, kQueries, kMost + 1, kMost, std::max(kDim, value_dim)));
+        attend(row, {from, counts, to, sinks}, {kDim, 0.25f, 0, value_dim}, format, {&piece, 1},
+               scratch.data());
+        for (std::size_t i = 0; i < kQueries; ++i) {
+          std::vector<double> weight(counts[i]);
+          double top = sinks[i], total = 0;
+          for (std::size_t p = 0; p < counts[i]; ++p) {
+            for (std::size_t d = 0; d < kDim; ++d)
+              weight[p] += double{from[i][d]} * k.floats[p * kDim + d] * 0.25;
+            top = std::max(top, weight[p]);
+          }
+          for (double& w : weight) total += w = std::exp(w - top);
+          total += std::exp(sinks[i] - top);
+          for (std::size_t d = 0; d < value_dim; ++d) {
+            double expected = 0, largest = 0;
+            for (std::size_t p = 0; p < counts[i]; ++p) {
+              expected += weight[p] / total * v.floats[p * value_dim + d];
+              largest = std::max(largest, std::fabs(double{v.floats[p * value_dim + d]}));
+            }
+            BOOST_TEST(std::fabs(to[i][d] - expected) <= 1e-4 * largest);
+          }
+        }
+      }
+  });
+}
+
 // With a cap far above all scores it is plain attention; with a low one the formula. In two pieces.
 BOOST_AUTO_TEST_CASE(capped_scores_follow_the_formula) {
   constexpr std::size_t kDim = 20, kCount = 37, kFirst = 11;

@@ -1,6 +1,7 @@
 // Against the same formulas in long double.
 #include "kernels/elementwise.hpp"
 
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 #include <vector>
@@ -45,6 +46,24 @@ BOOST_AUTO_TEST_CASE(gelu_follows_its_tanh_form) {
         0.5L * g * (1 + std::tanh(std::sqrt(2 / std::acos(-1.0L)) * (g + 0.044715L * g * g * g)));
     const double expected = static_cast<double>(gelu * up[i]);
     BOOST_TEST(std::abs(out[i] - expected) < 1e-6 * (1 + std::abs(expected)));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(clamped_swiglu_follows_its_formula) {
+  std::vector<float> gate, up, out;
+  for (float v = -60; v <= 60; v += 0.05f) {
+    gate.push_back(v);
+    up.push_back(9 * std::sin(3 * v));
+  }
+  gate.insert(gate.end(), {-1e30f, 1e30f, 7.0f, -7.0f});
+  up.insert(up.end(), {2.0f, -1e30f, 7.0f, -7.0f});
+  out.resize(gate.size());
+  clamped_swiglu(gate.data(), up.data(), out.data(), gate.size(), 7);
+  for (std::size_t i = 0; i < gate.size(); ++i) {
+    const long double g = std::min(gate[i], 7.0f); // not clamped from below
+    const long double u = std::clamp(up[i], -7.0f, 7.0f);
+    const double expected = static_cast<double>((u + 1) * g / (1 + std::exp(-1.702L * g)));
+    BOOST_TEST(std::abs(out[i] - expected) < 2e-6 * (1 + std::abs(expected)));
   }
 }
 

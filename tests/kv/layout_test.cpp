@@ -17,6 +17,13 @@ BOOST_AUTO_TEST_CASE(layers_with_the_same_window_are_a_group) {
   BOOST_TEST(layout.place(3).k == 2 * 64 * 2 * 32 * sizeof(float));
 }
 
+BOOST_AUTO_TEST_CASE(values_may_be_shorter_than_keys) {
+  const Layout layout(std::vector<LayerShape>{{2, 24, 0, 16}}, Format::int8);
+  BOOST_TEST(layout.bytes_per_position() == 2 * (24 + 4) + 2 * (16 + 4));
+  BOOST_TEST(layout.place(0).v == 64 * 2 * 24u);
+  BOOST_TEST(layout.place(0).k_scales == 64 * 2 * (24 + 16u));
+}
+
 BOOST_AUTO_TEST_CASE(smaller_formats_take_a_half_and_about_a_quarter) {
   const std::vector<LayerShape> layers(16, {8, 64, 0}); // Llama 3.2 1B
   const Layout fp32(layers, Format::fp32), bf16(layers, Format::bf16), int8(layers, Format::int8);

@@ -37,7 +37,7 @@ std::ostream& operator<<(std::ostream& out, const FileKind& kind) {
   return out << kind.folder;
 }
 
-constexpr std::array<FileKind, 12> kKinds{{{"llama_linear", "llama", true},
+constexpr std::array<FileKind, 16> kKinds{{{"llama_linear", "llama", true},
                                            {"llama_yarn", "llama", true},
                                            {"smollm3", "smollm3", true},
                                            {"granite", "granite", true},
@@ -48,15 +48,31 @@ constexpr std::array<FileKind, 12> kKinds{{{"llama_linear", "llama", true},
                                            {"phi3", "phi3", false},
                                            {"olmo2", "olmo2", false},
                                            {"olmo3", "olmo2", false},
-                                           {"glm4", "glm4", false}}};
+                                           {"glm4", "glm4", false},
+                                           {"mixtral", "llama", true},
+                                           {"qwen2_moe", "qwen2moe", false},
+                                           {"qwen3_moe", "qwen3moe", false},
+                                           {"olmoe", "olmoe", false}}};
 
 Renames renames(const std::string& architecture) {
-  Renames out{{"self_attn.q_proj", "attn_q"},      {"self_attn.k_proj", "attn_k"},
-              {"self_attn.v_proj", "attn_v"},      {"self_attn.o_proj", "attn_output"},
-              {"self_attn.qkv_proj", "attn_qkv"},  {"self_attn.q_norm", "attn_q_norm"},
-              {"self_attn.k_norm", "attn_k_norm"}, {"mlp.gate_proj", "ffn_gate"},
-              {"mlp.up_proj", "ffn_up"},           {"mlp.gate_up_proj", "ffn_up"},
-              {"mlp.down_proj", "ffn_down"},       {"input_layernorm", "attn_norm"}};
+  Renames out{{"self_attn.q_proj", "attn_q"},
+              {"self_attn.k_proj", "attn_k"},
+              {"self_attn.v_proj", "attn_v"},
+              {"self_attn.o_proj", "attn_output"},
+              {"self_attn.qkv_proj", "attn_qkv"},
+              {"self_attn.q_norm", "attn_q_norm"},
+              {"self_attn.k_norm", "attn_k_norm"},
+              {"mlp.gate_proj", "ffn_gate"},
+              {"mlp.up_proj", "ffn_up"},
+              {"mlp.gate_up_proj", "ffn_up"},
+              {"mlp.down_proj", "ffn_down"},
+              {"input_layernorm", "attn_norm"},
+              {"mlp.gate", "ffn_gate_inp"},
+              {"block_sparse_moe.gate", "ffn_gate_inp"},
+              {"mlp.shared_expert_gate", "ffn_gate_inp_shexp"},
+              {"mlp.shared_expert.gate_proj", "ffn_gate_shexp"},
+              {"mlp.shared_expert.up_proj", "ffn_up_shexp"},
+              {"mlp.shared_expert.down_proj", "ffn_down_shexp"}};
   if (architecture == "glm4")
     out.insert(out.end(), {{"post_self_attn_layernorm", "post_attention_norm"},
                            {"post_attention_layernorm", "ffn_norm"},
@@ -157,6 +173,9 @@ private:
     number("embedding_multiplier", "embedding_scale");
     number("residual_multiplier", "residual_scale");
     number("logits_scaling", "logit_scale");
+    integer("num_experts", "expert_count");
+    integer("num_local_experts", "expert_count");
+    integer("num_experts_per_tok", "expert_used_count");
     file_.integer("tokenizer.ggml.bos_token_id", *plan_.bos);
     file_.integer("tokenizer.ggml.eos_token_id", plan_.eos.at(0));
     for (const char* name : {"rope_scaling", "rope_parameters"}) {
@@ -207,9 +226,11 @@ private:
       norm(a.q_norm, all ? a.q_dim() : a.head_dim);
       norm(a.k_norm, all ? a.kv_dim() : a.head_dim);
     }
+    for (u32 l = 0; l < plan_.layer_count(); ++l) write_experts(store, l, wanted);
     for (const arch::Linear& linear : plan_.linears)
       for (const arch::LinearPart& part : linear.parts) {
         if (part.base + ".weight" == plan_.embedding) continue;
+        if (part.base.find("expert") != std::string::npos) continue;
         wanted.push_back({part.base + ".weight", {part.size, linear.d_in}});
         if (linear.bias) wanted.push_back({part.base + ".bias", {part.size}});
       }
@@ -225,6 +246,36 @@ private:
         values = permuted(values, shape[0], head_dim_);
       file_.floats(gguf_name(name, names), {shape.begin(), shape.end()}, values);
     }
+  }
+
+  using Wanted = std::vector<std::pair<std::string, std::vector<std::size_t>>>;
+  /// Matrices of all experts behind each other; `wanted` gets what is written as it is.
+  void write_experts(const TensorStore& store, u32 l, Wanted& wanted) {
+    const arch::FeedForward& shape = plan_.layers[l].feed_forward;
+    if (!shape.router) return;
+    wanted.push_back({shape.router->tensor, {shape.routed(), plan_.hidden}});
+    if (!shape.router->shared_gate.empty()) {
+      const arch::Expert& shared = shape.experts.back();
+      std::vector<float> gate(plan_.hidden);
+      store.get(shape.router->shared_gate, {1, plan_.hidden}).read(0, gate);
+      file_.floats("blk." + std::to_string(l) + ".ffn_gate_inp_shexp.weight", {plan_.hidden}, gate);
+      wanted.push_back({shared.gate + ".weight", {shared.width, plan_.hidden}});
+      wanted.push_back({shared.up + ".weight", {shared.width, plan_.hidden}});
+      wanted.push_back({shared.down + ".weight", {plan_.hidden, shared.width}});
+    }
+    const std::size_t width = shape.experts[0].width;
+    const auto stack = [&](const char* name, std::string arch::Expert::*tensor, std::size_t rows,
+                           std::size_t columns) {
+      std::vector<float> all(shape.routed() * rows * columns);
+      for (std::size_t e = 0; e < shape.routed(); ++e)
+        store.get(shape.experts[e].*tensor + ".weight", {rows, columns})
+            .read(0, std::span(all).subspan(e * rows * columns, rows * columns));
+      file_.floats("blk." + std::to_string(l) + "." + name + ".weight",
+                   {shape.routed(), rows, columns}, all);
+    };
+    stack("ffn_gate_exps", &arch::Expert::gate, width, plan_.hidden);
+    stack("ffn_up_exps", &arch::Expert::up, width, plan_.hidden);
+    stack("ffn_down_exps", &arch::Expert::down, plan_.hidden, width);
   }
 
   FileKind kind_;
@@ -279,6 +330,8 @@ BOOST_DATA_TEST_CASE(a_file_is_the_folder_it_was_made_of, bdata::make(kKinds), k
     BOOST_TEST((ours.gains[l].q == theirs.gains[l].q && ours.gains[l].k == theirs.gains[l].k));
     BOOST_TEST((ours.gains[l].attention_out == theirs.gains[l].attention_out));
     BOOST_TEST((ours.gains[l].feed_forward_out == theirs.gains[l].feed_forward_out));
+    BOOST_TEST((ours.gains[l].router == theirs.gains[l].router));
+    BOOST_TEST((ours.gains[l].shared_gate == theirs.gains[l].shared_gate));
   }
   const EmbeddingTable table(file, plan);
   const EmbeddingTable expected(folder, twin.plan());

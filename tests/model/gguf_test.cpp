@@ -285,7 +285,7 @@ BOOST_AUTO_TEST_CASE(metadata_that_make_another_model_are_refused_by_key) {
     check_error([&] { load(path); }, Errc::model, parts);
   };
   refused(GgufWriter().string("general.architecture", "rwkv7"), {"general.architecture", "rwkv7"});
-  refused(small_model().integer("llama.expert_count", 8), {"llama.expert_count"});
+  refused(small_model().integer("llama.expert_count", 8), {"llama.expert_used_count"});
   refused(small_model().string("llama.rope.scaling.type", "longrope"), {"llama.rope.scaling.type"});
   refused(small_model().integer("llama.rope.dimension_count", 4), {"llama.rope.dimension_count"});
   refused(small_model().floats("blk.0.attn_sinks.weight", {4}, {1, 2, 3, 4}), {"blk.0.attn_sinks"});

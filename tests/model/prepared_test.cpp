@@ -130,6 +130,28 @@ BOOST_DATA_TEST_CASE(the_enclave_folder_loads_like_the_model_it_came_from,
     BOOST_TEST(slurp(model.enclave() / file) == slurp(tests::model_folder(name) / file));
 }
 
+// What stays of experts in one tensor, and of latent attention.
+BOOST_DATA_TEST_CASE(mixtures_load_like_the_model_they_came_from,
+                     bdata::make(std::vector<std::string>{"gpt_oss", "gpt_oss_mxfp4",
+                                                          "deepseek_v3"}),
+                     name) {
+  const PreparedModel model(WeightFormat::int8, name);
+  const arch::ModelPlan plan = load_model_plan(tests::model_folder(name));
+  const TensorStore original(tests::model_folder(name));
+  const PreparedWorker worker(model.worker());
+  const PreparedEnclave enclave(model.enclave());
+  for (const arch::Linear& wanted : plan.linears)
+    BOOST_TEST((digest(worker.load(wanted.id)) ==
+                digest(load_linear(original, wanted, WeightFormat::int8))));
+  const EnclaveTensors expected = load_enclave_tensors(original, plan);
+  const EnclaveTensors loaded = load_enclave_tensors(*enclave.tensors(), enclave.plan());
+  BOOST_TEST((loaded.bias == expected.bias));
+  for (std::size_t l = 0; l < expected.gains.size(); ++l)
+    for (const auto field : {&LayerGains::router, &LayerGains::router_bias,
+                             &LayerGains::choice_bias, &LayerGains::down_bias, &LayerGains::sinks})
+      BOOST_TEST((loaded.gains.at(l).*field == expected.gains[l].*field));
+}
+
 BOOST_DATA_TEST_CASE(a_workers_folder_holds_matrices_and_nothing_of_the_enclave,
                      bdata::make(tests::kModels) * bdata::make(kFormats), name, format) {
   const PreparedModel model(format, name);

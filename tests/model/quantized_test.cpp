@@ -127,6 +127,8 @@ struct Model {
     case LinearKind::down:
       parts = {base + "mlp.down_proj"};
       break;
+    case LinearKind::heads: // of no Llama
+      break;
     case LinearKind::lm_head:
       parts = {config.tied_embeddings ? "model.embed_tokens" : "lm_head"};
       gain = "model.norm.weight";
