@@ -10,8 +10,9 @@
 namespace talaria::arch {
 
 /// What an outsourced matrix is for. q, k, v are one matrix (columns in that order), gate and up
-/// are one.
-enum class LinearKind : u8 { qkv, o, gate_up, down, lm_head };
+/// are one. A DeltaNet's five matrices go by the names of attention's: qkv is what goes in, o what
+/// comes out.
+enum class LinearKind : u8 { qkv, o, gate_up, down, lm_head, per_layer_inputs };
 
 /// Names one outsourced matrix of a model: its place in the LinearTable. The same number on both
 /// sides of the wire.
@@ -48,8 +49,8 @@ struct Linear {
   float multiplier = 1; ///< of the outputs, bias included
 };
 
-/// Every matrix that goes out, in the order of the forward pass: layer by layer qkv, o, gate_up,
-/// down; the head is the last.
+/// Every matrix that goes out, in the order of the forward pass: per_layer_inputs, if the model has
+/// it; layer by layer qkv, o, gate_up, down; the head is the last.
 class LinearTable {
 public:
   LinearTable() = default;

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 namespace talaria::arch {
 
 namespace {
@@ -16,6 +18,7 @@ public:
   TableBuilder(const ModelPlan& plan, const TensorNames& names) : plan_(plan), names_(names) {}
 
   LinearTable build() {
+    if (plan_.per_layer_inputs) add_per_layer_inputs();
     for (u32 l = 0; l < plan_.layer_count(); ++l) add_layer(l, plan_.layers[l]);
     Linear head;
     head.name = "lm_head";
@@ -38,11 +41,41 @@ private:
     linears_.push_back(std::move(linear));
   }
 
+  /// Its input is the embedding; the norm behind it is over values divided by sqrt(hidden).
+  void add_per_layer_inputs() {
+    Linear linear;
+    linear.name = "per_layer_inputs";
+    linear.kind = LinearKind::per_layer_inputs;
+    linear.d_in = plan_.hidden;
+    linear.parts = {{names_.root + "per_layer_model_projection",
+                     std::size_t{plan_.layer_count()} * plan_.per_layer_inputs->width}};
+    linear.multiplier = 1.0F / std::sqrt(static_cast<float>(plan_.hidden));
+    add(std::move(linear));
+  }
+
+  std::vector<LinearPart> delta_net_parts(const Layer& layer) const {
+    const DeltaNet& net = *layer.delta_net;
+    const std::string base = layer.prefix + "linear_attn.in_proj_";
+    return {{base + "qkv", net.channels()},
+            {base + "z", net.value_dim()},
+            {base + "b", net.value_heads},
+            {base + "a", net.value_heads}};
+  }
+
+  std::vector<LinearPart> attention_parts(const Layer& layer) const {
+    const Attention& a = layer.attention;
+    const std::string base = layer.prefix + "self_attn.";
+    if (names_.fused_qkv) return {{base + "qkv_proj", a.columns()}};
+    std::vector<LinearPart> parts{{base + "q_proj", a.q_columns()}};
+    if (a.reads_layer) return parts;
+    parts.push_back({base + "k_proj", a.kv_dim()});
+    if (!a.values_are_keys) parts.push_back({base + "v_proj", a.kv_dim()});
+    return parts;
+  }
+
   void add_layer(u32 l, const Layer& layer) {
-    const std::string attention = layer.prefix + "self_attn.";
     const std::string mlp = layer.prefix + "mlp.";
-    const std::size_t q = layer.attention.q_dim();
-    const std::size_t kv = layer.attention.kv_dim();
+    const bool attends = !layer.delta_net;
     const std::size_t inner = layer.feed_forward.intermediate;
     const auto linear = [&](const char* name, LinearKind kind, std::size_t d_in) {
       Linear out;
@@ -53,15 +86,13 @@ private:
       return out;
     };
     Linear qkv = linear("qkv", LinearKind::qkv, plan_.hidden);
-    qkv.parts = names_.fused_qkv ? std::vector<LinearPart>{{attention + "qkv_proj", q + 2 * kv}}
-                                 : std::vector<LinearPart>{{attention + "q_proj", q},
-                                                           {attention + "k_proj", kv},
-                                                           {attention + "v_proj", kv}};
+    qkv.parts = attends ? attention_parts(layer) : delta_net_parts(layer);
     qkv.gain = folded(layer.attention_norm);
-    qkv.bias = names_.qkv_bias;
-    Linear o = linear("o", LinearKind::o, q);
-    o.parts = {{attention + "o_proj", plan_.hidden}};
-    o.bias = names_.o_bias;
+    qkv.bias = attends && names_.qkv_bias;
+    Linear o = linear("o", LinearKind::o, layer.mixed_dim());
+    o.parts = {
+        {layer.prefix + (attends ? "self_attn.o_proj" : "linear_attn.out_proj"), plan_.hidden}};
+    o.bias = attends && names_.o_bias;
     o.multiplier = layer.multiplier;
     Linear gate_up = linear("gate_up", LinearKind::gate_up, plan_.hidden);
     Linear down = linear("down", LinearKind::down, inner);

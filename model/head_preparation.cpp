@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "core/secret.hpp"
+#include "kernels/elementwise.hpp"
 #include "kernels/kernel_set.hpp"
 
 namespace talaria::model {
@@ -51,17 +52,47 @@ void HeadPreparation::prepare(float* q, float* k, const RowPositions& rows, std:
   const arch::Attention& a = attention_;
   if (a.head_norm != arch::HeadNorm::none) {
     norm(q, a.heads, q_gain_, a.q_norm.eps);
-    norm(k, a.kv_heads, k_gain_, a.k_norm.eps);
+    if (!a.reads_layer) norm(k, a.kv_heads, k_gain_, a.k_norm.eps);
   }
   if (a.rope) {
     turn(q, a.heads, rows.ropes[*a.rope], row);
-    turn(k, a.kv_heads, rows.ropes[*a.rope], row);
+    if (!a.reads_layer) turn(k, a.kv_heads, rows.ropes[*a.rope], row);
   }
   if (a.query_beta != 0) {
     const auto beyond = static_cast<float>(rows.position[row] / a.query_length);
     const float factor = 1 + a.query_beta * std::log(1 + beyond);
     for (std::size_t i = 0; i < a.q_dim(); ++i) q[i] *= factor;
   }
+}
+
+void HeadPreparation::prepare_row(const float* from, float* to, const RowPositions& rows,
+                                  std::size_t row) const {
+  const arch::Attention& a = attention_;
+  if (a.output_gate) {
+    for (std::size_t h = 0; h < a.heads; ++h)
+      std::copy_n(from + 2 * h * a.head_dim, a.head_dim, to + h * a.head_dim);
+  } else {
+    std::copy_n(from, a.q_dim(), to);
+  }
+  float* const k = to + a.q_dim();
+  if (!a.reads_layer) take_keys_and_values(from + a.q_columns(), k, k + a.kv_dim());
+  prepare(to, k, rows, row);
+}
+
+void HeadPreparation::take_keys_and_values(const float* from, float* k, float* v) const {
+  const arch::Attention& a = attention_;
+  std::copy_n(from, a.kv_dim(), k);
+  std::copy_n(a.values_are_keys ? from : from + a.kv_dim(), a.kv_dim(), v);
+  if (!a.value_eps) return;
+  for (std::size_t h = 0; h < a.kv_heads; ++h, v += a.head_dim)
+    kernels::active_kernels().rms_norm(v, nullptr, v, a.head_dim, *a.value_eps);
+}
+
+void HeadPreparation::apply_gate(const float* from, float* heads) const {
+  const arch::Attention& a = attention_;
+  if (!a.output_gate) return;
+  for (std::size_t h = 0; h < a.heads; ++h, heads += a.head_dim)
+    kernels::sigmoid_mul(from + (2 * h + 1) * a.head_dim, heads, heads, a.head_dim);
 }
 
 } // namespace talaria::model

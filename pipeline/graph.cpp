@@ -6,9 +6,11 @@
 
 #include "actors/enclave/activation_stage.hpp"
 #include "actors/enclave/attention_stage.hpp"
+#include "actors/enclave/delta_net_stage.hpp"
 #include "actors/enclave/embed_stage.hpp"
 #include "actors/enclave/norm_stage.hpp"
 #include "actors/enclave/outsource_stage.hpp"
+#include "actors/enclave/per_layer_stage.hpp"
 #include "actors/enclave/sampler_stage.hpp"
 #include "actors/enclave/unmask_stage.hpp"
 
@@ -29,6 +31,7 @@ public:
 
   Graph build() {
     const arch::ModelPlan& plan = parts_.plan;
+    if (plan.per_layer_inputs) per_layer_inputs(*plan.per_layer_inputs);
     for (u32 layer = 0; layer < plan.layer_count(); ++layer) decoder_layer(layer);
     norm("final_norm", plan.final_norm);
     outsourced(plan.linears.head(), enclave::Unmasked::as_input);
@@ -45,7 +48,8 @@ public:
     graph_.wiring.entrance =
         keep("embed", enclave::spawn_embed(system_, context("embed"),
                                            {parts_.embeddings, plan.embedding_multiplier,
-                                            model::RopeTables(plan.ropes)},
+                                            model::RopeTables(plan.ropes),
+                                            parts_.per_layer_embeddings},
                                            next, parts_.oblivious ? parts_.team : nullptr));
     graph_.wiring.sampler = sampler_;
     std::reverse(graph_.stages.begin(), graph_.stages.end());
@@ -63,13 +67,7 @@ private:
 
     if (layer.attention_norm) norm(prefix + "attention_norm", *layer.attention_norm);
     outsourced(matrix(LinearKind::qkv), enclave::Unmasked::as_input);
-    step(prefix + "attention", [this, index](StageContext context, Stage next) {
-      const auto attention =
-          enclave::spawn_attention(system_, std::move(context), attention_shape(index), parts_.team,
-                                   std::move(next), sampler_);
-      graph_.wiring.attention.push_back(attention);
-      return attention;
-    });
+    mixer(prefix, index);
     into_residual(matrix(LinearKind::o), prefix + "attention_out_norm", layer.attention_out_norm,
                   gains.attention_out);
 
@@ -86,18 +84,60 @@ private:
       return enclave::spawn_activation(system_, std::move(context), layer.feed_forward, mixture,
                                        std::move(next));
     });
+    const bool more = layer.per_layer_input.has_value(); // then the scalar comes behind that
     into_residual(matrix(LinearKind::down), prefix + "mlp_out_norm", layer.feed_forward_out_norm,
-                  gains.feed_forward_out);
+                  gains.feed_forward_out, more ? 1 : gains.scalar);
+    if (more) per_layer_input(prefix, index);
+  }
+
+  /// Attention, or what stands in its place.
+  void mixer(const std::string& prefix, u32 index) {
+    const bool attends = !parts_.plan.layers[index].delta_net;
+    step(prefix + (attends ? "attention" : "delta_net"),
+         [this, index, attends](StageContext context, Stage next) {
+           const auto stage =
+               attends ? enclave::spawn_attention(system_, std::move(context),
+                                                  attention_shape(index), parts_.team,
+                                                  std::move(next), sampler_)
+                       : enclave::spawn_delta_net(system_, std::move(context),
+                                                  delta_net_shape(index), parts_.team,
+                                                  std::move(next), sampler_);
+           graph_.wiring.attention.push_back(stage);
+           return stage;
+         });
+  }
+
+  void per_layer_inputs(const arch::PerLayerInputs& inputs) {
+    outsourced(*parts_.plan.linears.begin(), enclave::Unmasked::as_input);
+    step("per_layer_inputs", [this, &inputs](StageContext context, Stage next) {
+      return enclave::spawn_per_layer_inputs(
+          system_, std::move(context),
+          std::make_shared<const model::PerLayerMixing>(inputs, parts_.plan.layer_count(),
+                                                        parts_.tensors.per_layer_gain),
+          std::move(next));
+    });
+  }
+
+  void per_layer_input(const std::string& prefix, u32 index) {
+    step(prefix + "per_layer_input", [this, index](StageContext context, Stage next) {
+      return enclave::spawn_per_layer_input(
+          system_, std::move(context),
+          std::make_shared<const model::PerLayerBlock>(
+              parts_.tensors.gains[index], parts_.plan.layers[index].per_layer_input->norm.eps),
+          index, parts_.team, std::move(next));
+    });
   }
 
   /// A matrix whose output is added to the residual stream, after a norm of its own if there is
-  /// one.
+  /// one; then also times `scalar`.
   void into_residual(const arch::Linear& linear, const std::string& norm_name,
-                     const std::optional<arch::Norm>& norm, const std::vector<float>& gain) {
+                     const std::optional<arch::Norm>& norm, const std::vector<float>& gain,
+                     float scalar = 1) {
     if (!norm) return outsourced(linear, enclave::Unmasked::into_residual);
     outsourced(linear, enclave::Unmasked::as_input);
-    step(norm_name, [this, &gain, eps = norm->eps](StageContext context, Stage next) {
-      return enclave::spawn_out_norm(system_, std::move(context), gain, eps, std::move(next));
+    step(norm_name, [this, &gain, eps = norm->eps, scalar](StageContext context, Stage next) {
+      return enclave::spawn_out_norm(system_, std::move(context), gain, eps, scalar,
+                                     std::move(next));
     });
   }
 
@@ -137,6 +177,16 @@ private:
     const auto rope = shape.attention.rope;
     shape.heads = std::make_shared<const model::HeadPreparation>(
         shape.attention, parts_.tensors.gains[index], rope && parts_.plan.ropes[*rope].neighbours);
+    shape.layout = parts_.kv;
+    shape.layer = index;
+    shape.last_layer = index + 1 == parts_.plan.layer_count();
+    return shape;
+  }
+
+  enclave::DeltaNetShape delta_net_shape(u32 index) const {
+    enclave::DeltaNetShape shape;
+    shape.net = std::make_shared<const model::DeltaNet>(*parts_.plan.layers[index].delta_net,
+                                                        parts_.tensors.gains[index].delta);
     shape.layout = parts_.kv;
     shape.layer = index;
     shape.last_layer = index + 1 == parts_.plan.layer_count();

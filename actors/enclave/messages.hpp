@@ -113,6 +113,9 @@ struct Flow : StaysInEnclave {
   /// Of all rows of the micro-batch, padding included: it stands where the last segment begins.
   std::shared_ptr<const model::RowPositions> positions;
   ClearTensor shares; ///< [rows, experts] between a router and the activation behind it
+  /// Of a model with per-layer inputs: first the rows of the table, then the inputs of all layers,
+  /// [rows, layers * width]. Null in others.
+  ClearTensor per_layer;
   MessageTime sent{};
 };
 

@@ -23,5 +23,7 @@ ModelPlan mixtral_plan(const ConfigText& config);
 ModelPlan qwen2_moe_plan(const ConfigText& config);
 ModelPlan qwen3_moe_plan(const ConfigText& config);
 ModelPlan olmoe_plan(const ConfigText& config);
+ModelPlan qwen3_5_plan(const ConfigText& config);
+ModelPlan gemma4_plan(const ConfigText& config);
 
 } // namespace talaria::arch

@@ -16,6 +16,7 @@ constexpr Family kFamilies[] = {
     {"gemma3_text", gemma3_plan},  {"gemma3", gemma3_plan},       {"ministral3", ministral3_plan},
     {"granite", granite_plan},     {"glm4", glm4_plan},           {"mixtral", mixtral_plan},
     {"qwen2_moe", qwen2_moe_plan}, {"qwen3_moe", qwen3_moe_plan}, {"olmoe", olmoe_plan},
+    {"qwen3_5_text", qwen3_5_plan}, {"gemma4_text", gemma4_plan},
 };
 
 } // namespace

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "model/weights/mixer_tensors.hpp"
 #include "model/weights/quantized.hpp"
 #include "model/weights/tensor_names.hpp"
 
@@ -68,13 +69,17 @@ std::vector<float> load_router(const TensorStore& store, const std::string& name
   return out;
 }
 
-LayerGains load_gains(const TensorStore& store, const arch::Layer& layer, u32 hidden) {
+LayerGains load_gains(const TensorStore& store, const arch::Layer& layer, u32 hidden,
+                      u32 per_layer_width) {
   LayerGains out;
   const arch::Attention& a = layer.attention;
   if (const auto [q, k] = head_norm_lengths(a); q != 0) {
     out.q = read_gain(store, a.q_norm.tensor, a.q_norm.plus_one, q);
-    out.k = read_gain(store, a.k_norm.tensor, a.k_norm.plus_one, k);
+    if (!a.reads_layer) out.k = read_gain(store, a.k_norm.tensor, a.k_norm.plus_one, k);
   }
+  if (layer.delta_net) out.delta = load_delta_net(store, *layer.delta_net);
+  if (layer.per_layer_input) out.per_layer = load_per_layer(store, layer, hidden, per_layer_width);
+  if (!layer.scalar.empty()) out.scalar = read_vector(store, layer.scalar, 1).front();
   out.attention_out = load_out_norm(store, layer.attention_out_norm, hidden);
   out.feed_forward_out = load_out_norm(store, layer.feed_forward_out_norm, hidden);
   if (const auto& router = layer.feed_forward.router) {
@@ -125,11 +130,16 @@ std::vector<float> read_gain(const TensorStore& store, const std::string& name, 
 
 std::vector<KeptTensor> kept_tensors(const arch::ModelPlan& plan) {
   std::vector<KeptTensor> kept{{plan.embedding, {plan.vocab, plan.hidden}}};
+  if (const auto& inputs = plan.per_layer_inputs) {
+    kept.push_back({inputs->table, {inputs->tokens, plan.layers.size() * inputs->width}});
+    kept.push_back({inputs->norm.tensor, {inputs->width}});
+  }
   for (const arch::Layer& layer : plan.layers) {
     if (const auto [q, k] = head_norm_lengths(layer.attention); q != 0) {
       kept.push_back({layer.attention.q_norm.tensor, {q}});
-      kept.push_back({layer.attention.k_norm.tensor, {k}});
+      if (!layer.attention.reads_layer) kept.push_back({layer.attention.k_norm.tensor, {k}});
     }
+    add_kept_of_mixers(layer, plan, kept);
     for (const auto& norm : {layer.attention_out_norm, layer.feed_forward_out_norm})
       if (norm) kept.push_back({norm->tensor, {plan.hidden}});
     if (const auto& router = layer.feed_forward.router) {
@@ -147,15 +157,23 @@ std::vector<KeptTensor> kept_tensors(const arch::ModelPlan& plan) {
 
 EnclaveTensors load_enclave_tensors(const TensorStore& store, const arch::ModelPlan& plan) {
   EnclaveTensors out;
+  const auto& inputs = plan.per_layer_inputs;
+  if (inputs)
+    out.per_layer_gain =
+        read_gain(store, inputs->norm.tensor, inputs->norm.plus_one, inputs->width);
   for (const arch::Layer& layer : plan.layers)
-    out.gains.push_back(load_gains(store, layer, plan.hidden));
+    out.gains.push_back(load_gains(store, layer, plan.hidden, inputs ? inputs->width : 0));
   for (const arch::Linear& linear : plan.linears) out.bias.push_back(load_bias(store, linear));
   return out;
 }
 
 EmbeddingTable::EmbeddingTable(const TensorStore& store, const arch::ModelPlan& plan)
-    : rows_(plan.vocab), hidden_(plan.hidden) {
-  const TensorView& tensor = store.get(plan.embedding, {rows_, hidden_});
+    : EmbeddingTable(store, plan.embedding, plan.vocab, plan.hidden) {}
+
+EmbeddingTable::EmbeddingTable(const TensorStore& store, const std::string& name, std::size_t rows,
+                               std::size_t width)
+    : rows_(rows), hidden_(width) {
+  const TensorView& tensor = store.get(name, {rows_, hidden_});
   dtype_ = tensor.dtype;
   std::tie(table_, memory_) = locked_bytes(tensor);
   // Looked at here, all of it, so that no token can make a running sequence fail later.

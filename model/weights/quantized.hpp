@@ -62,6 +62,21 @@ QuantizedLinear load_linear(const TensorStore& store, const arch::Linear& linear
 /// together.
 Sha256Digest digest(const QuantizedLinear& linear);
 
+/// What a DeltaNet computes with between its matrices; empty in other layers.
+struct DeltaTensors {
+  std::vector<float> taps;  ///< [taps][channels], the newest row's last
+  std::vector<float> decay; ///< [value_heads]: exp(A)
+  std::vector<float> step;  ///< [value_heads]
+  std::vector<float> gain;  ///< [value_head_dim]
+};
+
+/// A layer's part of arch::PerLayerInput; empty in other models.
+struct PerLayerTensors {
+  std::vector<float> gate;       ///< [width][hidden]
+  std::vector<float> projection; ///< [hidden][width]
+  std::vector<float> gain;       ///< [hidden]
+};
+
 /// Gains of the norms that a layer does not fold into a matrix, and its router; empty where there
 /// is none.
 struct LayerGains {
@@ -70,6 +85,9 @@ struct LayerGains {
   std::vector<float> feed_forward_out;
   std::vector<float> router; ///< of a mixture: [routed experts][hidden], the norm's gain folded in
   std::vector<float> shared_gate; ///< [hidden], likewise; empty without a shared expert
+  DeltaTensors delta;
+  PerLayerTensors per_layer;
+  float scalar = 1; ///< of the layer's output
 };
 
 /// What stays in the enclave besides hints.
@@ -77,10 +95,11 @@ struct EnclaveTensors {
   std::vector<LayerGains> gains;        ///< by layer
   std::vector<std::vector<float>> bias; ///< by LinearId: [d_out] or empty (qkv concatenated), with
                                         ///< the matrix's multiplier
+  std::vector<float> per_layer_gain; ///< arch::PerLayerInputs::norm, [width]; or empty
 };
 EnclaveTensors load_enclave_tensors(const TensorStore& store, const arch::ModelPlan& plan);
 
-/// The embedding matrix in private, locked memory: one row behind the other in the type it is
+/// The embedding matrix, or the table of per-layer inputs, in private, locked memory: one row behind the other in the type it is
 /// stored in, with 64 readable bytes behind the last. Nothing of the model's files is looked at
 /// after it was made, so neither a changed file nor a trace of the disk has to do with what is
 /// looked up.
@@ -88,6 +107,9 @@ class EmbeddingTable {
 public:
   /// @throws Error{model} for a missing tensor, a wrong shape, NaN or infinity (element named).
   EmbeddingTable(const TensorStore& store, const arch::ModelPlan& plan);
+  /// The tensor `name` [rows, width]. @throws Error{model} as above.
+  EmbeddingTable(const TensorStore& store, const std::string& name, std::size_t rows,
+                 std::size_t width);
   /// Row `token` < vocab as fp32, out: [hidden].
   void lookup(u32 token, std::span<float> out) const;
 
