@@ -14,11 +14,11 @@ namespace talaria::arch {
 struct RopeScaling {
   enum class Kind : u8 {
     none,
-    linear,  ///< every frequency divided by `factor`
-    llama3,  ///< low ones divided, high ones kept, a blend between
-    yarn,    ///< the same by a ramp over the index, and a magnitude
-    dynamic,  ///< none up to original_max_position; then theta grows with the sequence
-    longrope, ///< a factor for each pair, of two sets by the length of the sequence
+    linear,      ///< every frequency divided by `factor`
+    llama3,      ///< low ones divided, high ones kept, a blend between
+    yarn,        ///< the same by a ramp over the index, and a magnitude
+    dynamic,     ///< none up to original_max_position; then theta grows with the sequence
+    longrope,    ///< a factor for each pair, of two sets by the length of the sequence
     proportional ///< exponents run over the whole head, of which only the first pairs turn
   };
   Kind kind = Kind::none;

@@ -145,9 +145,9 @@ BlockRunner::BlockRunner(std::shared_ptr<const PublicModel> model, u32 layers)
     layer.values.resize(attention.kv_heads);
   }
   if (plan.per_layer_inputs)
-    per_layer_.reset(new PerLayer{
-        load(*model_, 0, LinearKind::per_layer_inputs, tensors),
-        {*plan.per_layer_inputs, plan.layer_count(), tensors.per_layer_gain}});
+    per_layer_.reset(
+        new PerLayer{load(*model_, 0, LinearKind::per_layer_inputs, tensors),
+                     {*plan.per_layer_inputs, plan.layer_count(), tensors.per_layer_gain}});
 }
 
 BlockRunner::~BlockRunner() = default;

@@ -50,8 +50,8 @@ public:
   std::size_t state_bytes() const noexcept { return state_bytes_; }
   const LayerShape& shape(std::size_t layer) const { return layers_.at(layer); }
 
-  /// Where a layer is: its group, and offsets in bytes within a block; or its offset in the block of
-  /// states.
+  /// Where a layer is: its group, and offsets in bytes within a block; or its offset in the block
+  /// of states.
   struct Place {
     std::size_t group = 0;
     std::size_t k = 0, v = 0, k_scales = 0, v_scales = 0;

@@ -54,8 +54,8 @@ public:
   /// their queries see before them. Blocks that no query from `start` on sees are given back; a
   /// block that others share is copied before it is written. Returns null, and changes nothing, if
   /// the budget does not allow it. The state, if layers have one, is taken with the first position.
-  /// @throws Error{internal} if a window needs positions whose blocks were given back, or a sequence
-  /// that has no state does not begin at 0.
+  /// @throws Error{internal} if a window needs positions whose blocks were given back, or a
+  /// sequence that has no state does not begin at 0.
   BlockListPtr extend(SequenceId sequence, u32 start, u32 count);
 
   /// Gives back all blocks behind those of the first `length` positions. What was reserved stays.

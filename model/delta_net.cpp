@@ -53,8 +53,7 @@ void DeltaNet::convolve(MatrixView<const float> in, const float* history,
     float* const to = mixed.row(r);
     std::fill_n(to, channels, 0.0F);
     for (std::size_t i = 0; i < shape_.taps; ++i) {
-      const float* const x =
-          r + i < before ? history + (r + i) * channels : in.row(r + i - before);
+      const float* const x = r + i < before ? history + (r + i) * channels : in.row(r + i - before);
       const float* const tap = tensors_.taps.data() + i * channels;
       for (std::size_t c = 0; c < channels; ++c) to[c] += tap[c] * x[c];
     }

@@ -20,8 +20,8 @@ public:
   void prepare(float* q, float* k, const RowPositions& rows, std::size_t row) const;
 
   /// Takes a row of the layer's matrix [columns()] apart, norms the values if the layer does, and
-  /// prepares it. to [q_dim + 2 kv_dim]: q, k, v; of a layer that reads another's keys and values, q
-  /// alone is written.
+  /// prepares it. to [q_dim + 2 kv_dim]: q, k, v; of a layer that reads another's keys and values,
+  /// q alone is written.
   void prepare_row(const float* from, float* to, const RowPositions& rows, std::size_t row) const;
 
   /// What the heads gave for a row, in place, times sigmoid of the gates that are in `from`, the

@@ -28,7 +28,8 @@ void PerLayerBlock::apply(const float* h, const float* input, float* out) const 
   const std::size_t hidden = tensors_.gain.size();
   SecretBuffer<float> gated(width);
   float* const g = gated.data();
-  for (std::size_t i = 0; i < width; ++i) g[i] = set.dot(h, tensors_.gate.data() + i * hidden, hidden);
+  for (std::size_t i = 0; i < width; ++i)
+    g[i] = set.dot(h, tensors_.gate.data() + i * hidden, hidden);
   kernels::gelu_tanh_mul(g, input, g, width);
   for (std::size_t i = 0; i < hidden; ++i)
     out[i] = set.dot(g, tensors_.projection.data() + i * width, width);

@@ -45,12 +45,11 @@ public:
     Stage next = caf::actor_cast<Stage>(sampler_);
     for (auto carry_out = steps_.rbegin(); carry_out != steps_.rend(); ++carry_out)
       next = (*carry_out)(std::move(next));
-    graph_.wiring.entrance =
-        keep("embed", enclave::spawn_embed(system_, context("embed"),
-                                           {parts_.embeddings, plan.embedding_multiplier,
-                                            model::RopeTables(plan.ropes),
-                                            parts_.per_layer_embeddings},
-                                           next, parts_.oblivious ? parts_.team : nullptr));
+    graph_.wiring.entrance = keep(
+        "embed", enclave::spawn_embed(system_, context("embed"),
+                                      {parts_.embeddings, plan.embedding_multiplier,
+                                       model::RopeTables(plan.ropes), parts_.per_layer_embeddings},
+                                      next, parts_.oblivious ? parts_.team : nullptr));
     graph_.wiring.sampler = sampler_;
     std::reverse(graph_.stages.begin(), graph_.stages.end());
     return std::move(graph_);
@@ -96,12 +95,11 @@ private:
     step(prefix + (attends ? "attention" : "delta_net"),
          [this, index, attends](StageContext context, Stage next) {
            const auto stage =
-               attends ? enclave::spawn_attention(system_, std::move(context),
-                                                  attention_shape(index), parts_.team,
-                                                  std::move(next), sampler_)
-                       : enclave::spawn_delta_net(system_, std::move(context),
-                                                  delta_net_shape(index), parts_.team,
-                                                  std::move(next), sampler_);
+               attends
+                   ? enclave::spawn_attention(system_, std::move(context), attention_shape(index),
+                                              parts_.team, std::move(next), sampler_)
+                   : enclave::spawn_delta_net(system_, std::move(context), delta_net_shape(index),
+                                              parts_.team, std::move(next), sampler_);
            graph_.wiring.attention.push_back(stage);
            return stage;
          });

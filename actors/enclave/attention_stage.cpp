@@ -73,9 +73,8 @@ private:
     std::vector<std::size_t> missing;
     for (const Segment& s : batch.segments)
       for (u32 i = 0; i < s.count; ++i)
-        missing.push_back(is_abandoned(s.sequence)
-                              ? longest.positions
-                              : longest.positions - seen_at(s.start + i));
+        missing.push_back(is_abandoned(s.sequence) ? longest.positions
+                                                   : longest.positions - seen_at(s.start + i));
     missing.resize(batch.rows, longest.positions);
     const bool chunks = std::any_of(batch.segments.begin(), batch.segments.end(),
                                     [](const Segment& s) { return s.count > 1; });

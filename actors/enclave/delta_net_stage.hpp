@@ -17,8 +17,8 @@ struct DeltaNetShape {
   bool last_layer = false; ///< as AttentionShape::last_layer
 };
 
-/// A Gated DeltaNet in the place of attention, with the same stage around it: micro-batches wait for
-/// the rows before them. The state of a sequence lies in its block list (kv::Store owns it) and
+/// A Gated DeltaNet in the place of attention, with the same stage around it: micro-batches wait
+/// for the rows before them. The state of a sequence lies in its block list (kv::Store owns it) and
 /// begins as zeros with the sequence's first row.
 ///
 ///   Flow{x = qkv|z|b|a} ──► convolution, state, gated norm ──► Flow{x} ──► mask(o)

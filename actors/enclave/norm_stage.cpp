@@ -40,8 +40,7 @@ Stage::behavior_type norm_stage(Stage::pointer self, StageContext context, float
 }
 
 Stage::behavior_type out_norm_stage(Stage::pointer self, StageContext context,
-                                    std::vector<float> gain, float eps, float scalar,
-                                    Stage next) {
+                                    std::vector<float> gain, float eps, float scalar, Stage next) {
   return row_stage(self, std::move(context), SpanKind::norm, std::move(next),
                    [gain = std::move(gain), eps, scalar](const Flow& flow, Flow& out) {
                      const Matrix<float>& x = *flow.x;

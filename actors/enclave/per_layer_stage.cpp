@@ -14,8 +14,7 @@ Stage::behavior_type inputs_stage(Stage::pointer self, StageContext context,
   return {[self, context, mixing, next](const Flow& flow) {
     guarded(self, context, flow.batch->id, [&] {
       const Matrix<float>& x = *flow.x;
-      const auto span =
-          context.span(telemetry::SpanKind::embed, *flow.batch, x.rows(), flow.sent);
+      const auto span = context.span(telemetry::SpanKind::embed, *flow.batch, x.rows(), flow.sent);
       Matrix<float> inputs(x.rows(), x.cols(), Unwritten{});
       SecretBuffer<float> projected(x.cols());
       for (std::size_t r = 0; r < x.rows(); ++r) {

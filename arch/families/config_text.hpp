@@ -21,9 +21,9 @@ struct Defaults {
   bool mlp_bias = false;       ///< the field exists
   bool partial_rotary = false; ///< the field exists
   bool experts = false;        ///< a mixture of experts
-  bool mrope = false; ///< sections of RoPE for pictures, which make no difference for text
-  float rotary_share = 1;     ///< partial_rotary_factor
-  bool ropes_by_type = false; ///< the family reads them, by the type and head length of a layer
+  bool mrope = false;          ///< sections of RoPE for pictures, which make no difference for text
+  float rotary_share = 1;      ///< partial_rotary_factor
+  bool ropes_by_type = false;  ///< the family reads them, by the type and head length of a layer
   const char* activation_key = "hidden_act";
   const char* activation = "silu"; ///< the one that is computed
 };

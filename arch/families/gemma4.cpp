@@ -117,9 +117,9 @@ void share_keys(const ConfigText& config, const std::vector<bool>& sliding, Mode
     u32 source = first;
     while (source > 0 && sliding[source - 1] != sliding[l]) --source;
     if (source == 0)
-      fields.refuse("num_kv_shared_layers",
-                    fmt::format("so few that a layer of the same type as layer {} is before them",
-                                l));
+      fields.refuse(
+          "num_kv_shared_layers",
+          fmt::format("so few that a layer of the same type as layer {} is before them", l));
     plan.layers[l].attention.reads_layer = source - 1;
     if (double_wide) plan.layers[l].feed_forward.intermediate *= 2;
   }

@@ -10,12 +10,12 @@ struct Family {
 };
 
 constexpr Family kFamilies[] = {
-    {"llama", llama_plan},         {"mistral", mistral_plan},     {"qwen2", qwen2_plan},
-    {"qwen3", qwen3_plan},         {"smollm3", smollm3_plan},     {"phi3", phi3_plan},
-    {"olmo2", olmo2_plan},         {"olmo3", olmo3_plan},         {"gemma2", gemma2_plan},
-    {"gemma3_text", gemma3_plan},  {"gemma3", gemma3_plan},       {"ministral3", ministral3_plan},
-    {"granite", granite_plan},     {"glm4", glm4_plan},           {"mixtral", mixtral_plan},
-    {"qwen2_moe", qwen2_moe_plan}, {"qwen3_moe", qwen3_moe_plan}, {"olmoe", olmoe_plan},
+    {"llama", llama_plan},          {"mistral", mistral_plan},     {"qwen2", qwen2_plan},
+    {"qwen3", qwen3_plan},          {"smollm3", smollm3_plan},     {"phi3", phi3_plan},
+    {"olmo2", olmo2_plan},          {"olmo3", olmo3_plan},         {"gemma2", gemma2_plan},
+    {"gemma3_text", gemma3_plan},   {"gemma3", gemma3_plan},       {"ministral3", ministral3_plan},
+    {"granite", granite_plan},      {"glm4", glm4_plan},           {"mixtral", mixtral_plan},
+    {"qwen2_moe", qwen2_moe_plan},  {"qwen3_moe", qwen3_moe_plan}, {"olmoe", olmoe_plan},
     {"qwen3_5_text", qwen3_5_plan}, {"gemma4_text", gemma4_plan},
 };
 

@@ -95,14 +95,14 @@ struct EnclaveTensors {
   std::vector<LayerGains> gains;        ///< by layer
   std::vector<std::vector<float>> bias; ///< by LinearId: [d_out] or empty (qkv concatenated), with
                                         ///< the matrix's multiplier
-  std::vector<float> per_layer_gain; ///< arch::PerLayerInputs::norm, [width]; or empty
+  std::vector<float> per_layer_gain;    ///< arch::PerLayerInputs::norm, [width]; or empty
 };
 EnclaveTensors load_enclave_tensors(const TensorStore& store, const arch::ModelPlan& plan);
 
-/// The embedding matrix, or the table of per-layer inputs, in private, locked memory: one row behind the other in the type it is
-/// stored in, with 64 readable bytes behind the last. Nothing of the model's files is looked at
-/// after it was made, so neither a changed file nor a trace of the disk has to do with what is
-/// looked up.
+/// The embedding matrix, or the table of per-layer inputs, in private, locked memory: one row
+/// behind the other in the type it is stored in, with 64 readable bytes behind the last. Nothing of
+/// the model's files is looked at after it was made, so neither a changed file nor a trace of the
+/// disk has to do with what is looked up.
 class EmbeddingTable {
 public:
   /// @throws Error{model} for a missing tensor, a wrong shape, NaN or infinity (element named).

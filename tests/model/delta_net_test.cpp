@@ -109,8 +109,8 @@ Doubles head_by_definition(const Example& e, u32 head) {
       squares += o[j] * o[j];
     }
     for (std::size_t j = 0; j < dv; ++j)
-      out.push_back(o[j] / std::sqrt(squares / static_cast<double>(dv) + 1e-6) *
-                    e.tensors.gain[j] * silu(e.in(row, z + j)));
+      out.push_back(o[j] / std::sqrt(squares / static_cast<double>(dv) + 1e-6) * e.tensors.gain[j] *
+                    silu(e.in(row, z + j)));
   }
   return out;
 }
@@ -173,8 +173,7 @@ BOOST_AUTO_TEST_CASE(per_layer_inputs_follow_their_definition) {
     double squares = 0;
     for (std::size_t j = 0; j < kWidth; ++j)
       squares += std::pow(projected[i / kWidth * kWidth + j], 2);
-    const double normed =
-        projected[i] / std::sqrt(squares / kWidth + 1e-6) * gain[i % kWidth];
+    const double normed = projected[i] / std::sqrt(squares / kWidth + 1e-6) * gain[i % kWidth];
     BOOST_TEST(std::abs(inputs[i] - (normed + std::sqrt(5.0) * table[i]) / std::sqrt(2.0)) < 1e-6);
   }
 
@@ -191,7 +190,8 @@ BOOST_AUTO_TEST_CASE(per_layer_inputs_follow_their_definition) {
   double squares = 0;
   for (std::size_t i = 0; i < kWidth; ++i) {
     double g = 0;
-    for (std::size_t j = 0; j < kHidden; ++j) g += double{gains.per_layer.gate[i * kHidden + j]} * h[j];
+    for (std::size_t j = 0; j < kHidden; ++j)
+      g += double{gains.per_layer.gate[i * kHidden + j]} * h[j];
     gated[i] = 0.5 * g *
                (1 + std::tanh(std::sqrt(2 / std::acos(-1.0)) * (g + 0.044715 * g * g * g))) *
                inputs[kWidth + i];
@@ -202,8 +202,7 @@ BOOST_AUTO_TEST_CASE(per_layer_inputs_follow_their_definition) {
     squares += back[j] * back[j];
   }
   for (std::size_t j = 0; j < kHidden; ++j) {
-    const double added =
-        back[j] / std::sqrt(squares / kHidden + 1e-6) * gains.per_layer.gain[j];
+    const double added = back[j] / std::sqrt(squares / kHidden + 1e-6) * gains.per_layer.gain[j];
     BOOST_TEST(std::abs(out[j] - 0.75 * (h[j] + added)) < 1e-5);
   }
 }

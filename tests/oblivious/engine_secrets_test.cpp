@@ -43,7 +43,14 @@ worker::Worker declassifying(caf::actor_system& system, worker::Worker worker) {
 arch::Layer with_delta_net(arch::Layer layer) {
   layer.feed_forward.router.reset();
   layer.feed_forward.experts.clear();
-  layer.delta_net = arch::DeltaNet{1, 2, 4, 4, 3, "delta.conv", "delta.decay", "delta.step",
+  layer.delta_net = arch::DeltaNet{1,
+                                   2,
+                                   4,
+                                   4,
+                                   3,
+                                   "delta.conv",
+                                   "delta.decay",
+                                   "delta.step",
                                    {"delta.norm.weight", 1e-5F, false}};
   return layer;
 }
@@ -78,8 +85,8 @@ arch::ModelPlan everything() {
   layer.attention.values_are_keys = true;
   layer.attention.output_gate = true;
   layer.scalar = layer.prefix + "scalar.norm.weight";
-  layer.per_layer_input = arch::PerLayerInput{layer.prefix + "in", layer.prefix + "out",
-                                              norm("per_layer_")};
+  layer.per_layer_input =
+      arch::PerLayerInput{layer.prefix + "in", layer.prefix + "out", norm("per_layer_")};
   plan.per_layer_inputs =
       arch::PerLayerInputs{3, "per_layer_table", plan.vocab, 1.7F, norm("per_layer_inputs_")};
   plan.layers.push_back(with_delta_net(layer));

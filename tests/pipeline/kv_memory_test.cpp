@@ -62,8 +62,8 @@ std::vector<std::vector<u32>> answers(Engine& engine) {
 
 } // namespace
 
-// mistral: with a window; qwen3_5: with a state, which begins again from its tokens; gemma4_e: layers
-// that read others' keys. The longest request alone needs three blocks.
+// mistral: with a window; qwen3_5: with a state, which begins again from its tokens; gemma4_e:
+// layers that read others' keys. The longest request alone needs three blocks.
 BOOST_AUTO_TEST_CASE(answers_are_the_same_however_little_memory_there_is) {
   for (const std::string model : {"qwen3", "mistral", "qwen3_5", "gemma4_e"}) {
     SilentProgress progress;
