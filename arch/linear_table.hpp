@@ -46,7 +46,8 @@ struct Linear {
   bool by_inputs = false;        ///< parts are inputs: the experts of a layer, side by side
   FoldedGain gain;
   bool bias = false;
-  float multiplier = 1; ///< of the outputs, bias included
+  float multiplier = 1;       ///< of the outputs, bias included
+  bool binary_scales = false; ///< ModelPlan::exact_weights
 };
 
 /// Every matrix that goes out, in the order of the forward pass: per_layer_inputs, if the model has

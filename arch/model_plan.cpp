@@ -8,10 +8,6 @@ namespace talaria::arch {
 
 namespace {
 
-FoldedGain folded(const std::optional<Norm>& norm) {
-  return norm ? FoldedGain{norm->tensor, norm->plus_one} : FoldedGain{};
-}
-
 /// Appends matrices and numbers them.
 class TableBuilder {
 public:
@@ -27,15 +23,20 @@ public:
     head.d_in = plan_.hidden;
     head.parts = {
         {plan_.tied_embeddings ? names_.root + "embed_tokens" : names_.head, plan_.vocab}};
-    head.gain = {plan_.final_norm.tensor, plan_.final_norm.plus_one};
+    head.gain = folded(plan_.final_norm);
     head.multiplier = names_.logit_multiplier;
     add(std::move(head));
     return LinearTable(std::move(linears_));
   }
 
 private:
+  FoldedGain folded(const std::optional<Norm>& norm) const {
+    return norm && !plan_.exact_weights ? FoldedGain{norm->tensor, norm->plus_one} : FoldedGain{};
+  }
+
   void add(Linear linear) {
     linear.id.value = static_cast<u32>(linears_.size());
+    linear.binary_scales = plan_.exact_weights;
     if (!linear.by_inputs)
       for (const LinearPart& part : linear.parts) linear.d_out += part.size;
     linears_.push_back(std::move(linear));

@@ -153,8 +153,8 @@ struct PerLayerInput {
 ///   h += multiplier * attention_out_norm(o(attention(qkv(attention_norm(h)))))
 ///   h += multiplier * feed_forward_out_norm(down(...(feed_forward_norm(h))))
 ///   h += the per-layer input, if there is one;  h *= scalar, if there is one
-/// Norms that are not there are left out. Those before a block are folded into its matrix (see
-/// Linear::gain); the multiplier is part of o and down.
+/// Norms that are not there are left out. Gains of those before a block are folded into its matrix
+/// (see Linear::gain) unless ModelPlan::exact_weights; the multiplier is part of o and down.
 struct Layer {
   std::string prefix; ///< of its tensors, "model.layers.3."
   std::optional<Norm> attention_norm;
@@ -199,6 +199,10 @@ struct ModelPlan {
   std::vector<Layer> layers;
   Norm final_norm;
   float logit_soft_cap = 0; ///< c: logits become c tanh(logit / c); 0: they stay
+  /// Gains of norms before matrices stay in the enclave, and int16 scales are powers of two:
+  /// weights that are stored in bf16 are then exact, but for those below 1/128 of the largest of
+  /// their row. For families whose logits magnify errors of weights.
+  bool exact_weights = false;
   LinearTable linears;
   std::optional<u32> bos;
   std::vector<u32> eos;

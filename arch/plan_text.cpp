@@ -176,6 +176,8 @@ std::string plan_text(const ModelPlan& plan) {
   fmt::format_to(
       Out(out), "embedding: {}{}\n", plan.embedding,
       plan.embedding_multiplier == 1 ? "" : fmt::format(", times {:g}", plan.embedding_multiplier));
+  if (plan.exact_weights)
+    out += "gains of norms stay in the enclave, int16 scales are powers of two\n";
   if (plan.per_layer_inputs) per_layer_inputs(out, plan);
   for (u32 first = 0; first < plan.layer_count();) {
     const std::string text = layer_text(plan, first);

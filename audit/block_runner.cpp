@@ -144,6 +144,7 @@ BlockRunner::BlockRunner(std::shared_ptr<const PublicModel> model, u32 layers)
     layer.keys.resize(attention.kv_heads);
     layer.values.resize(attention.kv_heads);
   }
+  next_gain_ = tensors.gains.at(layers).attention_in;
   if (plan.per_layer_inputs)
     per_layer_.reset(
         new PerLayer{load(*model_, 0, LinearKind::per_layer_inputs, tensors),
@@ -234,7 +235,8 @@ Rows BlockRunner::run(std::span<const u32> tokens, bool keep) {
   Rows x;
   for (Layer& layer : layers_) {
     x = h;
-    if (layer.plan->attention_norm) normalise(x, layer.plan->attention_norm->eps);
+    if (layer.plan->attention_norm)
+      normalise(x, layer.plan->attention_norm->eps, layer.gains.attention_in);
     Rows mixed(count, layer.plan->mixed_dim());
     if (layer.delta_net)
       layer.run_delta_net(layer.qkv(x), mixed, keep);
@@ -242,7 +244,8 @@ Rows BlockRunner::run(std::span<const u32> tokens, bool keep) {
       attend(layer, layer.qkv(x), mixed, keep);
     h += block_output(layer.o(mixed), layer.plan->attention_out_norm, layer.gains.attention_out);
     x = h;
-    if (layer.plan->feed_forward_norm) normalise(x, layer.plan->feed_forward_norm->eps);
+    if (layer.plan->feed_forward_norm)
+      normalise(x, layer.plan->feed_forward_norm->eps, layer.gains.feed_forward_in);
     h += block_output(
         layer.down(activate(layer.plan->feed_forward, layer.mixture, x, layer.gate_up(x))),
         layer.plan->feed_forward_out_norm, layer.gains.feed_forward_out);
@@ -257,7 +260,8 @@ Rows BlockRunner::run(std::span<const u32> tokens, bool keep) {
                              inputs.row(r).data() + (&layer - layers_.data()) * width,
                              h.row(r).data());
   }
-  if (const auto& norm = plan.layers[layers_.size()].attention_norm) normalise(h, norm->eps);
+  if (const auto& norm = plan.layers[layers_.size()].attention_norm)
+    normalise(h, norm->eps, next_gain_);
   return h;
 }
 

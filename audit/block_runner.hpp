@@ -39,6 +39,7 @@ private:
 
   std::shared_ptr<const PublicModel> model_;
   std::vector<Layer> layers_;
+  std::vector<float> next_gain_;              ///< of the norm behind them, if it is not folded
   std::unique_ptr<const PerLayer> per_layer_; ///< null: the model has no per-layer inputs
   model::RopeTables ropes_;
   std::size_t length_ = 0;

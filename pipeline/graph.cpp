@@ -33,7 +33,7 @@ public:
     const arch::ModelPlan& plan = parts_.plan;
     if (plan.per_layer_inputs) per_layer_inputs(*plan.per_layer_inputs);
     for (u32 layer = 0; layer < plan.layer_count(); ++layer) decoder_layer(layer);
-    norm("final_norm", plan.final_norm);
+    norm("final_norm", plan.final_norm, parts_.tensors.final_gain);
     outsourced(plan.linears.head(), enclave::Unmasked::as_input);
     if (plan.logit_soft_cap != 0)
       step("soft_cap", [this, cap = plan.logit_soft_cap](StageContext context, Stage next) {
@@ -64,13 +64,15 @@ private:
       return parts_.plan.linears.of(index, kind);
     };
 
-    if (layer.attention_norm) norm(prefix + "attention_norm", *layer.attention_norm);
+    if (layer.attention_norm)
+      norm(prefix + "attention_norm", *layer.attention_norm, gains.attention_in);
     outsourced(matrix(LinearKind::qkv), enclave::Unmasked::as_input);
     mixer(prefix, index);
     into_residual(matrix(LinearKind::o), prefix + "attention_out_norm", layer.attention_out_norm,
                   gains.attention_out);
 
-    if (layer.feed_forward_norm) norm(prefix + "mlp_norm", *layer.feed_forward_norm);
+    if (layer.feed_forward_norm)
+      norm(prefix + "mlp_norm", *layer.feed_forward_norm, gains.feed_forward_in);
     const auto mixture = layer.feed_forward.router
                              ? std::make_shared<const model::Mixture>(layer.feed_forward, gains)
                              : nullptr;
@@ -155,9 +157,9 @@ private:
     });
   }
 
-  void norm(const std::string& name, const arch::Norm& norm) {
-    step(name, [this, eps = norm.eps](StageContext context, Stage next) {
-      return enclave::spawn_norm(system_, std::move(context), eps, std::move(next));
+  void norm(const std::string& name, const arch::Norm& norm, const std::vector<float>& gain) {
+    step(name, [this, &gain, eps = norm.eps](StageContext context, Stage next) {
+      return enclave::spawn_norm(system_, std::move(context), gain, eps, std::move(next));
     });
   }
 

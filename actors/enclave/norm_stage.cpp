@@ -27,13 +27,15 @@ Stage::behavior_type row_stage(Stage::pointer self, StageContext context, SpanKi
   }};
 }
 
-Stage::behavior_type norm_stage(Stage::pointer self, StageContext context, float eps, Stage next) {
+Stage::behavior_type norm_stage(Stage::pointer self, StageContext context, std::vector<float> gain,
+                                float eps, Stage next) {
   return row_stage(self, std::move(context), SpanKind::norm, std::move(next),
-                   [eps](const Flow& flow, Flow& out) {
+                   [gain = std::move(gain), eps](const Flow& flow, Flow& out) {
                      const Matrix<float>& h = *flow.residual;
+                     const float* const factors = gain.empty() ? nullptr : gain.data();
                      Matrix<float> normed(h.rows(), h.cols(), Unwritten{});
                      for (std::size_t r = 0; r < h.rows(); ++r)
-                       kernels::active_kernels().rms_norm(h.row(r), nullptr, normed.row(r),
+                       kernels::active_kernels().rms_norm(h.row(r), factors, normed.row(r),
                                                           h.cols(), eps);
                      out.x = share_clear(std::move(normed));
                    });
@@ -70,8 +72,9 @@ Stage::behavior_type soft_cap_stage(Stage::pointer self, StageContext context, f
 
 } // namespace
 
-Stage spawn_norm(caf::actor_system& system, StageContext context, float eps, Stage next) {
-  return system.spawn(norm_stage, std::move(context), eps, std::move(next));
+Stage spawn_norm(caf::actor_system& system, StageContext context, std::vector<float> gain,
+                 float eps, Stage next) {
+  return system.spawn(norm_stage, std::move(context), std::move(gain), eps, std::move(next));
 }
 
 Stage spawn_out_norm(caf::actor_system& system, StageContext context, std::vector<float> gain,

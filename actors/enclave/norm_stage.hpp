@@ -6,10 +6,11 @@
 
 namespace talaria::enclave {
 
-/// Root-mean-square norm without a gain: it is folded into the matrix that follows.
+/// Root-mean-square norm. `gain` is empty where it is folded into the matrix that follows.
 ///
-///   Flow{residual} ──► norm ──► Flow{residual, x = residual / rms(residual)} ──► mask
-Stage spawn_norm(caf::actor_system& system, StageContext context, float eps, Stage next);
+///   Flow{residual} ──► norm ──► Flow{residual, x = gain residual / rms(residual)} ──► mask
+Stage spawn_norm(caf::actor_system& system, StageContext context, std::vector<float> gain,
+                 float eps, Stage next);
 
 /// Norm of a block's output, gain included, which is then added to the residual stream; the sum
 /// times `scalar`.

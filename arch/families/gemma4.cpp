@@ -169,6 +169,7 @@ ModelPlan gemma4_plan(const ConfigText& config) {
   const LayerKind full = full_kind(fields, decoder);
   const auto sliding = sliding_layers_of(config, decoder.layers);
   ModelPlan plan = plan_layers(decoder);
+  plan.exact_weights = true;
   plan.embedding_multiplier =
       static_cast<float>(std::sqrt(double{static_cast<float>(decoder.hidden)}));
   plan.logit_soft_cap =

@@ -66,6 +66,7 @@ ModelPlan qwen3_5_plan(const ConfigText& config) {
   const DeltaNet net = read_delta_net(fields);
   const auto attends = attending_layers(config, decoder.layers);
   ModelPlan plan = plan_layers(decoder);
+  plan.exact_weights = true;
   plan.final_norm.plus_one = true;
   for (u32 l = 0; l < decoder.layers; ++l) {
     Layer& layer = plan.layers[l];

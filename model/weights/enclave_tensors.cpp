@@ -33,8 +33,8 @@ std::vector<float> load_bias(const TensorStore& store, const arch::Linear& linea
   return all;
 }
 
-std::vector<float> load_out_norm(const TensorStore& store, const std::optional<arch::Norm>& norm,
-                                 u32 hidden) {
+std::vector<float> load_norm(const TensorStore& store, const std::optional<arch::Norm>& norm,
+                             u32 hidden) {
   if (!norm) return {};
   return read_gain(store, norm->tensor, norm->plus_one, hidden);
 }
@@ -52,11 +52,13 @@ std::pair<std::size_t, std::size_t> head_norm_lengths(const arch::Attention& att
   return {0, 0};
 }
 
-/// Of the norm before a router, which sees rows without their gain. All 1 without a norm.
-std::vector<float> router_gain(const TensorStore& store, const arch::Layer& layer, u32 hidden) {
+/// Of the norm before a router, which sees rows without their gain. All 1 without a norm, or where
+/// rows come with the gain.
+std::vector<float> router_gain(const TensorStore& store, const arch::Layer& layer,
+                               const arch::ModelPlan& plan) {
   const auto& norm = layer.feed_forward_norm;
-  if (!norm) return std::vector<float>(hidden, 1);
-  return read_gain(store, norm->tensor, norm->plus_one, hidden);
+  if (!norm || plan.exact_weights) return std::vector<float>(plan.hidden, 1);
+  return read_gain(store, norm->tensor, norm->plus_one, plan.hidden);
 }
 
 std::vector<float> load_router(const TensorStore& store, const std::string& name, std::size_t rows,
@@ -69,8 +71,8 @@ std::vector<float> load_router(const TensorStore& store, const std::string& name
   return out;
 }
 
-LayerGains load_gains(const TensorStore& store, const arch::Layer& layer, u32 hidden,
-                      u32 per_layer_width) {
+LayerGains load_gains(const TensorStore& store, const arch::Layer& layer,
+                      const arch::ModelPlan& plan) {
   LayerGains out;
   const arch::Attention& a = layer.attention;
   if (const auto [q, k] = head_norm_lengths(a); q != 0) {
@@ -78,12 +80,17 @@ LayerGains load_gains(const TensorStore& store, const arch::Layer& layer, u32 hi
     if (!a.reads_layer) out.k = read_gain(store, a.k_norm.tensor, a.k_norm.plus_one, k);
   }
   if (layer.delta_net) out.delta = load_delta_net(store, *layer.delta_net);
-  if (layer.per_layer_input) out.per_layer = load_per_layer(store, layer, hidden, per_layer_width);
+  if (layer.per_layer_input) out.per_layer = load_per_layer(store, layer, plan);
   if (!layer.scalar.empty()) out.scalar = read_vector(store, layer.scalar, 1).front();
-  out.attention_out = load_out_norm(store, layer.attention_out_norm, hidden);
-  out.feed_forward_out = load_out_norm(store, layer.feed_forward_out_norm, hidden);
+  const u32 hidden = plan.hidden;
+  if (plan.exact_weights) {
+    out.attention_in = load_norm(store, layer.attention_norm, hidden);
+    out.feed_forward_in = load_norm(store, layer.feed_forward_norm, hidden);
+  }
+  out.attention_out = load_norm(store, layer.attention_out_norm, hidden);
+  out.feed_forward_out = load_norm(store, layer.feed_forward_out_norm, hidden);
   if (const auto& router = layer.feed_forward.router) {
-    const std::vector<float> gain = router_gain(store, layer, hidden);
+    const std::vector<float> gain = router_gain(store, layer, plan);
     out.router = load_router(store, router->tensor, layer.feed_forward.routed(), gain);
     if (!router->shared_gate.empty())
       out.shared_gate = load_router(store, router->shared_gate, 1, gain);
@@ -140,14 +147,18 @@ std::vector<KeptTensor> kept_tensors(const arch::ModelPlan& plan) {
       if (!layer.attention.reads_layer) kept.push_back({layer.attention.k_norm.tensor, {k}});
     }
     add_kept_of_mixers(layer, plan, kept);
+    for (const auto& norm : {layer.attention_norm, layer.feed_forward_norm})
+      if (norm && plan.exact_weights) kept.push_back({norm->tensor, {plan.hidden}});
     for (const auto& norm : {layer.attention_out_norm, layer.feed_forward_out_norm})
       if (norm) kept.push_back({norm->tensor, {plan.hidden}});
     if (const auto& router = layer.feed_forward.router) {
-      if (layer.feed_forward_norm) kept.push_back({layer.feed_forward_norm->tensor, {plan.hidden}});
+      if (layer.feed_forward_norm && !plan.exact_weights)
+        kept.push_back({layer.feed_forward_norm->tensor, {plan.hidden}});
       kept.push_back({router->tensor, {layer.feed_forward.routed(), plan.hidden}});
       if (!router->shared_gate.empty()) kept.push_back({router->shared_gate, {1, plan.hidden}});
     }
   }
+  if (plan.exact_weights) kept.push_back({plan.final_norm.tensor, {plan.hidden}});
   for (const arch::Linear& linear : plan.linears)
     if (linear.bias)
       for (const arch::LinearPart& part : linear.parts)
@@ -161,8 +172,8 @@ EnclaveTensors load_enclave_tensors(const TensorStore& store, const arch::ModelP
   if (inputs)
     out.per_layer_gain =
         read_gain(store, inputs->norm.tensor, inputs->norm.plus_one, inputs->width);
-  for (const arch::Layer& layer : plan.layers)
-    out.gains.push_back(load_gains(store, layer, plan.hidden, inputs ? inputs->width : 0));
+  if (plan.exact_weights) out.final_gain = load_norm(store, plan.final_norm, plan.hidden);
+  for (const arch::Layer& layer : plan.layers) out.gains.push_back(load_gains(store, layer, plan));
   for (const arch::Linear& linear : plan.linears) out.bias.push_back(load_bias(store, linear));
   return out;
 }

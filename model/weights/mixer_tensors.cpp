@@ -58,8 +58,10 @@ DeltaTensors load_delta_net(const TensorStore& store, const arch::DeltaNet& net)
 }
 
 PerLayerTensors load_per_layer(const TensorStore& store, const arch::Layer& layer,
-                               std::size_t hidden, std::size_t width) {
+                               const arch::ModelPlan& plan) {
   const arch::PerLayerInput& input = *layer.per_layer_input;
+  const std::size_t hidden = plan.hidden;
+  const std::size_t width = plan.per_layer_inputs->width;
   PerLayerTensors out;
   out.gate = read_tensor(store, input.gate, {width, hidden});
   out.projection = read_tensor(store, input.projection, {hidden, width});

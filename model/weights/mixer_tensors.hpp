@@ -16,7 +16,7 @@ DeltaTensors load_delta_net(const TensorStore& store, const arch::DeltaNet& net)
 
 /// @throws Error{model} for a missing tensor, a wrong shape, NaN or infinity.
 PerLayerTensors load_per_layer(const TensorStore& store, const arch::Layer& layer,
-                               std::size_t hidden, std::size_t width);
+                               const arch::ModelPlan& plan);
 
 /// Appends the names and shapes of those that `layer` has.
 void add_kept_of_mixers(const arch::Layer& layer, const arch::ModelPlan& plan,

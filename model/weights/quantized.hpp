@@ -28,8 +28,8 @@ WeightFormat parse_weight_format(std::string_view text);
 ///   int8    W[i][j] ~ scale[j] q[i][j],                    q in [-127, 127], columns = d_out
 ///   int16   W[i][j] ~ scale[j] (256 hi[i][j] + lo[i][j]),  in [-32639, 32639], hi and lo int8:
 ///           two column sets on the same input, columns = 2 d_out: all hi, then all lo.
-/// scale[j] = max_i |W[i][j]| / 127 (or / 32639), times the multiplier of the matrix; a zero column
-/// has scale 0.
+/// scale[j] = max_i |W[i][j]| / 127 (or / 32639, with Linear::binary_scales the next power of two
+/// from there on), times the multiplier of the matrix; a zero column has scale 0.
 struct QuantizedLinear {
   LinearId id;
   WeightFormat format = WeightFormat::int8;
@@ -80,8 +80,9 @@ struct PerLayerTensors {
 /// Gains of the norms that a layer does not fold into a matrix, and its router; empty where there
 /// is none.
 struct LayerGains {
-  std::vector<float> q, k;          ///< [head_dim], or [heads * head_dim] and [kv_heads * head_dim]
-  std::vector<float> attention_out; ///< [hidden]
+  std::vector<float> q, k; ///< [head_dim], or [heads * head_dim] and [kv_heads * head_dim]
+  std::vector<float> attention_in, feed_forward_in; ///< [hidden], with ModelPlan::exact_weights
+  std::vector<float> attention_out;                 ///< [hidden]
   std::vector<float> feed_forward_out;
   std::vector<float> router; ///< of a mixture: [routed experts][hidden], the norm's gain folded in
   std::vector<float> shared_gate; ///< [hidden], likewise; empty without a shared expert
@@ -95,6 +96,7 @@ struct EnclaveTensors {
   std::vector<LayerGains> gains;        ///< by layer
   std::vector<std::vector<float>> bias; ///< by LinearId: [d_out] or empty (qkv concatenated), with
                                         ///< the matrix's multiplier
+  std::vector<float> final_gain;        ///< [hidden], with ModelPlan::exact_weights
   std::vector<float> per_layer_gain;    ///< arch::PerLayerInputs::norm, [width]; or empty
 };
 EnclaveTensors load_enclave_tensors(const TensorStore& store, const arch::ModelPlan& plan);
