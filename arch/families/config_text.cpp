@@ -84,9 +84,9 @@ void refuse_unknown_rope_fields(const json& object, const JsonFields& rope, Know
 class ScalingReader {
 public:
   ScalingReader(const json& object, const JsonFields& rope, u32 max_position,
-                std::optional<u32> outer_original, bool mrope)
+                std::optional<u32> outer_original, const Defaults& defaults)
       : object_(object), rope_(rope), max_position_(max_position),
-        ignored_(mrope ? Known(kMrope) : Known()) {
+        ignored_(defaults.mrope ? Known(kMrope) : Known()), proportional_(defaults.proportional) {
     const u32 inner =
         rope.integer("original_max_position_embeddings", 1, kMaxPosition).value_or(max_position);
     original_ = outer_original.value_or(inner);
@@ -101,14 +101,13 @@ public:
       out.original_max_position = max_position_;
       return out;
     }
-    if (kind == "proportional") return proportional();
+    if (kind == "proportional" && proportional_) return proportional();
     if (kind == "llama3") return llama3();
     // Older Phi-3 files call longrope "su", one calls it "yarn".
     if (kind == "longrope" || kind == "su" || rope_.present("short_factor")) return longrope();
     if (kind == "yarn") return yarn();
     rope_.refuse(rope_.present("rope_type") ? "rope_type" : "type",
-                 "\"default\", \"linear\", \"dynamic\", \"yarn\", \"longrope\", \"llama3\" or "
-                 "\"proportional\"");
+                 "\"default\", \"linear\", \"dynamic\", \"yarn\", \"longrope\" or \"llama3\"");
   }
 
 private:
@@ -206,6 +205,7 @@ private:
   u32 max_position_;
   u32 original_ = 0;
   Known ignored_; ///< fields that mean nothing here
+  bool proportional_;
 };
 
 } // namespace
@@ -312,7 +312,7 @@ ConfigText::RopeText ConfigText::rope(const Defaults& defaults, const char* laye
     const JsonFields rope(*object, where);
     const auto outer_original =
         fields_.integer("original_max_position_embeddings", 1, kMaxPosition);
-    out.scaling = ScalingReader(*object, rope, max_position, outer_original, defaults.mrope).read();
+    out.scaling = ScalingReader(*object, rope, max_position, outer_original, defaults).read();
     const auto inner = rope.number("rope_theta", positive, "a positive number");
     if (inner && theta && *inner != *theta)
       rope.refuse("rope_theta", fmt::format("the outer rope_theta, {}", *theta));

@@ -23,6 +23,7 @@ struct Defaults {
   bool experts = false;        ///< a mixture of experts
   bool mrope = false;          ///< sections of RoPE for pictures, which make no difference for text
   float rotary_share = 1;      ///< partial_rotary_factor
+  bool proportional = false;   ///< rope_type may be "proportional"
   bool ropes_by_type = false;  ///< the family reads them, by the type and head length of a layer
   const char* activation_key = "hidden_act";
   const char* activation = "silu"; ///< the one that is computed

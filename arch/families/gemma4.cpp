@@ -64,6 +64,7 @@ Rope read_rope_of(const ConfigText& config, const DecoderConfig& decoder, const 
                   const char* name, u32 head_dim) {
   Defaults defaults;
   defaults.partial_rotary = true;
+  defaults.proportional = true;
   auto text = config.rope(defaults, layer_type, decoder.max_position);
   if (config.fields().find("rope_parameters") == nullptr) {
     // The class defaults of transformers.
