@@ -63,7 +63,7 @@ BOOST_AUTO_TEST_CASE(a_window_bounds_what_a_sequence_takes) {
 }
 
 BOOST_AUTO_TEST_CASE(states_take_the_same_for_any_length) {
-  const Layout plain({{1, 8, 0}}, Format::bf16);
+  const Layout plain(std::vector<LayerShape>{{1, 8, 0}}, Format::bf16);
   const Layout layout({{0, 0, 0, 100}, {1, 8, 0}, {0, 0, 0, 7}}, Format::bf16);
   BOOST_TEST(layout.groups() == 1U);
   BOOST_TEST(layout.state_bytes() == 448 + 64U); // in fp32, each from a line on
