@@ -34,8 +34,11 @@ struct DecoderConfig {
   std::optional<u32> bos;
   std::vector<u32> eos;
 
-  /// int(partial_rotary head_dim), as transformers has it.
-  u32 rotated() const { return static_cast<u32>(static_cast<float>(head_dim) * partial_rotary); }
+  /// int(partial_rotary head_dim), as transformers has it; with proportional RoPE all of the head.
+  u32 rotated() const {
+    if (rope_scaling.kind == RopeScaling::Kind::proportional) return head_dim;
+    return static_cast<u32>(static_cast<float>(head_dim) * partial_rotary);
+  }
   TensorNames names() const;
 };
 

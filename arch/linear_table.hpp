@@ -10,8 +10,9 @@
 namespace talaria::arch {
 
 /// What an outsourced matrix is for. q, k, v are one matrix (columns in that order), gate and up
-/// are one. With latent attention `qkv` makes what `heads` makes queries, keys and values of.
-enum class LinearKind : u8 { qkv, o, gate_up, down, lm_head, heads };
+/// are one. With latent attention `qkv` makes what `heads` makes queries, keys and values of. A
+/// DeltaNet's five matrices go by the names of attention's: qkv is what goes in, o what comes out.
+enum class LinearKind : u8 { qkv, o, gate_up, down, lm_head, heads, per_layer_inputs };
 
 /// Names one outsourced matrix of a model: its place in the LinearTable. The same number on both
 /// sides of the wire.
@@ -67,11 +68,12 @@ struct Linear {
   bool by_inputs = false;        ///< parts are inputs: the experts of a layer, side by side
   FoldedGain gain;
   bool bias = false;
-  float multiplier = 1; ///< of the outputs, bias included
+  float multiplier = 1;       ///< of the outputs, bias included
+  bool binary_scales = false; ///< ModelPlan::exact_weights
 };
 
-/// Every matrix that goes out, in the order of the forward pass: layer by layer qkv, (heads,) o,
-/// gate_up, down; the head is the last.
+/// Every matrix that goes out, in the order of the forward pass: per_layer_inputs, if the model has
+/// it; layer by layer qkv, (heads,) o, gate_up, down; the head is the last.
 class LinearTable {
 public:
   LinearTable() = default;

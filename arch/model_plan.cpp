@@ -2,13 +2,11 @@
 
 #include <fmt/format.h>
 
+#include <cmath>
+
 namespace talaria::arch {
 
 namespace {
-
-FoldedGain folded(const std::optional<Norm>& norm) {
-  return norm ? FoldedGain{norm->tensor, norm->plus_one} : FoldedGain{};
-}
 
 /// Appends matrices and numbers them.
 class TableBuilder {
@@ -16,6 +14,7 @@ public:
   TableBuilder(const ModelPlan& plan, const TensorNames& names) : plan_(plan), names_(names) {}
 
   LinearTable build() {
+    if (plan_.per_layer_inputs) add_per_layer_inputs();
     for (u32 l = 0; l < plan_.layer_count(); ++l) add_layer(l, plan_.layers[l]);
     Linear head;
     head.name = "lm_head";
@@ -24,15 +23,20 @@ public:
     head.d_in = plan_.hidden;
     head.parts = {
         {plan_.tied_embeddings ? names_.root + "embed_tokens" : names_.head, plan_.vocab}};
-    head.gain = {plan_.final_norm.tensor, plan_.final_norm.plus_one};
+    head.gain = folded(plan_.final_norm);
     head.multiplier = names_.logit_multiplier;
     add(std::move(head));
     return LinearTable(std::move(linears_));
   }
 
 private:
+  FoldedGain folded(const std::optional<Norm>& norm) const {
+    return norm && !plan_.exact_weights ? FoldedGain{norm->tensor, norm->plus_one} : FoldedGain{};
+  }
+
   void add(Linear linear) {
     linear.id.value = static_cast<u32>(linears_.size());
+    linear.binary_scales = plan_.exact_weights;
     if (!linear.by_inputs)
       for (const LinearPart& part : linear.parts) linear.d_out += part.size;
     linears_.push_back(std::move(linear));
@@ -47,29 +51,59 @@ private:
     return out;
   }
 
+  /// Its input is the embedding; the norm behind it is over values divided by sqrt(hidden).
+  void add_per_layer_inputs() {
+    Linear linear;
+    linear.name = "per_layer_inputs";
+    linear.kind = LinearKind::per_layer_inputs;
+    linear.d_in = plan_.hidden;
+    linear.parts = {{names_.root + "per_layer_model_projection",
+                     std::size_t{plan_.layer_count()} * plan_.per_layer_inputs->width}};
+    linear.multiplier = 1.0F / std::sqrt(static_cast<float>(plan_.hidden));
+    add(std::move(linear));
+  }
+
+  std::vector<LinearPart> delta_net_parts(const Layer& layer) const {
+    const DeltaNet& net = *layer.delta_net;
+    const std::string base = layer.prefix + "linear_attn.in_proj_";
+    return {{base + "qkv", net.channels()},
+            {base + "z", net.value_dim()},
+            {base + "b", net.value_heads},
+            {base + "a", net.value_heads}};
+  }
+
+  std::vector<LinearPart> attention_parts(const Layer& layer) const {
+    const Attention& a = layer.attention;
+    const std::string base = layer.prefix + "self_attn.";
+    if (names_.fused_qkv) return {{base + "qkv_proj", a.columns()}};
+    std::vector<LinearPart> parts{{base + "q_proj", a.q_columns()}};
+    if (a.reads_layer) return parts;
+    parts.push_back({base + "k_proj", a.kv_dim()});
+    if (!a.values_are_keys) parts.push_back({base + "v_proj", a.v_dim()});
+    return parts;
+  }
+
   void add_layer(u32 l, const Layer& layer) {
-    add_attention(l, layer);
+    add_mixer(l, layer);
     add_feed_forward(l, layer);
   }
 
-  void add_attention(u32 l, const Layer& layer) {
-    const std::string prefix = layer.prefix + "self_attn.";
-    const std::size_t q = layer.attention.q_dim();
-    const std::size_t k = layer.attention.kv_dim();
-    const std::size_t v = layer.attention.v_dim();
+  /// Attention, or what stands in its place.
+  void add_mixer(u32 l, const Layer& layer) {
+    const bool attends = !layer.delta_net;
+    const bool latent = attends && layer.attention.latent;
     Linear qkv = linear(l, "qkv", LinearKind::qkv, plan_.hidden);
-    qkv.parts = names_.fused_qkv ? std::vector<LinearPart>{{prefix + "qkv_proj", q + k + v}}
-                                 : std::vector<LinearPart>{{prefix + "q_proj", q},
-                                                           {prefix + "k_proj", k},
-                                                           {prefix + "v_proj", v}};
+    qkv.parts = latent    ? latent_parts(layer)
+                : attends ? attention_parts(layer)
+                          : delta_net_parts(layer);
     qkv.gain = folded(layer.attention_norm);
-    qkv.bias = names_.qkv_bias;
-    if (layer.attention.latent) qkv.parts = latent_parts(layer);
+    qkv.bias = attends && names_.qkv_bias;
     add(std::move(qkv));
-    if (layer.attention.latent) add(latent_heads(linear(l, "heads", LinearKind::heads, 0), layer));
-    Linear o = linear(l, "o", LinearKind::o, layer.attention.out_dim());
-    o.parts = {{prefix + "o_proj", plan_.hidden}};
-    o.bias = names_.o_bias;
+    if (latent) add(latent_heads(linear(l, "heads", LinearKind::heads, 0), layer));
+    Linear o = linear(l, "o", LinearKind::o, layer.mixed_dim());
+    o.parts = {
+        {layer.prefix + (attends ? "self_attn.o_proj" : "linear_attn.out_proj"), plan_.hidden}};
+    o.bias = attends && names_.o_bias;
     o.multiplier = layer.multiplier;
     add(std::move(o));
   }

@@ -75,11 +75,57 @@ struct Attention {
   std::string sinks;
   std::optional<Latent> latent;
 
+  /// The matrix gives for each head a query and behind it a gate, and what the head gives is
+  /// multiplied by sigmoid(gate).
+  bool output_gate = false;
+  std::optional<float> value_eps; ///< values are RMS-normed, each head, without a gain
+  bool values_are_keys = false;   ///< the matrix has no values: they are its keys, before the norm
+  /// Keys and values are those of this earlier layer, which has the same window and shape: the
+  /// matrix gives queries only.
+  std::optional<u32> reads_layer;
+
   u32 q_dim() const { return heads * head_dim; }
   u32 kv_dim() const { return kv_heads * head_dim; }
   u32 v_head_dim() const { return value_dim == 0 ? head_dim : value_dim; }
   u32 v_dim() const { return kv_heads * v_head_dim(); }
   u32 out_dim() const { return heads * v_head_dim(); } ///< inputs of o
+  /// Columns of the matrix (with latent attention: of what its two make together): of queries and
+  /// gates, and of all.
+  u32 q_columns() const { return (output_gate ? 2 : 1) * q_dim(); }
+  u32 columns() const {
+    return q_columns() + (reads_layer ? 0 : kv_dim() + (values_are_keys ? 0 : v_dim()));
+  }
+};
+
+/// In the place of attention: a Gated DeltaNet (Qwen3.5). Per sequence it keeps a state of fixed
+/// size, whatever the length. Of a row of its matrix, [channels | value_dim z | value_heads b |
+/// value_heads a], the channels, q k v of all heads, pass
+///   a causal convolution, each channel for itself, and SiLU,
+/// q and k become unit vectors, q divided by sqrt(key_head_dim), and for each value head
+///   S = exp(-exp(A) softplus(a + dt)) S;  S += k (sigmoid(b) (v - S^T k))^T;  o = S^T q
+///   out = norm(o) silu(z).
+/// Value heads in turn share a key head: head h reads key head h / (value_heads / key_heads).
+struct DeltaNet {
+  u32 key_heads = 0; ///< divides value_heads
+  u32 value_heads = 0;
+  u32 key_head_dim = 0;
+  u32 value_head_dim = 0;
+  u32 taps = 0;            ///< of the convolution, >= 1; the last one is the newest row's
+  std::string convolution; ///< tensor [channels, 1, taps]
+  std::string decay;       ///< A, [value_heads]
+  std::string step;        ///< dt, [value_heads]
+  Norm norm;               ///< over each value head, gain [value_head_dim]
+
+  u32 key_dim() const { return key_heads * key_head_dim; }
+  u32 value_dim() const { return value_heads * value_head_dim; }
+  u32 channels() const { return 2 * key_dim() + value_dim(); }
+  u32 columns() const { return channels() + value_dim() + 2 * value_heads; }
+  /// Numbers of the state of a sequence: the last taps - 1 rows of the channels, and S
+  /// [value_heads, key_head_dim, value_head_dim].
+  std::size_t state_numbers() const {
+    return std::size_t{taps - 1} * channels() +
+           std::size_t{value_heads} * key_head_dim * value_head_dim;
+  }
 };
 
 /// clamped_swiglu: with g = min(gate, limit) and u = up within +-limit,
@@ -138,20 +184,47 @@ struct FeedForward {
   std::size_t routed() const { return experts.size() - (router && router->has_shared() ? 1 : 0); }
 };
 
+/// What a layer adds by the token itself (Gemma 4), behind its feed-forward:
+///   h += norm(projection (gelu_tanh(gate h) * input))
+/// with the layer's part of PerLayerInputs. Both matrices are small and stay in the enclave.
+struct PerLayerInput {
+  std::string gate;       ///< tensor [width, hidden]
+  std::string projection; ///< tensor [hidden, width]
+  Norm norm;
+};
+
 /// A layer:
 ///   h += multiplier * attention_out_norm(o(attention(qkv(attention_norm(h)))))
 ///   h += multiplier * feed_forward_out_norm(down(...(feed_forward_norm(h))))
-/// Norms that are not there are left out. Those before a block are folded into its matrix (see
-/// Linear::gain); the multiplier is part of o and down.
+///   h += the per-layer input, if there is one;  h *= scalar, if there is one
+/// Norms that are not there are left out. Gains of those before a block are folded into its matrix
+/// (see Linear::gain) unless ModelPlan::exact_weights; the multiplier is part of o and down.
 struct Layer {
   std::string prefix; ///< of its tensors, "model.layers.3."
   std::optional<Norm> attention_norm;
   Attention attention;
+  std::optional<DeltaNet> delta_net; ///< in the place of attention, whose fields are unused then
   std::optional<Norm> attention_out_norm;
   std::optional<Norm> feed_forward_norm;
   FeedForward feed_forward;
   std::optional<Norm> feed_forward_out_norm;
   float multiplier = 1;
+  std::optional<PerLayerInput> per_layer_input;
+  std::string scalar; ///< tensor [1]; empty: none. Only with feed_forward_out_norm
+
+  /// Columns between qkv and o, that is inputs of o.
+  u32 mixed_dim() const { return delta_net ? delta_net->value_dim() : attention.out_dim(); }
+};
+
+/// Inputs of all layers from the token itself (Gemma 4): for each layer
+///   (norm(projection(embedding)) + multiplier * table row) / sqrt 2,  [width].
+/// The projection is a matrix of the LinearTable, the first; `embedding` with its multiplier.
+struct PerLayerInputs {
+  u32 width = 0;     ///< of one layer
+  std::string table; ///< tensor [tokens, layers * width]
+  u32 tokens = 0;    ///< >= vocab
+  float multiplier = 1;
+  Norm norm; ///< over each layer's part, gain [width]
 };
 
 /// What a decoder computes, from tokens to logits, with every value that its config.json decides.
@@ -165,10 +238,15 @@ struct ModelPlan {
   std::string embedding; ///< tensor [vocab, hidden]
   float embedding_multiplier = 1;
   bool tied_embeddings = false; ///< the head is the embedding matrix
+  std::optional<PerLayerInputs> per_layer_inputs;
   std::vector<Rope> ropes;
   std::vector<Layer> layers;
   Norm final_norm;
   float logit_soft_cap = 0; ///< c: logits become c tanh(logit / c); 0: they stay
+  /// Gains of norms before matrices stay in the enclave, and int16 scales are powers of two:
+  /// weights that are stored in bf16 are then exact, but for those below 1/128 of the largest of
+  /// their row. For families whose logits magnify errors of weights.
+  bool exact_weights = false;
   LinearTable linears;
   std::optional<u32> bos;
   std::vector<u32> eos;

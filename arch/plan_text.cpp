@@ -1,5 +1,6 @@
 #include <fmt/format.h>
 
+#include <cmath>
 #include <iterator>
 #include <string_view>
 
@@ -43,6 +44,8 @@ std::string attention_text(const ModelPlan& plan, const Attention& a) {
   std::string out = fmt::format("{} heads of {}, {} of keys and values, {}, scale {:g}", a.heads,
                                 a.head_dim, a.kv_heads, rope_text(plan, a), a.scale);
   if (a.v_head_dim() != a.head_dim) out += fmt::format(", values of {}", a.v_head_dim());
+  if (a.values_are_keys) out += ", values are the keys before norm and RoPE";
+  if (a.reads_layer) out += fmt::format(", keys and values of layer {}", *a.reads_layer);
   out += a.window == 0 ? ", full" : fmt::format(", window {}", a.window);
   if (a.clip != 0) out += fmt::format(", q, k and v within +-{:g}", a.clip);
   if (a.soft_cap != 0) out += fmt::format(", scores capped at {:g}", a.soft_cap);
@@ -50,7 +53,27 @@ std::string attention_text(const ModelPlan& plan, const Attention& a) {
     out += fmt::format(", queries times 1 + {:g} ln(1 + floor(position / {}))", a.query_beta,
                        a.query_length);
   if (!a.sinks.empty()) out += fmt::format(", one more score per head ({})", a.sinks);
+  if (a.output_gate) out += ", times sigmoid(gate)";
   return out;
+}
+
+void delta_net(std::string& out, const DeltaNet& net) {
+  step(out, "convolution", "{} taps on each of {} channels ({}), silu", net.taps, net.channels(),
+       net.convolution);
+  step(out, "delta net",
+       "{} heads of values of {}, {} of keys of {}, unit q and k, scale {:g}, decay by {} and {}, "
+       "a state of {} numbers",
+       net.value_heads, net.value_head_dim, net.key_heads, net.key_head_dim,
+       1.0F / std::sqrt(static_cast<float>(net.key_head_dim)), net.decay, net.step,
+       net.state_numbers());
+  step(out, "norm", "each head of values, {}, times silu(z)", norm_text(net.norm));
+}
+
+void per_layer_input(std::string& out, const PerLayerInput& input, u32 width) {
+  step(out, "per-layer input", "gelu_tanh(gate h) * input of {}, gate {}, then {}", width,
+       input.gate, input.projection);
+  step(out, "norm", "{}", norm_text(input.norm));
+  step(out, "add", "to the residual stream");
 }
 
 std::string router_text(const FeedForward& shape, const Router& router) {
@@ -101,6 +124,18 @@ void latent(std::string& out, const ModelPlan& plan, u32 l) {
   matrix(out, plan.linears.of(l, LinearKind::heads));
 }
 
+void attention(std::string& out, const ModelPlan& plan, u32 l) {
+  const Attention& a = plan.layers[l].attention;
+  if (a.head_norm != HeadNorm::none)
+    step(out, a.reads_layer ? "q norm" : "q and k norm", "{}, {}",
+         a.head_norm == HeadNorm::per_head ? "each head" : "all heads at once",
+         norm_text(a.q_norm));
+  if (a.value_eps && !a.reads_layer)
+    step(out, "v norm", "each head, RMS, eps {:g}, no gain", *a.value_eps);
+  if (a.latent) latent(out, plan, l);
+  step(out, "attention", "{}", attention_text(plan, a));
+}
+
 std::string activation_text(const FeedForward& shape) {
   switch (shape.activation) {
   case Activation::silu:
@@ -115,17 +150,14 @@ std::string activation_text(const FeedForward& shape) {
 
 std::string layer_text(const ModelPlan& plan, u32 l) {
   const Layer& layer = plan.layers[l];
-  const Attention& a = layer.attention;
   std::string out;
   const auto of = [&](LinearKind kind) { matrix(out, plan.linears.of(l, kind)); };
   if (layer.attention_norm) step(out, "norm", "{}", norm_text(*layer.attention_norm));
   of(LinearKind::qkv);
-  if (a.head_norm != HeadNorm::none)
-    step(out, "q and k norm", "{}, {}",
-         a.head_norm == HeadNorm::per_head ? "each head" : "all heads at once",
-         norm_text(a.q_norm));
-  if (a.latent) latent(out, plan, l);
-  step(out, "attention", "{}", attention_text(plan, a));
+  if (layer.delta_net)
+    delta_net(out, *layer.delta_net);
+  else
+    attention(out, plan, l);
   of(LinearKind::o);
   if (layer.attention_out_norm) step(out, "norm", "{}", norm_text(*layer.attention_out_norm));
   step(out, "add", "to the residual stream");
@@ -140,7 +172,20 @@ std::string layer_text(const ModelPlan& plan, u32 l) {
     step(out, "add", "each expert's {} times its share", layer.feed_forward.down_bias);
   if (layer.feed_forward_out_norm) step(out, "norm", "{}", norm_text(*layer.feed_forward_out_norm));
   step(out, "add", "to the residual stream");
+  if (layer.per_layer_input)
+    per_layer_input(out, *layer.per_layer_input, plan.per_layer_inputs->width);
+  if (!layer.scalar.empty()) step(out, "scale", "the residual stream, times {}", layer.scalar);
   return without(out, layer.prefix);
+}
+
+void per_layer_inputs(std::string& out, const ModelPlan& plan) {
+  const PerLayerInputs& inputs = *plan.per_layer_inputs;
+  out += "inputs of all layers\n";
+  step(out, "table", "{}, {} for each of {} layers, times {:g}", inputs.table, inputs.width,
+       plan.layer_count(), inputs.multiplier);
+  matrix(out, *plan.linears.begin());
+  step(out, "norm", "each layer's part, {}", norm_text(inputs.norm));
+  step(out, "add", "both, divided by sqrt(2)");
 }
 
 void ropes(std::string& out, const ModelPlan& plan) {
@@ -166,6 +211,9 @@ std::string plan_text(const ModelPlan& plan) {
   fmt::format_to(
       Out(out), "embedding: {}{}\n", plan.embedding,
       plan.embedding_multiplier == 1 ? "" : fmt::format(", times {:g}", plan.embedding_multiplier));
+  if (plan.exact_weights)
+    out += "gains of norms stay in the enclave, int16 scales are powers of two\n";
+  if (plan.per_layer_inputs) per_layer_inputs(out, plan);
   for (u32 first = 0; first < plan.layer_count();) {
     const std::string text = layer_text(plan, first);
     u32 last = first;

@@ -64,6 +64,11 @@ float longrope_magnitude(const RopeScaling& s) {
       1 + std::log(double{s.factor}) / std::log(static_cast<double>(s.original_max_position))));
 }
 
+/// transformers: int(partial_rotary_factor head_dim // 2).
+std::size_t turning_pairs(u32 rotated, const RopeScaling& s) {
+  return static_cast<std::size_t>(std::floor(double{s.turning} * rotated / 2));
+}
+
 } // namespace
 
 double yarn_mscale(double factor, double mscale) {
@@ -132,6 +137,8 @@ Rope make_rope(std::string name, float theta, u32 rotated, const RopeScaling& sc
     float& out = rope.frequencies[i];
     out = frequency;
     if (scaling.kind == Kind::linear) out = frequency / scaling.factor;
+    if (scaling.kind == Kind::proportional)
+      out = i < turning_pairs(rotated, scaling) ? frequency / scaling.factor : 0;
     if (scaling.kind == Kind::llama3) out = stretch_llama3(frequency, scaling);
     if (scaling.kind == Kind::yarn)
       out = 1.0f / (scaling.factor * power) * (1 - kept[i]) + frequency * kept[i];

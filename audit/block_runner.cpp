@@ -4,9 +4,11 @@
 
 #include "kernels/attention.hpp"
 #include "kernels/kernel_set.hpp"
+#include "model/delta_net.hpp"
 #include "model/head_preparation.hpp"
 #include "model/latent_heads.hpp"
 #include "model/mixture.hpp"
+#include "model/per_layer_inputs.hpp"
 
 namespace talaria::audit {
 
@@ -29,6 +31,9 @@ struct BlockRunner::Layer {
       : plan(&layer), gains(std::move(layer_gains)), heads(layer.attention, gains, neighbours) {
     if (layer.feed_forward.router) mixture.emplace(layer.feed_forward, gains);
     if (layer.attention.latent) latent.emplace(layer.attention);
+    if (layer.delta_net) delta_net.emplace(*layer.delta_net, gains.delta);
+    if (layer.delta_net) state.resize(layer.delta_net->state_numbers());
+    if (layer.per_layer_input) per_layer.emplace(gains, layer.per_layer_input->norm.eps);
   }
 
   const arch::Layer* plan;
@@ -39,6 +44,21 @@ struct BlockRunner::Layer {
   FloatLinear qkv, second, o, gate_up, down; ///< second: with latent attention
   std::vector<std::vector<float>> keys;      ///< per key/value head: [positions][head_dim]
   std::vector<std::vector<float>> values;    ///< [positions][value_dim]
+  Rows newest; ///< k and v of the rows under way, for layers that read this one's
+  std::optional<model::DeltaNet> delta_net;
+  std::vector<float> state;
+  std::optional<model::PerLayerBlock> per_layer;
+
+  /// Each row goes on from the same state, which only a row that is kept changes.
+  void run_delta_net(const Rows& in, Rows& out, bool keep) {
+    for (Eigen::Index r = 0; r < in.rows(); ++r) {
+      std::vector<float> next = state;
+      const auto columns = [](const Rows& rows) { return static_cast<std::size_t>(rows.cols()); };
+      delta_net->run({in.data() + r * in.cols(), 1, columns(in)}, next.data(),
+                     {out.data() + r * out.cols(), 1, columns(out)}, nullptr);
+      if (keep) state = std::move(next);
+    }
+  }
 
   void resize(std::size_t positions) {
     for (std::vector<float>& head : keys) head.resize(positions * plan->attention.head_dim);
@@ -58,6 +78,11 @@ struct BlockRunner::Layer {
       latent->join(kept.row(r).data(), made.row(r).data(), joined.row(r).data());
     return joined;
   }
+};
+
+struct BlockRunner::PerLayer {
+  FloatLinear projection;
+  model::PerLayerMixing mixing;
 };
 
 namespace {
@@ -133,13 +158,21 @@ BlockRunner::BlockRunner(std::shared_ptr<const PublicModel> model, u32 layers)
     layer.keys.resize(attention.kv_heads);
     layer.values.resize(attention.kv_heads);
   }
+  next_gain_ = tensors.gains.at(layers).attention_in;
+  if (plan.per_layer_inputs)
+    per_layer_.reset(
+        new PerLayer{load(*model_, 0, LinearKind::per_layer_inputs, tensors),
+                     {*plan.per_layer_inputs, plan.layer_count(), tensors.per_layer_gain}});
 }
 
 BlockRunner::~BlockRunner() = default;
 
 void BlockRunner::restart() {
   length_ = 0;
-  for (Layer& layer : layers_) layer.resize(0);
+  for (Layer& layer : layers_) {
+    layer.resize(0);
+    std::fill(layer.state.begin(), layer.state.end(), 0.0F);
+  }
 }
 
 Rows BlockRunner::candidates(std::span<const u32> tokens) {
@@ -155,21 +188,23 @@ void BlockRunner::append(u32 token) {
 void BlockRunner::attend(Layer& layer, const Rows& qkv, Rows& out, bool keep) {
   const model::RowPositions position = ropes_.at({static_cast<u32>(length_)}, {0});
   layer.resize(length_ + 1);
+  layer.newest.resize(qkv.rows(), layer.plan->attention.kv_dim() + layer.plan->attention.v_dim());
   for (Eigen::Index r = 0; r < qkv.rows(); ++r)
-    attend_row(layer, qkv.data() + r * qkv.cols(), position, out.data() + r * out.cols());
+    attend_row(layer, qkv.data() + r * qkv.cols(), r, position, out.data() + r * out.cols());
   if (!keep) layer.resize(length_);
 }
 
-void BlockRunner::attend_row(Layer& layer, const float* qkv, const model::RowPositions& position,
-                             float* out) const {
+void BlockRunner::attend_row(Layer& layer, const float* qkv, Eigen::Index r,
+                             const model::RowPositions& position, float* out) {
   const arch::Attention& a = layer.plan->attention;
   const std::size_t d = a.head_dim;
   const std::size_t v = a.v_head_dim();
-  AlignedBuffer<float> row(a.q_dim() + a.kv_dim() + a.v_dim());
-  std::copy_n(qkv, row.size(), row.data());
+  const std::size_t kept = a.kv_dim() + a.v_dim();
+  AlignedBuffer<float> row(a.q_dim() + kept);
   float* k = row.data() + a.q_dim();
-  layer.heads.prepare(row.data(), k, position, 0);
-  layer.heads.prepare_values(k + a.kv_dim());
+  layer.heads.prepare_row(qkv, row.data(), position, 0);
+  if (a.reads_layer) std::copy_n(layers_[*a.reads_layer].newest.row(r).data(), kept, k);
+  std::copy_n(k, kept, layer.newest.row(r).data());
   for (std::size_t h = 0; h < a.kv_heads; ++h) {
     std::copy_n(k + h * d, d, layer.keys[h].data() + length_ * d);
     std::copy_n(k + a.kv_dim() + h * v, v, layer.values[h].data() + length_ * v);
@@ -190,6 +225,20 @@ void BlockRunner::attend_row(Layer& layer, const float* qkv, const model::RowPos
     kernels::attend(kernels::active_kernels(), queries, {d, a.scale, a.soft_cap, v},
                     kernels::KvFormat::fp32, {&piece, 1}, scratch.data());
   }
+  layer.heads.apply_gate(qkv, out);
+}
+
+/// [tokens, layers * width]; `embeddings` with their multiplier.
+Rows BlockRunner::per_layer_inputs(std::span<const u32> tokens, const Rows& embeddings) const {
+  const auto table = model_->loader().per_layer_embeddings();
+  Rows projected = per_layer_->projection(embeddings);
+  Rows out(projected.rows(), projected.cols());
+  for (std::size_t r = 0; r < tokens.size(); ++r) {
+    float* const row = out.data() + r * table->hidden();
+    table->lookup(tokens[r], {row, table->hidden()});
+    per_layer_->mixing.mix(projected.data() + r * table->hidden(), row, row);
+  }
+  return out;
 }
 
 Rows BlockRunner::run(std::span<const u32> tokens, bool keep) {
@@ -200,20 +249,37 @@ Rows BlockRunner::run(std::span<const u32> tokens, bool keep) {
   for (std::size_t r = 0; r < tokens.size(); ++r)
     table->lookup(tokens[r], {h.data() + r * plan.hidden, plan.hidden});
   h *= plan.embedding_multiplier;
+  const Rows inputs = per_layer_ ? per_layer_inputs(tokens, h) : Rows();
   Rows x;
   for (Layer& layer : layers_) {
     x = h;
-    if (layer.plan->attention_norm) normalise(x, layer.plan->attention_norm->eps);
-    Rows heads(count, layer.plan->attention.out_dim());
-    attend(layer, layer.heads_of(x), heads, keep);
-    h += block_output(layer.o(heads), layer.plan->attention_out_norm, layer.gains.attention_out);
+    if (layer.plan->attention_norm)
+      normalise(x, layer.plan->attention_norm->eps, layer.gains.attention_in);
+    Rows mixed(count, layer.plan->mixed_dim());
+    if (layer.delta_net)
+      layer.run_delta_net(layer.qkv(x), mixed, keep);
+    else
+      attend(layer, layer.heads_of(x), mixed, keep);
+    h += block_output(layer.o(mixed), layer.plan->attention_out_norm, layer.gains.attention_out);
     x = h;
-    if (layer.plan->feed_forward_norm) normalise(x, layer.plan->feed_forward_norm->eps);
+    if (layer.plan->feed_forward_norm)
+      normalise(x, layer.plan->feed_forward_norm->eps, layer.gains.feed_forward_in);
     const Rows inner = activated(layer.plan->feed_forward, layer.mixture, x, layer.gate_up(x), h);
     h += block_output(layer.down(inner), layer.plan->feed_forward_out_norm,
                       layer.gains.feed_forward_out);
+    if (!layer.per_layer) {
+      h *= layer.gains.scalar;
+      continue;
+    }
+    const auto width = static_cast<Eigen::Index>(layer.per_layer->width());
+    x = h;
+    for (Eigen::Index r = 0; r < count; ++r)
+      layer.per_layer->apply(x.row(r).data(),
+                             inputs.row(r).data() + (&layer - layers_.data()) * width,
+                             h.row(r).data());
   }
-  if (const auto& norm = plan.layers[layers_.size()].attention_norm) normalise(h, norm->eps);
+  if (const auto& norm = plan.layers[layers_.size()].attention_norm)
+    normalise(h, norm->eps, next_gain_);
   return h;
 }
 

@@ -30,13 +30,17 @@ public:
 
 private:
   struct Layer;
+  struct PerLayer;
   void attend(Layer& layer, const Rows& qkv, Rows& out, bool keep);
-  void attend_row(Layer& layer, const float* qkv, const model::RowPositions& position,
-                  float* out) const;
+  void attend_row(Layer& layer, const float* qkv, Eigen::Index r,
+                  const model::RowPositions& position, float* out);
+  Rows per_layer_inputs(std::span<const u32> tokens, const Rows& embeddings) const;
   Rows run(std::span<const u32> tokens, bool keep);
 
   std::shared_ptr<const PublicModel> model_;
   std::vector<Layer> layers_;
+  std::vector<float> next_gain_;              ///< of the norm behind them, if it is not folded
+  std::unique_ptr<const PerLayer> per_layer_; ///< null: the model has no per-layer inputs
   model::RopeTables ropes_;
   std::size_t length_ = 0;
 };

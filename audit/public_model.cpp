@@ -9,6 +9,7 @@
 #include "core/random.hpp"
 #include "kernels/kernel_set.hpp"
 #include "kernels/ntt_plan.hpp"
+#include "model/weights/tensor_names.hpp"
 #include "remo/activation_rows.hpp"
 #include "remo/bounds.hpp"
 #include "remo/public/public_matrix.hpp"
@@ -22,12 +23,15 @@ PublicModel::PublicModel(std::shared_ptr<const pipeline::ModelLoader> loader,
     : loader_(std::move(loader)), weights_(std::move(weights)), parameters_(parameters),
       inputs_(plan().vocab, plan().hidden), figures_(plan().linears.size()) {
   const auto table = loader_->embeddings();
+  std::vector<float> gain; // of the first norm, where the worker sees it
+  if (const auto& norm = plan().layers.front().attention_norm; norm && plan().exact_weights)
+    gain = model::read_gain(loader_->tensors(), norm->tensor, norm->plus_one, hidden());
   for (u32 token = 0; token < plan().vocab; ++token) {
     table->lookup(token, inputs_.row_span(token));
     for (float& x : inputs_.row_span(token)) x *= plan().embedding_multiplier;
     if (const auto& norm = plan().layers.front().attention_norm)
-      kernels::active_kernels().rms_norm(inputs_.row(token), nullptr, inputs_.row(token), hidden(),
-                                         norm->eps);
+      kernels::active_kernels().rms_norm(inputs_.row(token), gain.empty() ? nullptr : gain.data(),
+                                         inputs_.row(token), hidden(), norm->eps);
   }
   for (u32 id = 0; id < figures_.size(); ++id) {
     const model::QuantizedLinear& matrix = linear({id});

@@ -99,10 +99,13 @@ constexpr std::size_t kAttention = 0; // the median of the gaps before o
 Features features_of(const TimedRound& round, u32 layers) {
   std::array<std::vector<double>, kLinearsOfLayer> kinds;
   std::vector<double> all;
+  // Matrices before the first layer's: one, with per-layer inputs.
+  const std::size_t first = (round.gaps.size() - 1) % kLinearsOfLayer;
   for (std::size_t i = 1; i < round.gaps.size(); ++i) {
     const auto gap = static_cast<double>(std::max<i64>(round.gaps[i], 0));
     all.push_back(gap);
-    if (i < kLinearsOfLayer * layers) kinds[i % kLinearsOfLayer].push_back(gap);
+    if (i >= first && i < first + kLinearsOfLayer * layers)
+      kinds[(i - first) % kLinearsOfLayer].push_back(gap);
   }
   const auto& attention = kinds[1];
   double sum = 0;

@@ -39,4 +39,17 @@ void gelu_tanh_mul(const float* gate, const float* up, float* out, std::size_t n
 void clamped_swiglu(const float* gate, const float* up, float* out, std::size_t n,
                     float limit) noexcept;
 
+/// 1 / (1 + exp(-x)).
+float sigmoid(float x) noexcept;
+
+/// ln(1 + exp(x)), as max(x, 0) + ln(1 + exp(-|x|)) with the series of the inverse hyperbolic
+/// tangent, in double: relative error < 3e-7.
+float softplus(float x) noexcept;
+
+/// out[i] = sigmoid(gate[i]) x[i]. In place allowed.
+void sigmoid_mul(const float* gate, const float* x, float* out, std::size_t n) noexcept;
+
+/// s[i] = decay s[i] + factor x[i], product by product rounded. s and x do not overlap.
+void decay_and_add(float* s, float decay, float factor, const float* x, std::size_t n) noexcept;
+
 } // namespace talaria::kernels

@@ -23,6 +23,7 @@ struct BlockList {
     Block& at(u32 position) const { return *blocks.at(position / kBlockPositions - first); }
   };
   std::vector<Group> groups; ///< by Layout's groups
+  BlockPtr state;            ///< of the layers that have one (Layout); null: there are none
 };
 using BlockListPtr = std::shared_ptr<const BlockList>;
 
@@ -51,6 +52,23 @@ private:
   Layout::Place place_;
   std::size_t k_bytes_; ///< of one head and position
   std::size_t v_bytes_;
+};
+
+/// The state of one layer in the blocks of sequences.
+class StateView {
+public:
+  /// @param layer one whose shape has a state
+  StateView(std::shared_ptr<const Layout> layout, std::size_t layer)
+      : offset_(layout->place(layer).state) {}
+
+  /// [LayerShape::state] numbers, 64-byte aligned. Nobody but the layer touches them; before a
+  /// sequence's first row they may be anything.
+  float* state(const BlockList& blocks) const {
+    return reinterpret_cast<float*>(blocks.state->data() + offset_);
+  }
+
+private:
+  std::size_t offset_;
 };
 
 } // namespace talaria::kv

@@ -10,9 +10,16 @@ constexpr std::size_t kLine = 64;
 
 std::vector<LayerShape> shapes_of(const arch::ModelPlan& plan) {
   std::vector<LayerShape> shapes;
-  for (const arch::Layer& layer : plan.layers)
-    shapes.push_back({layer.attention.kv_heads, layer.attention.head_dim, layer.attention.window,
-                      layer.attention.v_head_dim()});
+  for (const arch::Layer& layer : plan.layers) {
+    LayerShape& shape = shapes.emplace_back();
+    if (layer.delta_net) {
+      shape.state = layer.delta_net->state_numbers();
+      continue;
+    }
+    const arch::Attention& attention = layer.attention;
+    shape = {attention.kv_heads,   attention.head_dim, attention.window, attention.v_head_dim(), 0,
+             attention.reads_layer};
+  }
   return shapes;
 }
 
@@ -31,28 +38,34 @@ Layout::Layout(const arch::ModelPlan& plan, Format format) : Layout(shapes_of(pl
 
 Layout::Layout(std::vector<LayerShape> layers, Format format)
     : format_(format), layers_(std::move(layers)) {
-  for (const LayerShape& shape : layers_) {
-    const auto same = [&](const Group& group) { return group.window == shape.window; };
-    auto group = std::find_if(groups_.begin(), groups_.end(), same);
-    if (group == groups_.end()) group = groups_.insert(group, {shape.window, 0});
-    Place place;
-    place.group = static_cast<std::size_t>(group - groups_.begin());
-    const auto part = [&group](std::size_t bytes) {
-      const std::size_t at = group->bytes;
-      group->bytes += round_up(bytes, kLine);
-      return at;
-    };
-    const auto block = [&](u32 dim) {
-      return kBlockPositions * numbers_of(shape, dim) * bytes_per_number(format_);
-    };
-    place.k = part(block(shape.head_dim));
-    place.v = part(block(shape.v_head_dim()));
-    if (format_ == Format::int8) {
-      place.k_scales = part(kBlockPositions * shape.kv_heads * sizeof(float));
-      place.v_scales = part(kBlockPositions * shape.kv_heads * sizeof(float));
-    }
-    places_.push_back(place);
+  for (const LayerShape& shape : layers_)
+    places_.push_back(shape.same_as ? places_.at(*shape.same_as) : add(shape));
+}
+
+Layout::Place Layout::add(const LayerShape& shape) {
+  Place place;
+  if (shape.state != 0) {
+    place.state = state_bytes_;
+    state_bytes_ += round_up(shape.state * sizeof(float), kLine);
+    return place;
   }
+  const auto same = [&](const Group& group) { return group.window == shape.window; };
+  auto group = std::find_if(groups_.begin(), groups_.end(), same);
+  if (group == groups_.end()) group = groups_.insert(group, {shape.window, 0});
+  place.group = static_cast<std::size_t>(group - groups_.begin());
+  const auto part = [&](std::size_t bytes_of_position) {
+    const std::size_t at = group->bytes;
+    group->bytes += round_up(kBlockPositions * bytes_of_position, kLine);
+    bytes_per_position_ += bytes_of_position;
+    return at;
+  };
+  place.k = part(numbers_of(shape, shape.head_dim) * bytes_per_number(format_));
+  place.v = part(numbers_of(shape, shape.v_head_dim()) * bytes_per_number(format_));
+  if (format_ == Format::int8) {
+    place.k_scales = part(shape.kv_heads * sizeof(float));
+    place.v_scales = part(shape.kv_heads * sizeof(float));
+  }
+  return place;
 }
 
 u32 Layout::first_block(std::size_t group, u32 position) const {
@@ -62,7 +75,7 @@ u32 Layout::first_block(std::size_t group, u32 position) const {
 }
 
 std::size_t Layout::bytes_for(u32 positions, u32 chunk, u32 shared) const {
-  std::size_t bytes = 0;
+  std::size_t bytes = positions == 0 ? 0 : state_bytes_;
   for (const Group& group : groups_) {
     u32 blocks = blocks_for(positions);
     // The window and the chunk behind it may begin anywhere within a block.
@@ -72,15 +85,6 @@ std::size_t Layout::bytes_for(u32 positions, u32 chunk, u32 shared) const {
       blocks -= std::min(blocks, shared / kBlockPositions);
     bytes += blocks * group.bytes;
   }
-  return bytes;
-}
-
-std::size_t Layout::bytes_per_position() const {
-  std::size_t bytes = 0;
-  for (const LayerShape& shape : layers_)
-    for (const u32 dim : {shape.head_dim, shape.v_head_dim()})
-      bytes += numbers_of(shape, dim) * bytes_per_number(format_) +
-               (format_ == Format::int8 ? shape.kv_heads * sizeof(float) : 0);
   return bytes;
 }
 

@@ -16,6 +16,12 @@ u32 blocks_before(u32 position) {
   return (position + kBlockPositions - 1) / kBlockPositions;
 }
 
+/// Locked memory is there as soon as it is asked for: an eighth of the budget at a time at most.
+std::shared_ptr<BlockPool> make_pool(std::size_t bytes, std::size_t budget) {
+  const std::size_t at_a_time = std::clamp<std::size_t>(budget / bytes / 8, 1, kMaxSlabBlocks);
+  return std::make_shared<BlockPool>(bytes, at_a_time);
+}
+
 } // namespace
 
 /// Keeps committed_ right while an entry changes, whatever ends the change.
@@ -40,12 +46,9 @@ private:
 
 Store::Store(std::shared_ptr<const Layout> layout, std::size_t budget_bytes)
     : layout_(std::move(layout)), budget_(budget_bytes) {
-  for (std::size_t group = 0; group < layout_->groups(); ++group) {
-    const std::size_t bytes = layout_->block_bytes(group);
-    // Locked memory is there as soon as it is asked for: an eighth of the budget at a time at most.
-    const std::size_t at_a_time = std::clamp<std::size_t>(budget_ / bytes / 8, 1, kMaxSlabBlocks);
-    pools_.push_back(std::make_shared<BlockPool>(bytes, at_a_time));
-  }
+  for (std::size_t group = 0; group < layout_->groups(); ++group)
+    pools_.push_back(make_pool(layout_->block_bytes(group), budget_));
+  if (layout_->state_bytes() != 0) states_ = make_pool(layout_->state_bytes(), budget_);
 }
 
 bool Store::reserve(SequenceId sequence, std::size_t bytes) {
@@ -65,6 +68,7 @@ BlockListPtr Store::extend(SequenceId sequence, u32 start, u32 count) {
   const std::size_t held = held_after(entry, start, end);
   if (!fits(entry.counted(), std::max(entry.claim, held))) return nullptr;
   const Change change(*this, entry);
+  take_state(entry, start);
   for (std::size_t group = 0; group < entry.tables.size(); ++group) {
     Table& table = entry.tables[group];
     const u32 first = layout_->first_block(group, start);
@@ -81,6 +85,7 @@ BlockListPtr Store::extend(SequenceId sequence, u32 start, u32 count) {
   }
   if (!entry.list) {
     auto list = std::make_shared<BlockList>();
+    list->state = entry.state;
     for (const Table& table : entry.tables) {
       BlockList::Group& group = list->groups.emplace_back();
       group.first = table.first;
@@ -95,7 +100,14 @@ void Store::truncate(SequenceId sequence, u32 length) {
   const auto found = entries_.find(sequence);
   if (found == entries_.end()) return;
   Entry& entry = found->second;
+  if (entry.state && length != 0)
+    throw Error(Errc::internal, "a state cannot go back to an earlier position");
   const Change change(*this, entry);
+  if (entry.state) {
+    entry.state = nullptr;
+    entry.list = nullptr;
+    entry.held -= layout_->state_bytes();
+  }
   for (std::size_t group = 0; group < entry.tables.size(); ++group) {
     Table& table = entry.tables[group];
     while (!table.blocks.empty() && table.end() > blocks_before(length)) {
@@ -109,7 +121,7 @@ void Store::truncate(SequenceId sequence, u32 length) {
 u32 Store::share(SequenceId from, SequenceId to, u32 length) {
   const auto found = entries_.find(from);
   const u32 blocks = length / kBlockPositions;
-  if (found == entries_.end() || blocks == 0) return 0;
+  if (found == entries_.end() || blocks == 0 || states_) return 0;
   Entry& giver = found->second;
   for (std::size_t group = 0; group < giver.tables.size(); ++group) {
     const Table& table = giver.tables[group];
@@ -159,7 +171,7 @@ bool Store::fits(std::size_t counted_before, std::size_t counted_after) const {
 
 /// Entry::held once there are blocks for the positions [start, end).
 std::size_t Store::held_after(const Entry& entry, u32 start, u32 end) const {
-  std::size_t held = entry.held;
+  std::size_t held = entry.held + (entry.state ? 0 : layout_->state_bytes());
   for (std::size_t group = 0; group < entry.tables.size(); ++group) {
     const Table& table = entry.tables[group];
     const std::size_t bytes = layout_->block_bytes(group);
@@ -174,6 +186,14 @@ std::size_t Store::held_after(const Entry& entry, u32 start, u32 end) const {
     if (blocks_before(end) > from) held += (blocks_before(end) - from) * bytes;
   }
   return held;
+}
+
+void Store::take_state(Entry& entry, u32 start) {
+  if (!states_ || entry.state) return;
+  if (start != 0) throw Error(Errc::internal, "a sequence without a state does not begin at 0");
+  entry.state = states_->take();
+  entry.held += layout_->state_bytes();
+  entry.list = nullptr;
 }
 
 void Store::add_blocks(Entry& entry, std::size_t group, u32 end) {

@@ -53,17 +53,20 @@ public:
   /// Blocks for the positions [start, start + count) of `sequence`, count >= 1, and for whatever
   /// their queries see before them. Blocks that no query from `start` on sees are given back; a
   /// block that others share is copied before it is written. Returns null, and changes nothing, if
-  /// the budget does not allow it. @throws Error{internal} if a window needs positions whose blocks
-  /// were given back.
+  /// the budget does not allow it. The state, if layers have one, is taken with the first position.
+  /// @throws Error{internal} if a window needs positions whose blocks were given back, or a
+  /// sequence that has no state does not begin at 0.
   BlockListPtr extend(SequenceId sequence, u32 start, u32 count);
 
   /// Gives back all blocks behind those of the first `length` positions. What was reserved stays.
-  /// No row of the sequence from `length` on is under way.
+  /// No row of the sequence from `length` on is under way. @throws Error{internal} if there is a
+  /// state and `length` is not 0: it cannot go back, the sequence has to begin again.
   void truncate(SequenceId sequence, u32 length);
 
   /// Lets `to`, which holds nothing, begin with the blocks that hold the first positions of `from`,
   /// at most `length` of them and whole blocks only. Returns how many positions it has then: 0 if
-  /// there is no such block, or a window has passed them already.
+  /// there is no such block, a window has passed them already, or layers have a state, which is not
+  /// what it was there.
   u32 share(SequenceId from, SequenceId to, u32 length);
 
   /// The sequence is over: gives back everything.
@@ -78,6 +81,7 @@ private:
     std::size_t claim = 0; ///< bytes reserved in all
     std::size_t held = 0;  ///< bytes of blocks that were never in another table
     std::vector<Table> tables;
+    BlockPtr state;    ///< counted in held
     BlockListPtr list; ///< of the tables; null: they changed
 
     std::size_t counted() const { return claim > held ? claim : held; }
@@ -87,6 +91,7 @@ private:
   Entry& entry(SequenceId sequence);
   std::size_t held_after(const Entry& entry, u32 start, u32 end) const;
   bool fits(std::size_t counted_before, std::size_t counted_after) const;
+  void take_state(Entry& entry, u32 start);
   void add_blocks(Entry& entry, std::size_t group, u32 end);
   void own_blocks(Entry& entry, std::size_t group, u32 first);
   void give_back(Entry& entry, std::size_t group, const SharedPtr& block);
@@ -95,6 +100,7 @@ private:
   std::shared_ptr<const Layout> layout_;
   std::size_t budget_;
   std::vector<std::shared_ptr<BlockPool>> pools_; ///< by group
+  std::shared_ptr<BlockPool> states_;             ///< null: no layer has a state
   std::map<SequenceId, Entry> entries_;
   std::size_t committed_ = 0; ///< Entry::counted() of all, and shared_
   std::size_t held_ = 0;      ///< Entry::held of all

@@ -52,15 +52,15 @@ void HeadPreparation::prepare(float* q, float* k, const RowPositions& rows, std:
   const arch::Attention& a = attention_;
   if (a.head_norm != arch::HeadNorm::none) {
     norm(q, a.heads, q_gain_, a.q_norm.eps);
-    norm(k, a.kv_heads, k_gain_, a.k_norm.eps);
+    if (!a.reads_layer) norm(k, a.kv_heads, k_gain_, a.k_norm.eps);
   }
   if (a.clip != 0) {
     clip(q, a.q_dim());
-    clip(k, a.kv_dim());
+    if (!a.reads_layer) clip(k, a.kv_dim());
   }
   if (a.rope) {
     turn(q, a.heads, rows.ropes[*a.rope], row);
-    turn(k, a.kv_heads, rows.ropes[*a.rope], row);
+    if (!a.reads_layer) turn(k, a.kv_heads, rows.ropes[*a.rope], row);
   }
   if (a.query_beta != 0) {
     const auto beyond = static_cast<float>(rows.position[row] / a.query_length);
@@ -69,8 +69,35 @@ void HeadPreparation::prepare(float* q, float* k, const RowPositions& rows, std:
   }
 }
 
-void HeadPreparation::prepare_values(float* v) const {
-  if (attention_.clip != 0) clip(v, attention_.v_dim());
+void HeadPreparation::prepare_row(const float* from, float* to, const RowPositions& rows,
+                                  std::size_t row) const {
+  const arch::Attention& a = attention_;
+  if (a.output_gate) {
+    for (std::size_t h = 0; h < a.heads; ++h)
+      std::copy_n(from + 2 * h * a.head_dim, a.head_dim, to + h * a.head_dim);
+  } else {
+    std::copy_n(from, a.q_dim(), to);
+  }
+  float* const k = to + a.q_dim();
+  if (!a.reads_layer) take_keys_and_values(from + a.q_columns(), k, k + a.kv_dim());
+  prepare(to, k, rows, row);
+}
+
+void HeadPreparation::take_keys_and_values(const float* from, float* k, float* v) const {
+  const arch::Attention& a = attention_;
+  std::copy_n(from, a.kv_dim(), k);
+  std::copy_n(a.values_are_keys ? from : from + a.kv_dim(), a.v_dim(), v);
+  if (a.clip != 0) clip(v, a.v_dim());
+  if (!a.value_eps) return;
+  for (std::size_t h = 0; h < a.kv_heads; ++h, v += a.v_head_dim())
+    kernels::active_kernels().rms_norm(v, nullptr, v, a.v_head_dim(), *a.value_eps);
+}
+
+void HeadPreparation::apply_gate(const float* from, float* heads) const {
+  const arch::Attention& a = attention_;
+  if (!a.output_gate) return;
+  for (std::size_t h = 0; h < a.heads; ++h, heads += a.head_dim)
+    kernels::sigmoid_mul(from + (2 * h + 1) * a.head_dim, heads, heads, a.head_dim);
 }
 
 void HeadPreparation::clip(float* x, std::size_t n) const {

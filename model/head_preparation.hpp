@@ -19,11 +19,17 @@ public:
   /// not see.
   void prepare(float* q, float* k, const RowPositions& rows, std::size_t row) const;
 
-  /// Values [kv_heads, value_dim] of one row, in place: nothing happens to them unless they are
-  /// clipped.
-  void prepare_values(float* v) const;
+  /// Takes a row of the layer's matrix [columns()] apart, norms or clips the values if the layer
+  /// does, and prepares it. to [q_dim + kv_dim + v_dim]: q, k, v; of a layer that reads another's
+  /// keys and values, q alone is written.
+  void prepare_row(const float* from, float* to, const RowPositions& rows, std::size_t row) const;
+
+  /// What the heads gave for a row, in place, times sigmoid of the gates that are in `from`, the
+  /// row of the matrix; nothing without gates.
+  void apply_gate(const float* from, float* heads) const;
 
 private:
+  void take_keys_and_values(const float* from, float* k, float* v) const;
   void clip(float* x, std::size_t n) const;
   void norm(float* x, std::size_t heads, const std::vector<float>& gain, float eps) const;
   void turn(float* x, std::size_t heads, const RowPositions::Angles& angles, std::size_t row) const;

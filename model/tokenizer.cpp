@@ -8,12 +8,13 @@
 #include "core/error.hpp"
 #include "model/one_line.hpp"
 #include "model/tokenization/added_tokens.hpp"
-#include "model/tokenization/bpe.hpp"
 #include "model/tokenization/normalizer.hpp"
 #include "model/tokenization/post_processor.hpp"
 #include "model/tokenization/pre_tokenizer.hpp"
 #include "model/tokenization/token_decoder.hpp"
+#include "model/tokenization/token_model.hpp"
 #include "model/tokenizer_config.hpp"
+#include "model/utf8.hpp"
 #include "model/weights/model_files.hpp"
 
 namespace talaria::model {
@@ -59,13 +60,14 @@ struct Tokenizer::Impl {
   void check_decoder(const JsonNode& root) const;
   void check_text(std::string_view text, std::size_t most) const;
   void measure();
+  bool keeps_first_character(std::string_view text) const;
   void encode(const MarkedText& text, const OriginLimits* limits, IdList& ids) const;
   void encode_stretch(MarkedText text, bool at_start, const OriginLimits* limits,
                       IdList& ids) const;
   void encode_plain(std::string_view text, bool at_start, const OriginLimits* limits,
                     IdList& ids) const;
 
-  Bpe bpe;
+  std::unique_ptr<const TokenModel> model;
   std::unique_ptr<Normalizer> normalizer;
   std::unique_ptr<PreTokenizer> pre_tokenizer;
   std::vector<AddedToken> added;
@@ -81,12 +83,12 @@ struct Tokenizer::Impl {
 };
 
 Tokenizer::Impl::Impl(const JsonNode& root, const TokenizerConfig* config)
-    : bpe(Bpe::parse(root["model"])), normalizer(parse_normalizer(root["normalizer"])),
+    : model(parse_token_model(root["model"])), normalizer(parse_normalizer(root["normalizer"])),
       pre_tokenizer(parse_pre_tokenizer(root["pre_tokenizer"])),
-      added(read_added_tokens(root["added_tokens"], config, bpe)),
+      added(read_added_tokens(root["added_tokens"], config, *model)),
       raw_tokens(added, false, nullptr), normalized_tokens(added, true, normalizer.get()),
       post_processor(parse_post_processor(root["post_processor"])),
-      decoder(TokenDecoder::parse(root["decoder"])), tokens(bpe.tokens()) {
+      decoder(TokenDecoder::parse(root["decoder"])), tokens(model->tokens()) {
   added_by_id.resize(tokens.size());
   for (const AddedToken& token : added) place(token);
   if (config != nullptr && config->adds_around) put_around(*config);
@@ -100,7 +102,7 @@ void Tokenizer::Impl::place(const AddedToken& token) {
   const auto refuse = [&](const std::string& what) {
     throw Error(Errc::model, one_line(token.where + " " + what));
   };
-  const auto in_vocabulary = bpe.id(token.content);
+  const auto in_vocabulary = model->id(token.content);
   if (in_vocabulary && *in_vocabulary != token.id)
     refuse(fmt::format("gives {} the id {}, model.vocab the id {}", token.content, token.id,
                        *in_vocabulary));
@@ -119,7 +121,7 @@ void Tokenizer::Impl::place(const AddedToken& token) {
 
 std::optional<u32> Tokenizer::Impl::id_of(std::string_view token) const {
   const auto found = added_ids.find(token);
-  return found != added_ids.end() ? std::optional(found->second) : bpe.id(token);
+  return found != added_ids.end() ? std::optional(found->second) : model->id(token);
 }
 
 /// What LlamaTokenizerFast and its kin put in the place of the file's post-processor.
@@ -162,7 +164,7 @@ void Tokenizer::Impl::check_decoder(const JsonNode& root) const {
 
 /// How many bytes one id can stand for, where no step leaves out text or makes it much shorter.
 void Tokenizer::Impl::measure() {
-  longest_piece = bpe.longest_piece(pre_tokenizer && pre_tokenizer->is_byte_level());
+  longest_piece = model->longest_piece(pre_tokenizer && pre_tokenizer->is_byte_level());
   const std::size_t shrinks = normalizer ? normalizer->shrinks() : 1;
   const bool keeps =
       longest_piece != 0 && shrinks != 0 && (!pre_tokenizer || pre_tokenizer->keeps());
@@ -191,9 +193,18 @@ void Tokenizer::Impl::encode(const MarkedText& text, const OriginLimits* limits,
   }
 }
 
+/// A text whose first character the normalizer drops does not begin where the input does: the
+/// library goes by the offset of what is left.
+bool Tokenizer::Impl::keeps_first_character(std::string_view text) const {
+  if (!normalizer || text.empty()) return true;
+  const std::string first(text.substr(0, utf8::step(text, 0).length));
+  return !normalizer->apply(MarkedText(first)).empty();
+}
+
 /// `text` holds no added token that is looked for in raw text.
 void Tokenizer::Impl::encode_stretch(MarkedText text, bool at_start, const OriginLimits* limits,
                                      IdList& ids) const {
+  at_start = at_start && keeps_first_character(text.text());
   const MarkedText normalized = normalizer ? normalizer->apply(std::move(text)) : std::move(text);
   for (const Stretch& stretch : normalized_tokens.cut(normalized, limits)) {
     const std::size_t size = stretch.end - stretch.begin;
@@ -212,7 +223,7 @@ void Tokenizer::Impl::encode_plain(std::string_view text, bool at_start, const O
   if (pre_tokenizer) pieces = pre_tokenizer->apply(std::move(pieces));
   for (const Piece& piece : pieces) {
     if (longest_piece != 0) ids.check(piece.text.size() / longest_piece);
-    bpe.tokenize(piece.text, ids.ids(), limits);
+    model->tokenize(piece.text, ids.ids(), limits);
     ids.check();
   }
 }
@@ -254,6 +265,18 @@ void set_prefix_space(nlohmann::json& document, const TokenizerConfig& config) {
     step["add_prefix_space"] = *config.add_prefix_space;
 }
 
+/// So have BertTokenizerFast and its kin about a BertNormalizer.
+void set_bert_normalizer(nlohmann::json& document, const TokenizerConfig& config) {
+  if (!document.is_object() || !config.bert) return;
+  nlohmann::json& normalizer = document["normalizer"];
+  if (!normalizer.is_object() || normalizer.value("type", nlohmann::json()) != "BertNormalizer")
+    return;
+  normalizer["lowercase"] = config.bert->lowercase;
+  normalizer["handle_chinese_chars"] = config.bert->handle_chinese_chars;
+  normalizer["strip_accents"] = nullptr;
+  if (config.bert->strip_accents) normalizer["strip_accents"] = *config.bert->strip_accents;
+}
+
 } // namespace
 
 Tokenizer Tokenizer::load(const std::filesystem::path& model_dir) {
@@ -267,6 +290,7 @@ Tokenizer Tokenizer::load(const TextFiles& files) {
   nlohmann::json document = parse_document(file->text, name);
   const TokenizerConfig config = TokenizerConfig::load(files);
   set_prefix_space(document, config);
+  set_bert_normalizer(document, config);
   return Tokenizer(std::make_unique<Impl>(JsonNode(document, name), &config));
 }
 

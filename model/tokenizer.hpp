@@ -32,7 +32,8 @@ public:
 
 /// A Hugging Face tokenizer.json of kind BPE: byte-level (GPT-2, Llama-3, Qwen2 pre-tokenizers, or
 /// any Split pattern PCRE2 understands) and SentencePiece-style with byte fallback (Llama-2,
-/// Mistral), merges as "a b" strings or as pairs. Reproduces the `tokenizers` library id by id,
+/// Mistral), merges as "a b" strings or as pairs; of kind Unigram (SentencePiece: T5, XLM-RoBERTa)
+/// and WordPiece (BERT). Reproduces the `tokenizers` library id by id,
 /// but for characters that are newer than the Unicode tables of the system's PCRE2 and ICU: the
 /// library brings its own.
 class Tokenizer {

@@ -9,8 +9,8 @@
 #include <nlohmann/json.hpp>
 
 #include "model/one_line.hpp"
-#include "model/tokenization/bpe.hpp"
 #include "model/tokenization/json_node.hpp"
+#include "model/tokenization/token_model.hpp"
 #include "model/weights/model_files.hpp"
 
 namespace talaria::model {
@@ -28,7 +28,14 @@ constexpr const char* additional_name = "additional_special_tokens";
 struct TokenizerClass {
   bool adds_around;
   std::map<std::string, std::string> defaults;
+  bool sets_normalizer = false; ///< TokenizerConfig::bert
 };
+
+const std::map<std::string, std::string> kBertTokens = {{"unk_token", "[UNK]"},
+                                                        {"sep_token", "[SEP]"},
+                                                        {"pad_token", "[PAD]"},
+                                                        {"cls_token", "[CLS]"},
+                                                        {"mask_token", "[MASK]"}};
 
 const TokenizerClass* class_named(std::string name) {
   static const std::map<std::string, TokenizerClass> classes = {
@@ -52,6 +59,9 @@ const TokenizerClass* class_named(std::string name) {
         {{"eos_token", "<|endoftext|>"},
          {"unk_token", "<|endoftext|>"},
          {"pad_token", "<|endoftext|>"}}}},
+      {"BertTokenizer", {false, kBertTokens, true}},
+      {"DistilBertTokenizer", {false, kBertTokens, true}},
+      {"ElectraTokenizer", {false, kBertTokens, true}},
       {"GPT2Tokenizer",
        {false,
         {{"bos_token", "<|endoftext|>"},
@@ -118,6 +128,7 @@ public:
     const JsonNode add_bos = root()["add_bos_token"];
     if (!add_bos.is_null()) out.add_bos = add_bos.boolean();
     out.add_eos = root()["add_eos_token"].boolean_or(false);
+    if (kind != nullptr && kind->sets_normalizer) out.bert = bert_flags();
     out.file = config_file_;
     if (has_config_) out.add_prefix_space = root()["add_prefix_space"].boolean_or(false);
     return out;
@@ -136,6 +147,15 @@ private:
     const Json type = model.is_object() ? model.value("model_type", Json()) : Json();
     if (type == "llama" || type == "mistral") return class_named("LlamaTokenizer");
     return type == "qwen2" || type == "qwen3" ? class_named("Qwen2Tokenizer") : nullptr;
+  }
+
+  TokenizerConfig::BertFlags bert_flags() const {
+    TokenizerConfig::BertFlags flags;
+    flags.lowercase = root()["do_lower_case"].boolean_or(true);
+    flags.handle_chinese_chars = root()["tokenize_chinese_chars"].boolean_or(true);
+    const JsonNode accents = root()["strip_accents"];
+    if (!accents.is_null()) flags.strip_accents = accents.boolean();
+    return flags;
   }
 
   /// Of the two files the one that transformers listens to.

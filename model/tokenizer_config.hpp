@@ -45,6 +45,14 @@ struct TokenizerConfig {
   /// A single byte-level pre-tokenizer gets this; nothing: it keeps what tokenizer.json says.
   std::optional<bool> add_prefix_space;
 
+  /// BERT's classes have a mind of their own about a BertNormalizer: what they set in it.
+  struct BertFlags {
+    bool lowercase = true;
+    std::optional<bool> strip_accents;
+    bool handle_chinese_chars = true;
+  };
+  std::optional<BertFlags> bert; ///< nothing: another class, which leaves it as it is
+
   std::optional<std::string> text_of(const std::string& name) const;
 };
 

@@ -110,6 +110,19 @@ bool is_letter(char32_t c) noexcept {
   return (U_GET_GC_MASK(static_cast<UChar32>(c)) & U_GC_L_MASK) != 0;
 }
 
+bool is_mark(char32_t c) noexcept {
+  return (U_GET_GC_MASK(static_cast<UChar32>(c)) & U_GC_M_MASK) != 0;
+}
+
+bool is_nonspacing_mark(char32_t c) noexcept {
+  return u_charType(static_cast<UChar32>(c)) == U_NON_SPACING_MARK;
+}
+
+bool is_control(char32_t c) noexcept {
+  constexpr uint32_t kOther = U_GC_CC_MASK | U_GC_CF_MASK | U_GC_CO_MASK;
+  return (U_GET_GC_MASK(static_cast<UChar32>(c)) & kOther) != 0;
+}
+
 bool is_cased(std::string_view text, bool upper) noexcept {
   bool any = false;
   for (std::size_t at = 0; at < text.size();) {

@@ -32,6 +32,11 @@ bool is_digit(char32_t c) noexcept;
 bool is_decimal(char32_t c) noexcept;
 bool is_numeric(char32_t c) noexcept;
 bool is_letter(char32_t c) noexcept;
+/// General categories M* and Mn.
+bool is_mark(char32_t c) noexcept;
+bool is_nonspacing_mark(char32_t c) noexcept;
+/// General categories Cc, Cf and Co.
+bool is_control(char32_t c) noexcept;
 /// str.isupper, or str.islower: letters with case, and none of another.
 bool is_cased(std::string_view text, bool upper) noexcept;
 /// Which version of Unicode these tables have, e.g. "15.0".

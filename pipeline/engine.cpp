@@ -331,7 +331,8 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   kv_tokens = positions_that_fit(*kv, options.batch, options.padding);
   kv_queue = scheduler_options.kv_queue;
   preemptions = scheduler_options.preemptions;
-  if (options.kv.prefix_cache && original_length(loader.plan()) == 0)
+  const bool states = kv->layout().state_bytes() != 0; // which only their own sequence can use
+  if (options.kv.prefix_cache && original_length(loader.plan()) == 0 && !states)
     prefixes = std::make_shared<kv::PrefixCache>(kv, kv->usage().budget / 4);
   scheduler_options.prefixes = prefixes;
   scheduler_options.tokenizer = tokenizer;
@@ -353,6 +354,7 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   GraphParts parts;
   parts.plan = loader.plan();
   parts.embeddings = embeddings = loader.embeddings();
+  parts.per_layer_embeddings = loader.per_layer_embeddings();
   parts.tensors = model::load_enclave_tensors(loader.tensors(), loader.plan());
   parts.linears = linears;
   parts.pool = pool;

@@ -6,10 +6,12 @@
 
 #include "actors/enclave/activation_stage.hpp"
 #include "actors/enclave/attention_stage.hpp"
+#include "actors/enclave/delta_net_stage.hpp"
 #include "actors/enclave/embed_stage.hpp"
 #include "actors/enclave/latent_stage.hpp"
 #include "actors/enclave/norm_stage.hpp"
 #include "actors/enclave/outsource_stage.hpp"
+#include "actors/enclave/per_layer_stage.hpp"
 #include "actors/enclave/sampler_stage.hpp"
 #include "actors/enclave/unmask_stage.hpp"
 
@@ -30,8 +32,9 @@ public:
 
   Graph build() {
     const arch::ModelPlan& plan = parts_.plan;
+    if (plan.per_layer_inputs) per_layer_inputs(*plan.per_layer_inputs);
     for (u32 layer = 0; layer < plan.layer_count(); ++layer) decoder_layer(layer);
-    norm("final_norm", plan.final_norm);
+    norm("final_norm", plan.final_norm, parts_.tensors.final_gain);
     outsourced(plan.linears.head(), enclave::Unmasked::as_input);
     if (plan.logit_soft_cap != 0)
       step("soft_cap", [this, cap = plan.logit_soft_cap](StageContext context, Stage next) {
@@ -43,11 +46,11 @@ public:
     Stage next = caf::actor_cast<Stage>(sampler_);
     for (auto carry_out = steps_.rbegin(); carry_out != steps_.rend(); ++carry_out)
       next = (*carry_out)(std::move(next));
-    graph_.wiring.entrance =
-        keep("embed", enclave::spawn_embed(system_, context("embed"),
-                                           {parts_.embeddings, plan.embedding_multiplier,
-                                            model::RopeTables(plan.ropes)},
-                                           next, parts_.oblivious ? parts_.team : nullptr));
+    graph_.wiring.entrance = keep(
+        "embed", enclave::spawn_embed(system_, context("embed"),
+                                      {parts_.embeddings, plan.embedding_multiplier,
+                                       model::RopeTables(plan.ropes), parts_.per_layer_embeddings},
+                                      next, parts_.oblivious ? parts_.team : nullptr));
     graph_.wiring.sampler = sampler_;
     std::reverse(graph_.stages.begin(), graph_.stages.end());
     return std::move(graph_);
@@ -62,20 +65,16 @@ private:
       return parts_.plan.linears.of(index, kind);
     };
 
-    if (layer.attention_norm) norm(prefix + "attention_norm", *layer.attention_norm);
+    if (layer.attention_norm)
+      norm(prefix + "attention_norm", *layer.attention_norm, gains.attention_in);
     outsourced(matrix(LinearKind::qkv), enclave::Unmasked::as_input);
     if (layer.attention.latent) latent(index, prefix);
-    step(prefix + "attention", [this, index](StageContext context, Stage next) {
-      const auto attention =
-          enclave::spawn_attention(system_, std::move(context), attention_shape(index), parts_.team,
-                                   std::move(next), sampler_);
-      graph_.wiring.attention.push_back(attention);
-      return attention;
-    });
+    mixer(prefix, index);
     into_residual(matrix(LinearKind::o), prefix + "attention_out_norm", layer.attention_out_norm,
                   gains.attention_out);
 
-    if (layer.feed_forward_norm) norm(prefix + "mlp_norm", *layer.feed_forward_norm);
+    if (layer.feed_forward_norm)
+      norm(prefix + "mlp_norm", *layer.feed_forward_norm, gains.feed_forward_in);
     const auto mixture = layer.feed_forward.router
                              ? std::make_shared<const model::Mixture>(layer.feed_forward, gains)
                              : nullptr;
@@ -88,8 +87,47 @@ private:
       return enclave::spawn_activation(system_, std::move(context), layer.feed_forward, mixture,
                                        std::move(next));
     });
+    const bool more = layer.per_layer_input.has_value(); // then the scalar comes behind that
     into_residual(matrix(LinearKind::down), prefix + "mlp_out_norm", layer.feed_forward_out_norm,
-                  gains.feed_forward_out);
+                  gains.feed_forward_out, more ? 1 : gains.scalar);
+    if (more) per_layer_input(prefix, index);
+  }
+
+  /// Attention, or what stands in its place.
+  void mixer(const std::string& prefix, u32 index) {
+    const bool attends = !parts_.plan.layers[index].delta_net;
+    step(prefix + (attends ? "attention" : "delta_net"),
+         [this, index, attends](StageContext context, Stage next) {
+           const auto stage =
+               attends
+                   ? enclave::spawn_attention(system_, std::move(context), attention_shape(index),
+                                              parts_.team, std::move(next), sampler_)
+                   : enclave::spawn_delta_net(system_, std::move(context), delta_net_shape(index),
+                                              parts_.team, std::move(next), sampler_);
+           graph_.wiring.attention.push_back(stage);
+           return stage;
+         });
+  }
+
+  void per_layer_inputs(const arch::PerLayerInputs& inputs) {
+    outsourced(*parts_.plan.linears.begin(), enclave::Unmasked::as_input);
+    step("per_layer_inputs", [this, &inputs](StageContext context, Stage next) {
+      return enclave::spawn_per_layer_inputs(
+          system_, std::move(context),
+          std::make_shared<const model::PerLayerMixing>(inputs, parts_.plan.layer_count(),
+                                                        parts_.tensors.per_layer_gain),
+          std::move(next));
+    });
+  }
+
+  void per_layer_input(const std::string& prefix, u32 index) {
+    step(prefix + "per_layer_input", [this, index](StageContext context, Stage next) {
+      return enclave::spawn_per_layer_input(
+          system_, std::move(context),
+          std::make_shared<const model::PerLayerBlock>(
+              parts_.tensors.gains[index], parts_.plan.layers[index].per_layer_input->norm.eps),
+          index, parts_.team, std::move(next));
+    });
   }
 
   /// The second matrix of latent attention and what is around it.
@@ -106,13 +144,15 @@ private:
   }
 
   /// A matrix whose output is added to the residual stream, after a norm of its own if there is
-  /// one.
+  /// one; then also times `scalar`.
   void into_residual(const arch::Linear& linear, const std::string& norm_name,
-                     const std::optional<arch::Norm>& norm, const std::vector<float>& gain) {
+                     const std::optional<arch::Norm>& norm, const std::vector<float>& gain,
+                     float scalar = 1) {
     if (!norm) return outsourced(linear, enclave::Unmasked::into_residual);
     outsourced(linear, enclave::Unmasked::as_input);
-    step(norm_name, [this, &gain, eps = norm->eps](StageContext context, Stage next) {
-      return enclave::spawn_out_norm(system_, std::move(context), gain, eps, std::move(next));
+    step(norm_name, [this, &gain, eps = norm->eps, scalar](StageContext context, Stage next) {
+      return enclave::spawn_out_norm(system_, std::move(context), gain, eps, scalar,
+                                     std::move(next));
     });
   }
 
@@ -132,9 +172,9 @@ private:
     });
   }
 
-  void norm(const std::string& name, const arch::Norm& norm) {
-    step(name, [this, eps = norm.eps](StageContext context, Stage next) {
-      return enclave::spawn_norm(system_, std::move(context), eps, std::move(next));
+  void norm(const std::string& name, const arch::Norm& norm, const std::vector<float>& gain) {
+    step(name, [this, &gain, eps = norm.eps](StageContext context, Stage next) {
+      return enclave::spawn_norm(system_, std::move(context), gain, eps, std::move(next));
     });
   }
 
@@ -153,6 +193,16 @@ private:
     shape.heads = std::make_shared<const model::HeadPreparation>(
         shape.attention, parts_.tensors.gains[index], rope && parts_.plan.ropes[*rope].neighbours);
     shape.sinks = parts_.tensors.gains[index].sinks;
+    shape.layout = parts_.kv;
+    shape.layer = index;
+    shape.last_layer = index + 1 == parts_.plan.layer_count();
+    return shape;
+  }
+
+  enclave::DeltaNetShape delta_net_shape(u32 index) const {
+    enclave::DeltaNetShape shape;
+    shape.net = std::make_shared<const model::DeltaNet>(*parts_.plan.layers[index].delta_net,
+                                                        parts_.tensors.gains[index].delta);
     shape.layout = parts_.kv;
     shape.layer = index;
     shape.last_layer = index + 1 == parts_.plan.layer_count();

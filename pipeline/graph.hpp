@@ -18,6 +18,7 @@ namespace talaria::pipeline {
 struct GraphParts {
   arch::ModelPlan plan;
   std::shared_ptr<const model::EmbeddingTable> embeddings;
+  std::shared_ptr<const model::EmbeddingTable> per_layer_embeddings; ///< null: none in the plan
   model::EnclaveTensors tensors;
   std::vector<std::shared_ptr<const remo::MaskedLinear>> linears; ///< by LinearId
   std::shared_ptr<remo::MaskPool> pool;                           ///< indexed by LinearId

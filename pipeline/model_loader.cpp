@@ -79,6 +79,16 @@ std::shared_ptr<const model::EmbeddingTable> ModelLoader::embeddings() const {
   return embeddings_;
 }
 
+std::shared_ptr<const model::EmbeddingTable> ModelLoader::per_layer_embeddings() const {
+  const auto& inputs = plan_.per_layer_inputs;
+  if (!inputs) return nullptr;
+  const std::lock_guard lock(embeddings_mutex_);
+  if (!per_layer_embeddings_)
+    per_layer_embeddings_ = std::make_shared<const model::EmbeddingTable>(
+        *store_, inputs->table, inputs->tokens, plan_.layers.size() * inputs->width);
+  return per_layer_embeddings_;
+}
+
 void ModelLoader::for_each_linear(Progress& progress,
                                   const std::function<void(model::QuantizedLinear)>& take) const {
   std::size_t total = 0;

@@ -48,6 +48,8 @@ public:
   const model::TensorStore& tensors() const noexcept { return *store_; }
   /// Made when it is asked for the first time, and shared by all engines of this model.
   std::shared_ptr<const model::EmbeddingTable> embeddings() const;
+  /// The table of arch::PerLayerInputs, likewise; nullptr if the model has none.
+  std::shared_ptr<const model::EmbeddingTable> per_layer_embeddings() const;
   model::WeightFormat format() const noexcept { return format_; }
 
   /// False for the enclave's half of a prepared model: only workers have the weights.
@@ -74,6 +76,7 @@ private:
   std::unique_ptr<const model::PreparedWorker> worker_;
   mutable std::mutex embeddings_mutex_;
   mutable std::shared_ptr<const model::EmbeddingTable> embeddings_;
+  mutable std::shared_ptr<const model::EmbeddingTable> per_layer_embeddings_;
 };
 
 /// The figures of a quantised matrix.

@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <array>
-#include <deque>
 #include <iterator>
-#include <map>
 #include <memory>
-#include <set>
 #include <span>
 #include <vector>
 
+#include "actors/enclave/token_mixer.hpp"
 #include "kernels/attention.hpp"
 #include "kernels/kernel_set.hpp"
 
@@ -23,36 +21,16 @@ constexpr std::size_t kWorthSharing = std::size_t{1} << 21;
 constexpr std::size_t kMaxTogether = 8; ///< rows of a sequence that read its keys at once
 
 /// The arithmetic of one layer's attention.
-class LayerAttention {
+class LayerAttention final : public TokenMixer {
 public:
   LayerAttention(AttentionShape shape, std::shared_ptr<AttentionTeam> team)
-      : shape_(shape.attention), last_layer_(shape.last_layer), heads_(std::move(shape.heads)),
+      : TokenMixer(shape.last_layer), shape_(shape.attention), heads_(std::move(shape.heads)),
         sinks_(std::move(shape.sinks)), team_(std::move(team)), view_(shape.layout, shape.layer),
         format_(shape.layout->format()) {}
 
-  bool is_last_layer() const { return last_layer_; }
-
-  /// True if every segment continues its sequence exactly where the rows before it ended.
-  bool ready(const MicroBatch& batch) const {
-    return std::all_of(batch.segments.begin(), batch.segments.end(), [this](const Segment& s) {
-      const auto it = lengths_.find(s.sequence);
-      const u32 length = it == lengths_.end() ? s.inherited : it->second;
-      return abandoned_.contains(s.sequence) || length == s.start;
-    });
-  }
-
-  void abandon(SequenceId sequence) {
-    lengths_.erase(sequence);
-    abandoned_.insert(sequence);
-  }
-  void forget(SequenceId sequence) {
-    lengths_.erase(sequence);
-    abandoned_.erase(sequence);
-  }
-
-  /// out [rows, heads * value_dim] from the q, k and v of each row, one behind the other.
+  /// out [rows, heads * value_dim] from qkv [rows, arch::Attention::columns()].
   Matrix<float> run(const MicroBatch& batch, const Matrix<float>& qkv,
-                    const model::RowPositions& positions) {
+                    const model::RowPositions& positions) override {
     positions_ = &positions;
     Matrix<float> out(qkv.rows(), shape_.out_dim());
     const Longest longest = longest_of(batch);
@@ -60,11 +38,12 @@ public:
     std::size_t row = 0;
     for (const Segment& segment : batch.segments) {
       const u32 together = rows_together();
-      for (u32 i = 0; i < segment.count && !abandoned_.contains(segment.sequence); i += together)
+      for (u32 i = 0; i < segment.count && !is_abandoned(segment.sequence); i += together)
         attend_rows(segment, i, std::min(together, segment.count - i), row, qkv, out);
       row += segment.count;
     }
     if (batch.even && longest.positions != 0) even_out(batch, longest, qkv);
+    for (std::size_t r = 0; r < qkv.rows(); ++r) heads_->apply_gate(qkv.row(r), out.row(r));
     return out;
   }
 
@@ -82,7 +61,7 @@ private:
     Longest longest;
     for (const Segment& s : batch.segments) {
       const u32 last = s.start + s.count - 1;
-      if (!abandoned_.contains(s.sequence) && seen_at(last) > longest.positions)
+      if (!is_abandoned(s.sequence) && seen_at(last) > longest.positions)
         longest = {s.blocks.get(), last, seen_at(last)};
     }
     return longest;
@@ -95,9 +74,8 @@ private:
     std::vector<std::size_t> missing;
     for (const Segment& s : batch.segments)
       for (u32 i = 0; i < s.count; ++i)
-        missing.push_back(abandoned_.contains(s.sequence)
-                              ? longest.positions
-                              : longest.positions - seen_at(s.start + i));
+        missing.push_back(is_abandoned(s.sequence) ? longest.positions
+                                                   : longest.positions - seen_at(s.start + i));
     missing.resize(batch.rows, longest.positions);
     const bool chunks = std::any_of(batch.segments.begin(), batch.segments.end(),
                                     [](const Segment& s) { return s.count > 1; });
@@ -115,6 +93,7 @@ private:
   void prepare_padding(std::size_t first, std::size_t count, const Matrix<float>& qkv) {
     for (std::size_t i = 0; i < count; ++i) {
       const float* k = prepare(first + i, i, count, qkv);
+      if (shape_.reads_layer) continue;
       view_.write_nowhere(k, k + shape_.kv_dim(), nowhere_);
     }
   }
@@ -142,9 +121,7 @@ private:
     make_room_for(count);
     float* q = work_.data() + i * width;
     float* k = q + shape_.q_dim();
-    std::copy_n(qkv.row(row), width, q);
-    heads_->prepare(q, k, *positions_, row);
-    heads_->prepare_values(k + shape_.kv_dim());
+    heads_->prepare_row(qkv.row(row), q, *positions_, row);
     return k;
   }
 
@@ -162,9 +139,10 @@ private:
                    const Matrix<float>& qkv, Matrix<float>& out) {
     for (u32 i = 0; i < count; ++i) {
       const float* k = prepare(at + first + i, i, count, qkv);
+      if (shape_.reads_layer) continue;
       view_.write(*segment.blocks, segment.start + first + i, k, k + shape_.kv_dim());
     }
-    lengths_[segment.sequence] = segment.start + first + count;
+    has_come_to(segment.sequence, segment.start + first + count);
     const u32 last = segment.start + first + count - 1;
     std::array<std::size_t, kMaxTogether> counts;
     for (u32 i = 0; i < count; ++i) counts[i] = seen_at(last) - (count - 1 - i);
@@ -226,111 +204,26 @@ private:
   std::size_t work_width() const { return shape_.q_dim() + shape_.kv_dim() + shape_.v_dim(); }
 
   arch::Attention shape_;
-  bool last_layer_;
   std::shared_ptr<const model::HeadPreparation> heads_;
   std::vector<float> sinks_;                       ///< by head, or none
   const model::RowPositions* positions_ = nullptr; ///< of the micro-batch under way
   std::shared_ptr<AttentionTeam> team_;
   kv::LayerView view_;
   kv::Format format_;
-  std::map<SequenceId, u32> lengths_; ///< positions that have been written
-  std::set<SequenceId> abandoned_;    ///< over, with rows still under way
   std::size_t shared_from_ = 0; ///< positions that decide whether threads share the heads of a row
   SecretBuffer<float> work_;    ///< q, k, v of the rows under way
   SecretBuffer<float> nowhere_; ///< where keys and values of padding go
   SecretBuffer<float> vain_;    ///< and what comes of their attention
 };
 
-/// The rows of `m` whose logits are wanted, in order, and behind them padding: zeros, or, if nobody
-/// wants any, the last row again and again, so that sampling finds logits as it would at the end of
-/// a prompt.
-ClearTensor wanted_rows(const MicroBatch& batch, const Matrix<float>& m) {
-  Matrix<float> out(batch.head_rows(), m.cols());
-  std::size_t row = 0;
-  std::size_t to = 0;
-  for (const Segment& s : batch.segments) {
-    const u32 wanted = s.wanted_rows();
-    for (u32 i = s.count - wanted; i < s.count; ++i)
-      std::copy_n(m.row(row + i), m.cols(), out.row(to++));
-    row += s.count;
-  }
-  for (; batch.even && batch.wanted_rows() == 0 && to < out.rows(); ++to)
-    std::copy_n(m.row(row - 1), m.cols(), out.row(to));
-  return share_clear(std::move(out));
-}
-
-bool every_row_goes_on(const MicroBatch& batch) {
-  return batch.wanted_rows() == batch.rows - batch.padding && batch.head_padding == batch.padding;
-}
-
-struct State {
-  State(AttentionShape shape, std::shared_ptr<AttentionTeam> team)
-      : attention(std::move(shape), std::move(team)) {}
-  LayerAttention attention;
-  std::deque<Flow> early; ///< micro-batches that overtook the rows before them
-};
-
 } // namespace
-
-AttentionStage::behavior_type attention_stage(AttentionStage::pointer self, StageContext context,
-                                              AttentionShape shape,
-                                              std::shared_ptr<AttentionTeam> team, Stage next,
-                                              SamplerStage drain) {
-  name_exceptions_by_kind(self);
-  auto state = std::make_shared<State>(std::move(shape), std::move(team));
-
-  auto process = [self, context, next, drain, state](const Flow& flow) {
-    const MicroBatch& batch = *flow.batch;
-    guarded(self, context, batch.id, [&] {
-      const auto span =
-          context.span(telemetry::SpanKind::attention, batch, flow.x->rows(), flow.sent);
-      Flow out = flow;
-      Matrix<float> heads = state->attention.run(batch, *flow.x, *flow.positions);
-      if (!state->attention.is_last_layer() || every_row_goes_on(batch)) {
-        out.x = share_clear(std::move(heads));
-      } else {
-        out.x = wanted_rows(batch, heads);
-        out.residual = wanted_rows(batch, *flow.residual);
-        wipe(heads.data(), heads.rows() * heads.cols() * sizeof(float));
-      }
-      out.sent = context.now();
-      if (out.x->rows() == 0)
-        self->send(drain, std::move(out));
-      else
-        self->send(next, std::move(out));
-    });
-  };
-
-  auto admit_ready = [state, process] {
-    for (bool moved = true; moved;) {
-      moved = false;
-      for (auto it = state->early.begin(); it != state->early.end(); ++it) {
-        if (!state->attention.ready(*it->batch)) continue;
-        const Flow ready = std::move(*it);
-        state->early.erase(it);
-        process(ready);
-        moved = true;
-        break;
-      }
-    }
-  };
-
-  return {[state, admit_ready](const Flow& flow) {
-            state->early.push_back(flow);
-            admit_ready();
-          },
-          [state, admit_ready](const Abandon& abandon) {
-            state->attention.abandon(abandon.sequence);
-            admit_ready();
-          },
-          [state](const Forget& forget) { state->attention.forget(forget.sequence); }};
-}
 
 AttentionStage spawn_attention(caf::actor_system& system, StageContext context,
                                AttentionShape shape, std::shared_ptr<AttentionTeam> team,
                                Stage next, SamplerStage drain) {
-  return system.spawn(attention_stage, std::move(context), std::move(shape), std::move(team),
-                      std::move(next), std::move(drain));
+  return spawn_mixer(system, std::move(context),
+                     std::make_unique<LayerAttention>(std::move(shape), std::move(team)),
+                     std::move(next), std::move(drain));
 }
 
 } // namespace talaria::enclave

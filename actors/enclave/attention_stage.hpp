@@ -34,11 +34,6 @@ struct AttentionShape {
 ///   last layer, no row wanted ──► Flow without rows ──► drain (the sampler)
 ///
 /// Heads of long contexts are shared among the threads of `team`: no bit depends on it.
-AttentionStage::behavior_type attention_stage(AttentionStage::pointer self, StageContext context,
-                                              AttentionShape shape,
-                                              std::shared_ptr<AttentionTeam> team, Stage next,
-                                              SamplerStage drain);
-
 AttentionStage spawn_attention(caf::actor_system& system, StageContext context,
                                AttentionShape shape, std::shared_ptr<AttentionTeam> team,
                                Stage next, SamplerStage drain);

@@ -16,8 +16,8 @@ void tell_requests(const StageContext& context, const MicroBatch& batch) {
 
 /// Padding is zeros, which take as long to make as other rows.
 void look_up_in_vain(const model::EmbeddingTable& table, const MicroBatch& batch,
-                     std::size_t hidden) {
-  SecretBuffer<float> row(hidden);
+                     std::size_t width) {
+  SecretBuffer<float> row(width);
   for (u32 i = 0; i < batch.padding; ++i) table.lookup(batch.tokens.back(), row.span());
 }
 
@@ -37,6 +37,16 @@ void look_up_all(const model::EmbeddingTable& table, const MicroBatch& batch, Ma
   std::copy(batch.tokens.begin(), batch.tokens.end(), ids.data());
   model::lookup_obliviously(table, ids.span(), rows.view(), team);
   std::fill(rows.row(0) + real * rows.cols(), rows.row(0) + rows.rows() * rows.cols(), 0.0F);
+}
+
+Matrix<float> rows_of(const model::EmbeddingTable& table, const MicroBatch& batch,
+                      AttentionTeam* oblivious) {
+  Matrix<float> rows(batch.rows, table.hidden());
+  if (oblivious != nullptr)
+    look_up_all(table, batch, rows, oblivious->helpers);
+  else
+    look_up_each(table, batch, rows);
+  return rows;
 }
 
 /// Where the rows stand. Rows of padding are prepared like others where they are to cost the same.
@@ -63,17 +73,15 @@ EmbedStage::behavior_type embed_stage(EmbedStage::pointer self, StageContext con
     guarded(self, context, batch.id, [&] {
       const auto span = context.span(telemetry::SpanKind::embed, batch, batch.rows, admit.sent);
       if (context.tracing() && batch.segments.size() > 1) tell_requests(context, batch);
-      Matrix<float> rows(batch.rows, shape.table->hidden());
-      if (oblivious != nullptr)
-        look_up_all(*shape.table, batch, rows, oblivious->helpers);
-      else
-        look_up_each(*shape.table, batch, rows);
+      Matrix<float> rows = rows_of(*shape.table, batch, oblivious.get());
       if (shape.multiplier != 1)
         for (std::size_t i = 0; i < rows.rows() * rows.cols(); ++i)
           rows.data()[i] *= shape.multiplier;
       Flow flow;
       flow.batch = admit.batch;
       flow.residual = flow.x = share_clear(std::move(rows));
+      if (shape.per_layer)
+        flow.per_layer = share_clear(rows_of(*shape.per_layer, batch, oblivious.get()));
       flow.positions = positions_of(shape.ropes, batch);
       flow.sent = context.now();
       self->send(next, std::move(flow));

@@ -45,6 +45,9 @@ struct Flow : StaysInEnclave {
   std::shared_ptr<const model::RowPositions> positions;
   ClearTensor shares; ///< [rows, experts] between a router and the activation behind it
   ClearTensor kept;   ///< what passes by the second matrix of latent attention
+  /// Of a model with per-layer inputs: first the rows of the table, then the inputs of all layers,
+  /// [rows, layers * width]. Null in others.
+  ClearTensor per_layer;
   MessageTime sent{};
 };
 

@@ -27,29 +27,31 @@ Stage::behavior_type row_stage(Stage::pointer self, StageContext context, SpanKi
   }};
 }
 
-Stage::behavior_type norm_stage(Stage::pointer self, StageContext context, float eps, Stage next) {
+Stage::behavior_type norm_stage(Stage::pointer self, StageContext context, std::vector<float> gain,
+                                float eps, Stage next) {
   return row_stage(self, std::move(context), SpanKind::norm, std::move(next),
-                   [eps](const Flow& flow, Flow& out) {
+                   [gain = std::move(gain), eps](const Flow& flow, Flow& out) {
                      const Matrix<float>& h = *flow.residual;
+                     const float* const factors = gain.empty() ? nullptr : gain.data();
                      Matrix<float> normed(h.rows(), h.cols(), Unwritten{});
                      for (std::size_t r = 0; r < h.rows(); ++r)
-                       kernels::active_kernels().rms_norm(h.row(r), nullptr, normed.row(r),
+                       kernels::active_kernels().rms_norm(h.row(r), factors, normed.row(r),
                                                           h.cols(), eps);
                      out.x = share_clear(std::move(normed));
                    });
 }
 
 Stage::behavior_type out_norm_stage(Stage::pointer self, StageContext context,
-                                    std::vector<float> gain, float eps, Stage next) {
+                                    std::vector<float> gain, float eps, float scalar, Stage next) {
   return row_stage(self, std::move(context), SpanKind::norm, std::move(next),
-                   [gain = std::move(gain), eps](const Flow& flow, Flow& out) {
+                   [gain = std::move(gain), eps, scalar](const Flow& flow, Flow& out) {
                      const Matrix<float>& x = *flow.x;
                      Matrix<float> sum(x.rows(), x.cols(), Unwritten{});
                      for (std::size_t r = 0; r < x.rows(); ++r) {
                        float* to = sum.row(r);
                        kernels::active_kernels().rms_norm(x.row(r), gain.data(), to, x.cols(), eps);
                        const float* h = flow.residual->row(r);
-                       for (std::size_t i = 0; i < x.cols(); ++i) to[i] = h[i] + to[i];
+                       for (std::size_t i = 0; i < x.cols(); ++i) to[i] = (h[i] + to[i]) * scalar;
                      }
                      out.residual = out.x = share_clear(std::move(sum));
                    });
@@ -70,13 +72,15 @@ Stage::behavior_type soft_cap_stage(Stage::pointer self, StageContext context, f
 
 } // namespace
 
-Stage spawn_norm(caf::actor_system& system, StageContext context, float eps, Stage next) {
-  return system.spawn(norm_stage, std::move(context), eps, std::move(next));
+Stage spawn_norm(caf::actor_system& system, StageContext context, std::vector<float> gain,
+                 float eps, Stage next) {
+  return system.spawn(norm_stage, std::move(context), std::move(gain), eps, std::move(next));
 }
 
 Stage spawn_out_norm(caf::actor_system& system, StageContext context, std::vector<float> gain,
-                     float eps, Stage next) {
-  return system.spawn(out_norm_stage, std::move(context), std::move(gain), eps, std::move(next));
+                     float eps, float scalar, Stage next) {
+  return system.spawn(out_norm_stage, std::move(context), std::move(gain), eps, scalar,
+                      std::move(next));
 }
 
 Stage spawn_soft_cap(caf::actor_system& system, StageContext context, float cap, Stage next) {

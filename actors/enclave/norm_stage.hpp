@@ -6,16 +6,18 @@
 
 namespace talaria::enclave {
 
-/// Root-mean-square norm without a gain: it is folded into the matrix that follows.
+/// Root-mean-square norm. `gain` is empty where it is folded into the matrix that follows.
 ///
-///   Flow{residual} ──► norm ──► Flow{residual, x = residual / rms(residual)} ──► mask
-Stage spawn_norm(caf::actor_system& system, StageContext context, float eps, Stage next);
+///   Flow{residual} ──► norm ──► Flow{residual, x = gain residual / rms(residual)} ──► mask
+Stage spawn_norm(caf::actor_system& system, StageContext context, std::vector<float> gain,
+                 float eps, Stage next);
 
-/// Norm of a block's output, gain included, which is then added to the residual stream.
+/// Norm of a block's output, gain included, which is then added to the residual stream; the sum
+/// times `scalar`.
 ///
 ///   Flow{residual, x} ──► out norm ──► Flow{residual = x = residual + gain x / rms(x)} ──► next
 Stage spawn_out_norm(caf::actor_system& system, StageContext context, std::vector<float> gain,
-                     float eps, Stage next);
+                     float eps, float scalar, Stage next);
 
 /// Logits that cannot grow beyond a cap.
 ///

@@ -43,6 +43,7 @@ std::string rope_kind(const JsonFields& rope) {
 
 using Known = std::span<const char* const>;
 constexpr const char* kPlain[] = {"factor"};
+constexpr const char* kMrope[] = {"mrope_section", "mrope_interleaved"};
 constexpr const char* kLlama3[] = {"factor", "low_freq_factor", "high_freq_factor",
                                    "original_max_position_embeddings"};
 constexpr const char* kYarn[] = {"factor",
@@ -62,7 +63,8 @@ constexpr const char* kLongrope[] = {"factor",
                                      "short_mscale",
                                      "long_mscale"};
 
-void refuse_unknown_rope_fields(const json& object, const JsonFields& rope, Known known) {
+void refuse_unknown_rope_fields(const json& object, const JsonFields& rope, Known known,
+                                Known ignored) {
   // Olmo 3 and Ministral 3 also repeat numbers here that have no meaning for RoPE.
   constexpr const char* kAlways[] = {"rope_type", "type", "rope_theta", "partial_rotary_factor",
                                      "max_position_embeddings"};
@@ -70,7 +72,8 @@ void refuse_unknown_rope_fields(const json& object, const JsonFields& rope, Know
     return std::find(names.begin(), names.end(), key) != names.end();
   };
   for (const auto& [key, value] : object.items()) {
-    if (value.is_null() || among(known, key) || among(kAlways, key)) continue;
+    if (value.is_null() || among(known, key) || among(kAlways, key) || among(ignored, key))
+      continue;
     std::string list = "rope_type, type, rope_theta";
     for (const char* name : known) list += std::string(", ") + name;
     rope.refuse(key.c_str(), "only these fields: " + list);
@@ -81,8 +84,9 @@ void refuse_unknown_rope_fields(const json& object, const JsonFields& rope, Know
 class ScalingReader {
 public:
   ScalingReader(const json& object, const JsonFields& rope, u32 max_position,
-                std::optional<u32> outer_original)
-      : object_(object), rope_(rope), max_position_(max_position) {
+                std::optional<u32> outer_original, const Defaults& defaults)
+      : object_(object), rope_(rope), max_position_(max_position),
+        ignored_(defaults.mrope ? Known(kMrope) : Known()), proportional_(defaults.proportional) {
     const u32 inner =
         rope.integer("original_max_position_embeddings", 1, kMaxPosition).value_or(max_position);
     original_ = outer_original.value_or(inner);
@@ -97,6 +101,7 @@ public:
       out.original_max_position = max_position_;
       return out;
     }
+    if (kind == "proportional" && proportional_) return proportional();
     if (kind == "llama3") return llama3();
     // Older Phi-3 files call longrope "su", one calls it "yarn".
     if (kind == "longrope" || kind == "su" || rope_.present("short_factor")) return longrope();
@@ -118,15 +123,24 @@ private:
   RopeScaling plain(RopeScaling::Kind kind) const {
     RopeScaling out;
     out.kind = kind;
-    refuse_unknown_rope_fields(object_, rope_, kPlain);
+    refuse_unknown_rope_fields(object_, rope_, kPlain, ignored_);
     if (kind != RopeScaling::Kind::none) out.factor = required("factor");
+    return out;
+  }
+
+  /// The share of pairs that turn is partial_rotary_factor, which is read with it.
+  RopeScaling proportional() const {
+    RopeScaling out;
+    refuse_unknown_rope_fields(object_, rope_, kPlain, ignored_);
+    out.kind = RopeScaling::Kind::proportional;
+    out.factor = optional("factor", 1);
     return out;
   }
 
   RopeScaling llama3() const {
     RopeScaling out;
     out.factor = required("factor");
-    refuse_unknown_rope_fields(object_, rope_, kLlama3);
+    refuse_unknown_rope_fields(object_, rope_, kLlama3, ignored_);
     out.kind = RopeScaling::Kind::llama3;
     out.low_freq_factor = required("low_freq_factor");
     out.high_freq_factor = required("high_freq_factor");
@@ -139,7 +153,7 @@ private:
   }
 
   RopeScaling yarn() const {
-    refuse_unknown_rope_fields(object_, rope_, kYarn);
+    refuse_unknown_rope_fields(object_, rope_, kYarn, ignored_);
     RopeScaling out;
     out.kind = RopeScaling::Kind::yarn;
     out.original_max_position = original_;
@@ -174,7 +188,7 @@ private:
   }
 
   RopeScaling longrope() const {
-    refuse_unknown_rope_fields(object_, rope_, kLongrope);
+    refuse_unknown_rope_fields(object_, rope_, kLongrope, ignored_);
     RopeScaling out;
     out.kind = RopeScaling::Kind::longrope;
     out.original_max_position = original_;
@@ -190,6 +204,8 @@ private:
   const JsonFields& rope_;
   u32 max_position_;
   u32 original_ = 0;
+  Known ignored_; ///< fields that mean nothing here
+  bool proportional_;
 };
 
 bool is_mxfp4(const json& quantised) {
@@ -305,7 +321,7 @@ ConfigText::RopeText ConfigText::rope(const Defaults& defaults, const char* laye
     const JsonFields rope(*object, where);
     const auto outer_original =
         fields_.integer("original_max_position_embeddings", 1, kMaxPosition);
-    out.scaling = ScalingReader(*object, rope, max_position, outer_original).read();
+    out.scaling = ScalingReader(*object, rope, max_position, outer_original, defaults).read();
     const auto inner = rope.number("rope_theta", positive, "a positive number");
     if (inner && theta && *inner != *theta)
       rope.refuse("rope_theta", fmt::format("the outer rope_theta, {}", *theta));
@@ -316,7 +332,8 @@ ConfigText::RopeText ConfigText::rope(const Defaults& defaults, const char* laye
     if (inner_share) partial = inner_share;
   }
   out.theta = theta.value_or(defaults.rope_theta);
-  out.partial_rotary = partial.value_or(1);
+  out.partial_rotary = partial.value_or(defaults.rotary_share);
+  out.scaling.turning = out.partial_rotary;
   return out;
 }
 
@@ -326,20 +343,27 @@ std::optional<u32> ConfigText::window() const {
 
 std::vector<bool> ConfigText::sliding_layers(u32 layers, bool (*rule)(u32, u32),
                                              u32 pattern) const {
+  const auto types = layer_types(layers, {"full_attention", "sliding_attention"});
   std::vector<bool> out(layers);
+  for (u32 l = 0; l < layers; ++l)
+    out[l] = types.empty() ? rule(l, pattern) : types[l] == "sliding_attention";
+  return out;
+}
+
+std::vector<std::string> ConfigText::layer_types(u32 layers,
+                                                 std::initializer_list<const char*> words) const {
   const json* types = fields_.find("layer_types");
-  if (types == nullptr) {
-    for (u32 l = 0; l < layers; ++l) out[l] = rule(l, pattern);
-    return out;
-  }
-  const auto expected =
-      fmt::format("\"full_attention\" or \"sliding_attention\" for each of the {} layers", layers);
+  if (types == nullptr) return {};
+  std::string expected;
+  for (const char* word : words)
+    expected += fmt::format("{}\"{}\"", expected.empty() ? "" : " or ", word);
+  expected += fmt::format(" for each of the {} layers", layers);
   if (!types->is_array() || types->size() != layers) fields_.refuse("layer_types", expected);
-  for (u32 l = 0; l < layers; ++l) {
-    const json& type = (*types)[l];
-    if (type != "full_attention" && type != "sliding_attention")
+  std::vector<std::string> out;
+  for (const json& type : *types) {
+    if (std::none_of(words.begin(), words.end(), [&](const char* word) { return type == word; }))
       fields_.refuse("layer_types", expected);
-    out[l] = type == "sliding_attention";
+    out.push_back(type.get<std::string>());
   }
   return out;
 }
@@ -370,16 +394,7 @@ float ConfigText::query_beta() const {
       .value_or(0);
 }
 
-DecoderConfig ConfigText::decoder(const Defaults& defaults) const {
-  DecoderConfig config;
-  config.model_type = model_type();
-  refuse_what_is_not_computed(defaults, config.model_type);
-  read_dimensions(defaults, config);
-  config.rms_eps =
-      fields_
-          .number(
-              "rms_norm_eps", [](float x) { return x > 0 && x < 1; }, "a number between 0 and 1")
-          .value_or(1e-6f);
+void ConfigText::read_rope(const Defaults& defaults, DecoderConfig& config) const {
   const RopeText rope_text = rope(defaults, "full_attention", config.max_position);
   config.rope_theta = rope_text.theta;
   config.rope_scaling = rope_text.scaling;
@@ -405,6 +420,19 @@ DecoderConfig ConfigText::decoder(const Defaults& defaults) const {
     const double longest = double{scaling.factor} * config.max_position;
     config.max_position = static_cast<u32>(std::min(longest, double{kMaxPosition}));
   }
+}
+
+DecoderConfig ConfigText::decoder(const Defaults& defaults) const {
+  DecoderConfig config;
+  config.model_type = model_type();
+  refuse_what_is_not_computed(defaults, config.model_type);
+  read_dimensions(defaults, config);
+  config.rms_eps =
+      fields_
+          .number(
+              "rms_norm_eps", [](float x) { return x > 0 && x < 1; }, "a number between 0 and 1")
+          .value_or(1e-6f);
+  if (!defaults.ropes_by_type) read_rope(defaults, config);
   // A checkpoint that also sees says at the outer level whether the head is the embedding.
   config.tied_embeddings =
       outer_fields_.boolean("tie_word_embeddings")

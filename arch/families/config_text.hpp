@@ -22,6 +22,10 @@ struct Defaults {
   bool partial_rotary = false; ///< the field exists
   bool experts = false;        ///< a mixture of experts
   bool mxfp4 = false;          ///< whose matrices may be in MXFP4
+  bool mrope = false;          ///< sections of RoPE for pictures, which make no difference for text
+  float rotary_share = 1;      ///< partial_rotary_factor
+  bool proportional = false;   ///< rope_type may be "proportional"
+  bool ropes_by_type = false;  ///< the family reads them, by the type and head length of a layer
   const char* head_dim_key = "head_dim";
   const char* activation_key = "hidden_act";
   const char* activation = "silu"; ///< the one that is computed
@@ -60,6 +64,10 @@ public:
   std::vector<bool> sliding_layers(u32 layers, bool (*rule)(u32 layer, u32 pattern),
                                    u32 pattern) const;
 
+  /// `layer_types`, each of which must be one of `words`; empty if absent.
+  /// @throws Error{model} if the list has another length or other words.
+  std::vector<std::string> layer_types(u32 layers, std::initializer_list<const char*> words) const;
+
   /// That `layer_types`, if it is there, says what the other fields say: all layers slide, or none.
   void require_layer_types(const DecoderConfig& config) const;
   /// @throws Error{model} if `use_sliding_window` asks for windows.
@@ -69,6 +77,7 @@ public:
 
 private:
   void read_dimensions(const Defaults& defaults, DecoderConfig& config) const;
+  void read_rope(const Defaults& defaults, DecoderConfig& config) const;
   void refuse_what_is_not_computed(const Defaults& defaults, const std::string& type) const;
 
   const nlohmann::json* outer_;

@@ -26,5 +26,7 @@ ModelPlan olmoe_plan(const ConfigText& config);
 ModelPlan gpt_oss_plan(const ConfigText& config);
 ModelPlan deepseek_v2_plan(const ConfigText& config);
 ModelPlan deepseek_v3_plan(const ConfigText& config);
+ModelPlan qwen3_5_plan(const ConfigText& config);
+ModelPlan gemma4_plan(const ConfigText& config);
 
 } // namespace talaria::arch

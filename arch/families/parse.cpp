@@ -31,6 +31,8 @@ constexpr Family kFamilies[] = {
     {"gpt_oss", gpt_oss_plan},
     {"deepseek_v2", deepseek_v2_plan},
     {"deepseek_v3", deepseek_v3_plan},
+    {"qwen3_5_text", qwen3_5_plan},
+    {"gemma4_text", gemma4_plan},
 };
 
 } // namespace

@@ -5,7 +5,7 @@
 #include <fmt/format.h>
 
 #include "model/one_line.hpp"
-#include "model/tokenization/bpe.hpp"
+#include "model/tokenization/token_model.hpp"
 #include "model/unicode.hpp"
 #include "model/utf8.hpp"
 
@@ -90,7 +90,7 @@ AddedToken made_of(const DeclaredToken& token, u32 id) {
                                                 token.content, *token.id, where, other)));
 }
 
-void add_declared(const DeclaredToken& token, const Bpe& bpe, u32& next,
+void add_declared(const DeclaredToken& token, const TokenModel& model, u32& next,
                   std::vector<AddedToken>& out) {
   const auto known = std::find_if(out.begin(), out.end(), [&](const AddedToken& other) {
     return other.content == token.content;
@@ -103,7 +103,7 @@ void add_declared(const DeclaredToken& token, const Bpe& bpe, u32& next,
     known->special |= special;
     return;
   }
-  const auto in_vocabulary = bpe.id(token.content);
+  const auto in_vocabulary = model.id(token.content);
   if (in_vocabulary && token.id && *in_vocabulary != *token.id)
     refuse_id(token, *in_vocabulary, "model.vocab of tokenizer.json");
   if (!in_vocabulary && token.by_default) return; // the model cannot know it
@@ -117,12 +117,12 @@ void add_declared(const DeclaredToken& token, const Bpe& bpe, u32& next,
 } // namespace
 
 std::vector<AddedToken> read_added_tokens(const JsonNode& node, const TokenizerConfig* config,
-                                          const Bpe& bpe) {
+                                          const TokenModel& model) {
   std::vector<AddedToken> out = parse_added_tokens(node);
   if (config != nullptr) {
-    u32 next = static_cast<u32>(bpe.tokens().size());
+    u32 next = static_cast<u32>(model.tokens().size());
     for (const AddedToken& token : out) next = std::max(next, token.id + 1);
-    for (const DeclaredToken& token : config->tokens) add_declared(token, bpe, next, out);
+    for (const DeclaredToken& token : config->tokens) add_declared(token, model, next, out);
     const auto is_named = [&](const std::string& content) {
       return std::any_of(config->named.begin(), config->named.end(),
                          [&](const auto& named) { return named.second == content; }) ||

@@ -13,7 +13,7 @@
 
 namespace talaria::model {
 
-class Bpe;
+class TokenModel;
 
 struct AddedToken {
   u32 id;
@@ -27,7 +27,7 @@ struct AddedToken {
 /// count, and new ones get the id that the vocabulary has for them, the declared one or the next.
 /// @throws Error{model} naming file and field where two of them contradict each other.
 std::vector<AddedToken> read_added_tokens(const JsonNode& node, const TokenizerConfig* config,
-                                          const Bpe& bpe);
+                                          const TokenModel& model);
 
 /// A stretch of text: an added token, or what lies between two.
 struct Stretch {

@@ -17,18 +17,11 @@ constexpr u64 pair_key(u32 left, u32 right) {
   return u64{left} << 32 | right;
 }
 
-bool is_kept_back(u32 id, const OriginLimits* limits) {
-  return limits != nullptr && limit_of(*limits, id) != Origin::input;
-}
-
 void refuse_unless_empty(const JsonNode& field) {
   if (!field.is_null() && field.raw() != "") field.fail("is not supported; it has to be null");
 }
 
 void check_kind(const JsonNode& model) {
-  const JsonNode type = model["type"];
-  if (!type.is_null() && type.string() != "BPE")
-    type.fail(fmt::format("is {}; only BPE tokenizers are supported", type.string()));
   if (model["vocab"].is_null()) model.fail("has no vocab");
   if (model["merges"].is_null()) model.fail("has no merges: a BPE tokenizer needs them");
   const JsonNode dropout = model["dropout"];
@@ -47,29 +40,11 @@ Bpe Bpe::parse(const JsonNode& model) {
   out.fuse_unknown_ = model["fuse_unk"].boolean_or(false);
   out.ignore_merges_ = model["ignore_merges"].boolean_or(false);
   out.unknown_ = model["unk_token"].string_or("");
-  out.read_vocabulary(model["vocab"]);
+  out.list_ = TokenList::parse(model["vocab"]);
   out.read_merges(model["merges"]);
   for (unsigned byte = 0; byte < 256; ++byte)
     out.byte_tokens_[byte] = out.id(fmt::format("<0x{:02X}>", byte));
   return out;
-}
-
-void Bpe::read_vocabulary(const JsonNode& vocabulary) {
-  if (!vocabulary.is_object()) vocabulary.fail("is not an object");
-  const auto id_of = [&](const std::string& token) {
-    return vocabulary[token].size_below(max_token_id);
-  };
-  std::size_t size = 0;
-  for (const auto& entry : vocabulary.raw().items()) size = std::max(size, id_of(entry.key()) + 1);
-  tokens_.resize(size);
-  std::vector<bool> taken(size);
-  for (const auto& entry : vocabulary.raw().items()) {
-    const std::size_t id = id_of(entry.key());
-    if (taken[id]) vocabulary[entry.key()].fail(fmt::format("has the id {} of another token", id));
-    taken[id] = true;
-    tokens_[id] = entry.key();
-    ids_.emplace(tokens_[id], static_cast<u32>(id));
-  }
 }
 
 void Bpe::read_merges(const JsonNode& merges) {
@@ -105,12 +80,6 @@ void Bpe::add_merge(const JsonNode& entry, u32 rank) {
   merges_[pair_key(left_id, right_id)] = {rank, known(left + right)};
 }
 
-std::optional<u32> Bpe::id(std::string_view token) const {
-  const auto found = ids_.find(token);
-  if (found == ids_.end()) return std::nullopt;
-  return found->second;
-}
-
 /// Where each byte has a token, nothing is dropped, and no unknown characters are fused.
 std::size_t Bpe::longest_piece(bool byte_level) const {
   const auto has_token = [&](int byte) {
@@ -121,9 +90,7 @@ std::size_t Bpe::longest_piece(bool byte_level) const {
   for (int byte = 0; byte < 256; ++byte) {
     if (!has_token(byte)) return 0;
   }
-  std::size_t longest = 1;
-  for (const std::string& token : tokens_) longest = std::max(longest, token.size());
-  return longest;
+  return list_.longest();
 }
 
 const Bpe::Merge* Bpe::find_merge(u32 left, u32 right, const OriginLimits* limits) const {

@@ -8,33 +8,20 @@
 #include <unordered_map>
 #include <vector>
 
-#include "core/integers.hpp"
-#include "model/marked_text.hpp"
-#include "model/tokenization/json_node.hpp"
+#include "model/tokenization/token_model.hpp"
 
 namespace talaria::model {
 
-/// No known vocabulary is half as large; keeps a damaged file from asking for gigabytes.
-constexpr std::size_t max_token_id = 1 << 20;
-
 /// Byte pair encoding of one piece of text, as the model of kind BPE of the `tokenizers` library.
-class Bpe {
+class Bpe final : public TokenModel {
 public:
   /// The "model" of a tokenizer.json.
   static Bpe parse(const JsonNode& model);
 
-  /// Appends the ids of `piece`, which is valid UTF-8. O(n log n). With `limits`, tokens that are
-  /// not for everybody's text are not made.
-  /// @throws Error{model} if it needs the unknown token and the vocabulary has none.
+  /// O(n log n).
   void tokenize(std::string_view piece, std::vector<u32>& ids,
-                const OriginLimits* limits = nullptr) const;
-
-  std::optional<u32> id(std::string_view token) const;
-  /// Bytes of the longest token, if the ids of any piece (`byte_level`: of any in that alphabet)
-  /// cover all of it; otherwise 0.
-  std::size_t longest_piece(bool byte_level) const;
-  /// By id; empty where the vocabulary has a gap.
-  const std::vector<std::string>& tokens() const noexcept { return tokens_; }
+                const OriginLimits* limits = nullptr) const override;
+  std::size_t longest_piece(bool byte_level) const override;
 
 private:
   struct Merge {
@@ -46,7 +33,6 @@ private:
     bool alive;
   };
 
-  void read_vocabulary(const JsonNode& vocabulary);
   void read_merges(const JsonNode& merges);
   void add_merge(const JsonNode& entry, u32 rank);
   void append_initial(std::string_view piece, std::vector<u32>& ids) const;
@@ -55,8 +41,6 @@ private:
              const OriginLimits* limits) const;
   const Merge* find_merge(u32 left, u32 right, const OriginLimits* limits) const;
 
-  std::vector<std::string> tokens_;
-  std::unordered_map<std::string_view, u32> ids_; // views into tokens_
   std::unordered_map<u64, Merge> merges_;
   std::array<std::optional<u32>, 256> byte_tokens_{};
   bool byte_fallback_ = false;

@@ -5,6 +5,7 @@
 
 #include <fmt/format.h>
 
+#include "model/tokenization/character_normalizers.hpp"
 #include "model/tokenization/pattern.hpp"
 #include "model/unicode.hpp"
 #include "model/utf8.hpp"
@@ -132,6 +133,8 @@ std::unique_ptr<Normalizer> parse(const JsonNode& node, int depth) {
     return std::make_unique<Replace>(Pattern::parse(node["pattern"]), node["content"].string());
   if (type == "Prepend") return std::make_unique<Prepend>(node["prepend"].string());
   if (type == "Sequence") return parse_sequence(node, depth);
+  if (type == "Precompiled") return parse_precompiled(node);
+  if (auto found = parse_character_normalizer(node)) return found;
   node.fail(fmt::format("is of type {}, which is not supported", type));
 }
 

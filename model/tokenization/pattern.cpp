@@ -67,7 +67,15 @@ Pattern Pattern::literal(std::string text) {
 }
 
 Pattern Pattern::regex(std::string_view expression, const std::string& where) {
-  const std::string translated = pcre2_from_oniguruma(expression, where);
+  return compiled(pcre2_from_oniguruma(expression, where), expression, where);
+}
+
+Pattern Pattern::pcre2(std::string_view expression) {
+  return compiled(expression, expression, "a built-in pattern");
+}
+
+Pattern Pattern::compiled(std::string_view translated, std::string_view shown,
+                          const std::string& where) {
   int error = 0;
   PCRE2_SIZE offset = 0;
   constexpr u32 options = PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C;
@@ -75,7 +83,7 @@ Pattern Pattern::regex(std::string_view expression, const std::string& where) {
                                    translated.size(), options, &error, &offset, nullptr);
   if (code == nullptr) {
     throw Error(Errc::model, one_line(fmt::format("{}: the pattern does not compile ({}): {}",
-                                                  where, describe(error), expression)));
+                                                  where, describe(error), shown)));
   }
   Pattern out;
   out.code_ = std::make_unique<Code>(code);

@@ -22,6 +22,8 @@ public:
   static Pattern literal(std::string text);
   /// @throws Error{model} beginning with `where` if the expression cannot be reproduced exactly.
   static Pattern regex(std::string_view expression, const std::string& where);
+  /// An expression of this project's own, in PCRE2's syntax; it has to compile.
+  static Pattern pcre2(std::string_view expression);
   /// {"String": "..."} or {"Regex": "..."}.
   static Pattern parse(const JsonNode& node);
 
@@ -39,6 +41,8 @@ public:
 private:
   struct Code;
   Pattern();
+  static Pattern compiled(std::string_view expression, std::string_view shown,
+                          const std::string& where);
   std::vector<Span> cut_literal(std::string_view text) const;
 
   std::string literal_;

@@ -2,7 +2,7 @@
 
 #include <fmt/format.h>
 
-#include "model/tokenization/bpe.hpp"
+#include "model/tokenization/token_model.hpp"
 
 namespace talaria::model {
 
@@ -37,10 +37,22 @@ PostProcessor parse_template(const JsonNode& node) {
   return out;
 }
 
+/// BertProcessing and RobertaProcessing: cls before the text and sep behind it, each a token and
+/// its id.
+PostProcessor parse_around(const JsonNode& node) {
+  const auto id_of = [&](const char* name) {
+    const std::vector<JsonNode> pair = node[name].elements();
+    if (pair.size() != 2) node[name].fail("is not a token and its id");
+    return static_cast<u32>(pair[1].size_below(max_token_id));
+  };
+  return {{id_of("cls")}, {id_of("sep")}};
+}
+
 PostProcessor parse_step(const JsonNode& node, int depth) {
   const std::string& type = node["type"].string();
   if (type == "ByteLevel") return {}; // moves offsets, which nobody here asks for
   if (type == "TemplateProcessing") return parse_template(node);
+  if (type == "BertProcessing" || type == "RobertaProcessing") return parse_around(node);
   if (type != "Sequence") node.fail(fmt::format("is of type {}, which is not supported", type));
   if (depth == kMaxNesting) node.fail("is nested too deeply");
   PostProcessor out;

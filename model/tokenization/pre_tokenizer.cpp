@@ -14,6 +14,15 @@ namespace talaria::model {
 
 namespace {
 
+constexpr const char* white_space_pattern =
+    R"([\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680}\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}])";
+constexpr const char* punctuation_pattern =
+    R"([\x{21}-\x{2f}\x{3a}-\x{40}\x{5b}-\x{60}\x{7b}-\x{7e}\p{P}])";
+// \w+|[^\w\s]+ as Rust's regular expressions have it.
+constexpr const char* words_pattern =
+    R"([\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200c}\x{200d}]+)"
+    R"(|[^\p{Alphabetic}\p{M}\p{Nd}\p{Pc}\x{200c}\x{200d}\x{9}-\x{d}\x{20}\x{85}\x{a0}\x{1680})"
+    R"(\x{2000}-\x{200a}\x{2028}\x{2029}\x{202f}\x{205f}\x{3000}]+)";
 constexpr const char* gpt2_pattern =
     R"('s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+)";
 
@@ -114,18 +123,42 @@ private:
   std::vector<std::unique_ptr<PreTokenizer>> steps_;
 };
 
-std::unique_ptr<PreTokenizer> parse_split(const JsonNode& node) {
+SplitBehavior parse_behavior(const JsonNode& name, const std::string& otherwise) {
   static const std::map<std::string, SplitBehavior> behaviors = {
       {"Isolated", SplitBehavior::isolated},
       {"Removed", SplitBehavior::removed},
       {"Contiguous", SplitBehavior::contiguous},
       {"MergedWithPrevious", SplitBehavior::merged_with_previous},
       {"MergedWithNext", SplitBehavior::merged_with_next}};
-  const JsonNode name = node["behavior"];
-  const auto behavior = behaviors.find(name.string());
+  const auto behavior = behaviors.find(name.string_or(otherwise));
   if (behavior == behaviors.end()) name.fail("is not a known behavior");
-  return std::make_unique<Split>(Pattern::parse(node["pattern"]), behavior->second,
+  return behavior->second;
+}
+
+std::unique_ptr<PreTokenizer> parse_split(const JsonNode& node) {
+  return std::make_unique<Split>(Pattern::parse(node["pattern"]),
+                                 parse_behavior(node["behavior"], ""),
                                  node["invert"].boolean_or(false));
+}
+
+std::unique_ptr<PreTokenizer> split_by(const char* pattern, SplitBehavior behavior,
+                                       bool invert = false) {
+  return std::make_unique<Split>(Pattern::pcre2(pattern), behavior, invert);
+}
+
+/// Words and what stands alone: blanks are left out, punctuation is a piece each.
+std::unique_ptr<PreTokenizer> bert_splitter() {
+  std::vector<std::unique_ptr<PreTokenizer>> steps;
+  steps.push_back(split_by(white_space_pattern, SplitBehavior::removed));
+  steps.push_back(split_by(punctuation_pattern, SplitBehavior::isolated));
+  return std::make_unique<PreTokenizerSequence>(std::move(steps));
+}
+
+std::unique_ptr<PreTokenizer> parse_delimiter(const JsonNode& node) {
+  const JsonNode delimiter = node["delimiter"];
+  if (utf8::length(delimiter.string()) != 1) delimiter.fail("is not one character");
+  return std::make_unique<Split>(Pattern::literal(delimiter.string()), SplitBehavior::removed,
+                                 false);
 }
 
 std::unique_ptr<PreTokenizer> parse_digits(const JsonNode& node) {
@@ -172,6 +205,12 @@ std::unique_ptr<PreTokenizer> parse_splitter(const JsonNode& node, int depth) {
   if (type == "Split") return parse_split(node);
   if (type == "Digits") return parse_digits(node);
   if (type == "Metaspace") return parse_metaspace(node);
+  if (type == "BertPreTokenizer") return bert_splitter();
+  if (type == "WhitespaceSplit") return split_by(white_space_pattern, SplitBehavior::removed);
+  if (type == "Whitespace") return split_by(words_pattern, SplitBehavior::removed, true);
+  if (type == "Punctuation")
+    return split_by(punctuation_pattern, parse_behavior(node["behavior"], "Isolated"));
+  if (type == "CharDelimiterSplit") return parse_delimiter(node);
   if (type == "ByteLevel")
     return std::make_unique<ByteLevel>(node["add_prefix_space"].boolean_or(true),
                                        node["use_regex"].boolean_or(true));

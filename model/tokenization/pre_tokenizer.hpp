@@ -14,7 +14,7 @@ struct Piece {
   bool at_start; ///< it begins where the whole input begins
 };
 
-/// Cuts text into the pieces that the BPE model never merges across.
+/// Cuts text into the pieces that tokens never reach across.
 class PreTokenizer {
 public:
   virtual ~PreTokenizer() = default;

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <utility>
 
 #include <fmt/format.h>
 
@@ -19,6 +20,12 @@ int fallback_byte(std::string_view token) {
   const auto [end, error] = std::from_chars(token.data() + 3, token.data() + 5, value, 16);
   return error == std::errc{} && end == token.data() + 5 ? static_cast<int>(value) : -1;
 }
+
+/// What the library's WordPiece decoder tidies, in its order.
+constexpr std::pair<std::string_view, std::string_view> kTidied[] = {
+    {" .", "."},   {" ?", "?"},     {" !", "!"},    {" ,", ","},
+    {" ' ", "'"},  {" n't", "n't"}, {" 'm", "'m"},  {" do not", " don't"},
+    {" 's", "'s"}, {" 've", "'ve"}, {" 're", "'re"}};
 
 std::string strip(std::string_view text, std::string_view content, std::size_t start,
                   std::size_t stop) {
@@ -40,6 +47,8 @@ TokenDecoder TokenDecoder::parse(const JsonNode& node) {
     out.byte_level_ = true;
   } else if (type == "Sequence") {
     out.parse_sequence(node);
+  } else if (type == "WordPiece") {
+    out.parse_word_piece(node);
   } else {
     bool fused = false;
     out.parse_step(node, fused);
@@ -110,6 +119,25 @@ void TokenDecoder::parse_metaspace(const JsonNode& node) {
                       node["add_prefix_space"].boolean_or(true);
 }
 
+void TokenDecoder::parse_word_piece(const JsonNode& node) {
+  words_ = true;
+  word_prefix_ = node["prefix"].string_or("##");
+  tidies_ = node["cleanup"].boolean_or(true);
+}
+
+std::string TokenDecoder::word_piece(std::string_view token, bool first) const {
+  std::string out(token);
+  if (!first && token.starts_with(word_prefix_))
+    out.erase(0, word_prefix_.size());
+  else if (!first)
+    out.insert(0, 1, ' ');
+  if (!tidies_) return out;
+  for (const auto& [from, to] : kTidied)
+    for (std::size_t at = 0; (at = out.find(from, at)) != std::string::npos; at += to.size())
+      out.replace(at, from.size(), to);
+  return out;
+}
+
 bool TokenDecoder::has_expressions() const noexcept {
   return std::any_of(steps_.begin(), steps_.end(), [](const Step& step) {
     return !step.pattern.empty() && step.pattern.front().is_expression();
@@ -133,6 +161,7 @@ std::string TokenDecoder::bytes(std::string_view token, bool added, bool first) 
     std::string out(first ? 0 : 1, ' ');
     return out.append(token);
   }
+  if (words_) return word_piece(token, first);
   if (byte_level_) {
     auto decoded = added ? std::nullopt : byte_level::decode(token);
     return decoded ? std::move(*decoded) : std::string(token);

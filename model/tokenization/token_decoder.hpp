@@ -35,11 +35,16 @@ private:
   void parse_step(const JsonNode& node, bool& fused);
   void parse_strip(const JsonNode& node, bool fused);
   void parse_metaspace(const JsonNode& node);
+  void parse_word_piece(const JsonNode& node);
+  std::string word_piece(std::string_view token, bool first) const;
   std::string apply(const Step& step, std::string text) const;
 
   bool byte_level_ = false;
   bool byte_fallback_ = false;
-  bool joins_ = false; ///< no decoder: the library puts a space between tokens
+  std::string word_prefix_; ///< WordPiece: of tokens inside a word, which others are parted from
+  bool words_ = false;      ///< there is such a step; it is the only one
+  bool tidies_ = false;     ///< and it takes blanks before punctuation away
+  bool joins_ = false;      ///< no decoder: the library puts a space between tokens
   std::string metaspace_;
   bool metaspace_strips_ = false;
   std::vector<Step> steps_;

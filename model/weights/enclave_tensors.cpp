@@ -7,6 +7,7 @@
 
 #include "core/error.hpp"
 #include "model/weights/matrix_rows.hpp"
+#include "model/weights/mixer_tensors.hpp"
 #include "model/weights/quantized.hpp"
 #include "model/weights/tensor_names.hpp"
 
@@ -34,8 +35,8 @@ std::vector<float> load_bias(const TensorStore& store, const arch::Linear& linea
   return all;
 }
 
-std::vector<float> load_out_norm(const TensorStore& store, const std::optional<arch::Norm>& norm,
-                                 u32 hidden) {
+std::vector<float> load_norm(const TensorStore& store, const std::optional<arch::Norm>& norm,
+                             u32 hidden) {
   if (!norm) return {};
   return read_gain(store, norm->tensor, norm->plus_one, hidden);
 }
@@ -53,11 +54,13 @@ std::pair<std::size_t, std::size_t> head_norm_lengths(const arch::Attention& att
   return {0, 0};
 }
 
-/// Of the norm before a router, which sees rows without their gain. All 1 without a norm.
-std::vector<float> router_gain(const TensorStore& store, const arch::Layer& layer, u32 hidden) {
+/// Of the norm before a router, which sees rows without their gain. All 1 without a norm, or where
+/// rows come with the gain.
+std::vector<float> router_gain(const TensorStore& store, const arch::Layer& layer,
+                               const arch::ModelPlan& plan) {
   const auto& norm = layer.feed_forward_norm;
-  if (!norm) return std::vector<float>(hidden, 1);
-  return read_gain(store, norm->tensor, norm->plus_one, hidden);
+  if (!norm || plan.exact_weights) return std::vector<float>(plan.hidden, 1);
+  return read_gain(store, norm->tensor, norm->plus_one, plan.hidden);
 }
 
 std::vector<float> load_router(const TensorStore& store, const std::string& name, std::size_t rows,
@@ -87,17 +90,26 @@ std::vector<float> load_list(const TensorStore& store, const std::string& name,
   return read_vector(store, name, elements);
 }
 
-LayerGains load_gains(const TensorStore& store, const arch::Layer& layer, u32 hidden) {
+LayerGains load_gains(const TensorStore& store, const arch::Layer& layer,
+                      const arch::ModelPlan& plan) {
   LayerGains out;
   const arch::Attention& a = layer.attention;
   if (const auto [q, k] = head_norm_lengths(a); q != 0) {
     out.q = read_gain(store, a.q_norm.tensor, a.q_norm.plus_one, q);
-    out.k = read_gain(store, a.k_norm.tensor, a.k_norm.plus_one, k);
+    if (!a.reads_layer) out.k = read_gain(store, a.k_norm.tensor, a.k_norm.plus_one, k);
   }
-  out.attention_out = load_out_norm(store, layer.attention_out_norm, hidden);
-  out.feed_forward_out = load_out_norm(store, layer.feed_forward_out_norm, hidden);
+  if (layer.delta_net) out.delta = load_delta_net(store, *layer.delta_net);
+  if (layer.per_layer_input) out.per_layer = load_per_layer(store, layer, plan);
+  if (!layer.scalar.empty()) out.scalar = read_vector(store, layer.scalar, 1).front();
+  const u32 hidden = plan.hidden;
+  if (plan.exact_weights) {
+    out.attention_in = load_norm(store, layer.attention_norm, hidden);
+    out.feed_forward_in = load_norm(store, layer.feed_forward_norm, hidden);
+  }
+  out.attention_out = load_norm(store, layer.attention_out_norm, hidden);
+  out.feed_forward_out = load_norm(store, layer.feed_forward_out_norm, hidden);
   if (const auto& router = layer.feed_forward.router) {
-    const std::vector<float> gain = router_gain(store, layer, hidden);
+    const std::vector<float> gain = router_gain(store, layer, plan);
     out.router = load_router(store, router->tensor, layer.feed_forward.routed(), gain);
     if (!router->shared_gate.empty())
       out.shared_gate = load_router(store, router->shared_gate, 1, gain);
@@ -163,15 +175,23 @@ std::vector<float> read_gain(const TensorStore& store, const std::string& name, 
 
 std::vector<KeptTensor> kept_tensors(const arch::ModelPlan& plan) {
   std::vector<KeptTensor> kept{{plan.embedding, {plan.vocab, plan.hidden}}};
+  if (const auto& inputs = plan.per_layer_inputs) {
+    kept.push_back({inputs->table, {inputs->tokens, plan.layers.size() * inputs->width}});
+    kept.push_back({inputs->norm.tensor, {inputs->width}});
+  }
   for (const arch::Layer& layer : plan.layers) {
     if (const auto [q, k] = head_norm_lengths(layer.attention); q != 0) {
       kept.push_back({layer.attention.q_norm.tensor, {q}});
-      kept.push_back({layer.attention.k_norm.tensor, {k}});
+      if (!layer.attention.reads_layer) kept.push_back({layer.attention.k_norm.tensor, {k}});
     }
+    add_kept_of_mixers(layer, plan, kept);
+    for (const auto& norm : {layer.attention_norm, layer.feed_forward_norm})
+      if (norm && plan.exact_weights) kept.push_back({norm->tensor, {plan.hidden}});
     for (const auto& norm : {layer.attention_out_norm, layer.feed_forward_out_norm})
       if (norm) kept.push_back({norm->tensor, {plan.hidden}});
     if (const auto& router = layer.feed_forward.router) {
-      if (layer.feed_forward_norm) kept.push_back({layer.feed_forward_norm->tensor, {plan.hidden}});
+      if (layer.feed_forward_norm && !plan.exact_weights)
+        kept.push_back({layer.feed_forward_norm->tensor, {plan.hidden}});
       kept.push_back({router->tensor, {layer.feed_forward.routed(), plan.hidden}});
       if (!router->shared_gate.empty()) kept.push_back({router->shared_gate, {1, plan.hidden}});
       const std::size_t routed = layer.feed_forward.routed();
@@ -183,6 +203,7 @@ std::vector<KeptTensor> kept_tensors(const arch::ModelPlan& plan) {
     if (!layer.attention.sinks.empty())
       kept.push_back({layer.attention.sinks, {layer.attention.heads}});
   }
+  if (plan.exact_weights) kept.push_back({plan.final_norm.tensor, {plan.hidden}});
   for (const arch::Linear& linear : plan.linears)
     if (linear.bias) keep_biases(linear, kept);
   return kept;
@@ -190,15 +211,23 @@ std::vector<KeptTensor> kept_tensors(const arch::ModelPlan& plan) {
 
 EnclaveTensors load_enclave_tensors(const TensorStore& store, const arch::ModelPlan& plan) {
   EnclaveTensors out;
-  for (const arch::Layer& layer : plan.layers)
-    out.gains.push_back(load_gains(store, layer, plan.hidden));
+  const auto& inputs = plan.per_layer_inputs;
+  if (inputs)
+    out.per_layer_gain =
+        read_gain(store, inputs->norm.tensor, inputs->norm.plus_one, inputs->width);
+  if (plan.exact_weights) out.final_gain = load_norm(store, plan.final_norm, plan.hidden);
+  for (const arch::Layer& layer : plan.layers) out.gains.push_back(load_gains(store, layer, plan));
   for (const arch::Linear& linear : plan.linears) out.bias.push_back(load_bias(store, linear));
   return out;
 }
 
 EmbeddingTable::EmbeddingTable(const TensorStore& store, const arch::ModelPlan& plan)
-    : rows_(plan.vocab), hidden_(plan.hidden) {
-  const TensorView& tensor = store.get(plan.embedding, {rows_, hidden_});
+    : EmbeddingTable(store, plan.embedding, plan.vocab, plan.hidden) {}
+
+EmbeddingTable::EmbeddingTable(const TensorStore& store, const std::string& name, std::size_t rows,
+                               std::size_t width)
+    : rows_(rows), hidden_(width) {
+  const TensorView& tensor = store.get(name, {rows_, hidden_});
   dtype_ = tensor.dtype;
   std::tie(table_, memory_) = locked_bytes(tensor);
   // Looked at here, all of it, so that no token can make a running sequence fail later.

@@ -83,6 +83,8 @@ public:
     // What the enclave would refuse when it loads is refused here.
     load_enclave_tensors(store_, plan_);
     EmbeddingTable(store_, plan_);
+    if (const auto& inputs = plan_.per_layer_inputs)
+      EmbeddingTable(store_, inputs->table, inputs->tokens, plan_.layers.size() * inputs->width);
     result_.worker.model_type = plan_.model_type;
     result_.worker.weights = options.weights;
     result_.worker.layers = plan_.layer_count();

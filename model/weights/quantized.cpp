@@ -90,12 +90,21 @@ void round_row(std::span<const float> w, float scale, int limit, i32* out) {
   }
 }
 
+/// The smallest power of two that is not below `x`.
+float power_of_two_from(float x) {
+  if (x == 0) return 0;
+  int exponent = 0;
+  const float fraction = std::frexp(x, &exponent); // in [1/2, 1)
+  return std::ldexp(1.0F, fraction == 0.5F ? exponent - 1 : exponent);
+}
+
 /// Quantises up to kBlock rows of a tensor at a time and lays them into their columns.
 class Quantiser {
 public:
-  Quantiser(QuantizedLinear& linear)
-      : linear_(linear), padded_(linear.columns.groups() * 4), row_(linear.d_in),
-        integers_(linear.d_in), high_(padded_ * kBlock), low_(padded_ * kBlock) {}
+  Quantiser(QuantizedLinear& linear, bool binary_scales)
+      : linear_(linear), binary_scales_(binary_scales && linear.format == WeightFormat::int16),
+        padded_(linear.columns.groups() * 4), row_(linear.d_in), integers_(linear.d_in),
+        high_(padded_ * kBlock), low_(padded_ * kBlock) {}
 
   /// All rows become the columns from `column` on.
   void add(Rows& rows, std::size_t column) {
@@ -112,7 +121,8 @@ private:
   void quantise(Rows& rows, std::size_t row, std::size_t column, std::size_t k) {
     const int limit = largest(linear_.format);
     rows.read(row, row_);
-    const float scale = fold_gain(rows, row, row_) / static_cast<float>(limit);
+    float scale = fold_gain(rows, row, row_) / static_cast<float>(limit);
+    if (binary_scales_) scale = power_of_two_from(scale);
     linear_.scale[column] = scale;
     round_row(row_, scale, limit, integers_.data());
     i8* high = high_.data() + k * padded_;
@@ -141,6 +151,7 @@ private:
   }
 
   QuantizedLinear& linear_;
+  bool binary_scales_;
   std::size_t padded_;
   std::vector<float> row_;
   std::vector<i32> integers_;
@@ -191,7 +202,7 @@ QuantizedLinear load_linear(const TensorStore& store, const arch::Linear& wanted
   std::vector<Rows> blocks = rows_of(store, wanted);
   linear.columns = kernels::PackedWeights(linear.d_in, columns_of(wanted, format));
   linear.scale.resize(linear.d_out);
-  Quantiser quantiser(linear);
+  Quantiser quantiser(linear, wanted.binary_scales);
   std::size_t column = 0;
   for (Rows& rows : blocks) {
     quantiser.add(rows, column);

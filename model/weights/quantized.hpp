@@ -28,8 +28,8 @@ WeightFormat parse_weight_format(std::string_view text);
 ///   int8    W[i][j] ~ scale[j] q[i][j],                    q in [-127, 127], columns = d_out
 ///   int16   W[i][j] ~ scale[j] (256 hi[i][j] + lo[i][j]),  in [-32639, 32639], hi and lo int8:
 ///           two column sets on the same input, columns = 2 d_out: all hi, then all lo.
-/// scale[j] = max_i |W[i][j]| / 127 (or / 32639), times the multiplier of the matrix; a zero column
-/// has scale 0.
+/// scale[j] = max_i |W[i][j]| / 127 (or / 32639, with Linear::binary_scales the next power of two
+/// from there on), times the multiplier of the matrix; a zero column has scale 0.
 struct QuantizedLinear {
   LinearId id;
   WeightFormat format = WeightFormat::int8;
@@ -62,11 +62,27 @@ QuantizedLinear load_linear(const TensorStore& store, const arch::Linear& linear
 /// together.
 Sha256Digest digest(const QuantizedLinear& linear);
 
+/// What a DeltaNet computes with between its matrices; empty in other layers.
+struct DeltaTensors {
+  std::vector<float> taps;  ///< [taps][channels], the newest row's last
+  std::vector<float> decay; ///< [value_heads]: exp(A)
+  std::vector<float> step;  ///< [value_heads]
+  std::vector<float> gain;  ///< [value_head_dim]
+};
+
+/// A layer's part of arch::PerLayerInput; empty in other models.
+struct PerLayerTensors {
+  std::vector<float> gate;       ///< [width][hidden]
+  std::vector<float> projection; ///< [hidden][width]
+  std::vector<float> gain;       ///< [hidden]
+};
+
 /// Gains of the norms that a layer does not fold into a matrix, and its router; empty where there
 /// is none.
 struct LayerGains {
-  std::vector<float> q, k;          ///< [head_dim], or [heads * head_dim] and [kv_heads * head_dim]
-  std::vector<float> attention_out; ///< [hidden]
+  std::vector<float> q, k; ///< [head_dim], or [heads * head_dim] and [kv_heads * head_dim]
+  std::vector<float> attention_in, feed_forward_in; ///< [hidden], with ModelPlan::exact_weights
+  std::vector<float> attention_out;                 ///< [hidden]
   std::vector<float> feed_forward_out;
   std::vector<float> router; ///< of a mixture: [routed experts][hidden], the norm's gain folded in
   std::vector<float> shared_gate; ///< [hidden], likewise; empty without a shared expert
@@ -74,6 +90,9 @@ struct LayerGains {
   std::vector<float> choice_bias;
   std::vector<float> down_bias; ///< [routed experts][hidden]
   std::vector<float> sinks;     ///< [heads]
+  DeltaTensors delta;
+  PerLayerTensors per_layer;
+  float scalar = 1; ///< of the layer's output
 };
 
 /// What stays in the enclave besides hints.
@@ -81,17 +100,22 @@ struct EnclaveTensors {
   std::vector<LayerGains> gains;        ///< by layer
   std::vector<std::vector<float>> bias; ///< by LinearId: [d_out] or empty (qkv concatenated), with
                                         ///< the matrix's multiplier
+  std::vector<float> final_gain;        ///< [hidden], with ModelPlan::exact_weights
+  std::vector<float> per_layer_gain;    ///< arch::PerLayerInputs::norm, [width]; or empty
 };
 EnclaveTensors load_enclave_tensors(const TensorStore& store, const arch::ModelPlan& plan);
 
-/// The embedding matrix in private, locked memory: one row behind the other in the type it is
-/// stored in, with 64 readable bytes behind the last. Nothing of the model's files is looked at
-/// after it was made, so neither a changed file nor a trace of the disk has to do with what is
-/// looked up.
+/// The embedding matrix, or the table of per-layer inputs, in private, locked memory: one row
+/// behind the other in the type it is stored in, with 64 readable bytes behind the last. Nothing of
+/// the model's files is looked at after it was made, so neither a changed file nor a trace of the
+/// disk has to do with what is looked up.
 class EmbeddingTable {
 public:
   /// @throws Error{model} for a missing tensor, a wrong shape, NaN or infinity (element named).
   EmbeddingTable(const TensorStore& store, const arch::ModelPlan& plan);
+  /// The tensor `name` [rows, width]. @throws Error{model} as above.
+  EmbeddingTable(const TensorStore& store, const std::string& name, std::size_t rows,
+                 std::size_t width);
   /// Row `token` < vocab as fp32, out: [hidden].
   void lookup(u32 token, std::span<float> out) const;
 

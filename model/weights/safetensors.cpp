@@ -346,15 +346,21 @@ std::string read_header(u64 size, const std::string& file, Read read) {
   return text;
 }
 
+/// Whether tokens decide what is read of it.
+bool is_read_by_token(const TensorView& tensor) {
+  const std::string name = canonical_name(tensor.name);
+  return name == kEmbeddings || name == kPerLayerEmbeddings;
+}
+
 /// What the enclave keeps for as long as it runs, and small tensors.
 bool is_kept(const TensorView& tensor) {
-  return tensor.shape.size() < 2 || canonical_name(tensor.name) == kEmbeddings;
+  return tensor.shape.size() < 2 || is_read_by_token(tensor);
 }
 
 /// Private memory for a tensor that is kept: locked if tokens decide what is read there.
 std::span<u8> memory_for(TensorView& tensor) {
   std::span<u8> bytes;
-  if (canonical_name(tensor.name) == kEmbeddings) {
+  if (is_read_by_token(tensor)) {
     const auto memory = std::make_shared<LockedBuffer>(tensor.size_bytes());
     bytes = memory->span();
     tensor.memory = memory;

@@ -142,5 +142,7 @@ private:
 std::string canonical_name(const std::string& name);
 
 inline constexpr const char* kEmbeddings = "model.embed_tokens.weight";
+/// Of Gemma 4: tokens decide what is read there as well.
+inline constexpr const char* kPerLayerEmbeddings = "model.embed_tokens_per_layer.weight";
 
 } // namespace talaria::model

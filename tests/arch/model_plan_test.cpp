@@ -405,10 +405,11 @@ BOOST_AUTO_TEST_CASE(a_plan_follows_its_layers) {
 }
 
 const char* const kPlanned[] = {
-    "llama3",  "mistral", "qwen2",         "qwen3",       "smollm3",    "phi3",
-    "olmo2",   "olmo3",   "gemma2",        "gemma3",      "ministral3", "llama_yarn",
-    "granite", "glm4",    "llama_dynamic", "mixtral",     "qwen2_moe",  "qwen3_moe",
-    "olmoe",   "gpt_oss", "gpt_oss_mxfp4", "deepseek_v2", "deepseek_v3"};
+    "llama3",     "mistral", "qwen2",         "qwen3",       "smollm3",     "phi3",
+    "olmo2",      "olmo3",   "gemma2",        "gemma3",      "ministral3",  "llama_yarn",
+    "granite",    "glm4",    "llama_dynamic", "mixtral",     "qwen2_moe",   "qwen3_moe",
+    "olmoe",      "gpt_oss", "gpt_oss_mxfp4", "deepseek_v2", "deepseek_v3", "qwen3_5",
+    "gemma4_31b", "gemma4_e"};
 
 // Golden text, which a reader can check against the family's paper: tests/data/plans. To accept a
 // change: TALARIA_WRITE_PLANS=1 build/tests/arch_test
@@ -583,4 +584,95 @@ BOOST_AUTO_TEST_CASE(what_deepseek_does_not_have_is_refused_by_name) {
                    "quantization_config");
   deepseek_refused("deepseek_v3", {{"n_routed_experts", 4096}, {"moe_intermediate_size", 2048}},
                    "n_routed_experts");
+}
+
+BOOST_AUTO_TEST_CASE(qwen3_5_reads_its_variants_and_refuses_the_rest_by_name) {
+  json qwen = minimal("qwen3_5_text");
+  ModelPlan plan = load(qwen); // class defaults: the fourth layer of four attends
+  BOOST_TEST(bool(plan.layers[0].delta_net && plan.layers[1].delta_net));
+  BOOST_TEST(plan.layers[0].delta_net->channels() == 2 * 16 * 128 + 32 * 128u);
+  BOOST_TEST(plan.layers[0].delta_net->taps == 4u);
+  qwen["full_attention_interval"] = 2;
+  plan = load(qwen);
+  BOOST_TEST(bool(plan.layers[0].delta_net && !plan.layers[1].delta_net));
+  BOOST_TEST(plan.layers[1].attention.head_dim == 256u);
+  BOOST_TEST(plan.ropes[0].frequencies.size() == 32u); // a quarter of 256, in pairs
+  BOOST_TEST(plan.layers[1].attention.columns() == 2 * 8 * 256 + 2 * 4 * 256u);
+  BOOST_TEST(plan.linears.of(0, LinearKind::qkv).d_out ==
+             2 * 16 * 128 + 32 * 128 + 32 * 128 + 2 * 32u);
+  BOOST_TEST(plan.linears.of(0, LinearKind::o).d_in == 32 * 128u);
+  qwen["attn_output_gate"] = false;
+  qwen["attention_bias"] = true;
+  qwen["layer_types"] = {"full_attention", "linear_attention"};
+  plan = load(qwen);
+  BOOST_TEST(bool(!plan.layers[0].delta_net && plan.layers[1].delta_net));
+  BOOST_TEST(plan.layers[0].attention.columns() == 8 * 256 + 2 * 4 * 256u);
+  BOOST_TEST(plan.linears.of(0, LinearKind::qkv).bias);
+  BOOST_TEST(!plan.linears.of(1, LinearKind::qkv).bias);
+  const char* const type = "qwen3_5_text";
+  check_refused(type, {{"linear_num_key_heads", 5}}, "linear_num_value_heads", "multiple");
+  check_refused(type, {{"linear_conv_kernel_dim", 0}}, "linear_conv_kernel_dim");
+  check_refused(type, {{"mamba_ssm_dtype", "bfloat16"}}, "mamba_ssm_dtype", "float32");
+  check_refused(type, {{"output_gate_type", "sigmoid"}}, "output_gate_type", "swish");
+  check_refused(type, {{"num_experts", 8}}, "num_experts");
+  check_refused(type, {{"hidden_act", "gelu"}}, "hidden_act");
+  check_refused(type, {{"layer_types", {"linear_attention", "sliding_attention"}}}, "layer_types",
+                "linear_attention");
+  check_refused(type, {{"rope_parameters", {{"rope_type", "default"}, {"mrope", 1}}}}, "mrope");
+}
+
+BOOST_AUTO_TEST_CASE(gemma4_reads_its_variants_and_refuses_the_rest_by_name) {
+  json gemma = minimal("gemma4_text");
+  gemma["hidden_size_per_layer_input"] = 0;
+  ModelPlan plan = load(gemma); // class defaults; the last layer is full
+  BOOST_TEST(plan.layers[0].attention.window == 512u);
+  BOOST_TEST(plan.layers[0].attention.head_dim == 256u);
+  BOOST_TEST(plan.layers[1].attention.window == 0u);
+  BOOST_TEST(plan.layers[1].attention.head_dim == 512u);
+  BOOST_TEST(plan.layers[1].attention.kv_heads == 4u);
+  const auto& full = plan.ropes[*plan.layers[1].attention.rope].frequencies;
+  BOOST_TEST_REQUIRE(full.size() == 256u);
+  BOOST_TEST(full[63] > 0);
+  BOOST_TEST(full[64] == 0);
+  BOOST_TEST(std::abs(full[1] - std::pow(1e6, -2.0 / 512)) < 1e-6);
+  BOOST_TEST(plan.ropes[*plan.layers[0].attention.rope].frequencies.back() > 0);
+  gemma["num_global_key_value_heads"] = 2; // looked at only where keys are values
+  BOOST_TEST(load(gemma).layers[1].attention.kv_heads == 4u);
+  gemma["attention_k_eq_v"] = true;
+  plan = load(gemma);
+  BOOST_TEST(plan.layers[1].attention.kv_heads == 2u);
+  BOOST_TEST(plan.linears.of(1, LinearKind::qkv).d_out == (8 + 2) * 512u);
+  BOOST_TEST(plan.linears.of(0, LinearKind::qkv).d_out == (8 + 2 * 4) * 256u);
+  gemma["num_hidden_layers"] = 4;
+  gemma["layer_types"] = {"full_attention", "sliding_attention", "sliding_attention",
+                          "sliding_attention"};
+  gemma["num_kv_shared_layers"] = 2;
+  gemma["use_double_wide_mlp"] = true;
+  gemma["hidden_size_per_layer_input"] = 3;
+  plan = load(gemma);
+  BOOST_TEST(*plan.layers[2].attention.reads_layer == 1u);
+  BOOST_TEST(*plan.layers[3].attention.reads_layer == 0u); // the last one is full all the same
+  BOOST_TEST(plan.layers[1].feed_forward.intermediate == 96u);
+  BOOST_TEST(plan.layers[2].feed_forward.intermediate == 192u);
+  BOOST_TEST(plan.linears.of(2, LinearKind::qkv).d_out == 8 * 256u);
+  BOOST_TEST(plan.linears.begin()->d_out == 4 * 3u);
+  BOOST_TEST(plan.linears.size() == 1 + 4 * 4 + 1u);
+  gemma["use_bidirectional_attention"] = "vision";
+  gemma["rope_parameters"] = {{"full_attention", {{"rope_type", "proportional"}, {"factor", 2}}},
+                              {"sliding_attention", {{"rope_theta", 100}}}};
+  BOOST_TEST(load(gemma).ropes[0].frequencies.back() > 0); // all pairs turn
+  BOOST_TEST(load(gemma).ropes[0].frequencies[0] == 0.5f);
+  const char* const type = "gemma4_text";
+  check_refused(type, {{"enable_moe_block", true}}, "enable_moe_block", "26B");
+  check_refused(type, {{"use_bidirectional_attention", "all"}}, "use_bidirectional_attention");
+  check_refused(type, {{"num_kv_shared_layers", 1}, {"hidden_size_per_layer_input", 0}},
+                "num_kv_shared_layers"); // no full layer before it
+  check_refused(type, {{"num_kv_shared_layers", 2}}, "num_kv_shared_layers");
+  check_refused(type, {{"vocab_size_per_layer_input", 50}}, "vocab_size_per_layer_input", "100");
+  check_refused(type, {{"attention_k_eq_v", true}, {"num_global_key_value_heads", 3}},
+                "num_global_key_value_heads", "divisor");
+  check_refused(type, {{"global_head_dim", 33}}, "global_head_dim");
+  check_refused(type, {{"sliding_window", 0}}, "sliding_window");
+  check_refused(type, {{"rope_parameters", {{"rope_type", "dynamic"}, {"factor", 2}}}},
+                "rope_parameters");
 }

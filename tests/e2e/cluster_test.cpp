@@ -289,6 +289,15 @@ BOOST_DATA_TEST_CASE(prompts_of_one_length_look_the_same_to_the_worker_of_a_mixt
   BOOST_TEST((one == other));
 }
 
+// Matrices of another width in each layer, one before the layers, and layers that share keys.
+BOOST_AUTO_TEST_CASE(shards_of_layers_that_differ_change_no_bit) {
+  for (const std::string model : {"qwen3_5", "gemma4_e"}) BOOST_TEST_CONTEXT(model) {
+      const std::string folder = tests::model_folder(model);
+      Cluster cluster(folder, {{layers("all", "1/2")}, {layers("all", "2/2")}});
+      check_same(embedded_answers(folder), answers(cluster.options()));
+    }
+}
+
 BOOST_AUTO_TEST_CASE(sharded_int16_and_other_schemes_change_no_bit) {
   const std::string folder = tests::model_folder("qwen2");
   {

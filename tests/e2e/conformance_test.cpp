@@ -73,6 +73,7 @@ constexpr std::array<const char*, 4> kGgufFiles{"gguf/llama3-f16", "gguf/llama3-
 constexpr double kLogitTolerance = 2e-3; // of the standard deviation of the reference's logits
 constexpr double kDecisiveMargin = 1e-3; // below it, top-1 and top-2 may change places
 constexpr double kRouterTie = 2e-3;      // of router logits
+constexpr double kIllConditioned = 1e-4; // fp32 against float64, of the reference's logits
 constexpr u32 kGreedyTokens = 64;
 
 /// Where a router's tie is so near (1.4e-4 of a logit, in the last layer but one) that int16
@@ -104,7 +105,10 @@ void check_logits(const json& reference, const std::vector<float>& last,
   const std::size_t first = reference.value("top5_from", std::size_t{0});
   // Where the last expert chosen and the first one rejected nearly tie, quantised weights may
   // choose the other: such a position may be off. Others may not.
-  const bool near_tie = reference.value("router_margin", 1.0) < kRouterTie;
+  // So may one where fp32 itself strays from float64: a DeltaNet whose unit vectors come of nearly
+  // nothing magnifies the rounding of a few weights.
+  const bool near_tie = reference.value("router_margin", 1.0) < kRouterTie ||
+                        reference.value("max_abs_diff_vs_float64", 0.0) > kIllConditioned;
   std::size_t off = 0;
   for (std::size_t position = first; position < logits.size(); ++position) {
     bool close = true;

@@ -67,4 +67,35 @@ BOOST_AUTO_TEST_CASE(clamped_swiglu_follows_its_formula) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(sigmoid_and_softplus_are_close_everywhere) {
+  for (float x = -90; x < 90; x += 0.013f) {
+    const long double e = std::exp(static_cast<long double>(-x));
+    const auto s = static_cast<double>(1 / (1 + e));
+    BOOST_TEST_REQUIRE(std::abs(sigmoid(x) - s) <= 4e-7 * s + 1e-37);
+    const auto p = static_cast<double>(x > 0 ? x + std::log1p(e) : std::log1p(1 / e));
+    BOOST_TEST_REQUIRE(std::abs(softplus(x) - p) <= 4e-7 * p + 1e-37, x);
+  }
+  BOOST_TEST(softplus(1000) == 1000.0f);
+  BOOST_TEST(softplus(-1000) < 1e-37f);
+  BOOST_TEST(sigmoid(0) == 0.5f);
+}
+
+BOOST_AUTO_TEST_CASE(products_are_rounded_one_by_one) {
+  std::vector<float> gate, x, out, s;
+  for (int i = 0; i < 37; ++i) {
+    gate.push_back(0.37f * static_cast<float>(i - 18));
+    x.push_back(1.0f / static_cast<float>(i + 1));
+  }
+  out.resize(x.size());
+  sigmoid_mul(gate.data(), x.data(), out.data(), x.size());
+  s = out;
+  decay_and_add(s.data(), 0.9f, 0.3f, x.data(), x.size());
+  for (std::size_t i = 0; i < x.size(); ++i) {
+    BOOST_TEST(out[i] == sigmoid(gate[i]) * x[i]);
+    const float kept = 0.9f * out[i];
+    const float added = 0.3f * x[i];
+    BOOST_TEST(s[i] == kept + added);
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()

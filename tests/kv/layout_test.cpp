@@ -69,6 +69,35 @@ BOOST_AUTO_TEST_CASE(a_window_bounds_what_a_sequence_takes) {
   BOOST_TEST(layout.first_block(1, 163) == 1U);
 }
 
+BOOST_AUTO_TEST_CASE(states_take_the_same_for_any_length) {
+  const Layout plain(std::vector<LayerShape>{{1, 8, 0}}, Format::bf16);
+  const Layout layout({{0, 0, 0, 100}, {1, 8, 0}, {0, 0, 0, 7}}, Format::bf16);
+  BOOST_TEST(layout.groups() == 1U);
+  BOOST_TEST(layout.state_bytes() == 448 + 64U); // in fp32, each from a line on
+  BOOST_TEST(layout.place(0).state == 0U);
+  BOOST_TEST(layout.place(2).state == 448U);
+  BOOST_TEST(layout.bytes_for(0, 32) == 0U);
+  for (const u32 positions : {1U, 64U, 1000U})
+    BOOST_TEST(layout.bytes_for(positions, 32) ==
+               plain.bytes_for(positions, 32) + layout.state_bytes());
+  BOOST_TEST(layout.bytes_per_position() == plain.bytes_per_position());
+  BOOST_TEST(plain.state_bytes() == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(layers_that_read_another_ones_keys_take_nothing) {
+  const Layout own({{1, 8, 0}, {2, 4, 100}}, Format::int8);
+  const Layout layout({{1, 8, 0}, {2, 4, 100}, {1, 8, 0, 0, 0}, {2, 4, 100, 0, 1}}, Format::int8);
+  BOOST_TEST(layout.layers() == 4U);
+  BOOST_TEST(layout.bytes_per_position() == own.bytes_per_position());
+  for (const std::size_t group : {0U, 1U})
+    BOOST_TEST(layout.block_bytes(group) == own.block_bytes(group));
+  for (const std::size_t layer : {0U, 1U}) {
+    BOOST_TEST(layout.place(layer + 2).group == layout.place(layer).group);
+    BOOST_TEST(layout.place(layer + 2).k == layout.place(layer).k);
+    BOOST_TEST(layout.place(layer + 2).v_scales == layout.place(layer).v_scales);
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 } // namespace talaria::kv

@@ -192,6 +192,45 @@ BOOST_AUTO_TEST_CASE(sequences_that_come_share_go_back_and_go_keep_their_content
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_sequence_has_its_state_from_the_first_position_on) {
+  const auto layout = std::make_shared<const Layout>(
+      std::vector<LayerShape>{{0, 0, 0, 16}, {1, 2, 0}}, Format::fp32);
+  constexpr std::size_t kState = 64;
+  Store store(layout, 2 * (kState + 2 * kBlock) - 1);
+  const StateView view(layout, 0);
+  const BlockListPtr first = store.extend(1, 0, 10);
+  BOOST_TEST(store.usage().used == kState + kBlock);
+  view.state(*first)[3] = 5;
+  const BlockListPtr second = store.extend(1, 10, 64); // another block, the same state
+  BOOST_TEST(view.state(*second) == view.state(*first));
+  BOOST_TEST(bool(store.extend(2, 0, 1)));
+  BOOST_TEST(!store.extend(2, 1, 64)); // a byte is missing
+  BOOST_TEST(!store.extend(3, 0, 1));
+  BOOST_TEST(store.usage().used == 2 * kState + 3 * kBlock);
+
+  // It cannot go back, but begin again with another one.
+  BOOST_CHECK_THROW(store.truncate(1, 64), Error);
+  store.truncate(1, 0);
+  BOOST_TEST(store.usage().used == kState + kBlock);
+  BOOST_CHECK_THROW(store.extend(1, 64, 1), Error);
+  const BlockListPtr again = store.extend(1, 0, 10);
+  BOOST_TEST(view.state(*again) != view.state(*first));
+  BOOST_TEST(view.state(*first)[3] == 5); // whoever still works with it has it
+  store.release(1);
+  store.release(2);
+  BOOST_TEST(store.usage().used == 0U);
+  BOOST_TEST(store.usage().reserved == 0U);
+}
+
+BOOST_AUTO_TEST_CASE(a_state_is_not_shared) {
+  const auto layout = std::make_shared<const Layout>(
+      std::vector<LayerShape>{{1, 2, 0}, {0, 0, 0, 16}}, Format::fp32);
+  Store store(layout, std::size_t{1} << 20);
+  BOOST_TEST(bool(store.extend(1, 0, 200)));
+  BOOST_TEST(store.share(1, 2, 128) == 0U);
+  BOOST_TEST(store.sequences() == 1U);
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 } // namespace talaria::kv

@@ -209,6 +209,27 @@ BOOST_AUTO_TEST_CASE(a_byte_level_step_alone_gets_the_blank_that_the_config_asks
   BOOST_TEST(cut(folder.load(), "the") == (Texts{"Ġthe"}), boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(berts_classes_set_its_normalizer) {
+  Folder folder;
+  folder.tokenizer = read_json("/tests/golden/token_model_vectors.json")["tokenizers"][0]["whole"];
+  const auto text_of = [&](const std::string& text) {
+    const Tokenizer tokenizer = folder.load();
+    return tokenizer.decode(tokenizer.encode(text, false), false);
+  };
+  folder.config["do_lower_case"] = false; // another class: tokenizer.json counts
+  BOOST_TEST(text_of("The quick") == "the quick");
+  folder.config["tokenizer_class"] = "BertTokenizer";
+  BOOST_TEST(text_of("The quick") == "[UNK] quick");
+  BOOST_TEST(text_of("é") == "é");
+  folder.config["strip_accents"] = true;
+  BOOST_TEST(text_of("é") == "e");
+  folder.config.erase("do_lower_case");
+  folder.config["tokenize_chinese_chars"] = false;
+  folder.tokenizer["normalizer"]["lowercase"] = false;
+  BOOST_TEST(text_of("The 漢") == "the 漢");
+  BOOST_TEST(text_of("漢a") == "[UNK]");
+}
+
 BOOST_AUTO_TEST_CASE(what_contradicts_itself_is_refused_by_name) {
   const auto refused = [](const std::function<void(Folder&)>& damage,
                           const std::vector<std::string>& parts) {

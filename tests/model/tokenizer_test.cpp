@@ -198,6 +198,44 @@ BOOST_AUTO_TEST_CASE(tokenizers_of_many_shapes_agree_with_the_tokenizers_library
   }
 }
 
+BOOST_AUTO_TEST_CASE(unigram_and_word_piece_agree_with_the_tokenizers_library) {
+  const Json golden = read_json("/tests/golden/token_model_vectors.json");
+  BOOST_TEST_REQUIRE(golden["tokenizers"].size() > 20u);
+  for (const Json& one : golden["tokenizers"]) BOOST_TEST_CONTEXT(one["name"]) {
+      const Tokenizer tokenizer = parse(one["whole"]);
+      for (std::size_t i = 0; i < golden["texts"].size(); ++i) {
+        BOOST_TEST_CONTEXT(golden["texts"][i].dump())
+        BOOST_TEST(tokenizer.encode(golden["texts"][i].get<std::string>(), true) ==
+                       one["encoded"][i].get<Ids>(),
+                   boost::test_tools::per_element());
+      }
+      for (std::size_t i = 0; i < one["ids"].size(); ++i) {
+        const Ids ids = one["ids"][i];
+        BOOST_TEST(tokenizer.decode(ids, true) == one["decoded"][i].get<std::string>());
+        BOOST_TEST(streamed(tokenizer, ids, true) == tokenizer.decode(ids, true));
+      }
+    }
+}
+
+// What a user wrote becomes no token that is kept back, and is no shorter for that.
+BOOST_AUTO_TEST_CASE(unigram_and_word_piece_keep_tokens_from_users) {
+  const Json golden = read_json("/tests/golden/token_model_vectors.json");
+  for (const Json& one : golden["tokenizers"]) BOOST_TEST_CONTEXT(one["name"]) {
+      Json json = one["whole"];
+      json["added_tokens"] = Json::array();
+      const Tokenizer tokenizer = parse(json);
+      const auto kept_back = tokenizer.token_id(json["model"].contains("unk_id") ? "ab" : "the");
+      BOOST_TEST_REQUIRE(kept_back.has_value());
+      OriginLimits limits(tokenizer.vocab_size(), Origin::input);
+      limits[*kept_back] = Origin::author;
+      for (const std::string text : {"the ab aab", "ab", "The ababab"}) {
+        const Ids ids = tokenizer.encode(MarkedText(text, Origin::input), limits);
+        BOOST_TEST(std::count(ids.begin(), ids.end(), *kept_back) == 0);
+        BOOST_TEST(!ids.empty());
+      }
+    }
+}
+
 BOOST_AUTO_TEST_CASE(gpt2_and_qwen2_cut_where_they_should) {
   const Json gpt2 = {{"type", "ByteLevel"}, {"add_prefix_space", false}, {"use_regex", true}};
   BOOST_TEST(
@@ -395,8 +433,16 @@ const Damage damages[] = {
     {"no merges", R"~({"model":{"merges":null}})~", "has no merges"},
     {"no vocab", R"~({"model":{"vocab":null}})~", "has no vocab"},
     {"no model", R"~({"model":null})~", "model is not an object"},
-    {"Unigram", R"~({"model":{"type":"Unigram"}})~", "Unigram"},
-    {"WordPiece", R"~({"model":{"type":"WordPiece"}})~", "WordPiece"},
+    {"WordLevel", R"~({"model":{"type":"WordLevel"}})~", "model.type is WordLevel"},
+    {"Unigram without scores", R"~({"model":{"type":"Unigram"}})~", "model.vocab is not a list"},
+    {"Unigram of pairs", R"~({"model":{"type":"Unigram","vocab":[["a"]]}})~", "model.vocab[0]"},
+    {"Unigram's unknown", R"~({"model":{"type":"Unigram","unk_id":1,"vocab":[["a",0]]}})~",
+     "model.unk_id"},
+    {"WordPiece without words", R"~({"model":{"type":"WordPiece","vocab":null}})~", "has no vocab"},
+    {"base64", R"~({"normalizer":{"type":"Precompiled","precompiled_charsmap":"!!"}})~", "base64"},
+    {"a trie beyond the end",
+     R"~({"normalizer":{"type":"Precompiled","precompiled_charsmap":"CAAAAAAA"}})~",
+     "normalizer.precompiled_charsmap"},
     {"unknown half", R"~({"model":{"merges":["h e","h zz"]}})~",
      "model.merges[1] needs the token zz"},
     {"unknown whole", R"~({"model":{"merges":[["h","l"]]}})~",
@@ -412,11 +458,12 @@ const Damage damages[] = {
     {"dropout", R"~({"model":{"dropout":0.1}})~", "model.dropout"},
     {"suffix", R"~({"model":{"end_of_word_suffix":"</w>"}})~", "model.end_of_word_suffix"},
     {"prefix", R"~({"model":{"continuing_subword_prefix":"##"}})~", "continuing_subword_prefix"},
-    {"normalizer", R"~({"normalizer":{"type":"BertNormalizer"}})~", "normalizer is of type BertN"},
-    {"pre-tokenizer", R"~({"pre_tokenizer":{"type":"Whitespace"}})~",
-     "pre_tokenizer is of type Whi"},
-    {"decoder", R"~({"decoder":{"type":"WordPiece"}})~", "decoder is of type WordPiece"},
-    {"post-processor", R"~({"post_processor":{"type":"RobertaProcessing"}})~", "RobertaProcessing"},
+    {"normalizer", R"~({"normalizer":{"type":"ByteLevel"}})~", "normalizer is of type ByteL"},
+    {"pre-tokenizer", R"~({"pre_tokenizer":{"type":"UnicodeScripts"}})~",
+     "pre_tokenizer is of type Uni"},
+    {"decoder", R"~({"decoder":{"type":"CTC"}})~", "decoder is of type CTC"},
+    {"post-processor", R"~({"post_processor":{"type":"RobertaProcessing"}})~",
+     "post_processor.cls is not a list"},
     {"stripped end", R"~({"decoder":{"decoders":[{"type":"Fuse"},
        {"type":"Strip","content":" ","start":0,"stop":1}]}})~",
      "decoders[1].stop"},

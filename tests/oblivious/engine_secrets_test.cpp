@@ -41,8 +41,24 @@ worker::Worker declassifying(caf::actor_system& system, worker::Worker worker) {
   });
 }
 
+arch::Layer with_delta_net(arch::Layer layer) {
+  layer.feed_forward.router.reset();
+  layer.feed_forward.experts.clear();
+  layer.delta_net = arch::DeltaNet{1,
+                                   2,
+                                   4,
+                                   4,
+                                   3,
+                                   "delta.conv",
+                                   "delta.decay",
+                                   "delta.step",
+                                   {"delta.norm.weight", 1e-5F, false}};
+  return layer;
+}
+
 /// Whatever families add to a plan, in one: a mixture with a shared expert, GELU, caps, norms
-/// behind blocks and over all heads, neighbours that turn together, multipliers.
+/// behind blocks and over all heads, neighbours that turn together, multipliers, per-layer inputs,
+/// normed values, gates; and a DeltaNet in a second layer.
 arch::ModelPlan everything() {
   arch::ModelPlan plan = smallest();
   plan.embedding_multiplier = 2;
@@ -66,6 +82,15 @@ arch::ModelPlan everything() {
         {layer.prefix + "gate." + e, layer.prefix + "up." + e, layer.prefix + "down." + e, 8});
   layer.feed_forward.intermediate = 5 * 8;
   layer.multiplier = 0.5F;
+  layer.attention.value_eps = 1e-5F;
+  layer.attention.values_are_keys = true;
+  layer.attention.output_gate = true;
+  layer.scalar = layer.prefix + "scalar.norm.weight";
+  layer.per_layer_input =
+      arch::PerLayerInput{layer.prefix + "in", layer.prefix + "out", norm("per_layer_")};
+  plan.per_layer_inputs =
+      arch::PerLayerInputs{3, "per_layer_table", plan.vocab, 1.7F, norm("per_layer_inputs_")};
+  plan.layers.push_back(with_delta_net(layer));
   plan.linears = arch::linear_table(plan, arch::TensorNames{});
   return plan;
 }

@@ -100,6 +100,31 @@ BOOST_AUTO_TEST_CASE(norms_behind_the_blocks_and_a_soft_cap) {
              boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(a_delta_net_and_per_layer_inputs) {
+  arch::ModelPlan plan = model::shape_plan("tiny", 1);
+  arch::Layer& layer = plan.layers[0];
+  layer.delta_net = arch::DeltaNet{1, 2, 4, 4, 4, "conv", "decay", "step", *layer.attention_norm};
+  layer.feed_forward_out_norm = *layer.feed_forward_norm;
+  layer.per_layer_input = arch::PerLayerInput{"gate", "projection", *layer.attention_norm};
+  plan.per_layer_inputs = arch::PerLayerInputs{3, "table", plan.vocab, 1, plan.final_norm};
+  plan.linears = arch::linear_table(plan, arch::TensorNames{});
+  BOOST_TEST(stages_of(plan) == joined({{"embed"},
+                                        product("per_layer_inputs"),
+                                        {"per_layer_inputs", "layers.0.attention_norm"},
+                                        product("layers.0.qkv"),
+                                        {"layers.0.delta_net"},
+                                        product("layers.0.o"),
+                                        {"layers.0.mlp_norm"},
+                                        product("layers.0.gate_up"),
+                                        {"layers.0.activation"},
+                                        product("layers.0.down"),
+                                        {"layers.0.mlp_out_norm", "layers.0.per_layer_input"},
+                                        {"final_norm"},
+                                        product("lm_head"),
+                                        {"sampler"}}),
+             boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 } // namespace talaria::pipeline

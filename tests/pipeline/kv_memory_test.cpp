@@ -62,9 +62,10 @@ std::vector<std::vector<u32>> answers(Engine& engine) {
 
 } // namespace
 
-// mistral: with a window. The longest request alone needs three blocks.
+// mistral: with a window; qwen3_5: with a state, which begins again from its tokens; gemma4_e:
+// layers that read others' keys. The longest request alone needs three blocks.
 BOOST_AUTO_TEST_CASE(answers_are_the_same_however_little_memory_there_is) {
-  for (const std::string model : {"qwen3", "mistral"}) {
+  for (const std::string model : {"qwen3", "mistral", "qwen3_5", "gemma4_e"}) {
     SilentProgress progress;
     Engine roomy(options_for(model), progress);
     const auto expected = answers(roomy);
@@ -120,6 +121,19 @@ BOOST_AUTO_TEST_CASE(prefixes_that_were_computed_change_no_answer) {
       BOOST_TEST(again[0].second == 64U);
     }
   }
+}
+
+BOOST_AUTO_TEST_CASE(no_prefix_is_shared_where_layers_have_a_state) {
+  SilentProgress progress;
+  Engine engine(options_for("qwen3_5"), progress);
+  Request request = request_of(5, 70, 8);
+  request.owner = "key a";
+  const Completion first = run_to_end(engine, request);
+  const Completion again = run_to_end(engine, request);
+  BOOST_TEST(again.cached_tokens == 0U);
+  BOOST_TEST((again.tokens == first.tokens));
+  engine.wait_until_idle();
+  BOOST_TEST(engine.kv_report().usage.used == 0U);
 }
 
 BOOST_AUTO_TEST_CASE(

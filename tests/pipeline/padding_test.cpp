@@ -442,7 +442,7 @@ BOOST_AUTO_TEST_CASE(without_a_pace_a_round_follows_the_one_before_it) {
 }
 
 BOOST_AUTO_TEST_CASE(workers_see_bucket_sizes_only_and_no_bit_of_an_answer_changes) {
-  for (const std::string model : {"qwen2", "mistral"}) {
+  for (const std::string model : {"qwen2", "mistral", "qwen3_5", "gemma4_e"}) {
     const auto plain_rows = std::make_shared<RowCounts>();
     const auto padded_rows = std::make_shared<RowCounts>();
     SilentProgress progress;
