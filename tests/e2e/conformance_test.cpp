@@ -105,10 +105,10 @@ void check_logits(const json& reference, const std::vector<float>& last,
   const std::size_t first = reference.value("top5_from", std::size_t{0});
   // Where the last expert chosen and the first one rejected nearly tie, quantised weights may
   // choose the other: such a position may be off. Others may not.
-  // So may one where fp32 itself strays from float64: a DeltaNet whose unit vectors come of nearly
-  // nothing magnifies the rounding of a few weights.
-  const bool near_tie = reference.value("router_margin", 1.0) < kRouterTie ||
-                        reference.value("max_abs_diff_vs_float64", 0.0) > kIllConditioned;
+  const bool near_tie = reference.value("router_margin", 1.0) < kRouterTie;
+  // So may some where fp32 itself strays from float64: a DeltaNet whose unit vectors come of nearly
+  // nothing magnifies the rounding of a few weights, and rows behind it see its state.
+  const bool ill_conditioned = reference.value("max_abs_diff_vs_float64", 0.0) > kIllConditioned;
   std::size_t off = 0;
   for (std::size_t position = first; position < logits.size(); ++position) {
     bool close = true;
@@ -118,10 +118,12 @@ void check_logits(const json& reference, const std::vector<float>& last,
     }
     const double sum = log_sums[position - (logits.size() - log_sums.size())].get<double>();
     close = close && std::abs(log_sum_exp(logits[position]) - sum) <= tolerance + 1e-6;
-    BOOST_TEST_REQUIRE((close || (near_tie && position >= tie)), "position " << position);
+    BOOST_TEST_REQUIRE((close || ill_conditioned || (near_tie && position >= tie)),
+                       "position " << position);
     off += close ? 0 : 1;
   }
-  const std::size_t most = tie == 0 ? 1 + (logits.size() - first) / 50 : (logits.size() - tie) / 10;
+  const std::size_t few = (logits.size() - first) / (ill_conditioned ? 20 : 50);
+  const std::size_t most = tie == 0 ? 1 + few : (logits.size() - tie) / 10;
   BOOST_TEST(off <= most, off << " positions differ");
 }
 
