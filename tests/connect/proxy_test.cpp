@@ -375,7 +375,7 @@ BOOST_AUTO_TEST_CASE(a_clock_that_is_set_back_is_not_believed_below_what_was_sig
   proxy->set_trust(remembering(seen, kBack));
   const auto verdict = proxy->first_attempt();
   BOOST_TEST(verdict.status == 10);
-  BOOST_TEST(verdict.at > std::chrono::system_clock::now() - std::chrono::hours(2));
+  BOOST_TEST((verdict.at > std::chrono::system_clock::now() - std::chrono::hours(2)));
 }
 
 BOOST_AUTO_TEST_CASE(servers_are_https) {
