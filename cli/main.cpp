@@ -33,7 +33,8 @@ int talaria_main(int argc, char** argv) {
         add_inspect_command, add_launch_command, add_forwarded_command<kServeCommand>,
         add_status_command, add_stop_command, add_config_command, add_certs_command,
         add_keys_command, add_prepare_command, add_trace_command, add_bench_command,
-        add_forwarded_command<kAuditCommand>, add_attest_command, add_connect_command}});
+        add_forwarded_command<kAuditCommand>, add_attest_command, add_connect_command,
+        add_export_command}});
 }
 
 } // namespace talaria::cli
