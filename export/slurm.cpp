@@ -26,14 +26,36 @@ constexpr const char* kSecondsToDrain = "120"; ///< running answers have 10 s, e
 constexpr const char* kKeep = R"(set -euo pipefail
 cd "${SLURM_SUBMIT_DIR:?expected the folder in which sbatch was called}"
 
-# keep NAME COMMAND...: runs a job step, and runs it again when it dies. Flags or files that are wrong
-# (status 2 and 3) stay wrong; TERM goes to the step and ends the loop.
+# step_id NAME: of a running step; fails if there is none.
+step_id() {
+  squeue --steps --noheader --me --format='%i %j' |
+    awk -v name="$1.$SLURM_JOB_ID" '$2 == name { print $1; found = 1; exit } END { exit !found }'
+}
+
+# keep NAME [SRUN FLAGS] COMMAND...: runs a step, and runs it again when it dies. Flags or files that
+# are wrong (status 2 and 3) stay wrong. TERM ends the loop, and the step in order: srun itself would
+# kill it, so the signal goes to the step.
 keep() {
-  local name=$1 ending=0 pause=1 child=0 status
+  local name=$1 ending=0 pause=1 child=0 is_step=1 status id
   shift
-  trap 'ending=1; kill -TERM "$child" 2>/dev/null || true' TERM
+  end_in_order() {
+    ending=1
+    if ((!is_step)); then
+      kill "$child" 2>/dev/null || true
+      return
+    fi
+    while kill -0 "$child" 2>/dev/null; do
+      if id=$(step_id "$name"); then
+        scancel --signal=TERM "$id" || true
+        return
+      fi
+      sleep 1
+    done
+  }
+  trap end_in_order TERM
   while :; do
-    "$@" &
+    is_step=1
+    srun --job-name="$name.$SLURM_JOB_ID" --nodes=1 --ntasks=1 --kill-on-bad-exit=0 "$@" &
     child=$!
     status=0
     wait "$child" || status=$?
@@ -43,6 +65,7 @@ keep() {
     done
     if ((ending || status == 0 || status == 2 || status == 3)); then return "$status"; fi
     echo "$name ended with status $status; it starts again in $pause s" >&2
+    is_step=0
     sleep "$pause" &
     child=$!
     wait "$child" || true
@@ -141,9 +164,8 @@ std::string slurm_node(const WorkerNode& node) {
 std::string worker_step(const Cluster& cluster, std::size_t index, const SlurmOptions& options,
                         u16 port, const std::string& group) {
   const WorkerNode& node = cluster.config.workers[index];
-  std::vector<std::string> words{"srun"};
+  std::vector<std::string> words;
   if (!group.empty()) words.push_back("--het-group=" + group);
-  words.insert(words.end(), {"--nodes=1", "--ntasks=1", "--kill-on-bad-exit=0"});
   for (std::string& word :
        worker_command(cluster, node, fmt::format("0.0.0.0:{}", port), "talaria-worker",
                       renumbered_device(node.device), worker_cpus(node, options)))
@@ -153,9 +175,8 @@ std::string worker_step(const Cluster& cluster, std::size_t index, const SlurmOp
 }
 
 std::string gateway_step(const std::string& file, const char* group) {
-  return fmt::format("steps=()\nkeep gateway srun {}--nodes=1 --ntasks=1 --kill-on-bad-exit=0 "
-                     "talaria-enclave serve {} &\nsteps+=($!)\n",
-                     group, file);
+  return fmt::format("steps=()\nkeep gateway {}talaria-enclave serve {} &\nsteps+=($!)\n", group,
+                     file);
 }
 
 /// Ports that do not meet, should Slurm put two workers on one node.
@@ -253,7 +274,8 @@ std::string slurm_readme(const Cluster& cluster) {
     out += fmt::format("    sbatch worker-{}.sbatch\n", label);
   out += fmt::format(
       "    sbatch gateway.sbatch\n\n"
-      "- `scancel --batch --signal=TERM JOB` ends in order: the gateway first, which gives running "
+      "- `scancel --batch --signal=TERM JOB` (JOB+0 of the heterogeneous one) ends in order: the "
+      "gateway first, which gives running "
       "answers 10 s, "
       "then workers. {} s before the time limit the job does the same and is requeued.\n"
       "- `scontrol requeue JOB` stops a job as it is and starts it again.\n"

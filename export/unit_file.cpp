@@ -38,7 +38,12 @@ void UnitFile::set(std::string_view key, const std::string& value) {
   const auto first = std::find_if(lines_.begin(), lines_.end(), is_this);
   if (first == lines_.end()) fail(key);
   auto rest = first;
-  if (!value.empty()) *rest++ = std::string(key) + '=' + value;
+  if (!value.empty()) {
+    *rest++ = std::string(key) + '=' + value;
+  } else { // what is said about it goes as well
+    while (rest != lines_.begin() && (rest - 1)->starts_with('#')) --rest;
+    rest = lines_.erase(rest, first);
+  }
   lines_.erase(std::remove_if(rest, lines_.end(), is_this), lines_.end());
 }
 

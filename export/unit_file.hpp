@@ -11,7 +11,8 @@ class UnitFile {
 public:
   explicit UnitFile(std::string_view text);
 
-  /// Replaces all lines of `key` by one, in the place of the first; with `value` empty they go.
+  /// Replaces all lines of `key` by one, in the place of the first; with `value` empty they go,
+  /// and comment lines right above.
   /// @throws Error{internal} if there is none: the shipped unit has changed.
   void set(std::string_view key, const std::string& value);
   /// Adds a line behind the last of `after`.

@@ -109,8 +109,8 @@ BOOST_AUTO_TEST_CASE(a_shell_reads_hostile_paths_as_they_are) {
   const tests::TemporaryFolder folder;
   for (const std::string& path : kPaths) {
     const auto files = slurm_files(hostile_cluster(path), {});
-    std::string script =
-        "set -e\nkeep() { shift 5; printf '%s\\n' \"$5\"; }\n"; // behind srun's own
+    // keep NAME PROGRAM --listen ADDRESS --model PATH
+    std::string script = "set -e\nkeep() { printf '%s\\n' \"$6\"; }\n";
     for (const auto& file : files) {
       if (!file.path.starts_with("worker-")) continue;
       const std::size_t at = file.text.find("\nkeep ") + 1;

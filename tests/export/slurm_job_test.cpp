@@ -20,22 +20,35 @@ void add_program(const fs::path& file, const std::string& text) {
   fs::permissions(file, fs::perms::owner_all);
 }
 
-/// A step of the gateway waits until both workers run, and does what $GATEWAY says; the first start
-/// of worker 2 fails; steps tell how they end.
-constexpr const char* kSrun = R"(group=${1#--het-group=}
+/// A step is a task of its own, and srun kills it when it gets a signal, as Slurm's does. The
+/// gateway's waits until both workers run and does what $GATEWAY says; the first start of worker 2
+/// fails. Tasks tell how they end.
+constexpr const char* kSrun = R"(for word in "$@"; do
+  case $word in --het-group=*) group=${word#*=} ;; --job-name=*) name=${word#*=} ;; esac
+done
 echo "$*" >>"$LOG/args-$group"
-case $group in
-0) until [[ -e $LOG/up-1 && -e $LOG/up-2 ]]; do /bin/sleep 0.01; done
-   trap 'echo gateway >>"$LOG/ends"; exit 0' TERM
-   if [[ $GATEWAY == fails ]]; then exit 3; fi
-   kill -s "$GATEWAY" "$JOB"
-   while :; do /bin/sleep 0.01; done ;;
-*) if [[ $group == 2 && ! -e $LOG/failed ]]; then touch "$LOG/failed"; exit 1; fi
-   trap 'echo "worker $group" >>"$LOG/ends"; exit 0' TERM
-   touch "$LOG/up-$group"
-   while :; do /bin/sleep 0.01; done ;;
-esac
+task() {
+  trap "echo $1 >>'$LOG/ends'; exit 0" TERM
+  touch "$LOG/up-$group"
+  if [[ $group == 0 ]]; then
+    until [[ -e $LOG/up-1 && -e $LOG/up-2 ]]; do /bin/sleep 0.01; done
+    if [[ $GATEWAY == fails ]]; then exit 3; fi
+    kill -s "$GATEWAY" "$JOB"
+  fi
+  while :; do /bin/sleep 0.01; done
+}
+if [[ $group == 2 && ! -e $LOG/failed ]]; then touch "$LOG/failed"; exit 1; fi
+task "step-$group" &
+task=$!
+trap 'kill -KILL "$task"; echo "killed $group" >>"$LOG/ends"; exit 137' TERM
+echo "$task $name" >"$LOG/step-$group"
+status=0
+wait "$task" || status=$?
+rm "$LOG/step-$group"
+exit "$status"
 )";
+constexpr const char* kSqueue = "cat \"$LOG\"/step-* 2>/dev/null\nexit 0\n";
+constexpr const char* kScancel = "[[ $1 == --signal=TERM ]] && kill -TERM \"$2\"\n";
 
 struct Job {
   tests::TemporaryFolder folder;
@@ -50,6 +63,8 @@ void run_job(Job& job, const std::string& gateway) {
   for (const auto& file : slurm_files(cluster, {})) std::ofstream(root / file.path) << file.text;
   fs::create_directory(root / "bin");
   add_program(root / "bin/srun", kSrun);
+  add_program(root / "bin/squeue", kSqueue);
+  add_program(root / "bin/scancel", kScancel);
   add_program(root / "bin/scontrol",
               "if [[ $1 == show ]]; then echo \"$3\"; else echo \"$*\" >\"$LOG/scontrol\"; fi\n");
   add_program(root / "bin/sleep", "exec /bin/sleep 0.01\n"); // pauses between starts
@@ -69,7 +84,7 @@ BOOST_AUTO_TEST_CASE(a_job_that_is_told_to_end_lets_the_gateway_end_first) {
   Job job;
   run_job(job, "TERM");
   BOOST_TEST(job.done.status == 0, job.done.err);
-  BOOST_TEST(job.file("ends") == "gateway\nworker 1\nworker 2\n");
+  BOOST_TEST(job.file("ends") == "step-0\nstep-1\nstep-2\n");
   BOOST_TEST(job.file("scontrol").empty());
   // The nodes that Slurm chose, at ports that do not meet; worker 2 was started twice.
   const std::string pipeline = job.file("run-7.yaml");
@@ -86,7 +101,7 @@ BOOST_AUTO_TEST_CASE(a_job_whose_time_is_over_is_requeued) {
   Job job;
   run_job(job, "USR1");
   BOOST_TEST(job.done.status == 0, job.done.err);
-  BOOST_TEST(job.file("ends") == "gateway\nworker 1\nworker 2\n");
+  BOOST_TEST(job.file("ends") == "step-0\nstep-1\nstep-2\n");
   BOOST_TEST(job.file("scontrol") == "requeue 7\n");
 }
 
