@@ -29,12 +29,26 @@ int talaria_main(int argc, char** argv) {
       argc, argv,
       {"talaria",
        "Talaria: a language model in somebody else's cloud, without showing it the prompt",
-       {add_run_command, add_logits_command, add_perplexity_command, add_tokenize_command,
-        add_inspect_command, add_launch_command, add_forwarded_command<kServeCommand>,
-        add_status_command, add_stop_command, add_config_command, add_certs_command,
-        add_keys_command, add_prepare_command, add_trace_command, add_bench_command,
-        add_forwarded_command<kAuditCommand>, add_attest_command, add_connect_command,
-        add_export_command}});
+       {add_run_command,
+        add_logits_command,
+        add_perplexity_command,
+        add_tokenize_command,
+        add_inspect_command,
+        add_launch_command,
+        add_forwarded_command<kServeCommand>,
+        add_status_command,
+        add_stop_command,
+        add_config_command,
+        add_certs_command,
+        add_keys_command,
+        add_prepare_command,
+        add_trace_command,
+        add_bench_command,
+        add_forwarded_command<kAuditCommand>,
+        add_attest_command,
+        add_connect_command,
+        add_export_command,
+        add_plan_command}});
 }
 
 } // namespace talaria::cli
