@@ -1,14 +1,14 @@
 #include <fmt/format.h>
 
 #include <cstdlib>
-#include <fstream>
-#include <iterator>
+#include <filesystem>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <utility>
 
 #include "cli/commands.hpp"
 #include "cli/placement_table.hpp"
+#include "cli/small_file.hpp"
 #include "core/console.hpp"
 #include "core/error.hpp"
 #include "export/kubernetes.hpp"
@@ -44,14 +44,6 @@ struct SystemdFlags : ExportFlags {
   exporting::SystemdOptions options;
 };
 
-std::string text_of_file(const std::string& file) {
-  std::ifstream stream(file, std::ios::binary);
-  std::string text(std::istreambuf_iterator<char>(stream), {});
-  if (!stream || fs::is_directory(file))
-    throw Error(Errc::io, file + ": cannot be read; expected a pipeline file");
-  return text;
-}
-
 /// Nothing where the model lies on another machine, as it may.
 std::optional<exporting::ModelSizes> model_sizes(const config::PipelineConfig& config) {
   std::error_code ignored;
@@ -65,7 +57,7 @@ std::optional<exporting::ModelSizes> model_sizes(const config::PipelineConfig& c
 
 /// The file alone: what this shell's environment says holds for this machine.
 exporting::Cluster read_cluster(const ExportFlags& flags) {
-  const std::string text = text_of_file(flags.file);
+  const std::string text = read_small_file(flags.file, "a pipeline file");
   const config::PipelineConfig config =
       settings::resolve({flags.file, text, {}, {}, /*files_elsewhere=*/true}).config;
   settings::require_protection(config, {});

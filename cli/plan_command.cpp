@@ -1,11 +1,10 @@
 #include <fmt/format.h>
 
-#include <fstream>
-#include <iterator>
 #include <memory>
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
+#include "cli/small_file.hpp"
 #include "core/console.hpp"
 #include "core/error.hpp"
 #include "model/weights/plan_file.hpp"
@@ -24,19 +23,11 @@ struct PlanFlags {
   bool json = false;
 };
 
-std::string machines_text(const std::string& file) {
-  std::ifstream stream(file, std::ios::binary);
-  std::string text(std::istreambuf_iterator<char>(stream), {});
-  if (!stream || std::filesystem::is_directory(file))
-    throw Error(Errc::io,
-                file + ": cannot be read; expected a file of machines (docs/planning.md)");
-  return text;
-}
-
 int plan_command(PlanFlags& flags) {
   if (flags.model.empty() == flags.shape.empty())
     throw Error(Errc::usage, "expected either --model or --shape");
-  planner::Fleet fleet = planner::parse_fleet(machines_text(flags.machines), flags.machines);
+  planner::Fleet fleet = planner::parse_fleet(
+      read_small_file(flags.machines, "a file of machines (docs/planning.md)"), flags.machines);
   if (flags.requests > 0) fleet.load.requests_per_second = flags.requests;
   if (flags.prompt > 0) fleet.load.prompt_tokens = flags.prompt;
   if (flags.answer > 0) fleet.load.answer_tokens = flags.answer;
