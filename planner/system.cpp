@@ -97,20 +97,21 @@ StepCost confidential_cost(const System& system, const Step& step) {
   cost.latency = used / enclave.cores; // masks are there before
   double slowest_worker = 0, slowest_link = 0, slowest_pcie = 0;
   std::size_t machine = 0;
-  for (const WorkerMachines& group : system.fleet->workers)
-    for (u32 i = 0; i < group.machines; ++i, ++machine) {
-      const double share = system.shares[machine];
-      const double wire = std::min(link, link_bytes_per_s(group.link_gbit_per_s, rates));
-      const WorkerTime time =
-          worker_time(group, rates, step.rows, 2 * system.model->limbs, moved.weights * share,
-                      moved.products * share, up * share, down * share);
-      slowest_worker = std::max(slowest_worker, time.busy);
-      slowest_pcie = std::max(slowest_pcie, time.pcie);
-      slowest_link = std::max(slowest_link, std::max(up, down) * share /
-                                                link_bytes_per_s(group.link_gbit_per_s, rates));
-      cost.latency += time.latency + (up + down) * share / wire +
-                      moved.products * share * (group.round_trip_us + rates.product_us) * kMicro;
-    }
+  for (const WorkerMachines& group : system.fleet->workers) {
+    const double share = system.shares[machine]; // the same for all of its machines
+    machine += group.machines;
+    const double wire = std::min(link, link_bytes_per_s(group.link_gbit_per_s, rates));
+    const WorkerTime time =
+        worker_time(group, rates, step.rows, 2 * system.model->limbs, moved.weights * share,
+                    moved.products * share, up * share, down * share);
+    slowest_worker = std::max(slowest_worker, time.busy);
+    slowest_pcie = std::max(slowest_pcie, time.pcie);
+    slowest_link = std::max(slowest_link, std::max(up, down) * share /
+                                              link_bytes_per_s(group.link_gbit_per_s, rates));
+    cost.latency += group.machines *
+                    (time.latency + (up + down) * share / wire +
+                     moved.products * share * (group.round_trip_us + rates.product_us) * kMicro);
+  }
   // All enclaves ask the same workers.
   for (const double busy : {slowest_worker, slowest_pcie, slowest_link})
     cost.busy.push_back(busy * system.copies);
@@ -125,22 +126,22 @@ StepCost clear_cost(const System& system, const Step& step) {
   StepCost cost;
   double slowest = 0, slowest_link = 0;
   std::size_t machine = 0;
-  for (const WorkerMachines& group : system.fleet->workers)
-    for (u32 i = 0; i < group.machines; ++i, ++machine) {
-      const double share = system.shares[machine];
-      WorkerTime time = worker_time(group, rates, step.rows, 2, moved.weights * share, 0, 0, 0);
-      const double devices = group.gpus == 0 ? 1 : group.gpus;
-      const double memory =
-          (group.gpus == 0 ? group.memory_gb_per_s : group.gpu.memory_gb_per_s * rates.gpu_memory) *
-          kGiga;
-      time.latency += kv * share / memory;
-      time.busy += kv * share / memory / devices;
-      const double link = link_bytes_per_s(group.link_gbit_per_s, rates);
-      const double activations = 2 * model.hidden * step.rows / link;
-      slowest = std::max(slowest, time.busy);
-      slowest_link = std::max(slowest_link, activations);
-      cost.latency += time.latency + activations + group.round_trip_us * kMicro;
-    }
+  for (const WorkerMachines& group : system.fleet->workers) {
+    const double share = system.shares[machine]; // the same for all of its machines
+    machine += group.machines;
+    WorkerTime time = worker_time(group, rates, step.rows, 2, moved.weights * share, 0, 0, 0);
+    const double devices = group.gpus == 0 ? 1 : group.gpus;
+    const double memory =
+        (group.gpus == 0 ? group.memory_gb_per_s : group.gpu.memory_gb_per_s * rates.gpu_memory) *
+        kGiga;
+    time.latency += kv * share / memory;
+    time.busy += kv * share / memory / devices;
+    const double link = link_bytes_per_s(group.link_gbit_per_s, rates);
+    const double activations = 2 * model.hidden * step.rows / link;
+    slowest = std::max(slowest, time.busy);
+    slowest_link = std::max(slowest_link, activations);
+    cost.latency += group.machines * (time.latency + activations + group.round_trip_us * kMicro);
+  }
   cost.busy = {slowest, slowest_link};
   return cost;
 }
@@ -178,15 +179,15 @@ std::vector<double> shares_of(const Fleet& fleet) {
 double worker_room(const System& system, bool with_kv) {
   double room = 1e30;
   std::size_t machine = 0;
-  for (const WorkerMachines& group : system.fleet->workers)
-    for (u32 i = 0; i < group.machines; ++i, ++machine) {
-      const double share = system.shares[machine];
-      const double memory = group.gpus == 0
-                                ? static_cast<double>(group.memory) - kOsBytes
-                                : group.gpus * (static_cast<double>(group.gpu.memory) - kGpuBytes);
-      const double left = memory - share * system.model->all().weights;
-      room = std::min(room, with_kv ? left / share : left);
-    }
+  for (const WorkerMachines& group : system.fleet->workers) {
+    const double share = system.shares[machine]; // the same for all of its machines
+    machine += group.machines;
+    const double memory = group.gpus == 0
+                              ? static_cast<double>(group.memory) - kOsBytes
+                              : group.gpus * (static_cast<double>(group.gpu.memory) - kGpuBytes);
+    const double left = memory - share * system.model->all().weights;
+    room = std::min(room, with_kv ? left / share : left);
+  }
   return room;
 }
 

@@ -91,6 +91,23 @@ BOOST_AUTO_TEST_CASE(more_machines_never_make_it_worse) {
   BOOST_TEST(capacity([](planner::Fleet& f) { f.enclave.cores = 1; }) < before);
 }
 
+/// Machines of one kind are the same whether they stand in one entry or in several.
+BOOST_AUTO_TEST_CASE(a_kind_of_machines_may_be_written_in_parts) {
+  const Plan whole = plan_of(fleet_of(4, 0.5));
+  planner::Fleet parted = fleet_of(1, 0.5);
+  parted.workers.push_back(parted.workers.front());
+  parted.workers.back().machines = 3;
+  parted.workers.back().name = "more";
+  const Plan parts = plan_of(parted);
+  const auto is_near = [](double a, double b) { return std::fabs(a - b) < 1e-9 * b; };
+  for (const auto outcome : {&Plan::confidential, &Plan::clear}) {
+    const auto &a = (whole.*outcome).prediction, &b = (parts.*outcome).prediction;
+    BOOST_TEST(is_near(a.capacity, b.capacity));
+    BOOST_TEST(is_near(a.token_s, b.token_s));
+    BOOST_TEST(is_near(a.first_token_s, b.first_token_s));
+  }
+}
+
 BOOST_AUTO_TEST_CASE(clear_on_the_same_gpus_is_never_slower) {
   for (const char* shape : {"llama-3.2-1b", "llama-3-8b", "llama-3-70b"}) {
     const Plan plan = plan_of(fleet_of(2, 0.1), shape);
