@@ -27,6 +27,8 @@ void add_bench_command(CLI::App& app, Action& chosen);
 void add_attest_command(CLI::App& app, Action& chosen);
 void add_connect_command(CLI::App& app, Action& chosen);
 void add_receipt_command(CLI::App& app, Action& chosen);
+void add_export_command(CLI::App& app, Action& chosen);
+void add_plan_command(CLI::App& app, Action& chosen);
 void add_trace_command(CLI::App& app, Action& chosen);
 
 } // namespace talaria::cli

@@ -50,7 +50,9 @@ int talaria_main(int argc, char** argv) {
         add_dashboards_command,
         add_attest_command,
         add_connect_command,
-        add_receipt_command}});
+        add_receipt_command,
+        add_export_command,
+        add_plan_command}});
 }
 
 } // namespace talaria::cli

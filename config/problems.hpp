@@ -27,6 +27,10 @@ public:
 
   std::size_t count() const { return found_.size(); }
 
+  /// Files that the settings name are another machine's: whether they are there is not asked here.
+  void set_files_elsewhere(bool are) { files_elsewhere_ = are; }
+  bool files_are_elsewhere() const { return files_elsewhere_; }
+
   /// @throws Error{config} with one line for each problem, if there is any: those of the command
   /// line, of the environment, then of the file in its order.
   void throw_if_any() const;
@@ -37,6 +41,7 @@ private:
     std::string line;
   };
   std::string file_;
+  bool files_elsewhere_ = false;
   std::vector<Problem> found_;
 };
 

@@ -247,6 +247,7 @@ Form<fs::path> pem_file(std::string advice) {
   return {"PEM file", "",
           [expected](const Value& value, const fs::path& folder, fs::path& out) {
             config::path_in(out, folder)(value);
+            if (value.problems.files_are_elsewhere()) return;
             if (!out.empty() && !is_readable_file(out))
               value.refuse(fmt::format("{} cannot be read; expected {}",
                                        config::in_quotes(out.string()), expected));

@@ -47,7 +47,9 @@ const char* variable_of(const Setting& setting, const Environment& environment) 
 /// One reading of all sources.
 class Assembly {
 public:
-  explicit Assembly(const Sources& sources) : sources_(sources), problems_(sources.file) {}
+  explicit Assembly(const Sources& sources) : sources_(sources), problems_(sources.file) {
+    problems_.set_files_elsewhere(sources.files_elsewhere);
+  }
 
   Resolved run() && {
     if (!sources_.file.empty() || sources_.text) read_file();

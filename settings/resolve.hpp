@@ -28,6 +28,8 @@ struct Sources {
   std::optional<std::string> text;
   Environment environment; ///< null: none
   std::vector<GivenFlag> flags;
+  /// The files that it names are another machine's, and need not be here.
+  bool files_elsewhere = false;
 };
 
 /// The settings of one start of a program, and where each came from.

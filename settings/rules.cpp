@@ -21,6 +21,7 @@ using config::to_text;
 
 /// Whoever loads a model from a flag says what is wrong with it, in the words of the model's room.
 void check_model(const PipelineConfig& config, const Origins& origins, Problems& problems) {
+  if (problems.files_are_elsewhere()) return;
   const Origin* origin = origins.find("model");
   std::error_code ignored;
   if (origin == nullptr || origin->source == Source::flag || config.model.empty()) return;

@@ -57,6 +57,12 @@ DecoderConfig llama_3_8b() {
   return c;
 }
 
+DecoderConfig llama_3_70b() {
+  DecoderConfig c = llama(8192, 28672, 80, 64, 128, /*tied=*/false);
+  c.max_position = 8192;
+  return c;
+}
+
 DecoderConfig qwen_25_05b() {
   DecoderConfig c = llama(896, 4864, 24, 14, 64, /*tied=*/true);
   c.model_type = "qwen2";
@@ -82,10 +88,11 @@ DecoderConfig named_shape(std::string_view name) {
   if (name == "llama-3.2-1b") return llama_32(2048, 16, 32, 64);
   if (name == "llama-3.2-3b") return llama_32(3072, 28, 24, 128);
   if (name == "llama-3-8b") return llama_3_8b();
+  if (name == "llama-3-70b") return llama_3_70b();
   if (name == "qwen2.5-0.5b") return qwen_25_05b();
   if (name == "tiny") return tiny();
   throw Error(Errc::usage, fmt::format("unknown shape '{}'; use one of llama-3.2-1b, llama-3.2-3b, "
-                                       "llama-3-8b, qwen2.5-0.5b, tiny",
+                                       "llama-3-8b, llama-3-70b, qwen2.5-0.5b, tiny",
                                        name));
 }
 

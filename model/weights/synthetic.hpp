@@ -12,7 +12,7 @@
 
 namespace talaria::model {
 
-/// The shape of a published model by its name: llama-3.2-1b, llama-3.2-3b, llama-3-8b,
+/// The shape of a published model by its name: llama-3.2-1b, llama-3.2-3b, llama-3-8b, llama-3-70b,
 /// qwen2.5-0.5b, or tiny (that of the shipped model). `layers` > 0 keeps only so many.
 /// @throws Error{usage} listing the names, or if the model has fewer layers.
 arch::DecoderConfig shape_decoder(std::string_view name, u32 layers);

@@ -1,4 +1,4 @@
-// The shipped systemd units, as systemd itself judges them.
+// The shipped systemd units, and those of `talaria export`, as systemd itself judges them.
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <filesystem>
@@ -37,6 +37,20 @@ std::string with_programs_of_this_build(const std::filesystem::path& unit,
   return copy.string();
 }
 
+/// Those that talaria export writes for the example of a fleet.
+std::vector<std::filesystem::path> exported_units(const std::filesystem::path& folder) {
+  const auto done = tests::run_program({TALARIA_BIN "/talaria", "export", "systemd",
+                                        TALARIA_SOURCE_DIR "/examples/cluster-fleet.yaml", "-o",
+                                        (folder / "units").string(), "--bin", TALARIA_BIN,
+                                        "--gateway-address", "10.0.0.1"});
+  BOOST_TEST_REQUIRE(done.status == 0, done.err);
+  std::vector<std::filesystem::path> found;
+  for (const auto& entry : std::filesystem::recursive_directory_iterator(folder / "units"))
+    if (entry.path().extension() == ".service") found.push_back(entry.path());
+  std::sort(found.begin(), found.end());
+  return found;
+}
+
 } // namespace
 
 BOOST_AUTO_TEST_CASE(both_programs_have_a_unit) {
@@ -60,6 +74,23 @@ BOOST_AUTO_TEST_CASE(every_unit_is_exposed_less_than_2) {
         {kAnalyze, "security", "--offline=true", "--no-pager", "--threshold=20", unit.string()});
     BOOST_TEST(done.status == 0, done.out);
     BOOST_TEST(done.out.find("Overall exposure level") != std::string::npos, done.err);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(exported_units_are_understood_and_as_little_exposed) {
+  const tests::TemporaryFolder folder;
+  const auto found = exported_units(folder.path());
+  BOOST_TEST(found.size() == 4U);
+  std::vector<std::string> verify{kAnalyze, "verify", "--man=no", "--generators=no"};
+  for (const auto& unit : found) verify.push_back(unit.string());
+  const auto done = tests::run_program(verify);
+  BOOST_TEST(done.status == 0, done.err);
+  BOOST_TEST(done.err.find("talaria-") == std::string::npos, done.err);
+  for (const auto& unit : found) {
+    // GPUs take devices and code that the driver makes; a gateway for anybody has no filter.
+    const auto judged = tests::run_program(
+        {kAnalyze, "security", "--offline=true", "--no-pager", "--threshold=20", unit.string()});
+    BOOST_TEST(judged.status == 0, judged.out);
   }
 }
 
