@@ -477,8 +477,11 @@ std::optional<SealKey> key_given(u8 image, const SealKey& secret, attest::Eviden
   LinkBinding link;
   link.nonce.fill(1);
   link.control.fill(2);
+  link.enclave_key.fill(3);
   const auto document = honest_evidence(attester_of(image, kind))(link);
-  return gate.judge(document, link).seal_key;
+  const auto verdict = gate.judge(document, link);
+  BOOST_TEST_MESSAGE(verdict.code << " " << verdict.reason);
+  return verdict.seal_key;
 }
 
 } // namespace

@@ -71,7 +71,7 @@ BOOST_AUTO_TEST_CASE(a_window_bounds_what_a_sequence_takes) {
 
 BOOST_AUTO_TEST_CASE(states_take_the_same_for_any_length) {
   const Layout plain(std::vector<LayerShape>{{1, 8, 0}}, Format::bf16);
-  const Layout layout({{0, 0, 0, 100}, {1, 8, 0}, {0, 0, 0, 7}}, Format::bf16);
+  const Layout layout({{0, 0, 0, 0, 100}, {1, 8, 0}, {0, 0, 0, 0, 7}}, Format::bf16);
   BOOST_TEST(layout.groups() == 1U);
   BOOST_TEST(layout.state_bytes() == 448 + 64U); // in fp32, each from a line on
   BOOST_TEST(layout.place(0).state == 0U);
@@ -86,7 +86,8 @@ BOOST_AUTO_TEST_CASE(states_take_the_same_for_any_length) {
 
 BOOST_AUTO_TEST_CASE(layers_that_read_another_ones_keys_take_nothing) {
   const Layout own({{1, 8, 0}, {2, 4, 100}}, Format::int8);
-  const Layout layout({{1, 8, 0}, {2, 4, 100}, {1, 8, 0, 0, 0}, {2, 4, 100, 0, 1}}, Format::int8);
+  const Layout layout({{1, 8, 0}, {2, 4, 100}, {1, 8, 0, 0, 0, 0}, {2, 4, 100, 0, 0, 1}},
+                      Format::int8);
   BOOST_TEST(layout.layers() == 4U);
   BOOST_TEST(layout.bytes_per_position() == own.bytes_per_position());
   for (const std::size_t group : {0U, 1U})

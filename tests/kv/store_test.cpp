@@ -194,7 +194,7 @@ BOOST_AUTO_TEST_CASE(sequences_that_come_share_go_back_and_go_keep_their_content
 
 BOOST_AUTO_TEST_CASE(a_sequence_has_its_state_from_the_first_position_on) {
   const auto layout = std::make_shared<const Layout>(
-      std::vector<LayerShape>{{0, 0, 0, 16}, {1, 2, 0}}, Format::fp32);
+      std::vector<LayerShape>{{0, 0, 0, 0, 16}, {1, 2, 0}}, Format::fp32);
   constexpr std::size_t kState = 64;
   Store store(layout, 2 * (kState + 2 * kBlock) - 1);
   const StateView view(layout, 0);
@@ -224,7 +224,7 @@ BOOST_AUTO_TEST_CASE(a_sequence_has_its_state_from_the_first_position_on) {
 
 BOOST_AUTO_TEST_CASE(a_state_is_not_shared) {
   const auto layout = std::make_shared<const Layout>(
-      std::vector<LayerShape>{{1, 2, 0}, {0, 0, 0, 16}}, Format::fp32);
+      std::vector<LayerShape>{{1, 2, 0}, {0, 0, 0, 0, 16}}, Format::fp32);
   Store store(layout, std::size_t{1} << 20);
   BOOST_TEST(bool(store.extend(1, 0, 200)));
   BOOST_TEST(store.share(1, 2, 128) == 0U);

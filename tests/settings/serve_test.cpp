@@ -57,11 +57,11 @@ const Mistake kMistakes[] = {
      "simulated"},
     {"serve: { listen: 127.0.0.1:8000, tls: { cert: certs/enclave.pem, key: certs/enclave.key }, "
      "attestation: { platform: simulated } }",
-     "F:2:94: serve.attestation: platform is simulated, without a folder; expected folder: DIR "
+     "F:2:92: serve.attestation: platform is simulated, without a folder; expected folder: DIR "
      "(talaria attest simulate init DIR makes one)"},
     {"serve: { listen: 127.0.0.1:8000, tls: { cert: certs/enclave.pem, key: certs/enclave.key }, "
      "attestation: { platform: tdx, folder: sim } }",
-     "F:2:94: serve.attestation: folder is of simulated platforms; expected no folder with "
+     "F:2:92: serve.attestation: folder is of simulated platforms; expected no folder with "
      "platform: tdx"},
     {"serve: { listen: 127.0.0.1:8000, tls: { cert: certs/enclave.pem, key: certs/enclave.key }, "
      "attestation: { platform: simulated, folder: sim, measurement: \"55\" } }",
