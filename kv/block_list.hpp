@@ -58,7 +58,7 @@ private:
 class StateView {
 public:
   /// @param layer one whose shape has a state
-  StateView(std::shared_ptr<const Layout> layout, std::size_t layer)
+  StateView(const std::shared_ptr<const Layout>& layout, std::size_t layer)
       : offset_(layout->place(layer).state) {}
 
   /// [LayerShape::state] numbers, 64-byte aligned. Nobody but the layer touches them; before a

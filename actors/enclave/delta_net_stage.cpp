@@ -13,7 +13,7 @@ class LayerDeltaNet final : public TokenMixer {
 public:
   LayerDeltaNet(DeltaNetShape shape, std::shared_ptr<AttentionTeam> team)
       : TokenMixer(shape.last_layer), net_(std::move(shape.net)), team_(std::move(team)),
-        view_(std::move(shape.layout), shape.layer) {}
+        view_(shape.layout, shape.layer) {}
 
   /// out [rows, value_dim] from x [rows, arch::DeltaNet::columns()].
   Matrix<float> run(const MicroBatch& batch, const Matrix<float>& x,
