@@ -1,20 +1,13 @@
 #include "audit/shipped_prompts.hpp"
 
-// The assembler puts the bytes in place; the path comes from CMake.
-asm(".section .rodata\n"
-    ".global talaria_audit_prompts\n"
-    ".global talaria_audit_prompts_end\n"
-    "talaria_audit_prompts:\n"
-    ".incbin \"" TALARIA_PROMPTS "\"\n"
-    "talaria_audit_prompts_end:\n"
-    ".previous\n");
-extern "C" const char talaria_audit_prompts[];
-extern "C" const char talaria_audit_prompts_end[];
+#include "core/embedded_file.hpp"
+
+TALARIA_EMBED(talaria_audit_prompts, TALARIA_PROMPTS);
 
 namespace talaria::audit {
 
 std::string_view shipped_prompts() noexcept {
-  return {talaria_audit_prompts, talaria_audit_prompts_end};
+  return TALARIA_EMBEDDED(talaria_audit_prompts);
 }
 
 } // namespace talaria::audit

@@ -9,24 +9,12 @@
 
 #include "cli/commands.hpp"
 #include "core/console.hpp"
+#include "core/embedded_file.hpp"
 #include "core/error.hpp"
 
-// The assembler puts the bytes in place; the path comes from CMake.
-#define TALARIA_SHIPPED_FILE(name, file)                                                           \
-  asm(".section .rodata\n"                                                                         \
-      ".global talaria_shipped_" #name "\n"                                                        \
-      ".global talaria_shipped_" #name "_end\n"                                                    \
-      "talaria_shipped_" #name ":\n"                                                               \
-      ".incbin \"" TALARIA_DASHBOARDS "/" file "\"\n"                                              \
-      "talaria_shipped_" #name "_end:\n"                                                           \
-      ".previous\n");                                                                              \
-  extern "C" const char talaria_shipped_##name[];                                                  \
-  extern "C" const char talaria_shipped_##name##_end[];                                            \
-  static_assert(true)
-
-TALARIA_SHIPPED_FILE(grafana, "grafana-dashboard.json");
-TALARIA_SHIPPED_FILE(rules, "prometheus-rules.yaml");
-TALARIA_SHIPPED_FILE(prometheus, "prometheus.yaml");
+TALARIA_EMBED(talaria_shipped_grafana, TALARIA_DASHBOARDS "/grafana-dashboard.json");
+TALARIA_EMBED(talaria_shipped_rules, TALARIA_DASHBOARDS "/prometheus-rules.yaml");
+TALARIA_EMBED(talaria_shipped_prometheus, TALARIA_DASHBOARDS "/prometheus.yaml");
 
 namespace talaria::cli {
 
@@ -38,9 +26,9 @@ struct ShippedFile {
 };
 
 std::array<ShippedFile, 3> shipped_files() {
-  return {{{"grafana-dashboard.json", {talaria_shipped_grafana, talaria_shipped_grafana_end}},
-           {"prometheus-rules.yaml", {talaria_shipped_rules, talaria_shipped_rules_end}},
-           {"prometheus.yaml", {talaria_shipped_prometheus, talaria_shipped_prometheus_end}}}};
+  return {{{"grafana-dashboard.json", TALARIA_EMBEDDED(talaria_shipped_grafana)},
+           {"prometheus-rules.yaml", TALARIA_EMBEDDED(talaria_shipped_rules)},
+           {"prometheus.yaml", TALARIA_EMBEDDED(talaria_shipped_prometheus)}}};
 }
 
 struct ExportFlags {
@@ -48,11 +36,17 @@ struct ExportFlags {
   bool force = false;
 };
 
+/// A full disk leaves the file that was there.
 void write_shipped(const std::filesystem::path& path, std::string_view content) {
-  std::ofstream out(path, std::ios::binary | std::ios::trunc);
+  const std::filesystem::path partial = path.string() + ".partial";
+  std::ofstream out(partial, std::ios::binary | std::ios::trunc);
   out << content;
   out.close();
-  if (!out) throw Error(Errc::io, path.string() + ": cannot be written; choose another folder");
+  std::error_code failure;
+  if (out) std::filesystem::rename(partial, path, failure);
+  if (out && !failure) return;
+  std::filesystem::remove(partial, failure);
+  throw Error(Errc::io, path.string() + ": cannot be written; choose another folder");
 }
 
 int export_dashboards(const ExportFlags& flags) {

@@ -6,23 +6,11 @@
 
 #include "attest/evidence/encodings.hpp"
 #include "core/digest.hpp"
+#include "core/embedded_file.hpp"
 
-// The assembler puts the bytes in place; the paths come from CMake.
-#define TALARIA_DASHBOARD_PART(name, file)                                                         \
-  asm(".section .rodata\n"                                                                         \
-      ".global talaria_dashboard_" #name "\n"                                                      \
-      ".global talaria_dashboard_" #name "_end\n"                                                  \
-      "talaria_dashboard_" #name ":\n"                                                             \
-      ".incbin \"" TALARIA_DASHBOARD_FOLDER "/" file "\"\n"                                        \
-      "talaria_dashboard_" #name "_end:\n"                                                         \
-      ".previous\n");                                                                              \
-  extern "C" const char talaria_dashboard_##name[];                                                \
-  extern "C" const char talaria_dashboard_##name##_end[];                                          \
-  static_assert(true)
-
-TALARIA_DASHBOARD_PART(page, "page.html");
-TALARIA_DASHBOARD_PART(style, "page.css");
-TALARIA_DASHBOARD_PART(script, "page.js");
+TALARIA_EMBED(talaria_dashboard_page, TALARIA_DASHBOARD_FOLDER "/page.html");
+TALARIA_EMBED(talaria_dashboard_style, TALARIA_DASHBOARD_FOLDER "/page.css");
+TALARIA_EMBED(talaria_dashboard_script, TALARIA_DASHBOARD_FOLDER "/page.js");
 
 namespace talaria::gateway {
 
@@ -43,10 +31,10 @@ void fill_in(std::string& page, std::string_view mark, std::string_view text) {
 } // namespace
 
 DashboardPage dashboard_page() {
-  const std::string_view style{talaria_dashboard_style, talaria_dashboard_style_end};
-  const std::string_view script{talaria_dashboard_script, talaria_dashboard_script_end};
+  const std::string_view style = TALARIA_EMBEDDED(talaria_dashboard_style);
+  const std::string_view script = TALARIA_EMBEDDED(talaria_dashboard_script);
   DashboardPage out;
-  out.html = std::string(talaria_dashboard_page, talaria_dashboard_page_end);
+  out.html = std::string(TALARIA_EMBEDDED(talaria_dashboard_page));
   fill_in(out.html, "{{style}}", style);
   fill_in(out.html, "{{script}}", script);
   out.policy = fmt::format("default-src 'none'; script-src {}; style-src {}; connect-src 'self'; "

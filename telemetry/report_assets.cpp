@@ -1,25 +1,28 @@
 #include "telemetry/report_assets.hpp"
 
-// The assembler puts the bytes in place: as a string literal 250 KB would take the compiler longer
-// than the rest of this library. The paths come from CMake.
-#define TALARIA_ASSET(name, path)                                                                  \
-  asm(".section .rodata\n"                                                                         \
-      ".global talaria_asset_" #name "\n"                                                          \
-      ".global talaria_asset_" #name "_end\n"                                                      \
-      "talaria_asset_" #name ":\n"                                                                 \
-      ".incbin \"" path "\"\n"                                                                     \
-      "talaria_asset_" #name "_end:\n"                                                             \
-      ".previous\n");                                                                              \
-  extern "C" const char talaria_asset_##name[];                                                    \
-  extern "C" const char talaria_asset_##name##_end[];                                              \
-  namespace talaria::telemetry::assets {                                                           \
-  std::string_view name() noexcept {                                                               \
-    return {talaria_asset_##name, talaria_asset_##name##_end};                                     \
-  }                                                                                                \
-  }                                                                                                \
-  static_assert(true)
+#include "core/embedded_file.hpp"
 
-TALARIA_ASSET(page, TALARIA_REPORT_FOLDER "/page.html");
-TALARIA_ASSET(style, TALARIA_REPORT_FOLDER "/page.css");
-TALARIA_ASSET(script, TALARIA_REPORT_FOLDER "/page.js");
-TALARIA_ASSET(d3, TALARIA_D3);
+TALARIA_EMBED(talaria_report_page, TALARIA_REPORT_FOLDER "/page.html");
+TALARIA_EMBED(talaria_report_style, TALARIA_REPORT_FOLDER "/page.css");
+TALARIA_EMBED(talaria_report_script, TALARIA_REPORT_FOLDER "/page.js");
+TALARIA_EMBED(talaria_report_d3, TALARIA_D3);
+
+namespace talaria::telemetry::assets {
+
+std::string_view page() noexcept {
+  return TALARIA_EMBEDDED(talaria_report_page);
+}
+
+std::string_view style() noexcept {
+  return TALARIA_EMBEDDED(talaria_report_style);
+}
+
+std::string_view script() noexcept {
+  return TALARIA_EMBEDDED(talaria_report_script);
+}
+
+std::string_view d3() noexcept {
+  return TALARIA_EMBEDDED(talaria_report_d3);
+}
+
+} // namespace talaria::telemetry::assets

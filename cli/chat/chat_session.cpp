@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "core/error.hpp"
-#include "core/private_output.hpp"
+#include "core/private_file.hpp"
 
 namespace talaria::cli {
 
@@ -141,19 +141,21 @@ bool ChatSession::obey(const ChatLine& line) {
 }
 
 void ChatSession::save(const std::string& file) {
-  const auto complain = [&](const char* why) {
-    const std::string text = fmt::format("/save {}: {}", file, why);
+  const auto complain = [&](const std::string& why) {
+    const std::string text = fmt::format("/save: {}", why);
     if (!options_.interactive) throw Error(Errc::io, text);
     output_.remark("  " + text + "\n");
   };
   if (file.empty()) return complain("name a file");
   std::error_code ignored;
-  if (std::filesystem::exists(file, ignored)) return complain("it exists; name another file");
-  std::ofstream out = open_private(file);
+  if (std::filesystem::exists(file, ignored))
+    return complain(file + ": it exists; name another file");
   const bool is_json = std::filesystem::path(file).extension() == ".json";
-  out << (is_json ? conversation_.to_json() : conversation_.to_markdown());
-  out.close();
-  if (!out) return complain("it cannot be written");
+  try {
+    replace_private_file(file, is_json ? conversation_.to_json() : conversation_.to_markdown());
+  } catch (const Error& error) {
+    return complain(error.what());
+  }
   output_.remark(fmt::format("  Written to {}, for you alone to read.\n", file));
 }
 
