@@ -168,4 +168,7 @@ function(talaria_test name)
     set(ARG_TIMEOUT 600)
   endif()
   set_tests_properties(${name} PROPERTIES LABELS "${ARG_LABELS}" TIMEOUT ${ARG_TIMEOUT})
+  if("e2e" IN_LIST ARG_LABELS) # the long ones first, so that none of them ends alone
+    set_tests_properties(${name} PROPERTIES COST 10)
+  endif()
 endfunction()

@@ -37,8 +37,8 @@ BOOST_AUTO_TEST_CASE(a_report_of_zeros_is_no_success) {
   BOOST_TEST(attest::parse_snp_report(zeros).refusal().code == "version");
 }
 
-// Each change costs a verified signature, so bits are sampled: an odd stride visits all eight places in a byte, and
-// one below eight every byte. The fuzz targets change everything else.
+// Each change costs a verified signature, so bits are sampled: an odd stride visits all eight
+// places in a byte, and one below eight every byte. The fuzz targets change everything else.
 BOOST_AUTO_TEST_CASE(no_bit_of_a_report_can_be_changed) {
   for (const auto& evidence : {tests::turin(), tests::milan()}) {
     auto report = evidence.set.items.at("report");
