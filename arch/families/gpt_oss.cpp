@@ -16,9 +16,14 @@ RopeScaling usual_yarn() {
 }
 
 /// The experts of a layer are one tensor, [in, out] for each, in which outputs of gate and up take
-/// turns. Files in MXFP4 have them as [out, in].
-void stack_experts(const std::string& mlp, FeedForward& shape) {
+/// turns. Files in MXFP4 have them as [out, in]. What GGUF files have is seen as matrices and
+/// vectors of their own (`apart`).
+void stack_experts(const std::string& mlp, bool apart, FeedForward& shape) {
   for (Expert& expert : shape.experts) {
+    if (apart) {
+      expert.stacked_gate = expert.stacked_up = expert.stacked_down = std::nullopt;
+      continue;
+    }
     for (auto* part : {&expert.stacked_gate, &expert.stacked_up}) {
       (*part)->inputs_first = true;
       (*part)->first = part == &expert.stacked_gate ? 0 : 1;
@@ -65,6 +70,7 @@ ModelPlan gpt_oss_plan(const ConfigText& config) {
   text.default_chosen = fields.integer("experts_per_token", 1, ~0u).value_or(4);
   text.normalise = true;
   text.router = "router.weight";
+  const bool apart = fields.boolean("talaria_experts_apart").value_or(false);
   const float limit = fields.number("swiglu_limit", positive, "a positive number").value_or(7);
   for (u32 l = 0; l < plan.layer_count(); ++l) {
     Layer& layer = plan.layers[l];
@@ -76,7 +82,7 @@ ModelPlan gpt_oss_plan(const ConfigText& config) {
     layer.feed_forward.router->bias = mlp + "router.bias";
     layer.feed_forward.activation = Activation::clamped_swiglu;
     layer.feed_forward.limit = limit;
-    stack_experts(mlp, layer.feed_forward);
+    stack_experts(mlp, apart, layer.feed_forward);
   }
   TensorNames names = decoder.names();
   names.expert_bias = true;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <map>
 #include <nlohmann/json.hpp>
 #include <span>
 #include <string_view>
@@ -69,6 +70,16 @@ constexpr std::pair<std::string_view, std::string_view> kMixtralNames[] = {
     {"ffn_up_exps", "block_sparse_moe.experts.{}.w3"},
     {"ffn_down_exps", "block_sparse_moe.experts.{}.w2"}};
 
+constexpr std::pair<std::string_view, std::string_view> kGptOssNames[] = {
+    {"attn_norm", "input_layernorm"},
+    {"post_attention_norm", "post_attention_layernorm"},
+    {"ffn_gate_inp", "mlp.router"},
+    {"ffn_gate_exps", "mlp.experts.{}.gate_proj"},
+    {"ffn_up_exps", "mlp.experts.{}.up_proj"},
+    {"ffn_down_exps", "mlp.experts.{}.down_proj"}};
+constexpr std::pair<std::string_view, std::string_view> kGptOssTensors[] = {
+    {"attn_sinks.weight", "self_attn.sinks"}, {"ffn_down_exps.bias", "mlp.experts.down_proj_bias"}};
+
 /// One architecture of GGUF files.
 struct Architecture {
   std::string_view name;
@@ -79,6 +90,7 @@ struct Architecture {
   /// What only this one has. Null: nothing.
   void (*add)(const GgufFields& fields, const GgufTensors& tensors, json& config) = nullptr;
   bool experts = false;
+  Names tensors = {}; ///< that have another name as a whole, suffix and all
 };
 
 std::string key_of(const GgufFields& fields, std::string_view name) {
@@ -181,14 +193,15 @@ u64 rows_of_first(const GgufFields& fields, const GgufTensors& tensors, const st
               fmt::format("{}: there is no matrix blk.N.{}.weight", fields.file(), kind));
 }
 
-/// Numbers of experts and their widths, which the tensors show.
+/// Numbers of experts and their widths, which the tensors show. `gating` as llama.cpp numbers it: 1
+/// is softmax over all, 3 over the chosen.
 void add_experts(const GgufFields& fields, const GgufTensors& tensors, const char* count,
-                 const char* width, json& config) {
+                 const char* width, json& config, u64 gating = 1) {
   config[count] = fields.required_integer(key_of(fields, "expert_count"));
   config["num_experts_per_tok"] = fields.required_integer(key_of(fields, "expert_used_count"));
   config[width] = rows_of_first(fields, tensors, "ffn_gate_exps");
   for (const auto& [name, usual] :
-       {std::pair{"expert_gating_func", 1u}, {"expert_group_count", 1u}})
+       {std::pair{"expert_gating_func", gating}, {"expert_group_count", u64{1}}})
     if (fields.integer(key_of(fields, name)).value_or(usual) != usual)
       fields.refuse(key_of(fields, name), fmt::format("{} in this architecture", usual));
   const double scale = fields.number(key_of(fields, "expert_weights_scale")).value_or(1);
@@ -233,6 +246,17 @@ void add_olmoe(const GgufFields& fields, const GgufTensors& tensors, json& confi
   add_normalise(fields, false, config);
 }
 
+/// Frequencies between YaRN's bounds are not cut to whole ones, which no key says.
+void add_gpt_oss(const GgufFields& fields, const GgufTensors& tensors, json& config) {
+  add_experts(fields, tensors, "num_local_experts", "intermediate_size", config, 3);
+  add_window(fields, config);
+  add_pattern(fields, 2, config);
+  config.erase("mlp_bias");
+  config["talaria_experts_apart"] = true;
+  if (!config.contains("rope_scaling")) config["rope_scaling"] = {{"rope_type", "default"}};
+  config["rope_scaling"]["truncate"] = false;
+}
+
 constexpr Architecture kArchitectures[] = {
     {"llama", "llama", kNormsBefore, true, false, nullptr},
     {"smollm3", "smollm3", kNormsBefore, true, false, add_smollm3},
@@ -248,6 +272,7 @@ constexpr Architecture kArchitectures[] = {
     {"qwen2moe", "qwen2_moe", kExperts, false, false, add_qwen2_moe, true},
     {"qwen3moe", "qwen3_moe", kExperts, false, false, add_qwen3_moe, true},
     {"olmoe", "olmoe", kExperts, false, false, add_olmoe, true},
+    {"gpt-oss", "gpt_oss", kGptOssNames, false, false, add_gpt_oss, true, kGptOssTensors},
 };
 
 const Architecture& architecture_of(const GgufFields& fields) {
@@ -354,6 +379,8 @@ std::vector<u32> gguf_ends(const GgufFields& fields) {
   constexpr std::string_view kEnds[] = {"<|eot_id|>",     "<|eom_id|>",    "<|im_end|>",
                                         "<|end|>",        "<end_of_turn>", "<|endoftext|>",
                                         "<|end_of_text|>"};
+  // Of harmony, in which <|end|> ends a message, and the answer may go on with the next.
+  constexpr std::string_view kHarmonyEnds[] = {"<|return|>", "<|call|>", "<|endoftext|>"};
   constexpr u64 kControl = 3;
   std::vector<u32> out;
   const auto add = [&out](u64 id) {
@@ -364,11 +391,14 @@ std::vector<u32> gguf_ends(const GgufFields& fields) {
   const auto* const tokens = fields.texts("tokenizer.ggml.tokens");
   const auto types = fields.integers("tokenizer.ggml.token_type");
   if (tokens == nullptr) return out;
-  for (std::size_t id = 0; id < std::min(tokens->size(), types.size()); ++id) {
-    if (types[id] != kControl) continue;
-    const auto& text = std::get<std::string>((*tokens)[id].is);
-    if (std::find(std::begin(kEnds), std::end(kEnds), text) != std::end(kEnds)) add(id);
-  }
+  std::map<std::string_view, u64> control;
+  for (std::size_t id = 0; id < std::min(tokens->size(), types.size()); ++id)
+    if (types[id] == kControl) control.emplace(std::get<std::string>((*tokens)[id].is), id);
+  const bool harmony = control.contains("<|return|>") && control.contains("<|call|>");
+  for (const auto& text : harmony ? std::span<const std::string_view>(kHarmonyEnds) : kEnds)
+    if (const auto at = control.find(text); at != control.end()) add(at->second);
+  if (const auto end = control.find("<|end|>"); harmony && end != control.end())
+    std::erase(out, static_cast<u32>(end->second));
   return out;
 }
 
@@ -441,6 +471,8 @@ GgufTarget gguf_target(const GgufFields& fields, const std::string& tensor) {
       (layer[0] != '0' || layer == "0");
   if (!numbered || (suffix != "weight" && suffix != "bias")) throw unknown();
   if (kind == "attn_rot_embd") return {}; // of old files; the plan has its own
+  for (const auto& [theirs, ours] : architecture.tensors)
+    if (theirs == kind + "." + suffix) return {fmt::format("model.layers.{}.{}", layer, ours)};
   for (const Names names : {architecture.names, Names(kCommon)})
     for (const auto& [theirs, ours] : names) {
       if (theirs != kind) continue;

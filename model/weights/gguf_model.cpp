@@ -84,11 +84,12 @@ void GgufModel::add(const GgufTarget& target, TensorView view) {
   };
   if (target.one_row && view.shape.size() == 1) view.shape.insert(view.shape.begin(), 1);
   if (!target.experts) return put(target.name, view);
-  if (view.shape.size() != 3 || view.shape[0] > kMaxExperts)
+  const bool bias = target.name.ends_with(".bias");
+  if (view.shape.size() != (bias ? 2 : 3) || view.shape[0] > kMaxExperts)
     throw Error(Errc::model,
-                fmt::format("{}: tensor {} has {} dimensions; expected matrices of up "
-                            "to {} experts",
-                            view.file, printable(view.name), view.shape.size(), kMaxExperts));
+                fmt::format("{}: tensor {} has {} dimensions; expected {} of up to {} experts",
+                            view.file, printable(view.name), view.shape.size(),
+                            bias ? "vectors" : "matrices", kMaxExperts));
   const std::size_t experts = view.shape[0];
   view.shape.erase(view.shape.begin());
   const u64 bytes = view.rows ? u64{view.shape[0]} * view.rows->row_bytes() : view.size_bytes();

@@ -37,7 +37,7 @@ std::ostream& operator<<(std::ostream& out, const FileKind& kind) {
   return out << kind.folder;
 }
 
-constexpr std::array<FileKind, 16> kKinds{{{"llama_linear", "llama", true},
+constexpr std::array<FileKind, 17> kKinds{{{"llama_linear", "llama", true},
                                            {"llama_yarn", "llama", true},
                                            {"smollm3", "smollm3", true},
                                            {"granite", "granite", true},
@@ -52,7 +52,8 @@ constexpr std::array<FileKind, 16> kKinds{{{"llama_linear", "llama", true},
                                            {"mixtral", "llama", true},
                                            {"qwen2_moe", "qwen2moe", false},
                                            {"qwen3_moe", "qwen3moe", false},
-                                           {"olmoe", "olmoe", false}}};
+                                           {"olmoe", "olmoe", false},
+                                           {"gpt_oss", "gpt-oss", false}}};
 
 Renames renames(const std::string& architecture) {
   Renames out{{"self_attn.q_proj", "attn_q"},
@@ -68,6 +69,7 @@ Renames renames(const std::string& architecture) {
               {"mlp.down_proj", "ffn_down"},
               {"input_layernorm", "attn_norm"},
               {"mlp.gate", "ffn_gate_inp"},
+              {"mlp.router", "ffn_gate_inp"},
               {"block_sparse_moe.gate", "ffn_gate_inp"},
               {"mlp.shared_expert_gate", "ffn_gate_inp_shexp"},
               {"mlp.shared_expert.gate_proj", "ffn_gate_shexp"},
@@ -77,6 +79,8 @@ Renames renames(const std::string& architecture) {
     out.insert(out.end(), {{"post_self_attn_layernorm", "post_attention_norm"},
                            {"post_attention_layernorm", "ffn_norm"},
                            {"post_mlp_layernorm", "post_ffw_norm"}});
+  else if (architecture == "gpt-oss")
+    out.emplace_back("post_attention_layernorm", "post_attention_norm");
   else if (architecture == "olmo2" || architecture.starts_with("gemma"))
     out.insert(out.end(), {{"post_attention_layernorm", "post_attention_norm"},
                            {"pre_feedforward_layernorm", "ffn_norm"},
@@ -253,6 +257,7 @@ private:
   void write_experts(const TensorStore& store, u32 l, Wanted& wanted) {
     const arch::FeedForward& shape = plan_.layers[l].feed_forward;
     if (!shape.router) return;
+    if (std::string(kind_.architecture) == "gpt-oss") return write_gpt_oss(store, l, wanted);
     wanted.push_back({shape.router->tensor, {shape.routed(), plan_.hidden}});
     if (!shape.router->shared_gate.empty()) {
       const arch::Expert& shared = shape.experts.back();
@@ -276,6 +281,52 @@ private:
     stack("ffn_gate_exps", &arch::Expert::gate, width, plan_.hidden);
     stack("ffn_up_exps", &arch::Expert::up, width, plan_.hidden);
     stack("ffn_down_exps", &arch::Expert::down, plan_.hidden, width);
+  }
+
+  /// Outputs of gate and up take turns in the folder, and are behind their inputs.
+  void write_gpt_oss(const TensorStore& store, u32 l, Wanted& wanted) {
+    const arch::FeedForward& shape = plan_.layers[l].feed_forward;
+    const std::size_t experts = shape.routed();
+    const std::size_t width = shape.experts[0].width;
+    const std::size_t hidden = plan_.hidden;
+    const std::string mlp = "model.layers." + std::to_string(l) + ".mlp.";
+    const std::string block = "blk." + std::to_string(l) + ".";
+    wanted.push_back({mlp + "router.weight", {experts, hidden}});
+    wanted.push_back({mlp + "router.bias", {experts}});
+    const auto values = [&](const std::string& name, const std::vector<std::size_t>& dims) {
+      const TensorView& tensor = store.get(name, dims);
+      std::vector<float> out(tensor.elements());
+      tensor.read(0, out);
+      return out;
+    };
+    const auto gate_up = values(mlp + "experts.gate_up_proj", {experts, hidden, 2 * width});
+    const auto gate_up_bias = values(mlp + "experts.gate_up_proj_bias", {experts, 2 * width});
+    for (std::size_t which : {0u, 1u}) {
+      std::vector<float> matrix(experts * width * hidden);
+      std::vector<float> bias(experts * width);
+      for (std::size_t e = 0; e < experts; ++e)
+        for (std::size_t o = 0; o < width; ++o) {
+          bias[e * width + o] = gate_up_bias[e * 2 * width + 2 * o + which];
+          for (std::size_t i = 0; i < hidden; ++i)
+            matrix[(e * width + o) * hidden + i] =
+                gate_up[(e * hidden + i) * 2 * width + 2 * o + which];
+        }
+      const std::string name = block + (which == 0 ? "ffn_gate_exps" : "ffn_up_exps");
+      file_.floats(name + ".weight", {experts, width, hidden}, matrix);
+      file_.floats(name + ".bias", {experts, width}, bias);
+    }
+    const auto down = values(mlp + "experts.down_proj", {experts, width, hidden});
+    std::vector<float> turned(down.size());
+    for (std::size_t e = 0; e < experts; ++e)
+      for (std::size_t i = 0; i < width; ++i)
+        for (std::size_t o = 0; o < hidden; ++o)
+          turned[(e * hidden + o) * width + i] = down[(e * width + i) * hidden + o];
+    file_.floats(block + "ffn_down_exps.weight", {experts, hidden, width}, turned);
+    file_.floats(block + "ffn_down_exps.bias", {experts, hidden},
+                 values(mlp + "experts.down_proj_bias", {experts, hidden}));
+    const std::size_t heads = plan_.layers[l].attention.heads;
+    file_.floats(block + "attn_sinks.weight", {heads},
+                 values("model.layers." + std::to_string(l) + ".self_attn.sinks", {heads}));
   }
 
   FileKind kind_;
@@ -332,6 +383,9 @@ BOOST_DATA_TEST_CASE(a_file_is_the_folder_it_was_made_of, bdata::make(kKinds), k
     BOOST_TEST((ours.gains[l].feed_forward_out == theirs.gains[l].feed_forward_out));
     BOOST_TEST((ours.gains[l].router == theirs.gains[l].router));
     BOOST_TEST((ours.gains[l].shared_gate == theirs.gains[l].shared_gate));
+    BOOST_TEST((ours.gains[l].router_bias == theirs.gains[l].router_bias));
+    BOOST_TEST((ours.gains[l].down_bias == theirs.gains[l].down_bias));
+    BOOST_TEST((ours.gains[l].sinks == theirs.gains[l].sinks));
   }
   const EmbeddingTable table(file, plan);
   const EmbeddingTable expected(folder, twin.plan());

@@ -2,6 +2,7 @@
 
 #include <boost/test/data/test_case.hpp>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <fstream>
@@ -230,6 +231,24 @@ BOOST_AUTO_TEST_CASE(random_damage_is_refused_or_loads) {
     }
     load_or_refuse(folder.write("damaged.gguf", file));
   }
+}
+
+BOOST_AUTO_TEST_CASE(the_end_of_a_message_ends_an_answer_but_in_harmony) {
+  const auto ends = [](const std::vector<std::string>& tokens) {
+    GgufWriter file;
+    file.strings("tokenizer.ggml.tokens", tokens);
+    file.list<i32>("tokenizer.ggml.token_type", GgufWriter::kI32,
+                   std::vector<i32>(tokens.size(), 3));
+    file.integer("tokenizer.ggml.eos_token_id", 0).integer("tokenizer.ggml.eot_token_id", 1);
+    const std::string bytes = file.file();
+    const GgufHeader header = parse_gguf_header(bytes_of(bytes), "ends.gguf");
+    auto out = gguf_ends(GgufFields(header.metadata, "ends.gguf"));
+    std::sort(out.begin(), out.end());
+    return out;
+  };
+  using Ids = std::vector<u32>;
+  BOOST_TEST((ends({"<|endoftext|>", "<|end|>", "<|user|>"}) == Ids{0, 1}));
+  BOOST_TEST((ends({"<|return|>", "<|end|>", "<|call|>", "<|endoftext|>"}) == Ids{0, 2, 3}));
 }
 
 BOOST_AUTO_TEST_CASE(hostile_headers_are_refused_by_name) {
