@@ -115,9 +115,15 @@ struct DeltaNet {
   std::string decay;       ///< A, [value_heads]
   std::string step;        ///< dt, [value_heads]
   Norm norm;               ///< over each value head, gain [value_head_dim]
+  /// Value head h goes with key head h mod key_heads; if not, those of a key head stand together.
+  bool turns = false;
+  bool decay_is_rate = false; ///< `decay` holds -exp(A)
 
   u32 key_dim() const { return key_heads * key_head_dim; }
   u32 value_dim() const { return value_heads * value_head_dim; }
+  u32 key_head_of(u32 value_head) const {
+    return turns ? value_head % key_heads : value_head / (value_heads / key_heads);
+  }
   u32 channels() const { return 2 * key_dim() + value_dim(); }
   u32 columns() const { return channels() + value_dim() + 2 * value_heads; }
   /// Numbers of the state of a sequence: the last taps - 1 rows of the channels, and S

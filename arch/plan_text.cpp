@@ -60,12 +60,13 @@ std::string attention_text(const ModelPlan& plan, const Attention& a) {
 void delta_net(std::string& out, const DeltaNet& net) {
   step(out, "convolution", "{} taps on each of {} channels ({}), silu", net.taps, net.channels(),
        net.convolution);
-  step(out, "delta net",
-       "{} heads of values of {}, {} of keys of {}, unit q and k, scale {:g}, decay by {} and {}, "
-       "a state of {} numbers",
-       net.value_heads, net.value_head_dim, net.key_heads, net.key_head_dim,
-       1.0F / std::sqrt(static_cast<float>(net.key_head_dim)), net.decay, net.step,
-       net.state_numbers());
+  step(
+      out, "delta net",
+      "{} heads of values of {}, {} of keys of {}{}, unit q and k, scale {:g}, decay by {} and {}, "
+      "a state of {} numbers",
+      net.value_heads, net.value_head_dim, net.key_heads, net.key_head_dim,
+      net.turns ? " by turns" : "", 1.0F / std::sqrt(static_cast<float>(net.key_head_dim)),
+      net.decay, net.step, net.state_numbers());
   step(out, "norm", "each head of values, {}, times silu(z)", norm_text(net.norm));
 }
 

@@ -102,7 +102,7 @@ void DeltaNet::step(std::size_t head, const float* in, const float* mixed, float
   const auto& set = kernels::active_kernels();
   const std::size_t keys = shape_.key_head_dim;
   const std::size_t n = shape_.value_head_dim;
-  const std::size_t key_head = head / (shape_.value_heads / shape_.key_heads);
+  const std::size_t key_head = shape_.key_head_of(static_cast<u32>(head));
   const float* const q = mixed + key_head * keys;
   const float* const k = q + shape_.key_dim();
   const float* const v = mixed + 2 * shape_.key_dim() + head * n;

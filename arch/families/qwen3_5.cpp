@@ -43,6 +43,19 @@ DeltaNet read_delta_net(const JsonFields& fields) {
   return net;
 }
 
+/// What the config.json that is made of a GGUF file's metadata says of it (docs/models.md, GGUF).
+struct Stored {
+  bool gains; ///< of norms, where published folders have w of 1 + w
+  bool turns; ///< value heads of one key head do not stand together
+  bool rate;  ///< -exp(A) where published folders have A
+};
+
+Stored read_stored(const JsonFields& fields) {
+  const auto said = [&](const char* name) { return fields.boolean(name).value_or(false); };
+  return {said("talaria_norms_hold_gain"), said("talaria_value_heads_by_turns"),
+          said("talaria_decay_is_rate")};
+}
+
 } // namespace
 
 // Qwen3.5 and 3.6 (dense, text): three of four layers are a Gated DeltaNet; the others attend with
@@ -63,19 +76,22 @@ ModelPlan qwen3_5_plan(const ConfigText& config) {
   DecoderConfig decoder = config.decoder(defaults);
   decoder.qk_norm = true;
   const bool gated = fields.boolean("attn_output_gate").value_or(true);
-  const DeltaNet net = read_delta_net(fields);
+  const Stored stored = read_stored(fields);
+  DeltaNet net = read_delta_net(fields);
+  net.turns = stored.turns;
+  net.decay_is_rate = stored.rate;
   const auto attends = attending_layers(config, decoder.layers);
   ModelPlan plan = plan_layers(decoder);
   plan.exact_weights = true;
-  plan.final_norm.plus_one = true;
+  plan.final_norm.plus_one = !stored.gains;
   for (u32 l = 0; l < decoder.layers; ++l) {
     Layer& layer = plan.layers[l];
-    layer.attention_norm->plus_one = true;
-    layer.feed_forward_norm->plus_one = true;
+    layer.attention_norm->plus_one = !stored.gains;
+    layer.feed_forward_norm->plus_one = !stored.gains;
     if (attends[l]) {
       layer.attention.output_gate = gated;
-      layer.attention.q_norm.plus_one = true;
-      layer.attention.k_norm.plus_one = true;
+      layer.attention.q_norm.plus_one = !stored.gains;
+      layer.attention.k_norm.plus_one = !stored.gains;
       continue;
     }
     const std::string base = layer.prefix + "linear_attn.";

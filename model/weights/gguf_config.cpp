@@ -80,6 +80,15 @@ constexpr std::pair<std::string_view, std::string_view> kGptOssNames[] = {
 constexpr std::pair<std::string_view, std::string_view> kGptOssTensors[] = {
     {"attn_sinks.weight", "self_attn.sinks"}, {"ffn_down_exps.bias", "mlp.experts.down_proj_bias"}};
 
+constexpr std::pair<std::string_view, std::string_view> kQwen35Names[] = {
+    {"attn_norm", "input_layernorm"},        {"post_attention_norm", "post_attention_layernorm"},
+    {"attn_qkv", "linear_attn.in_proj_qkv"}, {"attn_gate", "linear_attn.in_proj_z"},
+    {"ssm_beta", "linear_attn.in_proj_b"},   {"ssm_alpha", "linear_attn.in_proj_a"},
+    {"ssm_conv1d", "linear_attn.conv1d"},    {"ssm_norm", "linear_attn.norm"},
+    {"ssm_out", "linear_attn.out_proj"}};
+constexpr std::pair<std::string_view, std::string_view> kQwen35Tensors[] = {
+    {"ssm_dt.bias", "linear_attn.dt_bias"}, {"ssm_a", "linear_attn.A_log"}};
+
 /// One architecture of GGUF files.
 struct Architecture {
   std::string_view name;
@@ -106,6 +115,15 @@ u64 head_dim_of(const GgufFields& fields) {
   const u64 hidden = fields.required_integer(key_of(fields, "embedding_length"));
   if (heads == 0) fields.refuse(key_of(fields, "attention.head_count"), "a number above 0");
   return fields.integer(key_of(fields, "attention.key_length")).value_or(hidden / heads);
+}
+
+/// Blocks behind the model's layers, which predict several tokens ahead, and are not computed here.
+u64 layers_of(const GgufFields& fields) {
+  const u64 blocks = fields.required_integer(key_of(fields, "block_count"), 4096);
+  const u64 ahead = fields.integer(key_of(fields, "nextn_predict_layers")).value_or(0);
+  if (ahead >= blocks)
+    fields.refuse(key_of(fields, "nextn_predict_layers"), "a number below that of the blocks");
+  return blocks - ahead;
 }
 
 void add_window(const GgufFields& fields, json& config) {
@@ -257,6 +275,28 @@ void add_gpt_oss(const GgufFields& fields, const GgufTensors& tensors, json& con
   config["rope_scaling"]["truncate"] = false;
 }
 
+void add_qwen35(const GgufFields& fields, const GgufTensors&, json& config) {
+  const auto required = [&](const char* name) {
+    const u64 value = fields.required_integer(key_of(fields, name));
+    if (value == 0) fields.refuse(key_of(fields, name), "a number above 0");
+    return value;
+  };
+  const u64 heads = required("ssm.time_step_rank");
+  const u64 inner = required("ssm.inner_size");
+  if (inner % heads != 0)
+    fields.refuse(key_of(fields, "ssm.inner_size"), fmt::format("a multiple of {}", heads));
+  config["linear_num_key_heads"] = required("ssm.group_count");
+  config["linear_num_value_heads"] = heads;
+  config["linear_key_head_dim"] = required("ssm.state_size");
+  config["linear_value_head_dim"] = inner / heads;
+  config["linear_conv_kernel_dim"] = required("ssm.conv_kernel");
+  config["full_attention_interval"] =
+      fields.integer(key_of(fields, "full_attention_interval")).value_or(4);
+  for (const char* what :
+       {"talaria_norms_hold_gain", "talaria_value_heads_by_turns", "talaria_decay_is_rate"})
+    config[what] = true;
+}
+
 constexpr Architecture kArchitectures[] = {
     {"llama", "llama", kNormsBefore, true, false, nullptr},
     {"smollm3", "smollm3", kNormsBefore, true, false, add_smollm3},
@@ -272,6 +312,7 @@ constexpr Architecture kArchitectures[] = {
     {"qwen2moe", "qwen2_moe", kExperts, false, false, add_qwen2_moe, true},
     {"qwen3moe", "qwen3_moe", kExperts, false, false, add_qwen3_moe, true},
     {"olmoe", "olmoe", kExperts, false, false, add_olmoe, true},
+    {"qwen35", "qwen3_5_text", kQwen35Names, false, true, add_qwen35, false, kQwen35Tensors},
     {"gpt-oss", "gpt_oss", kGptOssNames, false, false, add_gpt_oss, true, kGptOssTensors},
 };
 
@@ -411,7 +452,7 @@ std::string gguf_config(const GgufFields& fields, const GgufTensors& tensors) {
       {"model_type", architecture.model_type},
       {"vocab_size", vocab},
       {"hidden_size", fields.required_integer(key_of(fields, "embedding_length"))},
-      {"num_hidden_layers", fields.required_integer(key_of(fields, "block_count"))},
+      {"num_hidden_layers", layers_of(fields)},
       {"num_attention_heads", *fields.same_integer(key_of(fields, "attention.head_count"))},
       {"head_dim", head_dim},
       {"max_position_embeddings", fields.required_integer(key_of(fields, "context_length"))},
@@ -461,18 +502,24 @@ GgufTarget gguf_target(const GgufFields& fields, const std::string& tensor) {
   const auto first = tensor.find('.');
   const auto second = first == std::string::npos ? first : tensor.find('.', first + 1);
   const auto last = tensor.rfind('.');
-  if (!tensor.starts_with("blk.") || second == std::string::npos || last <= second) throw unknown();
+  if (!tensor.starts_with("blk.") || second == std::string::npos) throw unknown();
   const std::string layer = tensor.substr(first + 1, second - first - 1);
-  const std::string kind = tensor.substr(second + 1, last - second - 1);
-  const std::string suffix = tensor.substr(last + 1);
+  const std::string whole = tensor.substr(second + 1);
+  const std::string kind = last > second ? tensor.substr(second + 1, last - second - 1) : whole;
+  const std::string suffix = last > second ? tensor.substr(last + 1) : "";
   const bool numbered =
       !layer.empty() && layer.size() < 6 &&
       std::all_of(layer.begin(), layer.end(), [](char c) { return c >= '0' && c <= '9'; }) &&
       (layer[0] != '0' || layer == "0");
-  if (!numbered || (suffix != "weight" && suffix != "bias")) throw unknown();
-  if (kind == "attn_rot_embd") return {}; // of old files; the plan has its own
+  if (!numbered) throw unknown();
+  const u64 number = std::stoull(layer);
+  if (number >= layers_of(fields) &&
+      number < fields.required_integer(key_of(fields, "block_count")))
+    return {}; // predicts several tokens ahead
   for (const auto& [theirs, ours] : architecture.tensors)
-    if (theirs == kind + "." + suffix) return {fmt::format("model.layers.{}.{}", layer, ours)};
+    if (theirs == whole) return {fmt::format("model.layers.{}.{}", layer, ours)};
+  if (suffix != "weight" && suffix != "bias") throw unknown();
+  if (kind == "attn_rot_embd") return {}; // of old files; the plan has its own
   for (const Names names : {architecture.names, Names(kCommon)})
     for (const auto& [theirs, ours] : names) {
       if (theirs != kind) continue;
@@ -481,6 +528,7 @@ GgufTarget gguf_target(const GgufFields& fields, const std::string& tensor) {
         out.head_rows = static_cast<std::size_t>(head_dim_of(fields));
       out.experts = ours.find("{}") != std::string_view::npos;
       out.one_row = kind == "ffn_gate_inp_shexp";
+      out.channels = kind == "ssm_conv1d";
       return out;
     }
   throw unknown();

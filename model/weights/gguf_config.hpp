@@ -34,7 +34,8 @@ struct GgufTarget {
   /// A tensor [experts, ...], of which each expert's part is a matrix: "{}" in `name` stands for
   /// the number of the expert.
   bool experts = false;
-  bool one_row = false; ///< a vector that the plan has as a matrix of one row
+  bool one_row = false;  ///< a vector that the plan has as a matrix of one row
+  bool channels = false; ///< a matrix that the plan has as [channels, 1, taps]
 };
 /// @throws Error{model} for a tensor that the architecture does not have.
 GgufTarget gguf_target(const GgufFields& fields, const std::string& tensor);

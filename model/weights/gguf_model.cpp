@@ -83,6 +83,7 @@ void GgufModel::add(const GgufTarget& target, TensorView view) {
                                            printable(part.name)));
   };
   if (target.one_row && view.shape.size() == 1) view.shape.insert(view.shape.begin(), 1);
+  if (target.channels && view.shape.size() == 2) view.shape.insert(view.shape.begin() + 1, 1);
   if (!target.experts) return put(target.name, view);
   const bool bias = target.name.ends_with(".bias");
   if (view.shape.size() != (bias ? 2 : 3) || view.shape[0] > kMaxExperts)

@@ -38,6 +38,17 @@ std::vector<float> exponentials(std::vector<float> logarithms, const std::string
   return logarithms;
 }
 
+/// -exp(A) as stored to exp(A).
+std::vector<float> rates(std::vector<float> stored, const std::string& name) {
+  for (float& x : stored) {
+    x = -x;
+    if (!(x >= 0))
+      throw Error(Errc::model,
+                  fmt::format("tensor {}: expected -exp(A), which is not above 0", name));
+  }
+  return stored;
+}
+
 std::string bias_of(const std::string& weight) {
   return weight.substr(0, weight.rfind('.')) + ".bias";
 }
@@ -51,7 +62,8 @@ DeltaTensors load_delta_net(const TensorStore& store, const arch::DeltaNet& net)
                                          bias));
   DeltaTensors out;
   out.taps = by_tap(read_tensor(store, net.convolution, {net.channels(), 1, net.taps}), net.taps);
-  out.decay = exponentials(read_vector(store, net.decay, net.value_heads), net.decay);
+  const auto decay = read_vector(store, net.decay, net.value_heads);
+  out.decay = net.decay_is_rate ? rates(decay, net.decay) : exponentials(decay, net.decay);
   out.step = read_vector(store, net.step, net.value_heads);
   out.gain = read_gain(store, net.norm.tensor, net.norm.plus_one, net.value_head_dim);
   return out;
