@@ -63,6 +63,7 @@ transport::Identity identity_wanted(const arch::ModelPlan& model, model::WeightF
   wanted.name = "enclave";
   wanted.parameters = parameters.name;
   wanted.modulus = parameters.q;
+  wanted.rounded_modulus = parameters.p;
   wanted.dimension = parameters.dimension();
   wanted.weights = model::to_string(format);
   wanted.public_seed = sha256(remo::public_matrix_seed());

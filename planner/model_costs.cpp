@@ -32,9 +32,12 @@ ModelCosts model_costs(const arch::ModelPlan& plan, const remo::LatticeParameter
     (is_head ? costs.head : costs.layers.at(linear.layer)) +=
         MatrixSums{d_in, d_out, d_in * d_out, 1};
   }
-  costs.word_bytes = parameters.modulus().word_bytes;
+  const auto full = static_cast<double>(parameters.full_words().word_bytes());
+  // Which matrices are rounded depends on their weights, which are not known here.
+  costs.word_bytes =
+      parameters.rounds() ? static_cast<double>(parameters.rounded_words().word_bytes()) : full;
   costs.limbs = costs.word_bytes;
-  costs.hint_bytes = costs.all().outputs * parameters.dimension() * costs.word_bytes;
+  costs.hint_bytes = costs.all().outputs * parameters.dimension() * full;
   costs.embedding_bytes = 2.0 * plan.vocab * plan.hidden; // bf16, as it is published
   costs.hidden = plan.hidden;
   for (const arch::Layer& layer : plan.layers) {

@@ -22,7 +22,7 @@ struct MatrixSums {
 struct ModelCosts {
   std::vector<MatrixSums> layers; ///< without the head
   MatrixSums head;
-  double word_bytes = 6; ///< of a value on the wire
+  double word_bytes = 6; ///< of a value on the wire; as if all matrices were rounded, if any is
   double limbs = 6;      ///< int8 products for one of residues
   double hint_bytes = 0; ///< in the enclave
   double embedding_bytes = 0;

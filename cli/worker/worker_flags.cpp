@@ -15,7 +15,8 @@ void WorkerFlags::add_to(CLI::App& app) {
   app.add_option("--columns", columns,
                  "i/n: only the i-th of n shares of the columns of each matrix (default 1/1)");
   app.add_option("--weights", weights, "int8 (default) or int16");
-  app.add_option("--parameters", parameters, "lattice parameters: S48 (default), S46, S40, S54");
+  app.add_option("--parameters", parameters,
+                 "lattice parameters: S48 (default), S46, S40, S54, R48, R43");
   app.add_option(
       "--device", device,
       "cpu (default), cuda (cuda:0), cuda:N, cuda:N,N... or auto: a GPU if there is one");

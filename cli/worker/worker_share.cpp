@@ -149,6 +149,7 @@ WorkerShare load_share(const WorkerFlags& flags, Progress& progress) {
   share.identity.software = "talaria-worker " TALARIA_VERSION;
   share.identity.parameters = parameters.name;
   share.identity.modulus = parameters.q;
+  share.identity.rounded_modulus = parameters.p;
   share.identity.dimension = parameters.dimension();
   share.identity.weights = model::to_string(source.format);
   share.identity.public_seed = sha256(remo::public_matrix_seed());

@@ -54,7 +54,7 @@ const Mistake kMistakes[] = {
      "F:21:1: serve: is nothing; expected a mapping with listen, tls, attestation, receipts, "
      "insecure, allow_special, hosts, origins, keys, model_name, per_client, stream or limits"},
     // values
-    {"S46", "S47", "F:5:15: masking.parameters: is 'S47'; expected S48, S46, S40 or S54"},
+    {"S46", "S47", "F:5:15: masking.parameters: is 'S47'; expected S48, S46, S40, S54, R48 or R43"},
     {"int16", "int4", "F:6:12: masking.weights: is 'int4'; expected int8 or int16"},
     {"switched", "short", "F:7:10: masking.reply: is 'short'; expected full or switched"},
     {"none", "hope", "F:10:14: masking.integrity: is 'hope'; expected freivalds or none"},

@@ -39,6 +39,7 @@ struct LoopbackShare {
   std::string weights = "int8";
   std::string layers = "all";
   std::string columns = "1/1";
+  std::string parameters = "S48";
 };
 
 /// May turn an honest reply into another one, or into none: then the worker keeps beating and never
@@ -56,6 +57,7 @@ public:
     cli::WorkerFlags flags;
     flags.model = what.model;
     flags.weights = what.weights;
+    flags.parameters = what.parameters;
     flags.layers = what.layers;
     flags.columns = what.columns;
     flags.threads = 1;
