@@ -245,7 +245,9 @@ BOOST_AUTO_TEST_CASE(shapes_must_make_the_bytes) {
   complaint_about(3, 5, 2, 90);
   complaint_about(3, 5, 3, 14);
   complaint_about(3, 5, 3, 60); // what an answer would take
-  BOOST_TEST(contains(complaint_about(3, 5, 4, 90), "unknown kind"));
+  complaint_about(3, 5, 4, 75); // words of a modulus that was not agreed on
+  complaint_about(3, 5, 5, 75);
+  BOOST_TEST(contains(complaint_about(3, 5, 6, 90), "unknown kind"));
   BOOST_TEST(contains(complaint_about(3, 5, 65535, 90), "unknown kind"));
 }
 
