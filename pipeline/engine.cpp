@@ -117,6 +117,19 @@ void check_ids(const Request& request, u32 vocab) {
                                          vocab));
 }
 
+/// @throws Error{config} if tokens cannot be guessed for this model, or in this way
+void check_drafts(const EngineOptions& options, const arch::ModelPlan& plan) {
+  validate(options.batch, options.padding);
+  if (options.batch.drafts == 0) return;
+  if (options.oblivious)
+    throw Error(Errc::config, "speculation cannot be had with enclave.oblivious: on, since where "
+                              "keys are stored shows how many drafts were right");
+  for (const arch::Layer& layer : plan.layers)
+    if (layer.delta_net)
+      throw Error(Errc::config, "speculation: this model has layers of Gated DeltaNet, whose state "
+                                "cannot go back behind a wrong draft; set pipeline.speculate: off");
+}
+
 /// Lists of likely tokens are made by looking where they are.
 void check_oblivious(const Request& request) {
   if (request.scores.any())
@@ -183,6 +196,8 @@ struct Engine::Impl {
   std::shared_ptr<const model::EmbeddingTable> embeddings;
   std::shared_ptr<remo::MaskPool> pool;
   std::shared_ptr<PaddingLedger> padding_ledger = std::make_shared<PaddingLedger>();
+  std::shared_ptr<DraftLedger> draft_ledger = std::make_shared<DraftLedger>();
+  u32 drafts = 0; ///< the most in a round
   std::shared_ptr<kv::Store> kv;
   std::shared_ptr<kv::PrefixCache> prefixes;          ///< null: none
   u32 kv_tokens = 0;                                  ///< that a sequence may have if it is alone
@@ -327,6 +342,8 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   scheduler_options.limits = options.batch;
   scheduler_options.padding = options.padding;
   scheduler_options.ledger = padding_ledger;
+  scheduler_options.drafts = draft_ledger;
+  drafts = options.batch.drafts;
   scheduler_options.kv = kv = make_kv_store(loader.plan(), options);
   kv_tokens = positions_that_fit(*kv, options.batch, options.padding);
   kv_queue = scheduler_options.kv_queue;
@@ -376,6 +393,7 @@ void Engine::Impl::spawn(const EngineOptions& options) {
 Engine::Engine(const EngineOptions& options, Progress& progress)
     : impl_(std::make_unique<Impl>(options)) {
   validate(options.padding, options.batch.max_rows);
+  check_drafts(options, impl_->loader.plan());
   if (options.cluster)
     impl_->connect_workers(options);
   else
@@ -451,6 +469,11 @@ enclave::SequenceId Engine::submit(Request request, std::shared_ptr<RequestSink>
   }
   check_ids(request, model.vocab);
   if (impl_->oblivious) check_oblivious(request);
+  request.drafts = request.drafts.value_or(impl_->drafts);
+  if (*request.drafts > impl_->drafts)
+    throw Error(Errc::usage, fmt::format("{} drafts in each round are asked for; expected at most "
+                                         "{} (pipeline.speculate)",
+                                         *request.drafts, impl_->drafts));
   const std::size_t most = std::min<std::size_t>(model.max_position, room);
   request.max_tokens = std::min(request.max_tokens, static_cast<u32>(most - length));
   if (request.trace == 0) request.trace = telemetry::new_trace_id();
@@ -544,6 +567,12 @@ void Engine::wait_for_masks() {
 }
 PaddingCost Engine::padding_cost() const {
   return impl_->padding_ledger->cost();
+}
+DraftCounts Engine::draft_counts() const {
+  return impl_->draft_ledger->counts();
+}
+u32 Engine::drafts() const {
+  return impl_->drafts;
 }
 void Engine::wait_until_idle() {
   Drain drain;

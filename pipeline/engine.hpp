@@ -142,11 +142,11 @@ public:
   std::shared_ptr<model::grammar::TokenGrammar> grammar(const model::grammar::Rules& rules);
 
   /// @throws Error{usage} for an empty prompt, an id outside the vocabulary, a prompt longer than
-  /// the context or than its keys and values may be, or scores and special tokens of an oblivious
-  /// engine. max_tokens is cut to what the context and the memory for keys and values hold; a
-  /// request that finds the memory taken by others waits. The sink is told everything else,
-  /// possibly before this returns; whatever happens, it hears finished() once. Returns the
-  /// request's name for cancel().
+  /// the context or than its keys and values may be, more drafts than the engine makes, or scores
+  /// and special tokens of an oblivious engine. max_tokens is cut to what the context and the
+  /// memory for keys and values hold; a request that finds the memory taken by others waits. The
+  /// sink is told everything else, possibly before this returns; whatever happens, it hears
+  /// finished() once. Returns the request's name for cancel().
   enclave::SequenceId submit(Request request, std::shared_ptr<RequestSink> sink);
   /// Ends one request; its sink hears FinishReason::cancelled. Nothing happens if it is over.
   void cancel(enclave::SequenceId sequence);
@@ -175,6 +175,10 @@ public:
   void wait_for_masks();
   /// What padding cost so far; rows are counted without it too.
   PaddingCost padding_cost() const;
+  /// What guessing tokens has come to so far.
+  DraftCounts draft_counts() const;
+  /// Tokens that are guessed in each round of a request that does not say: BatchLimits::drafts.
+  u32 drafts() const;
   /// Blocks until no request runs and every dummy round that padding asks for behind the end of an
   /// answer has been sent. Whoever ends the process earlier shows how long its last answers were.
   void wait_until_idle();

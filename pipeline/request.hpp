@@ -35,6 +35,9 @@ struct Request {
   /// What the answer has to be: Engine::grammar(); null: anything. Several requests may share one.
   std::shared_ptr<model::grammar::TokenGrammar> grammar;
   LogitsWanted logits = LogitsWanted::none; ///< last or all if max_tokens is 0
+  /// Tokens to guess in each round, at most what the engine's BatchLimits say; nothing: as many.
+  /// None are guessed for one that wants logits, or scores of its prompt.
+  std::optional<u32> drafts;
   u64 trace = 0; ///< its name in traces and logs; 0: the engine makes one
   /// Whose prompts it may share computed prefixes with (kv::PrefixCache): who asks, as this side
   /// has authenticated it. Empty: nobody's, so that no other request's time tells of it.
@@ -76,7 +79,8 @@ public:
   /// The same token with its id and, if they are wanted, its scores (null if not); not for one that
   /// ends the answer and is no part of its text.
   virtual void chosen(u32 /*id*/, const model::TokenScores* /*scores*/) {}
-  /// Text that became certain; may be empty (a token inside a character).
+  /// Text that became certain. That of all tokens of a
+  /// round comes at once, so that calls do not tell how many guesses were right.
   virtual void text(std::string_view /*piece*/) {}
   /// Logits of positions start, start + 1, ... as asked for; in order.
   virtual void logits(u32 /*start*/, MatrixView<const float> /*rows*/) {}

@@ -47,6 +47,7 @@ struct SchedulerOptions {
   BatchLimits limits;
   Padding padding;
   std::shared_ptr<PaddingLedger> ledger = std::make_shared<PaddingLedger>();
+  std::shared_ptr<DraftLedger> drafts = std::make_shared<DraftLedger>();
   std::shared_ptr<kv::Store> kv;             ///< of the graph's layers
   std::shared_ptr<kv::PrefixCache> prefixes; ///< over the same; null: none
   /// Sequences that wait for memory, for anyone to read.

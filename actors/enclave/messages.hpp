@@ -116,6 +116,7 @@ struct Sampled : StaysInEnclave {
     SequenceId sequence = 0;
     u32 token = 0;
     std::optional<model::TokenScores> scores = std::nullopt; ///< if they are wanted
+    bool was_drafted = false; ///< its row was in the micro-batch, and the next token is of that
   };
   struct Logits {
     SequenceId sequence = 0;
@@ -129,7 +130,7 @@ struct Sampled : StaysInEnclave {
     std::vector<model::TokenScores> scores; ///< of the tokens behind the rows, within the prompt
   };
   u64 micro_batch = 0;
-  std::vector<Choice> choices;
+  std::vector<Choice> choices; ///< those of one sequence in their order
   std::vector<Logits> logits;
   std::vector<PromptScores> prompt_scores;
   std::vector<SequenceId> failed; ///< no token can be chosen for them
