@@ -135,6 +135,7 @@ gateway::Prepared prepare(pipeline::Engine& engine, const Receipt& receipt, std:
   defaults.model = receipt.model;
   defaults.generation = engine.generation_config();
   defaults.prompts = kManyPrompts;
+  defaults.drafts = pipeline::kMostDrafts; // how many there were changes no answer
   const auto chat = chat_of(engine, receipt, options);
   gateway::PromptReader reader(engine, defaults, chat);
   try {
@@ -164,6 +165,7 @@ Compared recompute(pipeline::Engine& engine, const attest::ReceiptSalts& salts,
       prepared.request, prepared.prompts[answer.prompt], 0, prepared.grammar);
   request.sampling.seed = answer.seed;
   request.scores = {};
+  request.drafts.reset();
   // Where it ended for want of room or of a client, that server's memory decided, not the model.
   if (answer.finish != "stop") request.max_tokens = answer.tokens;
   const pipeline::Completion made = run_to_end(engine, std::move(request));

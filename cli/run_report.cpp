@@ -90,6 +90,10 @@ json to_json(const RunReport& report) {
                 {"dummy_rows", report.padding.dummy_rows},
                 {"dummy_rounds", report.padding.dummy_rounds},
                 {"late_rounds", report.padding.late_rounds}}},
+              {"speculation",
+               {{"rounds", report.drafts.rounds},
+                {"drafted", report.drafts.drafted},
+                {"accepted", report.drafts.accepted}}},
               {"oblivious", report.options.oblivious ? "on" : "off"},
               {"workers", std::move(workers)}};
   json out;
@@ -127,6 +131,9 @@ void print_account(const RunReport& report) {
             human_bytes(totals.bytes_out), totals.requests, totals.rows);
   print_log("  masks     {} rows made ahead, {} inline", report.masks.rows_made_ahead,
             report.masks.rows_made_inline);
+  if (report.options.batch.drafts > 0)
+    print_log("  drafts    {} of {} were right, in {} rounds", report.drafts.accepted,
+              report.drafts.drafted, report.drafts.rounds);
   if (report.options.oblivious)
     print_log("  oblivious look-ups and sampling hide tokens from the enclave's host");
   if (report.options.padding.is_on())

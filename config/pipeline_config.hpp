@@ -52,6 +52,9 @@ struct Kv {
   bool prefix_cache = true;          ///< computed prompts stay for later requests of the same key
 };
 
+/// The most tokens that may be guessed in a round.
+inline constexpr u32 kMostDrafts = 16;
+
 /// `pipeline:`
 struct Pipeline {
   u32 micro_batches = 2;   ///< in flight at once
@@ -59,6 +62,7 @@ struct Pipeline {
   u32 prefill_chunk = 128; ///< prompt tokens of a sequence in one micro-batch
   std::size_t threads = 0; ///< 0: all cores
   std::string cores;       ///< processors to keep to, "0-3,8"; empty: any
+  u32 speculate = 0;       ///< tokens guessed in each round, from the context; 0: none
   Kv kv;
 };
 

@@ -124,6 +124,10 @@ void add_pipeline(std::vector<Setting>& rows) {
                      "processors to keep to: pins threads, and memory to their NUMA node")
                      .from_flag("--cores", FlagGroup::engine)
                      .by_default("any"));
+  rows.push_back(row("pipeline.speculate", drafts(), member(pipeline, &Pipeline::speculate),
+                     "drafts of each round of an answer, taken from its context: further tokens "
+                     "that are there at once where they are right")
+                     .from_flag("--speculate", FlagGroup::engine));
   rows.push_back(row("pipeline.kv.memory", bytes_or_auto(),
                      member(pipeline, &Pipeline::kv, &Kv::memory),
                      "memory for keys and values; auto: half of what the machine has to spare once "

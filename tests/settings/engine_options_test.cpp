@@ -28,6 +28,8 @@ BOOST_AUTO_TEST_CASE(defaults_are_those_of_the_rooms_below) {
   BOOST_TEST(options.batch.micro_batches == usual.batch.micro_batches);
   BOOST_TEST(options.batch.max_rows == usual.batch.max_rows);
   BOOST_TEST(options.batch.prefill_chunk == usual.batch.prefill_chunk);
+  BOOST_TEST(options.batch.drafts == usual.batch.drafts);
+  BOOST_TEST(config::kMostDrafts == pipeline::kMostDrafts);
   BOOST_TEST(!options.padding.is_on());
   BOOST_TEST(options.oblivious == usual.oblivious);
   BOOST_TEST(options.pool.rows_ahead == usual.pool.rows_ahead);

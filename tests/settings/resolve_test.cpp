@@ -86,6 +86,7 @@ BOOST_AUTO_TEST_CASE(every_variable_and_every_flag_of_the_table_is_read) {
                                                        {"pipeline.prefill_chunk", "32"},
                                                        {"pipeline.threads", "2"},
                                                        {"pipeline.cores", "0"},
+                                                       {"pipeline.speculate", "ngram:4"},
                                                        {"pipeline.kv.memory", "9MiB"},
                                                        {"pipeline.kv.format", "bf16"},
                                                        {"serve.listen", "127.0.0.1:1"},
