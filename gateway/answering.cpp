@@ -122,7 +122,8 @@ ResponseShape Answering::shape() const {
   shape.model = setup_.model;
   shape.answers = prompts_.size() * request_.choices;
   shape.include_usage = request_.include_usage;
-  if (request_.obfuscation.value_or(setup_.stream.obfuscation)) shape.room = setup_.longest_token;
+  if (request_.obfuscation.value_or(setup_.stream.obfuscation)) // for all that a round may bring
+    shape.room = setup_.longest_token * (1 + request_.drafts.value_or(setup_.engine.drafts()));
   shape.fingerprint = setup_.fingerprint;
   shape.echo = request_.echo;
   shape.logprobs = request_.logprobs;

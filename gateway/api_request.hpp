@@ -22,6 +22,7 @@ struct ApiDefaults {
   model::GenerationConfig generation; ///< the model's own sampling defaults
   std::size_t prompts = 1;            ///< at most in one request
   ByteBudget* parsing = nullptr;      ///< for all bodies that are being read; null: no limit
+  u32 drafts = 0; ///< that the engine guesses in a round, and a request may ask for
 };
 
 /// max_tokens of a request that does not say: whatever the context holds.
@@ -77,6 +78,8 @@ struct ApiRequest {
   std::optional<u32> prompt_logprobs; ///< the same of the prompt's tokens
   bool tokens_as_ids = false;         ///< "token_id:7" in the place of a token's text there
   bool return_token_ids = false;      ///< beside the text
+
+  std::optional<u32> drafts; ///< tokens to guess in each round; nothing: the server decides
 
   bool stream = false;
   bool include_usage = false;      ///< only with stream

@@ -19,6 +19,7 @@ pipeline::Request engine_request(const ApiRequest& request, const std::vector<u3
   out.scores.answer = request.logprobs;
   if (request.best_of > request.choices && !out.scores.answer) out.scores.answer = 0;
   out.scores.prompt = request.prompt_logprobs;
+  out.drafts = request.drafts;
   if (out.max_tokens == 0) out.logits = pipeline::LogitsWanted::last;
   return out;
 }

@@ -54,7 +54,8 @@ std::string access_line(const Exchange& exchange) {
 CompletionService::Options service_options(const pipeline::Engine& engine, ServerOptions& options,
                                            ByteBudget& parsing, const HttpServer::Log& log) {
   CompletionService::Options out;
-  out.defaults = {options.model_name, engine.generation_config(), options.max_running, &parsing};
+  out.defaults = {options.model_name, engine.generation_config(), options.max_running, &parsing,
+                  engine.drafts()};
   if (options.chat_template)
     out.chat.emplace(std::move(*options.chat_template), engine.tokenizer(), options.allow_special);
   out.limits = {options.max_running, options.max_waiting};
