@@ -1,7 +1,8 @@
-// speculation_bench [MODEL] [DRAFTS] [DELAY_MS] [ROUNDS] [LAYERS]: one sequence decoding over
-// loopback TLS through a relay that delays each way, with drafts over without, in turns. MODEL: a
-// folder, or a shape with random weights. Three kinds of answers: every draft is right; none is;
-// and, of a folder, what the model says behind a list and behind a story. Lattice masks. Medians.
+// speculation_bench [MODEL] [DRAFTS] [DELAY_MS] [ROUNDS] [LAYERS] [always]: one sequence decoding
+// over loopback TLS through a relay that delays each way, with drafts over without, in turns.
+// MODEL: a folder, or a shape with random weights. Three kinds of answers: every draft is right;
+// none is; and, of a folder, what the model says behind a list and behind a story. Lattice masks.
+// Medians.
 //
 // speculation_bench replay FOLDER DRAFTS PROMPT_FILE ANSWER_FILE: tokens a round if a model that is
 // asked PROMPT answered ANSWER, by the tokenizer of FOLDER.
@@ -146,6 +147,7 @@ int main(int argc, char** argv) {
   pipeline::Engine plain(options, progress);
   options.linears = plain.linears();
   options.batch.drafts = drafts;
+  options.batch.drafts_always = argc > 6 && std::string_view(argv[6]) == "always";
   pipeline::Engine guessing(options, progress);
 
   relay.delay(delay);

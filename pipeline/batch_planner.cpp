@@ -305,7 +305,8 @@ u32 BatchPlanner::drafts_now(const Sequence& sequence) const {
   const std::size_t rows = sequences_.size() * (1 + std::size_t{sequence.drafts});
   const std::size_t most = std::max<std::size_t>(limits_.max_rows / 4, 1 + sequence.drafts);
   if (rows > most) return 0;
-  return padding_.is_on() || sequence.judge.worth_it() ? sequence.drafts : 0;
+  const bool always = padding_.is_on() || limits_.drafts_always;
+  return always || sequence.judge.worth_it() ? sequence.drafts : 0;
 }
 
 /// Room in the batch and memory for `count` tokens and so many drafts behind them; false if there

@@ -25,6 +25,8 @@ struct BatchLimits {
   u32 max_rows = 256;      ///< rows of one micro-batch, >= 1
   u32 prefill_chunk = 128; ///< prompt tokens of one sequence in one micro-batch, >= 1
   u32 drafts = 0;          ///< the most tokens guessed in a round, < max_rows; 0: none
+  /// In every round, also of answers in which they are hardly ever right. Under padding always.
+  bool drafts_always = false;
 };
 
 /// Which logits a sequence hands back besides its tokens.
@@ -56,7 +58,8 @@ void validate(const BatchLimits& limits, const Padding& padding);
 ///
 /// A sequence with drafts sends as many rows in every round, however many guesses were right. It
 /// does without while there are so many sequences that their rounds would take more than a quarter
-/// of `max_rows`, and, without padding, while its DraftJudge holds them to be too many.
+/// of `max_rows`, and until its DraftJudge holds them to be worth it, unless padding is on or the
+/// limits say always.
 class BatchPlanner {
 public:
   /// `kv` null: nothing is kept of any sequence, as in tests of planning alone. `prefixes`: over

@@ -7,7 +7,7 @@ namespace talaria::pipeline {
 namespace {
 
 constexpr std::size_t kLongestMatch = 8; // tokens
-constexpr u32 kWorthOneIn = 4;           // rounds whose first guess is right
+constexpr u32 kWorthOneIn = 3;           // rounds whose first guess is right
 
 /// How many of the last tokens of `context` stand at the end of its first `end` tokens as well.
 std::size_t common_end(std::span<const u32> context, std::size_t end) {

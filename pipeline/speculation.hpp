@@ -24,10 +24,10 @@ inline constexpr u32 kMostDrafts = 16;
 /// @param context  the tokens so far; none: the guesses are 0
 void draft_from_context(std::span<const u32> context, std::span<u32> drafts);
 
-/// Whether drafts are worth their rows to one answer. Workers see what comes of it, so that it
-/// changes rarely: it is decided behind the 16th round of an answer, the 32nd, the 64th and so on,
-/// by the rounds since the decision before. One bit for each doubling of the answer is all that
-/// anyone can read of it.
+/// Whether drafts are worth their rows to one answer: not at first, and then by what the rounds
+/// since the last decision have shown, with drafts or without. Workers see what comes of it, so
+/// that it changes rarely: it is decided behind the 8th round of an answer, the 16th, the 32nd and
+/// so on. One bit for each doubling of the answer is all that anyone can read of it.
 class DraftJudge {
 public:
   /// A round has passed. @param foreseen  its first guess was right; also if it was not sent
@@ -35,9 +35,9 @@ public:
   bool worth_it() const noexcept { return worth_it_; }
 
 private:
-  bool worth_it_ = true;
+  bool worth_it_ = false;
   u32 rounds_ = 0;
-  u32 decide_at_ = 16;
+  u32 decide_at_ = 8;
   u32 since_ = 0;    ///< rounds since the decision before
   u32 foreseen_ = 0; ///< of these
 };

@@ -128,6 +128,10 @@ void add_pipeline(std::vector<Setting>& rows) {
                      "drafts of each round of an answer, taken from its context: further tokens "
                      "that are there at once where they are right")
                      .from_flag("--speculate", FlagGroup::engine));
+  rows.push_back(row("pipeline.speculate_always", yes_or_no(),
+                     member(pipeline, &Pipeline::speculate_always),
+                     "drafts in every round, also of answers in which they are hardly ever right; "
+                     "so it is with masking.padding"));
   rows.push_back(row("pipeline.kv.memory", bytes_or_auto(),
                      member(pipeline, &Pipeline::kv, &Kv::memory),
                      "memory for keys and values; auto: half of what the machine has to spare once "

@@ -211,6 +211,7 @@ BOOST_AUTO_TEST_CASE(chaos_loses_no_answer_and_changes_none) {
                                            victim->port(), {{}, "int8", victim->layers(), "1/1"},
                                            cluster.nodes.size() >= 2));
   options.batch.drafts = 4; // the embedded one had none
+  options.batch.drafts_always = true;
   pipeline::Engine engine(options, progress);
   const auto begin = Clock::now();
   double pause = 0;

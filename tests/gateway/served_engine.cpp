@@ -94,18 +94,19 @@ pipeline::Engine& engine() {
   return *the_engine;
 }
 
-RunningServer::RunningServer(const std::function<void(gateway::ServerOptions&)>& change) {
+RunningServer::RunningServer(const std::function<void(gateway::ServerOptions&)>& change,
+                             pipeline::Engine* other) {
   gateway::ServerOptions options;
   options.listen = {"127.0.0.1", 0};
   options.metrics = transport::Address{"127.0.0.1", 0};
   options.model_name = "talaria-tiny";
   options.chat_template = model::ChatTemplate::load(model_folder("talaria-tiny"));
   if (change) change(options);
-  server_ = std::make_unique<gateway::HttpServer>(engine(), std::move(options),
-                                                  [this](const std::string& line) {
-                                                    const std::lock_guard lock(mutex_);
-                                                    log_.push_back(line);
-                                                  });
+  server_ = std::make_unique<gateway::HttpServer>(
+      other != nullptr ? *other : engine(), std::move(options), [this](const std::string& line) {
+        const std::lock_guard lock(mutex_);
+        log_.push_back(line);
+      });
   thread_ = std::thread([this] { server_->run(); });
 }
 

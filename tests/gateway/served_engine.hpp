@@ -43,10 +43,11 @@ public:
   WorkerThat& operator=(const WorkerThat&) = delete;
 };
 
-/// A server on a port of its own in front of engine(), stopped at the end.
+/// A server on a port of its own in front of engine(), or of another, stopped at the end.
 class RunningServer {
 public:
-  explicit RunningServer(const std::function<void(gateway::ServerOptions&)>& change = {});
+  explicit RunningServer(const std::function<void(gateway::ServerOptions&)>& change = {},
+                         pipeline::Engine* other = nullptr);
   ~RunningServer() { end(); }
 
   httplib::Client client() const;

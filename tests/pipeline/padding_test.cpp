@@ -546,7 +546,11 @@ BOOST_AUTO_TEST_CASE(rounds_look_alike_however_many_guesses_are_right) {
     for (const bool padded : {false, true}) {
       const auto counts = std::make_shared<RowCounts>();
       EngineOptions options = counting(model, counts);
-      options.batch = {.micro_batches = 1, .max_rows = 40, .prefill_chunk = 40, .drafts = 4};
+      options.batch = {.micro_batches = 1,
+                       .max_rows = 40,
+                       .prefill_chunk = 40,
+                       .drafts = 4,
+                       .drafts_always = true};
       if (padded) options.padding = {{8, 40}, 8, {}};
       SilentProgress progress;
       Engine engine(options, progress);

@@ -81,10 +81,10 @@ BOOST_AUTO_TEST_CASE(drafts_are_read_and_mistakes_named) {
                    std::string::npos,
                wrong);
   BOOST_TEST(complaint("ngram:4", "enclave: { oblivious: on }\n") ==
-             "F:2:13: pipeline.speculate: has no place beside enclave.oblivious: on, since where "
+             "F:2:24: pipeline.speculate: has no place beside enclave.oblivious: on, since where "
              "keys are stored shows how many drafts were right");
   BOOST_TEST(complaint("ngram:4", "masking: { padding: { buckets: [1, 4] } }\n") ==
-             "F:2:13: pipeline.speculate: 4 drafts make rounds of 5 rows; expected at most 4, the "
+             "F:2:24: pipeline.speculate: 4 drafts make rounds of 5 rows; expected at most 4, the "
              "rows of one micro-batch (pipeline.max_rows, the largest bucket)");
   BOOST_TEST(complaint("ngram:4", "masking: { padding: { buckets: [1, 5] } }\n").empty());
 }

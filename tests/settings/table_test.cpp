@@ -42,6 +42,7 @@ const std::map<std::string_view, const char*> kOtherValues{
     {"pipeline.threads", "3"},
     {"pipeline.cores", "0-1"},
     {"pipeline.speculate", "ngram:5"},
+    {"pipeline.speculate_always", "true"},
     {"pipeline.kv.memory", "5MiB"},
     {"pipeline.kv.format", "int8"},
     {"pipeline.kv.prefix_cache", "false"},
@@ -188,8 +189,8 @@ std::size_t members(const config::Kv& of) {
   return 3;
 }
 std::size_t members(const config::Pipeline& of) {
-  [[maybe_unused]] const auto& [a, b, c, d, e, f, kv] = of;
-  return 6 + members(kv);
+  [[maybe_unused]] const auto& [a, b, c, d, e, f, g, kv] = of;
+  return 7 + members(kv);
 }
 std::size_t members(const config::Tls& of) {
   [[maybe_unused]] const auto& [a, b, c, d, e] = of;
