@@ -108,12 +108,11 @@ void look(pipeline::Engine& engine, const pipeline::Request& request, std::size_
   sink->wait();
   engine.wait_until_idle();
   sights.rows.push_back({of_query, rows.drain()});
+  sights.tokens.push_back({of_query, sink->counts});
+  if (!writer) return;
   // The number of events is that of rounds, which is no secret: as many as every answer has.
   const u32 most = engine.drafts() + 1;
   const std::size_t shown = std::min<std::size_t>(request.max_tokens / most, sink->pieces.size());
-  sink->counts.resize(shown);
-  sights.tokens.push_back({of_query, sink->counts});
-  if (!writer) return;
   std::vector<u64> sizes;
   for (const std::size_t size : writer({sink->pieces.data(), shown}, true, most))
     sizes.push_back(size);

@@ -85,7 +85,7 @@ BOOST_AUTO_TEST_CASE(the_servers_events_are_at_chance_unless_a_client_wants_them
     if (!chat) continue;
     // Published: prompts are recognised by the tokens of each round.
     const auto drafts = draft_counts(
-        engine, writer, {.queries = 6, .answers = 6, .tokens = 30, .seed = 5}, progress);
+        engine, writer, {.queries = 6, .answers = 6, .tokens = 40, .seed = 5}, progress);
     BOOST_TEST_REQUIRE(drafts.size() == 3U);
     BOOST_TEST(!drafts[0].judges);
     BOOST_TEST(drafts[0].p_value < 0.01, drafts[0].top1 << " of " << drafts[0].rows);
