@@ -312,10 +312,7 @@ void Audit::attack_drafts() {
   say("recognising prompts by accepted drafts");
   DraftOptions options;
   options.seed = options_.seed;
-  if (options_.quick) {
-    options.queries = 6;
-    options.answers = 4;
-  }
+  if (options_.quick) options.queries = 8;
   pipeline::EngineOptions engine = engine_;
   engine.batch.drafts = options_.engine.batch.drafts;
   report_.attacks.push_back(draft_info());

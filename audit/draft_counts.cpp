@@ -81,7 +81,6 @@ pipeline::Request query(ChaChaRng& rng, u32 vocab, u32 tokens) {
   for (u32 i = 0; i < kHalfPrompt; ++i) request.prompt.push_back(request.prompt[i]);
   request.max_tokens = tokens;
   request.ignore_eos = true;
-  request.sampling.temperature = 0.3F;
   return request;
 }
 
@@ -185,11 +184,8 @@ std::vector<AttackResult> draft_counts(const pipeline::EngineOptions& options,
   for (std::size_t i = 0; i < drafts.queries; ++i)
     requests.push_back(query(rng, engine.plan().vocab, drafts.tokens));
   Sights sights;
-  for (std::size_t turn = 0; turn < drafts.answers; ++turn)
-    for (std::size_t i = 0; i < requests.size(); ++i) {
-      requests[i].sampling.seed = rng.below(~u64{0});
-      look(engine, requests[i], i, *rows, writer, sights);
-    }
+  for (std::size_t i = 0; i < 2 * requests.size(); ++i) // all to learn from, and all again
+    look(engine, requests[i % requests.size()], i % requests.size(), *rows, writer, sights);
   std::vector<AttackResult> out;
   out.push_back(attack_traces(sights.tokens, drafts.queries, "tokens of a round, not hidden"));
   out.back().judges = false; // nobody is shown them

@@ -27,16 +27,16 @@ AttackResult recognise_queries(std::span<const DraftTrace> known,
                                const std::string& where);
 
 struct DraftOptions {
-  std::size_t queries = 12;
-  std::size_t answers = 6; ///< to each; half of them to learn from
-  u32 tokens = 32;         ///< of each
+  std::size_t queries = 24;
+  u32 tokens = 40; ///< of each answer
   u64 seed = 1;
 };
 
-/// Answers to few queries by an engine with drafts (four, unless it has some) and padding of as
-/// many rounds as an answer may take, at a temperature of 0.3. They are recognised by the tokens of
-/// each round, which is what an unprotected server shows and is not judged; by the rows of each
-/// round, as a worker sees them; and by the sizes of events.
+/// Greedy answers to few queries, each asked twice: the easiest case for whoever knows the first
+/// pattern. By an engine with drafts (four, unless it has some) and padding of as many rounds as an
+/// answer may take. Queries are recognised by the tokens of each round, which is what an
+/// unprotected server shows and is not judged; by the rows of each round, as a worker sees them;
+/// and by the sizes of events.
 /// @param writer  nothing: no events are looked at
 /// @throws Error as the engine does.
 std::vector<AttackResult> draft_counts(const pipeline::EngineOptions& engine,

@@ -84,15 +84,15 @@ BOOST_AUTO_TEST_CASE(the_servers_events_are_at_chance_unless_a_client_wants_them
     BOOST_TEST(static_cast<long>(results[1].top1) == std::lround(by_chance));
     if (!chat) continue;
     // Published: prompts are recognised by the tokens of each round.
-    const auto drafts = draft_counts(
-        engine, writer, {.queries = 6, .answers = 6, .tokens = 40, .seed = 5}, progress);
+    const auto drafts =
+        draft_counts(engine, writer, {.queries = 8, .tokens = 40, .seed = 5}, progress);
     BOOST_TEST_REQUIRE(drafts.size() == 3U);
     BOOST_TEST(!drafts[0].judges);
-    BOOST_TEST(drafts[0].p_value < 0.01, drafts[0].top1 << " of " << drafts[0].rows);
+    BOOST_TEST(drafts[0].p_value < 0.001, drafts[0].top1 << " of " << drafts[0].rows);
     for (const AttackResult& hidden : {drafts[1], drafts[2]}) {
       BOOST_TEST(hidden.judges);
-      BOOST_TEST(hidden.rows == 18U);
-      BOOST_TEST(hidden.top1 == 3U); // all look alike: always the same guess
+      BOOST_TEST(hidden.rows == 8U);
+      BOOST_TEST(hidden.top1 == 1U); // all look alike: always the same guess
     }
   }
 }
