@@ -154,9 +154,9 @@ bool BatchPlanner::admit(SequenceId id, Sequence& sequence) {
   return true;
 }
 
-/// Rows whose logits are wanted have to be computed.
+/// Rows whose logits are wanted have to be computed; the last one always is.
 void BatchPlanner::begin_with_prefix(SequenceId id, Sequence& sequence) {
-  if (!prefixes_ || sequence.owner.empty() || sequence.logits != LogitsWanted::none) return;
+  if (!prefixes_ || sequence.owner.empty() || sequence.logits == LogitsWanted::all) return;
   sequence.inherited = prefixes_->begin(sequence.owner, sequence.tokens, id);
   sequence.next = sequence.inherited;
   if (sequence.rounds == 0) sequence.cached = sequence.inherited;
@@ -287,8 +287,8 @@ bool BatchPlanner::take(SequenceId id, Sequence& sequence, MicroBatch& batch, u3
   if (sequence.logits == LogitsWanted::all)
     segment.logits_rows =
         static_cast<u32>(end - std::clamp(sequence.logits_from, sequence.next, end));
-  else if (sequence.logits == LogitsWanted::last && last_chunk && sequence.logits_from == 0)
-    segment.logits_rows = 1;
+  else if (sequence.logits == LogitsWanted::last && last_chunk)
+    segment.logits_rows = 1; // whatever else has passed before it began again
   const auto first = sequence.tokens.begin() + static_cast<std::ptrdiff_t>(sequence.next);
   batch.tokens.insert(batch.tokens.end(), first, first + static_cast<std::ptrdiff_t>(count));
   batch.rows += segment.count;
