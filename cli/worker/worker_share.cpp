@@ -57,7 +57,7 @@ Source open_source(const WorkerFlags& flags) {
   const model::OpenedFolder opened = model::open_folder(flags.model);
   if (opened.published() && pinned) {
     const model::ModelFiles files(opened, pinned);
-    return quantising_source(model::parse_model_plan(files.texts().get("config.json")),
+    return quantising_source(model::parse_model_plan(files.texts()),
                              std::make_shared<const model::TensorStore>(files), flags);
   }
   if (opened.published())
