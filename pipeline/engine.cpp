@@ -1,6 +1,7 @@
 #include "pipeline/engine.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <atomic>
@@ -80,7 +81,7 @@ u32 original_length(const arch::ModelPlan& plan) {
 std::shared_ptr<const ModelLoader> open_model(const EngineOptions& options) {
   if (options.model) return options.model;
   return std::make_shared<const ModelLoader>(options.model_dir, options.weights,
-                                             options.model_sha256);
+                                             options.model_sha256, options.task);
 }
 
 /// Null unless somebody wants to know what the stages take.
@@ -115,6 +116,58 @@ void check_ids(const Request& request, u32 vocab) {
     throw Error(Errc::usage, fmt::format("a token that a parameter names (logit_bias, allowed, "
                                          "banned or stop tokens) is outside the vocabulary of {}",
                                          vocab));
+}
+
+[[noreturn]] void wrong_task(const std::string& why) {
+  throw Error(Errc::usage, why);
+}
+
+/// @throws Error{usage} for what the model is not served for
+void check_task(const Request& request, const std::optional<model::Pooling>& pooling, u32 hidden) {
+  if (!pooling && request.pooled)
+    wrong_task(
+        "this model is served to generate text; for embeddings or scores it has to be served "
+        "with task: embed or task: score");
+  if (!pooling) return;
+  if (!request.pooled || request.max_tokens != 0)
+    wrong_task(fmt::format("this model is served with task: {}, and generates no text",
+                           model::to_string(pooling->task)));
+  if (request.logits != LogitsWanted::none || request.scores.any() || request.grammar)
+    wrong_task("a text that becomes a vector has neither logits nor a grammar");
+  const u32 dimensions = request.dimensions;
+  if (dimensions == 0 || dimensions == hidden) return;
+  const auto& trained = pooling->dimensions;
+  if (pooling->task != model::Task::embed || dimensions > hidden ||
+      !(pooling->any_dimensions ||
+        std::find(trained.begin(), trained.end(), dimensions) != trained.end()))
+    wrong_task(fmt::format(
+        "dimensions: {} cannot be had of this model, whose embeddings have {}; {}", dimensions,
+        hidden,
+        trained.empty() ? pooling->any_dimensions
+                              ? "ask for as many or fewer"
+                              : "its config.json has neither is_matryoshka nor "
+                                "matryoshka_dimensions, which say that it may be cut"
+                        : fmt::format("it may be cut to {}", fmt::join(trained, ", "))));
+}
+
+/// A tensor [hidden] that says of a row how much likelier the model is to go on with "yes" than
+/// with "no".
+std::vector<float> yes_or_no(const model::TensorStore& store, const arch::ModelPlan& plan,
+                             const model::Pooling& pooling, const model::Tokenizer& tokenizer) {
+  const model::TensorView& tensor = store.get(pooling.words, {plan.vocab, plan.hidden});
+  std::vector<float> row(plan.hidden);
+  std::vector<float> difference(plan.hidden);
+  for (const auto& [word, sign] : {std::pair{"yes", 1.0F}, std::pair{"no", -1.0F}}) {
+    const std::vector<u32> ids = tokenizer.encode(word, /*add_special_tokens=*/false);
+    if (ids.size() != 1 || ids[0] >= plan.vocab)
+      throw Error(Errc::usage, fmt::format("task: score: \"{}\" is not one token of this model, "
+                                           "which therefore cannot score by it",
+                                           word));
+    tensor.read(std::size_t{ids[0]} * plan.hidden, row);
+    for (std::size_t i = 0; i < row.size(); ++i)
+      difference[i] += sign * row[i] * pooling.multiplier;
+  }
+  return difference;
 }
 
 /// Lists of likely tokens are made by looking where they are.
@@ -342,6 +395,7 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   eos = generation.eos.empty() ? loader.plan().eos : generation.eos;
   oblivious = options.oblivious;
   scheduler_options.eos = eos;
+  if (loader.pooling()) scheduler_options.pooling = loader.pooling()->kind;
   scheduler_options.original_length = original_length(loader.plan());
   scheduler_options.tracer = tracer.get();
   scheduler = spawn_scheduler(system, std::move(scheduler_options));
@@ -356,6 +410,11 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   parts.embeddings = embeddings = loader.embeddings();
   parts.per_layer_embeddings = loader.per_layer_embeddings();
   parts.tensors = model::load_enclave_tensors(loader.tensors(), loader.plan());
+  if (const auto& pooling = loader.pooling())
+    parts.pooler = std::make_shared<const enclave::PoolerShape>(enclave::PoolerShape{
+        *pooling, pooling->words.empty()
+                      ? parts.tensors.score
+                      : yes_or_no(loader.tensors(), loader.plan(), *pooling, *tokenizer)});
   parts.linears = linears;
   parts.pool = pool;
   parts.worker = worker;
@@ -393,6 +452,14 @@ Engine::~Engine() = default;
 const arch::ModelPlan& Engine::plan() const {
   return impl_->loader.plan();
 }
+const std::optional<model::Pooling>& Engine::pooling() const {
+  return impl_->loader.pooling();
+}
+u32 Engine::longest_prompt() const {
+  const auto& pooling = impl_->loader.pooling();
+  const u32 own = pooling && pooling->max_tokens != 0 ? pooling->max_tokens : plan().max_position;
+  return std::min(own, plan().max_position);
+}
 const model::Tokenizer& Engine::tokenizer() const {
   if (!impl_->tokenizer) throw Error(Errc::internal, "a model in memory has no tokenizer");
   return *impl_->tokenizer;
@@ -427,9 +494,10 @@ enclave::SequenceId Engine::submit(Request request, std::shared_ptr<RequestSink>
   const arch::ModelPlan& model = plan();
   const std::size_t length = request.prompt.size();
   if (length == 0) throw Error(Errc::usage, "the prompt is empty; give at least one token");
-  if (length > model.max_position)
+  check_task(request, pooling(), model.hidden);
+  if (length > longest_prompt())
     throw Error(Errc::usage, fmt::format("the prompt has {} tokens; the model's context holds {}",
-                                         length, model.max_position));
+                                         length, longest_prompt()));
   if (request.max_tokens > 0 && length == model.max_position)
     throw Error(Errc::usage, fmt::format("the prompt fills the context of {} tokens; nothing can "
                                          "be generated behind it",
@@ -441,7 +509,8 @@ enclave::SequenceId Engine::submit(Request request, std::shared_ptr<RequestSink>
         fmt::format("the prompt has {} tokens; the memory for keys and values (pipeline.kv, "
                     "{} bytes) holds {} tokens of one request",
                     length, impl_->kv->usage().budget, room));
-  if (request.max_tokens == 0 && request.logits == LogitsWanted::none && !request.scores.prompt)
+  if (request.max_tokens == 0 && !request.pooled && request.logits == LogitsWanted::none &&
+      !request.scores.prompt)
     throw Error(Errc::usage, "max_tokens is 0: nothing to generate; ask for at least one token");
   request.sampling.validate();
   if (request.sampling.min_tokens > 0) {

@@ -16,6 +16,7 @@
 #include "model/generation_config.hpp"
 #include "model/tokenizer.hpp"
 #include "model/weights/model_files.hpp"
+#include "model/weights/pooling.hpp"
 #include "model/weights/quantized.hpp"
 #include "pipeline/batch_planner.hpp"
 #include "pipeline/cluster_plan.hpp"
@@ -58,6 +59,7 @@ struct KvReport {
 struct EngineOptions {
   std::filesystem::path model_dir;
   std::optional<Sha256Digest> model_sha256; ///< what the model's root must be; nothing: anything
+  std::optional<model::Task> task;          ///< what it is served for; nothing: what its files say
   remo::SchemeOptions scheme;
   model::WeightFormat weights = model::WeightFormat::int8;
   std::size_t threads = 0; ///< of the stages, and of the worker's products; 0: all cores
@@ -74,7 +76,7 @@ struct EngineOptions {
   /// Workers on other machines; nothing: one worker inside this process.
   std::optional<ClusterOptions> cluster;
   HintCacheOptions hints; ///< for remote workers; an embedded one computes hints as fast as a disk
-  /// A model that is open already, in the place of model_dir and weights.
+  /// A model that is open already, in the place of model_dir, weights and task.
   std::shared_ptr<const ModelLoader> model;
   /// The embedded worker's weights, loaded by another engine of the same model and parameters
   /// (Engine::products()); null: this engine loads them.
@@ -117,6 +119,11 @@ public:
   ~Engine(); ///< cancels what runs, ends every actor, wipes the masks
 
   const arch::ModelPlan& plan() const;
+  /// How texts become embeddings or scores, if that is what the model is served for; nothing: it
+  /// generates.
+  const std::optional<model::Pooling>& pooling() const;
+  /// The most tokens that a prompt may have.
+  u32 longest_prompt() const;
   /// @throws Error{internal} for a model in memory, which has none.
   const model::Tokenizer& tokenizer() const;
   const model::GenerationConfig& generation_config() const;
@@ -142,11 +149,11 @@ public:
   std::shared_ptr<model::grammar::TokenGrammar> grammar(const model::grammar::Rules& rules);
 
   /// @throws Error{usage} for an empty prompt, an id outside the vocabulary, a prompt longer than
-  /// the context or than its keys and values may be, or scores and special tokens of an oblivious
-  /// engine. max_tokens is cut to what the context and the memory for keys and values hold; a
-  /// request that finds the memory taken by others waits. The sink is told everything else,
-  /// possibly before this returns; whatever happens, it hears finished() once. Returns the
-  /// request's name for cancel().
+  /// the context or than its keys and values may be, scores and special tokens of an oblivious
+  /// engine, or what the model is not served for (pooling()). max_tokens is cut to what the context
+  /// and the memory for keys and values hold; a request that finds the memory taken by others
+  /// waits. The sink is told everything else, possibly before this returns; whatever happens, it
+  /// hears finished() once. Returns the request's name for cancel().
   enclave::SequenceId submit(Request request, std::shared_ptr<RequestSink> sink);
   /// Ends one request; its sink hears FinishReason::cancelled. Nothing happens if it is over.
   void cancel(enclave::SequenceId sequence);

@@ -35,7 +35,11 @@ struct Request {
   /// What the answer has to be: Engine::grammar(); null: anything. Several requests may share one.
   std::shared_ptr<model::grammar::TokenGrammar> grammar;
   LogitsWanted logits = LogitsWanted::none; ///< last or all if max_tokens is 0
-  u64 trace = 0; ///< its name in traces and logs; 0: the engine makes one
+  /// The text is to become an embedding, or a score: what Engine::pooling() says, and nothing else.
+  /// max_tokens is 0.
+  bool pooled = false;
+  u32 dimensions = 0; ///< of the embedding, from its beginning; 0: all
+  u64 trace = 0;      ///< its name in traces and logs; 0: the engine makes one
   /// Whose prompts it may share computed prefixes with (kv::PrefixCache): who asks, as this side
   /// has authenticated it. Empty: nobody's, so that no other request's time tells of it.
   std::string owner;
@@ -58,8 +62,9 @@ struct Completion {
   std::string text;
   std::vector<model::TokenScores> scores;        ///< of `tokens` but for an end, if they are wanted
   std::vector<model::TokenScores> prompt_scores; ///< of the prompt's from the second on, likewise
-  std::string ended_by;                          ///< the stop string, if one ended it
-  std::optional<u32> ended_by_token;             ///< the one of stop_tokens, if one ended it
+  std::vector<float> pooled;         ///< the embedding, or one score, if the request asks for it
+  std::string ended_by;              ///< the stop string, if one ended it
+  std::optional<u32> ended_by_token; ///< the one of stop_tokens, if one ended it
   FinishReason reason = FinishReason::stop;
   std::optional<Error> error; ///< set if reason is error
   Timings timings;

@@ -93,10 +93,14 @@ public:
       for_request(logits.sequence, [&] { deliver_logits(logits); });
     for (const auto& scores : sampled.prompt_scores)
       for_request(scores.sequence, [&] { take_prompt_scores(scores); });
+    for (const auto& pooled : sampled.pooled)
+      for_request(pooled.sequence, [&] { take_pooled(pooled); });
     for (const auto& choice : sampled.choices)
       for_request(choice.sequence, [&] { take_token(choice); });
     for (const SequenceId id : sampled.failed)
-      finish(id, FinishReason::error, Error(Errc::internal, "no token could be chosen"));
+      finish(id, FinishReason::error,
+             Error(Errc::internal, "the answer has numbers that are not finite: no token could be "
+                                   "chosen, or no vector made"));
     dispatch();
   }
 
@@ -156,10 +160,12 @@ private:
                                  {request.with_stop, request.skip_special});
     const bool sample = request.max_tokens > 0;
     length_of_[submit.sequence] = static_cast<u32>(request.prompt.size());
-    const auto logits = request.scores.prompt ? LogitsWanted::all : request.logits;
+    const auto logits = request.scores.prompt ? LogitsWanted::all
+                        : request.pooled      ? rows_to_pool()
+                                              : request.logits;
     planner_.add(submit.sequence, request.prompt, sample, logits, request.max_tokens,
                  request.owner);
-    if (sample || request.scores.any()) {
+    if (sample || request.pooled || request.scores.any()) {
       enclave::Enrol enrol;
       enrol.sequence = submit.sequence;
       enrol.sampling = request.sampling;
@@ -167,8 +173,13 @@ private:
       enrol.scores = request.scores;
       enrol.grammar = request.grammar;
       enrol.max_tokens = request.max_tokens;
+      enrol.dimensions = request.dimensions;
       self_->send(wiring_.sampler, std::move(enrol));
     }
+  }
+
+  LogitsWanted rows_to_pool() const {
+    return options_.pooling == model::PoolingKind::mean ? LogitsWanted::all : LogitsWanted::last;
   }
 
   void end_all_in(u64 micro_batch, const Error& error) {
@@ -283,6 +294,13 @@ private:
     const Request& request = *it->second.request;
     if (request.max_tokens == 0 && part.end == request.prompt.size())
       finish(part.sequence, FinishReason::length, std::nullopt);
+  }
+
+  void take_pooled(const enclave::Sampled::Pooled& pooled) {
+    const auto it = active_.find(pooled.sequence);
+    if (it == active_.end()) return;
+    it->second.completion.pooled = pooled.values;
+    finish(pooled.sequence, FinishReason::stop, std::nullopt);
   }
 
   void take_token(const enclave::Sampled::Choice& choice) {

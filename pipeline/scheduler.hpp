@@ -7,6 +7,7 @@
 
 #include "actors/enclave/messages.hpp"
 #include "model/tokenizer.hpp"
+#include "model/weights/pooling.hpp"
 #include "pipeline/batch_planner.hpp"
 #include "pipeline/request.hpp"
 #include "telemetry/tracer.hpp"
@@ -57,6 +58,7 @@ struct SchedulerOptions {
   std::shared_ptr<const model::Tokenizer> tokenizer;    ///< null: answers have no text
   std::shared_ptr<const model::TokenTable> token_table; ///< null: tokens are read at their places
   std::vector<u32> eos;
+  model::PoolingKind pooling = model::PoolingKind::last; ///< of requests that ask for it
   /// Where a RoPE has other frequencies for longer sequences (arch::Rope::original_length); 0:
   /// nowhere. A sequence that grows beyond starts again from its first token.
   u32 original_length = 0;
