@@ -75,6 +75,16 @@ gateway::Dialect dialect_of(const Receipt& receipt, bool is_made) {
   return Dialect::chat;
 }
 
+/// Of embeddings and scores the receipt has the digest of the whole body alone.
+void require_text(const Receipt& receipt) {
+  using gateway::Dialect;
+  for (const Dialect dialect : {Dialect::embeddings, Dialect::score, Dialect::rerank})
+    if (receipt.endpoint == gateway::endpoint_of(dialect))
+      throw Error(Errc::usage, receipt.endpoint +
+                                   ": only answers that are text can be computed again; of this "
+                                   "one the receipt has the digest of the whole body");
+}
+
 std::string made_body(const Receipt& receipt, const ReplayOptions& options) {
   if (receipt.sampling.more)
     throw Error(Errc::usage, "the request asked for more than a prompt says (stop strings, biases, "
@@ -245,6 +255,7 @@ int replay_receipt(const ReplayOptions& options, InterruptWatch& interrupts) {
                                                      "alone an answer can be compared");
   if (!is_genuine(*file, options)) return kNoReceipt;
   const Receipt& receipt = file->receipt.receipt;
+  require_text(receipt);
   std::string body = body_of(*file, options);
   pipeline::EngineOptions engine_options = engine_options_for(receipt, options);
   engine_options.model =

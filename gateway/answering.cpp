@@ -10,6 +10,7 @@
 #include "gateway/engine_requests.hpp"
 #include "gateway/httpd.hpp"
 #include "gateway/messages_writer.hpp"
+#include "gateway/pooling_writer.hpp"
 #include "gateway/responses_writer.hpp"
 #include "telemetry/trace_id.hpp"
 
@@ -144,6 +145,11 @@ std::unique_ptr<AnswerWriter> Answering::writer() const {
     return std::make_unique<ResponsesWriter>(shape());
   case Dialect::messages:
     return std::make_unique<MessagesWriter>(shape());
+  case Dialect::embeddings:
+    return std::make_unique<EmbeddingsWriter>(shape(), request_.pooling);
+  case Dialect::score:
+  case Dialect::rerank:
+    return std::make_unique<ScoresWriter>(shape(), request_.dialect, request_.pooling, texts_);
   default:
     return std::make_unique<ResponseFormat>(shape());
   }
@@ -151,7 +157,8 @@ std::unique_ptr<AnswerWriter> Answering::writer() const {
 
 /// Some models' answers hold more than text, whatever is asked for.
 bool Answering::holds_channels() const {
-  return request_.dialect != Dialect::completions && marks_all_answers(setup_.syntax);
+  return request_.dialect != Dialect::completions && !is_pooled(request_.dialect) &&
+         marks_all_answers(setup_.syntax);
 }
 
 /// A call that is forced is written in one way for all models.
@@ -172,9 +179,11 @@ std::vector<pipeline::Request> Answering::engine_requests() const {
   return requests;
 }
 
-/// The receipt of what was given: of a stream all that was made, which is then as much.
+/// The receipt of what was given: of a stream all that was made, which is then as much. Of vectors
+/// only the body's digest.
 attest::ReceiptRecord Answering::sign(bool cut) {
-  for (std::size_t prompt = 0; prompt < prompts_.size(); ++prompt)
+  const std::size_t texts = is_pooled(request_.dialect) ? 0 : prompts_.size();
+  for (std::size_t prompt = 0; prompt < texts; ++prompt)
     for (const std::size_t index : best_of(prompt))
       receipt_->answered(prompt, request_.sampling.seed + index % request_.best_of,
                          generation_->completions()[index]);
@@ -231,6 +240,7 @@ WholeAnswer Answering::whole_answer(std::size_t prompt, const pipeline::Completi
   if (request_.prompt_logprobs) out.prompt_scores = completion.prompt_scores;
   out.prompt = prompts_[prompt];
   out.tokens = completion.tokens;
+  out.pooled = completion.pooled;
   if (request_.echo) out.text = texts_[prompt] + out.text;
   if (!finders_.empty()) {
     AnswerParts parts = finders_[index].push(out.text);

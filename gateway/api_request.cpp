@@ -40,20 +40,6 @@ Prompt prompt_of(const std::string& field, const json& value) {
   throw bad_field(field, field + " must be a string, token ids, or a list of these");
 }
 
-/// A string, token ids, or a list of strings or of lists of token ids.
-void read_prompt(const std::string& field, const json& value, Draft& draft) {
-  auto& prompts = draft.request.prompts;
-  if (!value.is_array() || value.empty() || value[0].is_number()) {
-    prompts.push_back(prompt_of(field, value));
-    return;
-  }
-  if (value.size() > draft.defaults.prompts)
-    throw bad_field(field,
-                    fmt::format("{} has more than {} prompts", field, draft.defaults.prompts));
-  for (std::size_t i = 0; i < value.size(); ++i)
-    prompts.push_back(prompt_of(fmt::format("{}[{}]", field, i), value[i]));
-}
-
 FieldReaders common_readers(u32 least_tokens) {
   FieldReaders readers;
   add_fields_without_effect(readers);
@@ -183,6 +169,19 @@ ApiRequest in_dialect(Dialect dialect, Draft draft) {
 
 } // namespace
 
+void read_prompt(const std::string& field, const json& value, Draft& draft) {
+  auto& prompts = draft.request.prompts;
+  if (!value.is_array() || value.empty() || value[0].is_number()) {
+    prompts.push_back(prompt_of(field, value));
+    return;
+  }
+  if (value.size() > draft.defaults.prompts)
+    throw bad_field(field,
+                    fmt::format("{} has more than {} prompts", field, draft.defaults.prompts));
+  for (std::size_t i = 0; i < value.size(); ++i)
+    prompts.push_back(prompt_of(fmt::format("{}[{}]", field, i), value[i]));
+}
+
 void read_model(const std::string& field, const json& value, Draft& draft) {
   if (text_of(field, value) != draft.defaults.model)
     throw ApiError(404, fmt::format("this model is not served here; '{}' is", draft.defaults.model),
@@ -292,6 +291,10 @@ ApiRequest parse_request(Dialect dialect, std::string_view body, const ApiDefaul
     return parse_responses_request(body, defaults);
   case Dialect::messages:
     return parse_messages_request(body, defaults);
+  case Dialect::embeddings:
+  case Dialect::score:
+  case Dialect::rerank:
+    return parse_pooling_request(dialect, body, defaults);
   default:
     return parse_chat_request(body, defaults);
   }

@@ -157,6 +157,10 @@ void HttpServer::Impl::route() {
     answer_json(response, fmt::format(R"({{"object":"response.input_tokens","input_tokens":{}}})",
                                       service.count(Dialect::responses, std::move(body))));
   });
+  for (const char* path : {"/v1/embeddings", "/embeddings"}) add_answers(path, Dialect::embeddings);
+  for (const char* path : {"/v1/score", "/score"}) add_answers(path, Dialect::score);
+  for (const char* path : {"/v1/rerank", "/v2/rerank", "/rerank"})
+    add_answers(path, Dialect::rerank);
   add_messages();
   api_router.post("/tokenize", [this](std::string body, HttpResponse& response) {
     service.tokenize(std::move(body), response);

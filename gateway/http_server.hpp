@@ -59,6 +59,7 @@ struct ServerOptions {
 ///
 ///   POST /v1/chat/completions, /v1/completions   streamed or whole
 ///   POST /v1/responses, /v1/messages             the same; with what counts their tokens
+///   POST /v1/embeddings, /v1/score, /v1/rerank   of models that are served for that
 ///   POST /tokenize, /detokenize                  as vLLM has them
 ///   GET  /v1/models, /version, /health, /ready
 ///   GET, POST /v1/attestation                    evidence, if there is an attester

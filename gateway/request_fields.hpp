@@ -27,7 +27,9 @@ struct Draft {
   bool has_stream_options = false;
   bool chooses_no_tool = false;
   bool with_strings = false;
-  std::optional<u32> ignored{}; ///< a number that changes nothing
+  std::optional<u32> ignored{};            ///< a number that changes nothing
+  std::vector<std::string> first_texts{};  ///< of a request that compares them
+  std::vector<std::string> second_texts{}; ///< with these
   std::string system{}; ///< what stands before all messages; of dialects with a field for it
 };
 
@@ -42,6 +44,8 @@ FieldReader only(std::vector<nlohmann::json> neutral, const std::string& why);
 
 /// The model's name: a 404 if it is another one.
 void read_model(const std::string& field, const nlohmann::json& value, Draft& draft);
+/// Prompts: a string, token ids, or a list of strings or of lists of token ids.
+void read_prompt(const std::string& field, const nlohmann::json& value, Draft& draft);
 /// Into a member of the draft, from `least` on.
 FieldReader token_count(std::optional<u32> Draft::*member, u32 least);
 /// `stream`.

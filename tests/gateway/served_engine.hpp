@@ -47,6 +47,9 @@ public:
 class RunningServer {
 public:
   explicit RunningServer(const std::function<void(gateway::ServerOptions&)>& change = {});
+  /// In front of another engine, which must outlive this object.
+  RunningServer(pipeline::Engine& served,
+                const std::function<void(gateway::ServerOptions&)>& change);
   ~RunningServer() { end(); }
 
   httplib::Client client() const;
