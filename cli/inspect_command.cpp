@@ -14,6 +14,7 @@
 #include "model/weights/synthetic.hpp"
 #include "pipeline/model_loader.hpp"
 #include "remo/bounds.hpp"
+#include "settings/engine/engine_options.hpp"
 
 namespace talaria::cli {
 
@@ -65,7 +66,7 @@ Inspection inspect(const InspectFlags& flags) {
   TerminalProgress progress;
   const pipeline::ModelLoader loader(out.settings.model,
                                      model::parse_weight_format(out.settings.masking.weights),
-                                     out.settings.model_sha256);
+                                     out.settings.model_sha256, settings::task_of(out.settings));
   out.model = loader.plan();
   out.root = loader.files()->root();
   out.files = loader.files()->entries();

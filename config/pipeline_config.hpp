@@ -223,6 +223,8 @@ struct PipelineConfig {
   /// What the model must be: `talaria inspect` and `prepare` print it. Whatever names another model
   /// (TALARIA_MODEL, --model) does not lift it. Nothing: any.
   std::optional<Sha256Digest> model_sha256;
+  std::string task =
+      "auto"; ///< what it is served for: generate, embed, score, or as it says itself
   Masking masking;
   Enclave enclave;
   Pipeline pipeline;

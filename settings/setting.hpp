@@ -37,7 +37,7 @@ struct Form {
 enum class FlagGroup {
   none,
   model,  ///< --model: whoever may do without a file
-  pin,    ///< --model-sha256: every command that reads a model
+  pin,    ///< --model-sha256, --task: every command that reads a model
   engine, ///< whoever makes an engine
   scheme, ///< the same, unless the command compares schemes itself
   serve,  ///< whoever listens

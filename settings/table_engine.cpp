@@ -37,6 +37,11 @@ void add_model(std::vector<Setting>& rows) {
                      "(talaria inspect and prepare print it)")
                      .from_flag("--model-sha256", FlagGroup::pin)
                      .by_default("any model"));
+  rows.push_back(row("task", choice({"auto", "generate", "embed", "score"}),
+                     member(&PipelineConfig::task),
+                     "what the model is served for: text, embeddings, or scores of pairs of texts; "
+                     "auto: what its files say")
+                     .from_flag("--task", FlagGroup::pin));
 }
 
 void add_masking(std::vector<Setting>& rows) {

@@ -104,10 +104,12 @@ bool is_padded(const config::Padding& padding) {
 /// the parameters that bound activations, and this program. Equal names, equal bits.
 std::string fingerprint(const pipeline::EngineOptions& options) {
   const auto& scheme = options.scheme;
-  const std::string text =
+  std::string text =
       fmt::format("talaria {}\nmodel {}\nweights {}\nparameters {}\nkv {}\n", TALARIA_VERSION,
                   to_hex(options.model->files()->root()), to_string(options.weights),
                   scheme.parameters->name, static_cast<int>(options.kv.format));
+  if (const auto& pooling = options.model->pooling())
+    text += fmt::format("task {}\n", to_string(pooling->task));
   return "fp_" +
          to_hex(sha256({reinterpret_cast<const u8*>(text.data()), text.size()})).substr(0, 16);
 }
@@ -233,7 +235,8 @@ int serve(GatewayContext& context, Announce announce) {
   engine_options.stage_times =
       settings.telemetry.metrics.has_value() && !is_padded(settings.masking.padding);
   engine_options.model = std::make_shared<const pipeline::ModelLoader>(
-      engine_options.model_dir, engine_options.weights, engine_options.model_sha256);
+      engine_options.model_dir, engine_options.weights, engine_options.model_sha256,
+      engine_options.task);
   load_chat_template(settings,
                      *engine_options.model); // what is wrong with it shows before hours of hints
   // One for clients and workers: they are told of the same instance.

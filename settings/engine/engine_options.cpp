@@ -97,11 +97,19 @@ pipeline::HintCacheOptions hint_options(const config::Hints& hints, bool is_atte
 
 } // namespace
 
+std::optional<model::Task> task_of(const config::PipelineConfig& config) {
+  using model::Task;
+  for (const Task task : {Task::generate, Task::embed, Task::score})
+    if (config.task == model::to_string(task)) return task;
+  return std::nullopt; // auto: the table takes no other
+}
+
 pipeline::EngineOptions engine_options(const config::PipelineConfig& config,
                                        const std::function<void(const std::string&)>& log) {
   pipeline::EngineOptions options;
   options.model_dir = config.model;
   options.model_sha256 = config.model_sha256;
+  options.task = task_of(config);
   options.scheme = scheme_options(config.masking);
   options.weights = model::parse_weight_format(config.masking.weights);
   options.threads = config.pipeline.threads;

@@ -224,8 +224,8 @@ BOOST_AUTO_TEST_CASE(a_file_that_is_not_yaml_is_refused_with_the_place) {
 }
 
 BOOST_AUTO_TEST_CASE(a_document_that_is_not_a_mapping_is_refused) {
-  const std::string expected = "expected a mapping with model, model_sha256, masking, enclave, "
-                               "pipeline, workers, tls, serve, chat, telemetry, faults, "
+  const std::string expected = "expected a mapping with model, model_sha256, task, masking, "
+                               "enclave, pipeline, workers, tls, serve, chat, telemetry, faults, "
                                "hints or launch";
   BOOST_TEST(complaint("") == "F:1:1: is nothing; " + expected);
   BOOST_TEST(complaint("# only a comment\n") == "F:1:1: is nothing; " + expected);

@@ -23,6 +23,7 @@ namespace {
 const std::map<std::string_view, const char*> kOtherValues{
     {"model", "elsewhere"},
     {"model_sha256", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+    {"task", "embed"},
     {"masking.scheme", "hybrid"},
     {"masking.parameters", "S40"},
     {"masking.weights", "int16"},
@@ -247,9 +248,9 @@ std::size_t members(const config::WorkerNode& of) {
 }
 /// Those that are no section, but for `file`, which is no setting.
 std::size_t members(const config::PipelineConfig& of) {
-  [[maybe_unused]] const auto& [file, model, digest, masking, enclave, pipeline, workers, tls,
+  [[maybe_unused]] const auto& [file, model, digest, task, masking, enclave, pipeline, workers, tls,
                                 serve, chat_date, telemetry, faults, hints, launch, session] = of;
-  return 4;
+  return 5;
 }
 
 } // namespace
