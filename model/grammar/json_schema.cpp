@@ -14,16 +14,18 @@
 #include "model/grammar/json_numbers.hpp"
 #include "model/grammar/json_text.hpp"
 #include "model/grammar/regex.hpp"
+#include "model/grammar/schema_merge.hpp"
 
 namespace talaria::model::grammar {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = SchemaJson;
 
 constexpr int kDeepestSchema = 64;
 constexpr std::size_t kMaxSchemaValues = 20'000;
 constexpr std::size_t kLongestSchema = 64 << 10;
+constexpr std::size_t kMostMerges = 1000;
 constexpr u32 kMaxCalls = 16;
 
 std::string json_text(const Json& value) {
@@ -40,11 +42,20 @@ public:
     if (root_.is_discarded()) throw Error(Errc::usage, "the schema is not JSON");
   }
 
-  Expression root() { return compile(root_, "#", 0); }
+  Expression root() {
+    try {
+      return compile(root_, "#", 0);
+    } catch (const Json::exception&) { // which would quote it
+      throw Error(Errc::usage, "the schema has a keyword whose value is of the wrong type");
+    }
+  }
 
 private:
   [[noreturn]] void fail(const std::string& path, const std::string& what) const {
     throw Error(Errc::usage, fmt::format("the schema's {} {}", path, what));
+  }
+  [[noreturn]] void nothing(const std::string& path, const std::string& what) const {
+    throw NoValue(fmt::format("the schema's {} {}", path, what));
   }
   [[noreturn]] void refuse(const std::string& path, const std::string& keyword) const {
     throw Error(Errc::usage,
@@ -54,15 +65,9 @@ private:
   /// Every keyword is one of these, of `known`, or says nothing about values.
   void check_keywords(const Json& schema, const std::string& path,
                       std::initializer_list<const char*> known) const {
-    static const std::set<std::string> notes{"title",           "description",  "default",
-                                             "examples",        "$schema",      "$id",
-                                             "$comment",        "$defs",        "definitions",
-                                             "$anchor",         "deprecated",   "readOnly",
-                                             "writeOnly",       "id",           "contentMediaType",
-                                             "contentEncoding", "discriminator"};
     for (const auto& [keyword, value] : schema.items()) {
       const auto is_keyword = [&name = keyword](const char* each) { return name == each; };
-      if (!notes.contains(keyword) && std::none_of(known.begin(), known.end(), is_keyword))
+      if (!is_note(keyword) && std::none_of(known.begin(), known.end(), is_keyword))
         refuse(path, keyword);
     }
   }
@@ -71,42 +76,28 @@ private:
     if (++values_ > kMaxSchemaValues || depth > kDeepestSchema)
       fail(path, "is too large or nested too deeply");
     if (schema == true) return rule(kValue);
-    if (!schema.is_object()) fail(path, "is not a schema that a value can match");
+    if (schema == false) nothing(path, "is not a schema that a value can match");
+    if (!schema.is_object()) fail(path, "is not a schema");
     // What stands inside it would be looked up from there.
     if (schema.contains("$id") && path != "#") refuse(path, "$id inside a document");
-    if (schema.contains("$ref")) return reference(schema, path, depth);
-    for (const char* key : {"anyOf", "oneOf", "allOf"})
+    if (schema.contains("const") || schema.contains("enum")) return constants(schema, path);
+    for (const char* key : {"$ref", "allOf", "anyOf", "oneOf"})
       if (schema.contains(key)) return combination(schema, key, path, depth);
-    if (schema.contains("const")) {
-      check_keywords(schema, path, {"const", "type"});
-      return constants(schema, Json::array({schema["const"]}), path);
-    }
-    if (schema.contains("enum")) {
-      check_keywords(schema, path, {"enum", "type"});
-      return constants(schema, schema["enum"], path);
-    }
     return of_types(schema, path, depth);
   }
 
-  Expression constants(const Json& schema, const Json& values, const std::string& path) {
+  /// The values that are listed, as far as they match what else the schema says.
+  Expression constants(const Json& schema, const std::string& path) {
+    const Json values = schema.contains("const") ? Json::array({schema["const"]}) : schema["enum"];
     if (!values.is_array()) fail(path + "/enum", "is not a list");
+    const auto resolve = [&](const Json& reference) { return pointed_at(reference, path); };
     std::vector<Expression> forms;
     for (const Json& value : values)
-      if (!schema.contains("type") || has_type(value, schema["type"]))
+      if (matches_schema(value, schema, resolve,
+                         [&](const std::string& keyword) { refuse(path, keyword); }))
         forms.push_back(literal(json_text(value)));
-    if (forms.empty()) fail(path, "has no value that matches");
+    if (forms.empty()) nothing(path, "has no value that matches");
     return any_of(std::move(forms));
-  }
-
-  static bool has_type(const Json& value, const Json& type) {
-    if (type.is_array())
-      return std::any_of(type.begin(), type.end(),
-                         [&](const Json& each) { return has_type(value, each); });
-    if (type == "integer")
-      return value.is_number_integer() ||
-             (value.is_number() && value.get<double>() == std::floor(value.get<double>()));
-    if (type == "number") return value.is_number();
-    return type == value.type_name();
   }
 
   Expression of_types(const Json& schema, const std::string& path, int depth) {
@@ -202,7 +193,7 @@ private:
     }
     const u32 least = count(schema, "minLength", path, 0);
     const u32 most = count(schema, "maxLength", path, 0);
-    if (schema.contains("maxLength") && most < least) fail(path, "allows no string");
+    if (schema.contains("maxLength") && most < least) nothing(path, "allows no string");
     if (schema.contains("maxLength") && most == 0) return literal("\"\"");
     return quoted_text(repeat(any_json_character(), least, most));
   }
@@ -230,7 +221,8 @@ private:
     const auto high = bound(schema, path, false);
     if (!low && !high && !integer) return any_json_number();
     const auto numbers = json_numbers(low, high, integer);
-    if (!numbers) fail(path, "allows no number with at most 15 digits, and an integer among them");
+    if (!numbers)
+      nothing(path, "allows no number with at most 15 digits, and an integer among them");
     return *numbers;
   }
 
@@ -242,18 +234,20 @@ private:
     std::vector<Expression> first;
     if (schema.contains("prefixItems"))
       for (const Json& item : schema["prefixItems"]) {
-        if (item == false) break; // no list gets so far
-        first.push_back(
-            compile(item, fmt::format("{}/prefixItems/{}", path, first.size()), depth + 1));
+        const std::string at = fmt::format("{}/prefixItems/{}", path, first.size());
+        const auto expression = if_any(item, at, depth);
+        if (!expression) break; // no list gets so far
+        first.push_back(*expression);
       }
     const bool is_cut = first.size() < schema.value("prefixItems", Json::array()).size();
-    const Json items = schema.value("items", Json(true));
-    const bool closed = items == false || is_cut;
+    std::optional<Expression> items;
+    if (!is_cut) items = if_any_named(schema.value("items", Json(true)), path + "/items", depth);
+    const bool closed = !items;
     if (closed && (!bounded || most > first.size())) most = static_cast<u32>(first.size());
     const bool ends = bounded || closed;
-    if (ends && most < least) fail(path, "allows no list");
+    if (ends && most < least) nothing(path, "allows no list");
     if (ends && most == 0) return sequence({literal("["), json_blanks(), literal("]")});
-    const Expression other = closed ? rule(kValue) : named(items, path + "/items", depth + 1);
+    const Expression other = items.value_or(rule(kValue));
     // item, then what may come behind it, from the last one that is counted backwards
     const u32 counted = std::max<u32>({least, ends ? most : 0, static_cast<u32>(first.size())});
     const auto item = [&](u32 i) { return i < first.size() ? first[i] : other; };
@@ -267,11 +261,22 @@ private:
     return sequence({literal("["), json_blanks(), rest, json_blanks(), literal("]")});
   }
 
-  /// Schemas that stand for many values are rules, so that they are compiled once.
-  Expression named(const Json& schema, const std::string& path, int depth) {
+  /// Nothing for a schema that no value matches.
+  std::optional<Expression> if_any(const Json& schema, const std::string& path, int depth) {
+    try {
+      return compile(schema, path, depth + 1);
+    } catch (const NoValue&) {
+      return std::nullopt;
+    }
+  }
+
+  /// The same as a rule: what stands for many values is compiled once.
+  std::optional<Expression> if_any_named(const Json& schema, const std::string& path, int depth) {
     const std::size_t number = rules_.bodies.size();
-    rules_.bodies.push_back(nullptr);
-    rules_.bodies[number] = compile(schema, path, depth);
+    rules_.bodies.push_back(any_of({}));
+    const auto expression = if_any(schema, path, depth);
+    if (!expression) return std::nullopt;
+    rules_.bodies[number] = *expression;
     return rule(number);
   }
 
@@ -290,10 +295,11 @@ private:
     std::vector<std::pair<Expression, bool>> members; // and whether it is required
     const auto add = [&](const std::string& name, const Json& value, bool needed) {
       const std::string at = path + "/properties/" + name;
-      if (value == false && !needed) return;
-      members.emplace_back(sequence({literal(json_text(Json(name))), literal(":"), json_blanks(),
-                                     compile(value, at, depth + 1)}),
-                           needed);
+      const auto expression = needed ? compile(value, at, depth + 1) : if_any(value, at, depth);
+      if (!expression) return; // it cannot be there
+      members.emplace_back(
+          sequence({literal(json_text(Json(name))), literal(":"), json_blanks(), *expression}),
+          needed);
     };
     const auto is_required = [&](const std::string& name) {
       return std::find(required.begin(), required.end(), name) != required.end();
@@ -301,20 +307,21 @@ private:
     for (const auto& [name, value] : properties.items()) add(name, value, is_required(name));
     for (const std::string& name : required)
       if (!properties.contains(name)) {
-        if (more == false) fail(path + "/required", "names what additionalProperties forbids");
+        if (more == false) nothing(path + "/required", "names what additionalProperties forbids");
         add(name, more, true);
       }
     const u32 least = count(schema, "minProperties", path, 0);
     if (least > required.size()) refuse(path, "minProperties");
     const u32 most = count(schema, "maxProperties", path, kMaxCopies);
-    if (most < required.size()) fail(path, "allows no object");
+    if (most < required.size()) nothing(path, "allows no object");
     if (most == 0) return sequence({literal("{"), json_blanks(), literal("}")});
     if (members.size() > most) refuse(path, "maxProperties");
-    if (members.empty() && more != false) {
-      const auto member = sequence({rule(kText), literal(":"), json_blanks(),
-                                    named(more, path + "/additionalProperties", depth + 1)});
-      return comma_separated(member, '{', '}', schema.contains("maxProperties") ? most : 0);
-    }
+    // Any names, unless some of them have rules of their own.
+    if (properties.empty() && required.empty())
+      if (const auto value = if_any_named(more, path + "/additionalProperties", depth)) {
+        const auto member = sequence({rule(kText), literal(":"), json_blanks(), *value});
+        return comma_separated(member, '{', '}', schema.contains("maxProperties") ? most : 0);
+      }
     return sequence({literal("{"), json_blanks(), in_order(members), json_blanks(), literal("}")});
   }
 
@@ -334,21 +341,36 @@ private:
     return fresh;
   }
 
-  Expression combination(const Json& schema, const char* key, const std::string& path, int depth) {
-    check_keywords(schema, path, {key});
-    const Json& choices = schema[key];
-    if (!choices.is_array() || choices.empty()) fail(path + "/" + key, "is not a list of schemas");
-    const bool one = std::string_view(key) == "oneOf";
-    const bool all = std::string_view(key) == "allOf";
-    if (all && choices.size() > 1) refuse(path, "allOf with several schemas");
-    if (one && choices.size() > 1 && !are_distinct(choices))
+  /// One keyword is taken away: what it says is merged into what is left, once for each of its
+  /// alternatives.
+  Expression combination(const Json& schema, const std::string& key, const std::string& path,
+                         int depth) {
+    Json rest = Json::object();
+    for (const auto& [keyword, value] : schema.items())
+      if (!is_note(keyword) && keyword != key) rest[keyword] = value;
+    const auto merge = [&](const Json& a, const Json& b) {
+      if (++merges_ > kMostMerges) fail(path, "has too many alternatives beside other keywords");
+      return merged_schemas(a, b, [&](const std::string& keyword) { refuse(path, keyword); });
+    };
+    if (key == "$ref") {
+      if (rest.empty()) return reference(schema, path, depth);
+      return compile(merge(rest, pointed_at(schema["$ref"], path)), path, depth + 1);
+    }
+    const Json& parts = schema[key];
+    if (!parts.is_array() || parts.empty()) fail(path + "/" + key, "is not a list of schemas");
+    if (key == "allOf") {
+      for (const Json& part : parts) rest = rest.empty() ? part : merge(rest, part);
+      return compile(rest, path, depth + 1);
+    }
+    if (key == "oneOf" && parts.size() > 1 && !are_distinct(parts))
       refuse(path, "oneOf whose schemas differ neither in type nor in a constant property");
     std::vector<Expression> forms;
-    for (const Json& choice : choices)
-      if (choice != false)
-        forms.push_back(
-            compile(choice, fmt::format("{}/{}/{}", path, key, forms.size()), depth + 1));
-    if (forms.empty()) fail(path, "allows no value");
+    for (std::size_t i = 0; i < parts.size(); ++i) try {
+        const std::string at = fmt::format("{}/{}/{}", path, key, i);
+        forms.push_back(compile(rest.empty() ? parts[i] : merge(rest, parts[i]), at, depth + 1));
+      } catch (const NoValue&) { // one alternative less
+      }
+    if (forms.empty()) nothing(path, "allows no value");
     return any_of(std::move(forms));
   }
 
@@ -378,22 +400,23 @@ private:
   }
 
   Expression reference(const Json& schema, const std::string& path, int depth) {
-    check_keywords(schema, path, {"$ref"});
-    if (!schema["$ref"].is_string()) fail(path + "/$ref", "is not a string");
-    const auto target = schema["$ref"].get<std::string>();
-    if (!target.starts_with("#") || (target.size() > 1 && target[1] != '/'))
-      refuse(path, "$ref to another document or an anchor");
+    const Json& target = schema["$ref"];
+    const Json found = pointed_at(target, path);
     if (const auto known = references_.find(target); known != references_.end())
       return rule(known->second);
     const std::size_t number = rules_.bodies.size();
     references_.emplace(target, number);
-    rules_.bodies.push_back(nullptr);
-    rules_.bodies[number] = compile(pointed_at(target, path), target, depth + 1);
+    rules_.bodies.push_back(any_of({})); // and stays so if it has no value
+    rules_.bodies[number] = compile(found, target, depth + 1);
     return rule(number);
   }
 
   /// What a fragment points at, e.g. "#/$defs/a%20b".
-  Json pointed_at(const std::string& fragment, const std::string& path) const {
+  Json pointed_at(const Json& target, const std::string& path) const {
+    if (!target.is_string()) fail(path + "/$ref", "is not a string");
+    const auto& fragment = target.get_ref<const std::string&>();
+    if (!fragment.starts_with("#") || (fragment.size() > 1 && fragment[1] != '/'))
+      refuse(path, "$ref to another document or an anchor");
     std::string pointer;
     for (std::size_t i = 1; i < fragment.size(); ++i) {
       u8 byte = 0;
@@ -426,6 +449,7 @@ private:
   Rules& rules_;
   std::map<std::string, std::size_t> references_;
   std::size_t values_ = 0;
+  std::size_t merges_ = 0;
 };
 
 } // namespace

@@ -94,6 +94,29 @@ const Example kSchemas[] = {
     {R"({"type":"string","format":"duration"})",
      {"\"P3W\"", "\"P1Y2M10D\"", "\"PT1H0M9S\""},
      {"\"P\"", "\"PT\"", "\"P1Y2D\""}},
+    {R"({"allOf":[{"properties":{"a":{"minimum":3}},"required":["a"]},{"properties":{"b":{"type":"null"}}}],
+          "type":"object","properties":{"a":{"type":"integer","maximum":5}},"additionalProperties":false})",
+     {R"({"a":3})", R"({"a":5})"},
+     {R"({"a":2})", R"({"a":6})", R"({"a":3.5})", R"({"a":3,"b":null})", "{}"}},
+    {R"({"$ref":"#/$defs/t","maxLength":2,"$defs":{"t":{"type":"string","minLength":1}}})",
+     {"\"a\"", "\"ab\""},
+     {"\"\"", "\"abc\"", "1"}},
+    {R"({"type":"object","properties":{"k":{"const":1}},"required":["k"],
+         "anyOf":[{"properties":{"x":{"type":"null"}},"required":["x"]},{"properties":{"k":{"const":2}}},
+                  {"properties":{"y":{"type":"null"}}}]})",
+     {R"({"k":1,"x":null})", R"({"k":1})", R"({"k":1,"y":null})"},
+     {R"({"k":2})", R"({"x":null})"}},
+    {R"({"allOf":[{"anyOf":[{"const":1},{"const":2}]},{"anyOf":[{"const":2},{"const":3}]}]})",
+     {"2"},
+     {"1", "3"}},
+    {R"({"enum":["a","abc","b",7,{"x":1}],"pattern":"a|c","maxLength":2})",
+     {"\"a\"", "7", R"({"x":1})"},
+     {"\"abc\"", "\"b\""}},
+    {R"({"allOf":[{"prefixItems":[{"const":1}],"items":{"const":2}},{"items":{"type":"integer"},"minItems":2}],
+         "maxItems":3})",
+     {"[1,2]", "[1,2,2]"},
+     {"[1]", "[2,2]", "[1,1]"}},
+    {R"({"properties":{"a":false}})", {"{}"}, {R"({"a":1})"}},
     {R"({"$ref":"#/$defs/a%20b~1c","$defs":{"a b/c":{"type":"null"}}})", {"null"}, {"1"}},
     {R"({"type":"array","items":{"type":"boolean"},"minItems":1,"maxItems":2})",
      {"[true]", "[true,false]", "[true, false]"},
@@ -267,7 +290,13 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_honoured_is_named) {
   refused(R"({"type":"string","format":"iri"})", "iri");
   refused(R"({"type":"string","pattern":"(?=a)b"})", "looks around");
   refused(R"({"oneOf":[{"minimum":1},{"minimum":2}]})", "oneOf");
-  refused(R"({"allOf":[{"type":"string"},{"minLength":1}]})", "allOf");
+  refused(R"({"allOf":[{"type":"string"},{"type":"integer"}]})", "can match");
+  refused(R"({"allOf":[{"pattern":"a"},{"pattern":"b"}],"type":"string"})", "pattern");
+  refused(R"({"allOf":[{"unevaluatedProperties":false},{"properties":{"a":{}}}]})", "unevaluated");
+  refused(R"({"enum":[1],"contains":{}})", "contains");
+  refused(R"({"enum":["a"],"pattern":5})", "wrong type");
+  refused(R"({"$ref":"#/$defs/a","minLength":1,"$defs":{"a":{"$ref":"#/$defs/a","maxLength":2}}})",
+          "deeply");
   refused(R"({"$ref":"http://example.org/s"})", "$ref");
   refused(R"({"$ref":"#/nothing"})", "nothing");
   refused(R"({"$ref":"#"})", "calls itself");
