@@ -54,12 +54,10 @@ Answering::Answering(const AnswerSetup& setup, Prepared prepared,
     : setup_(setup), exchange_(Httpd::exchange()), request_(std::move(prepared.request)),
       receipt_(std::move(receipt)), prompts_(std::move(prepared.prompts)),
       grammar_(std::move(prepared.grammar)),
-      texts_(std::move(prepared.texts)), usage_{tokens_in(prompts_), 0, 0},
+      texts_(std::move(prepared.texts)), usage_{tokens_in(prompts_)},
       stream_(writer(), setup.stream.pace, Clock::now()) {
   if (receipt_) receipt_->asked(request_, prompts_);
-  if (request_.tools.expected || holds_channels())
-    finders_.resize(prompts_.size() * request_.choices,
-                    ToolCallFinder(tool_syntax(), request_.tools.parallel));
+  add_parsers();
   times_ = std::make_shared<TokenTimes>(prompts_.size() * request_.best_of,
                                         setup.metrics.between_tokens());
   live_ = setup.requests.enter(line());
@@ -149,15 +147,43 @@ std::unique_ptr<AnswerWriter> Answering::writer() const {
   }
 }
 
-/// Some models' answers hold more than text, whatever is asked for.
-bool Answering::holds_channels() const {
-  return request_.dialect != Dialect::completions && marks_all_answers(setup_.syntax);
+/// Some models' answers hold more than text, whatever is asked for. A call that is forced is
+/// written in one way for all models; an answer of a given form is that and nothing else.
+AnswerContents Answering::contents() const {
+  AnswerContents out;
+  if (request_.dialect == Dialect::completions) return out;
+  out.parallel = request_.tools.parallel;
+  if (request_.tools.expected || marks_all_answers(setup_.syntax)) out.calls = setup_.syntax;
+  if (request_.form.kind == AnswerForm::Kind::calls) out.calls = ToolSyntax::hermes;
+  out.thoughts = setup_.thinks_in_tags && request_.form.kind == AnswerForm::Kind::any;
+  return out;
 }
 
-/// A call that is forced is written in one way for all models.
-ToolSyntax Answering::tool_syntax() const {
-  const bool forced = request_.form.kind == AnswerForm::Kind::calls;
-  return forced ? ToolSyntax::hermes : setup_.syntax;
+/// The last tokens of a prompt tell whether its template has begun what the model thinks.
+void Answering::add_parsers() {
+  constexpr std::size_t kTail = 16;
+  const AnswerContents holds = contents();
+  if (!holds.any()) return;
+  for (const auto& prompt : prompts_) {
+    const auto tail = std::span(prompt).last(std::min(prompt.size(), kTail));
+    const bool inside =
+        holds.thoughts && ends_in_thoughts(setup_.engine.tokenizer().decode(tail, false));
+    fresh_.emplace_back(holds, inside);
+    parsers_.resize(parsers_.size() + request_.choices, fresh_.back());
+  }
+}
+
+/// Tokens of an answer up to the one that ends what the model thinks.
+u64 Answering::reasoning_tokens(std::size_t answer) const {
+  if (fresh_.empty()) return 0;
+  AnswerParser parser = fresh_[answer / request_.best_of];
+  u64 count = 0;
+  for (const u32 token : generation_->completions()[answer].tokens) {
+    const bool before = parser.thinks();
+    parser.push(setup_.engine.tokenizer().token_bytes(token));
+    count += before || parser.thinks() ? 1 : 0;
+  }
+  return count;
 }
 
 /// For each prompt as many as it takes.
@@ -232,9 +258,9 @@ WholeAnswer Answering::whole_answer(std::size_t prompt, const pipeline::Completi
   out.prompt = prompts_[prompt];
   out.tokens = completion.tokens;
   if (request_.echo) out.text = texts_[prompt] + out.text;
-  if (!finders_.empty()) {
-    AnswerParts parts = finders_[index].push(out.text);
-    AnswerParts rest = finders_[index].finish();
+  if (!parsers_.empty()) {
+    AnswerParts parts = parsers_[index].push(out.text);
+    AnswerParts rest = parsers_[index].finish();
     out.text = parts.text + rest.text;
     out.reasoning = parts.reasoning + rest.reasoning;
     for (auto* each : {&parts, &rest})
@@ -264,9 +290,9 @@ std::chrono::milliseconds Answering::patience() const {
 void Answering::take(const AnswerEvent& event) {
   if (!request_.stream) return;
   AnswerPiece piece{event.text, event.scores, {}};
-  if (!finders_.empty()) {
-    ToolCallFinder& finder = finders_[event.answer];
-    AnswerParts parts = event.over ? finder.finish() : finder.push(event.text);
+  if (!parsers_.empty()) {
+    AnswerParser& parser = parsers_[event.answer];
+    AnswerParts parts = event.over ? parser.finish() : parser.push(event.text);
     piece.text = std::move(parts.text);
     piece.calls = std::move(parts.calls);
     piece.reasoning = std::move(parts.reasoning);
@@ -354,6 +380,7 @@ void Answering::account() {
   const auto& completions = generation_->completions();
   for (std::size_t i = 0; i < generation_->submitted(); ++i) {
     usage_.completion_tokens += completions[i].tokens.size();
+    usage_.reasoning_tokens += reasoning_tokens(i);
     if (i % request_.best_of == 0) usage_.cached_tokens += completions[i].cached_tokens;
     const double queued = seconds_between(exchange_.began, generation_->submitted_at(i));
     setup_.metrics.answered(completions[i],

@@ -9,6 +9,7 @@
 #include "gateway/chat_messages.hpp"
 #include "gateway/client_json.hpp"
 #include "gateway/json_fields.hpp"
+#include "gateway/raw_json.hpp"
 #include "gateway/request_fields.hpp"
 
 namespace talaria::gateway {
@@ -150,6 +151,23 @@ void settle_answers(Draft& draft) {
     throw bad_field("stream", "token ids cannot be streamed; leave out stream");
 }
 
+/// Definitions of the tools that may be called, in their order: a model that does not know of the
+/// others does not call them.
+std::string allowed_of(const std::string& tools, std::vector<std::string> names) {
+  std::string out;
+  for (const std::string_view tool : raw_elements(tools)) {
+    const auto name =
+        json::parse(raw_member(raw_member(tool, "function").value_or(""), "name").value_or("null"));
+    const auto found = std::find(names.begin(), names.end(), name);
+    if (found == names.end()) continue;
+    names.erase(found);
+    out += (out.empty() ? "" : ", ") + std::string(tool);
+  }
+  if (!names.empty())
+    throw bad_field("tool_choice", "tool_choice allows a tool that is not among tools");
+  return "[" + out + "]";
+}
+
 void settle_template(Draft& draft) {
   model::ChatOptions& chat = draft.request.chat;
   if (chat.continue_final_message && draft.add_generation_prompt.value_or(false))
@@ -157,6 +175,7 @@ void settle_template(Draft& draft) {
                     "continue_final_message and add_generation_prompt exclude each other");
   chat.add_generation_prompt = draft.add_generation_prompt.value_or(!chat.continue_final_message);
   if (draft.chooses_no_tool) chat.tools.clear();
+  if (draft.allowed_tools) chat.tools = allowed_of(chat.tools, *draft.allowed_tools);
   draft.request.tools.expected = !chat.tools.empty();
   if (draft.request.form.kind == AnswerForm::Kind::calls && chat.tools.empty())
     throw bad_field("tool_choice", "tool_choice asks for a call, and there are no tools");

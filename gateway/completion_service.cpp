@@ -54,6 +54,7 @@ AnswerSetup CompletionService::setup() {
           options_.fingerprint,
           longest_token_,
           prompts_.tool_syntax(),
+          prompts_.thinks_in_tags(),
           [this](const Error& error, u64 trace) { log_failure(error, trace); }};
 }
 

@@ -1,5 +1,7 @@
 #include "gateway/prompt_reader.hpp"
 
+#include "gateway/thoughts.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -120,6 +122,10 @@ PromptReader::grammar_of(const ApiRequest& request) const {
 
 ToolSyntax PromptReader::tool_syntax() const {
   return tool_syntax_of(chat_ ? chat_->chat().source() : std::string());
+}
+
+bool PromptReader::thinks_in_tags() const {
+  return chat_ && gateway::thinks_in_tags(chat_->chat().source());
 }
 
 /// What depends on the model and on how the engine runs.

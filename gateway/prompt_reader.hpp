@@ -56,6 +56,8 @@ public:
                          const std::function<void()>& check);
   /// How the model writes calls of tools.
   ToolSyntax tool_syntax() const;
+  /// It writes what it thinks between <think> and </think>.
+  bool thinks_in_tags() const;
 
 private:
   std::unique_ptr<Admission::Ticket> turn(std::size_t bytes, const std::string& client,

@@ -26,6 +26,7 @@ struct Draft {
   bool wants_logprobs = false; ///< of a chat
   bool has_stream_options = false;
   bool chooses_no_tool = false;
+  std::optional<std::vector<std::string>> allowed_tools{}; ///< others are as if they were not sent
   bool with_strings = false;
   std::optional<u32> ignored{}; ///< a number that changes nothing
   std::string system{}; ///< what stands before all messages; of dialects with a field for it
@@ -70,6 +71,12 @@ void read_flat_tools(const std::string& field, const nlohmann::json& value, cons
                      Draft& draft);
 /// A grammar makes the model call a tool. @param name  which one; empty: any
 void force_call(const std::string& field, const std::string& name, Draft& draft);
+/// {"mode": auto or required, "tools": [...]}: the tools that may be called.
+/// @param name_of  the name of one of them
+void allow_tools(
+    const std::string& field, const nlohmann::json& choice,
+    const std::function<std::string(const std::string& path, const nlohmann::json&)>& name_of,
+    Draft& draft);
 /// What form answers have. @throws ApiError if another field has said so
 AnswerForm& new_form(const std::string& field, AnswerForm::Kind kind, Draft& draft);
 /// A schema as it is written, or the text of one. @param raw  its text
