@@ -162,9 +162,16 @@ struct Serve {
   ServeLimits limits;
 };
 
+struct Otlp {
+  std::optional<std::string> endpoint;          ///< a URL; /v1/traces and /v1/metrics lie below it
+  std::optional<std::filesystem::path> headers; ///< a file with a line NAME: VALUE for each
+  std::filesystem::path ca;                     ///< PEM; empty: the system's authorities
+  std::chrono::milliseconds interval{10'000};   ///< between two exports
+};
 struct Telemetry {
   std::optional<std::string> metrics;         ///< HOST:PORT
   std::optional<std::filesystem::path> trace; ///< a folder
+  Otlp otlp;                                  ///< telemetry.otlp
 };
 
 /// `faults:` what is done about workers that fail.

@@ -372,6 +372,38 @@ void Answering::note_end() {
                generation_->submitted_at(0) + std::chrono::duration_cast<Clock::duration>(queued));
 }
 
+AnswerReport Answering::report() const {
+  AnswerReport out;
+  out.chat = request_.dialect != Dialect::completions;
+  out.choices = request_.choices;
+  out.max_tokens = request_.max_tokens;
+  out.temperature = request_.sampling.temperature;
+  out.top_p = request_.sampling.top_p;
+  out.top_k = request_.sampling.top_k;
+  out.frequency_penalty = request_.sampling.frequency_penalty;
+  out.presence_penalty = request_.sampling.presence_penalty;
+  out.cached_tokens = usage_.cached_tokens;
+  out.reasoning_tokens = usage_.reasoning_tokens;
+  const auto& completions = generation_->completions();
+  for (std::size_t i = 0; i < generation_->submitted(); ++i) {
+    out.reasons.emplace_back(to_string(completions[i].reason));
+    if (completions[i].error && out.error.empty())
+      out.error = to_string(completions[i].error->code());
+  }
+  if (!generation_->begun()) return out;
+  const auto after = [](double ms) {
+    return std::chrono::duration_cast<Clock::duration>(
+        std::chrono::duration<double, std::milli>(ms));
+  };
+  const auto& times = completions.front().timings;
+  out.submitted = generation_->submitted_at(0);
+  if (completions.front().tokens.empty()) return out;
+  out.started = *out.submitted + after(times.queue_ms);
+  out.first_token = *out.submitted + after(times.ttft_ms);
+  out.last_token = *out.first_token + after(times.decode_ms);
+  return out;
+}
+
 /// Once, when everything has ended.
 void Answering::account() {
   if (std::exchange(accounted_, true) || !generation_) return;
@@ -389,6 +421,7 @@ void Answering::account() {
     if (completions[i].error) setup_.log_failure(*completions[i].error, exchange_.trace);
   }
   note_end();
+  exchange_.answer = report();
   exchange_.prompt_tokens = usage_.prompt_tokens;
   exchange_.completion_tokens = usage_.completion_tokens;
   exchange_.visit->spend(usage_.prompt_tokens + usage_.completion_tokens);

@@ -95,6 +95,7 @@ private:
   LiveRequests::Line line() const;
   void note_submission();
   void note_end();
+  AnswerReport report() const;
   void account();
 
   const AnswerSetup setup_;

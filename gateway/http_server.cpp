@@ -17,6 +17,7 @@
 #include "gateway/httpd.hpp"
 #include "gateway/live_feed.hpp"
 #include "gateway/readiness.hpp"
+#include "gateway/request_spans.hpp"
 #include "gateway/router.hpp"
 #include "gateway/unix_listener.hpp"
 #include "telemetry/trace_id.hpp"
@@ -29,6 +30,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kMoreThreads = 16; // beside those of answers, for requests that are refused
 constexpr auto kDrainCheck = 20ms;
+constexpr auto kToExport = 5s; // the last spans and figures, when the server ends
 
 i64 unix_time() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -89,6 +91,10 @@ struct HttpServer::Impl {
       port = api.bind(options.listen.host, options.listen.port, options.tls);
     if (options.metrics)
       metrics_port = probes.bind(options.metrics->host, options.metrics->port, options.metrics_tls);
+  }
+
+  ~Impl() {
+    if (options.otlp) options.otlp->collect_from({}); // which would ask what is gone
   }
 
   void route();
@@ -171,6 +177,10 @@ void HttpServer::Impl::route() {
   add_probes(probe_router);
   add_dashboard();
   service.metrics().built(options.version);
+  if (options.otlp) {
+    service.metrics().exported_by(options.otlp);
+    options.otlp->collect_from([this] { return service.metrics().figures(); });
+  }
   probe_router.get("/metrics", [this](HttpResponse& response) {
     response.set_content(service.metrics().text(), "text/plain; version=0.0.4; charset=utf-8");
   });
@@ -281,6 +291,9 @@ void HttpServer::Impl::add_probes(Router& router) {
 void HttpServer::Impl::answered(const Exchange& exchange) {
   service.metrics().responded(exchange.route, exchange.outcome());
   log(access_line(exchange));
+  if (!options.otlp || options.coarse_metrics) return;
+  for (telemetry::OtlpSpan& span : request_spans(exchange, options.model_name))
+    options.otlp->add(std::move(span));
 }
 
 void HttpServer::Impl::await_stop() {
@@ -348,6 +361,7 @@ void HttpServer::run() {
   server.await_stop();
   server.drain();
   server.feed.close();
+  if (server.options.otlp) server.options.otlp->close(kToExport);
 }
 
 void HttpServer::stop() {

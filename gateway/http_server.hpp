@@ -16,6 +16,7 @@
 #include "gateway/receipt_book.hpp"
 #include "model/chat_template.hpp"
 #include "pipeline/engine.hpp"
+#include "telemetry/otlp_exporter.hpp"
 #include "transport/address.hpp"
 #include "transport/server_tls.hpp"
 
@@ -51,6 +52,8 @@ struct ServerOptions {
   std::shared_ptr<attest::Attester> attester; ///< null: no evidence is given. Needs `tls`
   bool require_attestation = false;           ///< who has not asked for evidence gets nothing else
   std::shared_ptr<ReceiptBook> receipts;      ///< null: answers have none
+  /// Spans and figures go there; null: nowhere. With `coarse_metrics` figures alone.
+  std::shared_ptr<telemetry::OtlpExporter> otlp;
   StreamOptions stream;
   std::chrono::milliseconds grace{10000}; ///< for running requests when the server ends
 };

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/enclave/gateway_context.hpp"
+#include "cli/enclave/serve_otlp.hpp"
 #include "cli/enclave/serve_receipts.hpp"
 #include "cli/enclave/starter_link.hpp"
 #include "cli/engine_flags.hpp"
@@ -225,6 +226,7 @@ int serve(GatewayContext& context, Announce announce) {
   settings::require_protection(settings, context.allowed);
   model_name(settings); // what is wrong with these shall not be told after minutes of loading
   if (settings.serve.keys) gateway::read_keys(*settings.serve.keys);
+  const auto otlp = otlp_exporter(settings);
   if (settings.masking.integrity == "none") print_log("talaria: warning: {}", kUnverifiedWarning);
   auto engine_options = settings::engine_options(settings, print_worker_line);
   settings::set_up_process(settings);
@@ -251,6 +253,7 @@ int serve(GatewayContext& context, Announce announce) {
   print_warnings(engine);
   auto options = server_options(settings, engine_options, engine);
   options.attester = attester;
+  options.otlp = otlp;
   if (signer) options.receipts = receipt_book(settings, *attester, signer, options.fingerprint);
   warn_about_open_address(options);
   const auto url = url_of(options);

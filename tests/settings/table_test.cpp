@@ -84,6 +84,10 @@ const std::map<std::string_view, const char*> kOtherValues{
     {"chat.date", "2026-11-30"},
     {"telemetry.metrics", "127.0.0.1:82"},
     {"telemetry.trace", "traces"},
+    {"telemetry.otlp.endpoint", "https://collector.example/otlp"},
+    {"telemetry.otlp.headers", "otlp.headers"},
+    {"telemetry.otlp.ca", "certs/ca.pem"},
+    {"telemetry.otlp.interval", "11s"},
     {"faults.deadline", "11s"},
     {"faults.request_deadline", "121s"},
     {"faults.retries", "4"},
@@ -220,9 +224,13 @@ std::size_t members(const config::Serve& of) {
   return 8 + members(config::ServeTls()) + members(config::ServeAttestation()) +
          members(per_client) + members(stream) + members(limits);
 }
+std::size_t members(const config::Otlp& of) {
+  [[maybe_unused]] const auto& [a, b, c, d] = of;
+  return 4;
+}
 std::size_t members(const config::Telemetry& of) {
-  [[maybe_unused]] const auto& [a, b] = of;
-  return 2;
+  [[maybe_unused]] const auto& [a, b, otlp] = of;
+  return 2 + members(otlp);
 }
 std::size_t members(const config::Faults& of) {
   [[maybe_unused]] const auto& [a, b, c, d, e, f, g, h, i, j] = of;
