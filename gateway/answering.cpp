@@ -62,7 +62,7 @@ Answering::Answering(const AnswerSetup& setup, Prepared prepared,
                                         setup.metrics.between_tokens());
   live_ = setup.requests.enter(line());
   generation_.emplace(setup.engine, setup.admission, exchange_.visit->client().name,
-                      engine_requests(), request_.stream, times_);
+                      request_.priority, engine_requests(), request_.stream, times_);
   note_submission();
 }
 

@@ -68,6 +68,7 @@ struct ApiRequest {
   bool with_stop = false;
   bool skip_special = true;
 
+  i64 priority = 0;   ///< lower ones first, among the requests of one client
   u32 choices = 1;    ///< answers to each prompt
   u32 best_of = 1;    ///< at least `choices`: as many are made, the likeliest are given
   bool echo = false;  ///< the prompt stands before the answer

@@ -59,7 +59,8 @@ CompletionService::Options service_options(const pipeline::Engine& engine, Serve
   out.defaults = {options.model_name, engine.generation_config(), options.max_running, &parsing};
   if (options.chat_template)
     out.chat.emplace(std::move(*options.chat_template), engine.tokenizer(), options.allow_special);
-  out.limits = {options.max_running, options.max_waiting};
+  // More would wait for memory, in the order of its arrival and not in that of fairness.
+  out.limits = {options.max_running, options.max_waiting, engine.kv_report().max_tokens};
   out.stream = options.stream;
   out.coarse_metrics = options.coarse_metrics;
   out.fingerprint = options.fingerprint;
