@@ -455,7 +455,8 @@ BOOST_AUTO_TEST_CASE(what_a_model_thinks_has_a_field_of_its_own_in_each_dialect)
         {});
   });
   const json chat = chat_of("Hi", 6);
-  const json plain = server.answer("/v1/completions", completion_of("Hi<think>\n", 6));
+  const json prompt = server.answer("/tokenize", {{"messages", chat["messages"]}})["tokens"];
+  const json plain = server.answer("/v1/completions", completion_of(prompt, 6));
   const std::string text = plain["choices"][0]["text"];
   const auto is_blank = [](char c) { return c == ' ' || c == '\n'; };
   const std::string thought(std::find_if_not(text.begin(), text.end(), is_blank),

@@ -144,7 +144,7 @@ BOOST_AUTO_TEST_CASE(a_request_is_a_span_with_its_stages_below) {
 BOOST_AUTO_TEST_CASE(failures_are_marked_and_what_is_no_answer_is_no_span) {
   Observed observed;
   observed.server().get("/v1/models");
-  observed.server().post("/v1/completions", {{"prompt", "a"}, {"temperature", 9}});
+  observed.server().post("/v1/completions", {{"prompt", "a"}, {"temperature", -1}});
   {
     const WorkerThat lies(WorkerSwitch::Mode::lying);
     observed.server().post("/v1/completions", completion_of("Once", 2));
