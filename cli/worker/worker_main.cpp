@@ -13,6 +13,7 @@
 
 #include "actors/worker/service.hpp"
 #include "cli/worker/end_watch.hpp"
+#include "cli/worker/metrics_file.hpp"
 #include "cli/worker/owner_gate.hpp"
 #include "cli/worker/worker_flags.hpp"
 #include "cli/worker/worker_share.hpp"
@@ -126,6 +127,8 @@ int serve(const WorkerFlags& flags, WorkerShare share, const transport::TlsConte
   options.listen = transport::parse_address(flags.listen);
   options.server.enclave_name = flags.enclave_name;
   options.server.gate = gate;
+  options.server.max_jobs_of_one = flags.enclave_jobs;
+  options.server.max_bytes_of_one = flags.enclave_bytes;
   options.matrix_name = [linears = share.plan.linears](u32 id) {
     return id < linears.size() ? linears[{id}].name : "unknown";
   };
@@ -140,8 +143,13 @@ int serve(const WorkerFlags& flags, WorkerShare share, const transport::TlsConte
   options.identity = std::move(share.identity);
   const std::string device = options.identity.device;
   auto address = options.listen;
-  worker::WorkerService service(system, share.engine, std::make_shared<worker::WorkerLedger>(), tls,
-                                std::move(options));
+  const auto ledger = std::make_shared<worker::WorkerLedger>();
+  worker::WorkerService service(system, share.engine, ledger, tls, std::move(options));
+  std::unique_ptr<MetricsFile> metrics;
+  if (!flags.metrics.empty())
+    metrics = std::make_unique<MetricsFile>(
+        flags.metrics, [&] { return worker_metrics(flags.name, *ledger, service.enclaves()); },
+        log_line);
   address.port = service.port();
   if (flags.progress == "json")
     emit({{"event", "ready"},
