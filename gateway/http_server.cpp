@@ -272,7 +272,7 @@ void HttpServer::Impl::add_probes(Router& router) {
   router.get("/ready", [this](HttpResponse& response) {
     require_live(engine);
     if (shutdown.draining) throw shutting_down();
-    if (!every_layer_is_ready(options.placement, engine.workers()))
+    if (!(options.layers_ready ? options.layers_ready() : engine.every_layer_is_ready()))
       throw ApiError(503, "some layers have no worker that is ready", {}, "no_worker");
     response.set_content(R"({"status":"ready"})", "application/json");
   });

@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "actors/cluster/placement.hpp"
 #include "attest/endpoint/attester.hpp"
 #include "gateway/access.hpp"
 #include "gateway/event_stream.hpp"
@@ -40,9 +39,10 @@ struct ServerOptions {
   std::string fingerprint;
   /// Nothing: /v1/chat/completions is refused.
   std::optional<model::ChatTemplate> chat_template;
-  bool allow_special = false;       ///< text of messages may become special tokens
-  cluster::PlacementPlan placement; ///< of the engine's cluster; empty: an embedded worker
-  std::size_t max_running = 256;    ///< answers made at once, at least 1
+  bool allow_special = false; ///< text of messages may become special tokens
+  /// Whether every layer has a worker; null: the engine says.
+  std::function<bool()> layers_ready;
+  std::size_t max_running = 256; ///< answers made at once, at least 1
   std::size_t max_waiting =
       256; ///< requests that wait for the first; further requests are refused with 429
   std::size_t max_body_bytes = std::size_t{4} << 20;

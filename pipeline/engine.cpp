@@ -20,9 +20,11 @@
 #include "pipeline/answered_once.hpp"
 #include "pipeline/cluster_session.hpp"
 #include "pipeline/graph.hpp"
+#include "pipeline/membership.hpp"
 #include "pipeline/model_loader.hpp"
 #include "pipeline/scheduler.hpp"
 #include "pipeline/vitals.hpp"
+#include "pipeline/worker_addresses.hpp"
 #include "pipeline/worker_decorator.hpp"
 #include "remo/public/public_matrix.hpp"
 #include "telemetry/trace_id.hpp"
@@ -192,6 +194,7 @@ struct Engine::Impl {
   StageSchedulerConfig system_config;
   caf::actor_system system;
   std::unique_ptr<ClusterSession> session; ///< null with an embedded worker
+  std::unique_ptr<Membership> membership;  ///< of the session, once the model is loaded
   mutable std::mutex session_mutex;
   worker::Worker worker;   ///< whom the stages ask
   worker::Worker embedded; ///< the one behind it, if it is decorated
@@ -233,6 +236,7 @@ Engine::Impl::~Impl() {
   end(caf::actor_cast<caf::actor>(worker));
   end(caf::actor_cast<caf::actor>(embedded));
   if (session) end(caf::actor_cast<caf::actor>(session->dispatcher()));
+  membership.reset(); // whatever it waits for has ended with the dispatcher
 }
 
 void Engine::Impl::embed_worker(const EngineOptions& options, Progress& progress) {
@@ -248,7 +252,9 @@ void Engine::Impl::embed_worker(const EngineOptions& options, Progress& progress
 }
 
 void Engine::Impl::connect_workers(const EngineOptions& options) {
-  session = std::make_unique<ClusterSession>(system, *options.cluster, loader,
+  ClusterOptions cluster = *options.cluster;
+  cluster.nodes = await_addresses(cluster);
+  session = std::make_unique<ClusterSession>(system, std::move(cluster), loader,
                                              *options.scheme.parameters, tracer.get());
   worker = session->dispatcher();
   session->await_ready();
@@ -386,6 +392,8 @@ Engine::Engine(const EngineOptions& options, Progress& progress)
   }
   impl_->prepare_linears(options, progress);
   impl_->spawn(options);
+  if (impl_->session)
+    impl_->membership = std::make_unique<Membership>(*impl_->session, *options.cluster);
 }
 
 Engine::~Engine() = default;
@@ -494,6 +502,20 @@ std::shared_ptr<const model::EmbeddingTable> Engine::embeddings() const {
 
 std::vector<std::shared_ptr<const remo::MaskedLinear>> Engine::linears() const {
   return impl_->linears;
+}
+
+void Engine::set_workers(const std::vector<ClusterNode>& workers,
+                         const cluster::FaultPolicy& policy) {
+  if (!impl_->membership)
+    throw Error(Errc::config, "the worker is inside this process; others can only be had by a "
+                              "start with a configuration that names them");
+  impl_->membership->set_workers(workers, policy);
+}
+
+bool Engine::every_layer_is_ready() const {
+  if (!impl_->session) return true;
+  const std::lock_guard lock(impl_->session_mutex);
+  return impl_->session->health().covered;
 }
 
 std::vector<WorkerReport> Engine::workers() const {

@@ -162,7 +162,17 @@ public:
   /// The hints and checks of every matrix, for another engine to share.
   std::vector<std::shared_ptr<const remo::MaskedLinear>> linears() const;
 
-  /// One entry per worker, in the order of the configuration.
+  /// The workers are these from now on, and what of `policy` can change meanwhile is what it says:
+  /// deadline, request_deadline and retries. Returns at once. New workers are used when what they
+  /// must hold is known here and they are ready; those that are not named leave when they are not
+  /// needed any more, and no answer is lost or changed by any of it.
+  /// @throws Error{config} as plan_cluster() does, and for an engine with an embedded worker:
+  /// nothing changes then.
+  void set_workers(const std::vector<ClusterNode>& workers, const cluster::FaultPolicy& policy);
+  /// Whether every column of every matrix has a worker that is ready.
+  bool every_layer_is_ready() const;
+  /// One entry per worker: those of the configuration first, in its order, then those that came
+  /// later.
   std::vector<WorkerReport> workers() const;
   /// The last masked rows that a worker was shown.
   remo::MaskedTensor last_seen() const;

@@ -24,7 +24,6 @@
 #include "gateway/http_server.hpp"
 #include "gateway/keys.hpp"
 #include "model/tokenizer.hpp"
-#include "pipeline/cluster_plan.hpp"
 #include "pipeline/model_loader.hpp"
 #include "settings/engine/engine_options.hpp"
 #include "settings/engine/process_setup.hpp"
@@ -113,8 +112,7 @@ std::string fingerprint(const pipeline::EngineOptions& options) {
 }
 
 gateway::ServerOptions server_options(const config::PipelineConfig& settings,
-                                      const pipeline::EngineOptions& engine_options,
-                                      const pipeline::Engine& engine) {
+                                      const pipeline::EngineOptions& engine_options) {
   gateway::ServerOptions options;
   const std::string listen = settings.serve.listen.value_or(config::kDefaultListen);
   if (const auto path = config::parse_unix_path(listen))
@@ -139,11 +137,6 @@ gateway::ServerOptions server_options(const config::PipelineConfig& settings,
   options.require_attestation = settings.serve.attestation && settings.serve.attestation->required;
   options.stream = {settings.serve.stream.obfuscation, settings.serve.stream.pace};
   options.max_running = engine_options.batch.max_rows; // a row of each fits into a micro-batch
-  if (engine_options.cluster)
-    options.placement =
-        pipeline::plan_cluster(*engine_options.cluster, engine.plan(), engine_options.weights,
-                               *engine_options.scheme.parameters)
-            .placement;
   return options;
 }
 
@@ -249,7 +242,7 @@ int serve(GatewayContext& context, Announce announce) {
   TerminalProgress progress;
   pipeline::Engine engine(engine_options, progress);
   print_warnings(engine);
-  auto options = server_options(settings, engine_options, engine);
+  auto options = server_options(settings, engine_options);
   options.attester = attester;
   if (signer) options.receipts = receipt_book(settings, *attester, signer, options.fingerprint);
   warn_about_open_address(options);

@@ -50,7 +50,8 @@ using Lie =
 class LoopbackWorker {
 public:
   LoopbackWorker(const LoopbackCertificates& certificates, const LoopbackShare& what,
-                 Lie lie = nullptr, std::shared_ptr<transport::LinkGate> gate = nullptr)
+                 Lie lie = nullptr, std::shared_ptr<transport::LinkGate> gate = nullptr,
+                 const transport::Address& listen = {"127.0.0.1", 0})
       : tls_(certificates.worker(),
              gate ? transport::Strangers::need_evidence : transport::Strangers::refused) {
     cli::WorkerFlags flags;
@@ -73,8 +74,8 @@ public:
     events.log = [](const std::string&) {};
     transport::ServerOptions options;
     options.gate = std::move(gate);
-    server_ = std::make_unique<transport::WorkerServer>(tls_, transport::Address{"127.0.0.1", 0},
-                                                        share.identity, options, std::move(events));
+    server_ = std::make_unique<transport::WorkerServer>(tls_, listen, share.identity, options,
+                                                        std::move(events));
   }
   u16 port() const { return server_->port(); }
 
