@@ -73,6 +73,7 @@ struct WorkerNode {
   LayerRange layers;
   ColumnShare columns; ///< of each of its matrices
   Role role = Role::primary;
+  bool each_address = false;  ///< addresses: each. Every address of its name is such a worker
   std::size_t threads = 0;    ///< 0: the worker chooses
   std::string cores;          ///< processors of its machine to keep to; empty: any
   std::string tls_name;       ///< what its certificate must say; the host unless given
@@ -180,6 +181,7 @@ struct Faults {
   Duration reconnect_max{5'000}; ///< reconnect.most, at least first
   Duration quarantine{300'000};  ///< after a wrong answer
   u32 in_flight = 64;            ///< products under way on one link
+  Duration resolve{5'000};       ///< between two looks at the names of workers with addresses: each
 };
 
 /// `hints:` the disk cache of what the enclave fetches from workers.

@@ -30,6 +30,9 @@ have a unit: `64KiB`, `512MiB`, `2GiB`. Durations have a unit: `100ms`, `2s`, `5
 of variables and flags to the current one. Lists are written `[8, 64]` in the file and `8,64` behind a flag. A key that is not listed here is an
 error, and so are aliases and a second document.
 
+**While it runs** a gateway takes settings whose meaning ends with *Reloaded* from the file, when that has changed or on SIGHUP
+([operations](operations.md#changing-the-workers-while-serving)). What else has changed is named in the log, and counts after a restart.
+
 **Flags** below are those of `run`, `logits`, `inspect`, `audit`, `config` and, but for `--scheme` and `--trace`, of `bench`. Of them `serve` takes
 `--listen` and `--model-sha256`, and `launch` the latter: what they serve with is in the file.
 )";
@@ -98,9 +101,9 @@ std::string flag_text(const Setting& setting) {
 }
 
 std::string row_text(const Setting& setting) {
-  return fmt::format("| `{}` | {} | {} | {} | {} | {} |\n", setting.key, value_text(setting),
+  return fmt::format("| `{}` | {} | {} | {} | {} | {}{} |\n", setting.key, value_text(setting),
                      default_text(setting), code(setting.variable), flag_text(setting),
-                     setting.meaning);
+                     setting.meaning, setting.is_reloaded ? ". *Reloaded*" : "");
 }
 
 constexpr const char* kColumns = "| setting | value | default | variable | flag | meaning |\n"

@@ -11,6 +11,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/enclave/gateway_context.hpp"
+#include "cli/enclave/reloaded_workers.hpp"
 #include "cli/enclave/serve_receipts.hpp"
 #include "cli/enclave/starter_link.hpp"
 #include "cli/engine_flags.hpp"
@@ -24,6 +25,7 @@
 #include "gateway/http_server.hpp"
 #include "gateway/keys.hpp"
 #include "model/tokenizer.hpp"
+#include "pipeline/cluster_plan.hpp"
 #include "pipeline/model_loader.hpp"
 #include "settings/engine/engine_options.hpp"
 #include "settings/engine/process_setup.hpp"
@@ -216,6 +218,8 @@ std::function<std::string(u16 port)> url_of(const gateway::ServerOptions& option
 int serve(GatewayContext& context, Announce announce) {
   const config::PipelineConfig& settings = context.config;
   settings::require_protection(settings, context.allowed);
+  const HangupSignal hangup; // before there are other threads
+  const auto first_look = FileLook::at(settings.file);
   model_name(settings); // what is wrong with these shall not be told after minutes of loading
   if (settings.serve.keys) gateway::read_keys(*settings.serve.keys);
   if (settings.masking.integrity == "none") print_log("talaria: warning: {}", kUnverifiedWarning);
@@ -250,6 +254,8 @@ int serve(GatewayContext& context, Announce announce) {
   gateway::HttpServer server(engine, std::move(options), print_line);
   const Published published(context, server, engine);
   const EndsWhenBroken ends(engine, server);
+  const ReloadWatch watch(hangup, settings.file, first_look,
+                          reloaded_workers(context, engine, print_line));
   announce("listening on " + url(server.port()));
   context.ready();
   server.run();
@@ -288,13 +294,18 @@ void attest_as(const ServeFlags& flags, config::Serve& serve) {
 }
 
 int serve_file(const ServeFlags& flags, InterruptWatch& interrupts, StarterLink& starter) {
-  config::PipelineConfig settings = resolve_target(flags.file, flags.flags.given()).config;
-  attest_as(flags, settings.serve);
+  const auto read = [&flags] {
+    config::PipelineConfig settings = resolve_target(flags.file, flags.flags.given()).config;
+    attest_as(flags, settings.serve);
+    return settings;
+  };
+  const config::PipelineConfig settings = read();
   GatewayContext context{settings,
                          interrupts,
                          [&starter] { starter.ready(); },
                          [&starter](auto workers) { starter.publish_workers(std::move(workers)); },
                          flags.trace,
+                         read,
                          flags.allowed};
   return serve(context, starter.has_starter() ? print_line : announce_on_output);
 }

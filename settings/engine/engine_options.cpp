@@ -29,6 +29,7 @@ pipeline::ClusterNode cluster_node(const config::WorkerNode& worker) {
   node.layers = worker.layers;
   node.share = worker.columns;
   node.replica = worker.role == config::WorkerNode::Role::replica;
+  node.each_address = worker.each_address;
   return node;
 }
 
@@ -61,6 +62,7 @@ cluster_options(const config::PipelineConfig& config,
   cluster.policy = fault_policy(config.faults);
   cluster.ready =
       std::min<cluster::Milliseconds>(config.faults.request_deadline, config.launch.ready);
+  cluster.resolve_every = config.faults.resolve;
   cluster.log = log;
   return cluster;
 }

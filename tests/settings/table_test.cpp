@@ -94,6 +94,7 @@ const std::map<std::string_view, const char*> kOtherValues{
     {"faults.reconnect.most", "6s"},
     {"faults.quarantine", "6min"},
     {"faults.in_flight", "65"},
+    {"faults.resolve", "9s"},
     {"hints.cache", "hints"},
     {"hints.max_size", "2GiB"},
     {"hints.seal", "owner"},
@@ -225,8 +226,8 @@ std::size_t members(const config::Telemetry& of) {
   return 2;
 }
 std::size_t members(const config::Faults& of) {
-  [[maybe_unused]] const auto& [a, b, c, d, e, f, g, h, i, j] = of;
-  return 10;
+  [[maybe_unused]] const auto& [a, b, c, d, e, f, g, h, i, j, k] = of;
+  return 11;
 }
 std::size_t members(const config::Hints& of) {
   [[maybe_unused]] const auto& [uses_cache, cache, b, c] = of; // the first two are one key
@@ -241,9 +242,9 @@ std::size_t members(const config::Session& of) {
   return 2;
 }
 std::size_t members(const config::WorkerNode& of) {
-  [[maybe_unused]] const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, line,
+  [[maybe_unused]] const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, line,
                                 layers_line, layers_column] = of;
-  return 19;
+  return 20;
 }
 /// Those that are no section, but for `file`, which is no setting.
 std::size_t members(const config::PipelineConfig& of) {
