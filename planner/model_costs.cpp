@@ -10,12 +10,6 @@ MatrixSums& MatrixSums::operator+=(const MatrixSums& other) {
   return *this;
 }
 
-MatrixSums ModelCosts::body() const {
-  MatrixSums sum;
-  for (const MatrixSums& layer : layers) sum += layer;
-  return sum;
-}
-
 MatrixSums ModelCosts::all() const {
   MatrixSums sum = body();
   sum += head;
@@ -32,6 +26,7 @@ ModelCosts model_costs(const arch::ModelPlan& plan, const remo::LatticeParameter
     (is_head ? costs.head : costs.layers.at(linear.layer)) +=
         MatrixSums{d_in, d_out, d_in * d_out, 1};
   }
+  for (const MatrixSums& layer : costs.layers) costs.body_sums += layer;
   costs.word_bytes = parameters.modulus().word_bytes;
   costs.limbs = costs.word_bytes;
   costs.hint_bytes = costs.all().outputs * parameters.dimension() * costs.word_bytes;

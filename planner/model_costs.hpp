@@ -30,8 +30,10 @@ struct ModelCosts {
   double attention_ops = 0; ///< of a query and a position that it sees, all layers
   double hidden = 0;
 
-  MatrixSums all() const;  ///< layers and head
-  MatrixSums body() const; ///< layers alone: prompts need the head once
+  MatrixSums all() const; ///< layers and head
+  /// Layers alone: prompts need the head once.
+  const MatrixSums& body() const noexcept { return body_sums; }
+  MatrixSums body_sums; ///< of `layers`
 };
 
 /// @param kv_format fp32, bf16 or int8
