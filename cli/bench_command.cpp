@@ -187,6 +187,7 @@ int bench(BenchFlags& flags, InterruptWatch& interrupts) {
   const auto nodes =
       setup.options.cluster ? start_local_nodes(setup.settings, interrupts) : nullptr;
   if (flags.tune) return bench_tune(flags, setup, interrupts);
+  if (flags.calibrate) return bench_calibrate(flags, setup, interrupts);
   if (flags.trace_overhead) return bench_trace_overhead(flags, setup, interrupts);
   return compare_schemes(flags, setup, interrupts);
 }
@@ -231,10 +232,15 @@ void add_bench_command(CLI::App& app, Action& chosen) {
                     "turns");
   command->add_flag("--tune", flags->tune,
                     "find the pipeline and pool settings that are fastest here");
+  command->add_flag("--calibrate", flags->calibrate,
+                    "measure what `talaria plan --calibration` reads: masks, products, attention, "
+                    "the wire, the enclave's part (by default of two layers of llama-3.2-1b)");
   command->add_option("-o,--output", flags->output,
-                      "where --tune writes them, for a pipeline.yaml (default: standard output)");
+                      "where --tune writes settings for a pipeline.yaml, or --calibrate its "
+                      "figures (default: standard output)");
   command->add_flag("--json", flags->json, "print one JSON object");
-  command->callback([flags, &chosen] {
+  command->callback([flags, command, &chosen] {
+    flags->model_given = command->count("--model") > 0;
     chosen = [flags](InterruptWatch& interrupts) { return bench(*flags, interrupts); };
   });
 }

@@ -23,7 +23,7 @@ struct PlanFlags {
   planner::PlanRequest request;
   planner::SimulationOptions simulation;
   double requests = 0, trace_speed = 1;
-  u32 prompt = 0, answer = 0;
+  u32 prompt = 0, answer = 0, layers = 0;
   std::size_t simulated = 0;
   bool json = false, simulate = false, list_instances = false;
 };
@@ -98,7 +98,7 @@ int plan_command(PlanFlags& flags) {
         flags.calibration);
   flags.request.model_name = flags.shape.empty() ? flags.model : flags.shape;
   flags.request.model =
-      flags.shape.empty() ? model::load_model_plan(flags.model) : model::shape_plan(flags.shape, 0);
+      flags.shape.empty() ? model::load_model_plan(flags.model) : model::shape_plan(flags.shape, flags.layers);
   const auto plan = planner::make_plan(fleet, flags.request);
   if (flags.simulate || !flags.trace.empty() || flags.simulated > 0)
     simulate(flags, *plan, std::move(requests));
@@ -148,6 +148,8 @@ void add_plan_command(CLI::App& app, Action& chosen) {
   command->add_option("--model", flags->model, "model folder with config.json, or GGUF file");
   command->add_option("--shape", flags->shape,
                       "llama-3.2-1b, llama-3.2-3b, llama-3-8b, llama-3-70b, qwen2.5-0.5b or tiny");
+  command->add_option("--layers", flags->layers, "only so many layers of the --shape")
+      ->needs("--shape");
   add_load(*command, *flags);
   command->add_option("--parameters", flags->request.parameters,
                       "lattice parameters (default S48)");

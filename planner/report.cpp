@@ -10,7 +10,8 @@ std::string gigabytes(double bytes) {
 }
 
 std::string duration(double seconds) {
-  return seconds < 1 ? fmt::format("{:.3g} ms", seconds * 1e3) : fmt::format("{:.3g} s", seconds);
+  if (seconds < 1) return fmt::format("{:.3g} ms", seconds * 1e3);
+  return seconds < 1000 ? fmt::format("{:.3g} s", seconds) : fmt::format("{:.0f} s", seconds);
 }
 
 std::string three_digits(double value) {
@@ -151,7 +152,7 @@ std::string simulation_row(const Outcome& outcome) {
                                  told.requests_per_second, told.answer_tokens_per_second);
   for (const Histogram* histogram : {&told.first_token, &told.token})
     for (const double share : {0.5, 0.9, 0.99})
-      text += fmt::format("{:>10}", duration(histogram->quantile(share)));
+      text += fmt::format("{:>9}", duration(histogram->quantile(share)));
   text += "  " + told.bottleneck;
   if (told.too_large > 0)
     text += fmt::format("; {} requests have no memory for their keys and values", told.too_large);
@@ -163,7 +164,7 @@ std::string simulation_row(const Outcome& outcome) {
 std::string simulation_text(const Plan& plan) {
   if (plan.requests_from.empty()) return {};
   std::string text = fmt::format("\nSimulated: {}\n", plan.requests_from);
-  text += fmt::format("{:<24}{:>11}{:>13}{:>30}{:>30}  {}\n", "", "requests/s", "tokens/s",
+  text += fmt::format("{:<24}{:>11}{:>13}{:>27}{:>27}  {}\n", "", "requests/s", "tokens/s",
                       "first token p50, p90, p99", "token to token p50, p90, p99", "busiest");
   for (const Outcome* outcome : {&plan.confidential, &plan.clear, &plan.alone})
     if (outcome->simulation) text += simulation_row(*outcome);
