@@ -97,8 +97,8 @@ int plan_command(PlanFlags& flags) {
         read_small_file(flags.calibration, "a file of talaria bench --calibrate"),
         flags.calibration);
   flags.request.model_name = flags.shape.empty() ? flags.model : flags.shape;
-  flags.request.model =
-      flags.shape.empty() ? model::load_model_plan(flags.model) : model::shape_plan(flags.shape, flags.layers);
+  flags.request.model = flags.shape.empty() ? model::load_model_plan(flags.model)
+                                            : model::shape_plan(flags.shape, flags.layers);
   const auto plan = planner::make_plan(fleet, flags.request);
   if (flags.simulate || !flags.trace.empty() || flags.simulated > 0)
     simulate(flags, *plan, std::move(requests));
