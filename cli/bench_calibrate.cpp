@@ -46,10 +46,10 @@ double factor(double row_s, double other_s, double assumed_s) {
 /// prompts (with the checks), then of answers.
 void fit_values(planner::Rates& rates, const planner::ModelCosts& model, const RowTimes& rows,
                 const BenchFlags& flags, const pipeline::EngineOptions& options) {
-  const planner::MatrixSums body = model.body(), all = model.all();
+  const planner::MatrixSums &body = model.body, all = model.all();
   const double steps = std::max(1.0, double(flags.prefill) / options.batch.prefill_chunk);
   const double attention =
-      flags.prefill / 2.0 * model.attention_ops / (rates.attention_gflops * kBillion);
+      flags.prefill / 2.0 * model.prompt_attention_ops / (rates.attention_gflops * kBillion);
   const double exchanges =
       body.products * steps * rates.product_cpu_us * kMicrosecond / flags.prefill;
   const double of_prompts = factor(rows.prompt, attention + exchanges,
@@ -84,7 +84,7 @@ void print_rates(const planner::Rates& rates, const std::string& machine) {
 
 int bench_calibrate(const BenchFlags& flags, const BenchSetup& setup, InterruptWatch& interrupts) {
   planner::Rates rates;
-  measure_core(rates, *setup.options.scheme.parameters);
+  const double core_reads = measure_core(rates, *setup.options.scheme.parameters);
   measure_wire(rates);
   pipeline::EngineOptions options = setup.options;
   options.scheme.kind = remo::SchemeKind::lattice;
@@ -99,7 +99,7 @@ int bench_calibrate(const BenchFlags& flags, const BenchSetup& setup, InterruptW
       fmt::format("{} kernels, {} threads, reads {:.1f} GB/s; {}, {} layers, {}", probed.kernels,
                   probed.threads, probed.read_bytes_per_s / kBillion, setup.model.name,
                   setup.model.layers, setup.options.scheme.parameters->name);
-  const std::string text = planner::calibration_text(rates, machine);
+  const std::string text = planner::calibration_text(rates, machine, core_reads);
   if (!flags.output.empty()) replace_private_file(flags.output, text);
   if (flags.json || flags.output.empty())
     print_out("{}", text);

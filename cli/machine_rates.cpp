@@ -71,8 +71,9 @@ void measure_masks(planner::Rates& rates, const remo::LatticeParameters& paramet
           kNanosecond);
 }
 
-/// Products of 64 rows with weights of some layers' size, and of one row with many.
-void measure_products(planner::Rates& rates, const remo::LatticeParameters& parameters) {
+/// Products of 64 rows with weights of some layers' size, and of one row with many. Returns the
+/// 10^9 bytes/s of weights that are only read.
+double measure_products(planner::Rates& rates, const remo::LatticeParameters& parameters) {
   constexpr std::size_t kRows = 64, kInputs = 2048, kOutputs = 8192, kCopies = 16;
   const kernels::Modulus q = parameters.modulus();
   const auto limbs = static_cast<std::size_t>(q.word_bytes);
@@ -113,6 +114,7 @@ void measure_products(planner::Rates& rates, const remo::LatticeParameters& para
   static_cast<void>(kept);
   set(rates, "weight_reading", &planner::Rates::weight_reading,
       std::max(1.0, product_s / reading_s));
+  return static_cast<double>(kCopies * weights.bytes()) / reading_s / kBillion;
 }
 
 /// Attention of one head over `positions`: by 64 queries, as of prompts, or by four, as heads of
@@ -150,10 +152,10 @@ void measure_attention(planner::Rates& rates) {
 
 } // namespace
 
-void measure_core(planner::Rates& rates, const remo::LatticeParameters& parameters) {
+double measure_core(planner::Rates& rates, const remo::LatticeParameters& parameters) {
   measure_masks(rates, parameters);
-  measure_products(rates, parameters);
   measure_attention(rates);
+  return measure_products(rates, parameters);
 }
 
 } // namespace talaria::cli

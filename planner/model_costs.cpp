@@ -11,8 +11,8 @@ MatrixSums& MatrixSums::operator+=(const MatrixSums& other) {
 }
 
 MatrixSums ModelCosts::all() const {
-  MatrixSums sum = body();
-  sum += head;
+  MatrixSums sum = body;
+  sum += ending;
   return sum;
 }
 
@@ -23,10 +23,12 @@ ModelCosts model_costs(const arch::ModelPlan& plan, const remo::LatticeParameter
   for (const arch::Linear& linear : plan.linears) {
     const auto d_in = static_cast<double>(linear.d_in), d_out = static_cast<double>(linear.d_out);
     const bool is_head = linear.kind == arch::LinearKind::lm_head;
-    (is_head ? costs.head : costs.layers.at(linear.layer)) +=
-        MatrixSums{d_in, d_out, d_in * d_out, 1};
+    const MatrixSums sums{d_in, d_out, d_in * d_out, 1};
+    (is_head ? costs.head : costs.layers.at(linear.layer)) += sums;
+    const bool is_last = !is_head && linear.layer + 1 == plan.layers.size();
+    const bool stops = is_head || (is_last && linear.kind != arch::LinearKind::qkv);
+    (stops ? costs.ending : costs.body) += sums;
   }
-  for (const MatrixSums& layer : costs.layers) costs.body_sums += layer;
   costs.word_bytes = parameters.modulus().word_bytes;
   costs.limbs = costs.word_bytes;
   costs.hint_bytes = costs.all().outputs * parameters.dimension() * costs.word_bytes;
@@ -35,6 +37,7 @@ ModelCosts model_costs(const arch::ModelPlan& plan, const remo::LatticeParameter
   for (const arch::Layer& layer : plan.layers) {
     const arch::Attention& attention = layer.attention;
     costs.attention_ops += 4.0 * attention.q_dim();
+    if (&layer != &plan.layers.back()) costs.prompt_attention_ops += 4.0 * attention.q_dim();
     // int8 has a scale (fp32) for each head and position.
     const double per_head = kv_format == "int8"
                                 ? attention.head_dim + 4.0

@@ -155,7 +155,7 @@ void judge(Plan& plan) {
 
 void add_traffic(Plan& plan) {
   const Workload& load = plan.fleet.load;
-  const MatrixSums all = plan.costs.all(), body = plan.costs.body();
+  const MatrixSums all = plan.costs.all(), &body = plan.costs.body;
   const double inputs = load.prompt_tokens * body.inputs + load.answer_tokens * all.inputs;
   const double outputs = load.prompt_tokens * body.outputs + load.answer_tokens * all.outputs;
   plan.up_bytes = load.requests_per_second * inputs * plan.costs.word_bytes;

@@ -73,13 +73,15 @@ nlohmann::json rates_json(const Rates& rates) {
   return out;
 }
 
-std::string calibration_text(const Rates& rates, const std::string& machine) {
+std::string calibration_text(const Rates& rates, const std::string& machine, double core_reads) {
   nlohmann::json values = nlohmann::json::object();
   for (const NamedRate& rate : kNamedRates)
     if (std::count(rates.measured.begin(), rates.measured.end(), rate.name) > 0)
       values[rate.name] = rates.*rate.member;
-  const nlohmann::json out{
-      {"talaria_calibration", 1}, {"machine", machine}, {"rates", std::move(values)}};
+  const nlohmann::json out{{"talaria_calibration", 1},
+                           {"machine", machine},
+                           {"core_reads_gb_per_s", core_reads},
+                           {"rates", std::move(values)}};
   return out.dump(2, ' ', false, nlohmann::json::error_handler_t::replace) + '\n';
 }
 

@@ -38,8 +38,8 @@ struct Rates {
 nlohmann::json rates_json(const Rates& rates);
 
 /// What `talaria bench --calibrate` writes: `rates` by name (only those in `measured`), and the
-/// machine they are of as free text.
-std::string calibration_text(const Rates& rates, const std::string& machine);
+/// machine they are of as free text, with the 10^9 bytes/s that a core of it reads from memory.
+std::string calibration_text(const Rates& rates, const std::string& machine, double core_reads);
 
 /// Rates with those of a calibration in the place of what is assumed.
 /// @throws Error{config} "FILE: NAME: what is wrong" for anything but an object of that kind, an

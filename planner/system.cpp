@@ -61,15 +61,14 @@ struct Moved : MatrixSums {
 };
 
 Moved rows_through(const ModelCosts& model, const Step& step) {
-  const MatrixSums body = model.body();
-  const MatrixSums& head = model.head;
-  const double with_head = std::min(1.0, step.head_rows); // below 1: in one of several chunks
+  const MatrixSums &body = model.body, &ending = model.ending;
+  const double with_ending = std::min(1.0, step.head_rows); // below 1: in one of several chunks
   Moved moved;
-  moved.inputs = body.inputs * step.rows() + head.inputs * step.head_rows;
-  moved.outputs = body.outputs * step.rows() + head.outputs * step.head_rows;
-  moved.weights = body.weights + with_head * head.weights;
-  moved.products = body.products + with_head * head.products;
-  moved.multiplications = body.weights * step.rows() + head.weights * step.head_rows;
+  moved.inputs = body.inputs * step.rows() + ending.inputs * step.head_rows;
+  moved.outputs = body.outputs * step.rows() + ending.outputs * step.head_rows;
+  moved.weights = body.weights + with_ending * ending.weights;
+  moved.products = body.products + with_ending * ending.products;
+  moved.multiplications = body.weights * step.rows() + ending.weights * step.head_rows;
   return moved;
 }
 
@@ -82,7 +81,7 @@ AttentionCost attention_cost(const System& system, const Step& step) {
   const ModelCosts& model = *system.model;
   const Rates& rates = *system.rates;
   const double answer_bytes = step.answer_positions * model.kv_bytes;
-  return {step.prompt_pairs * model.attention_ops / (rates.attention_gflops * kGiga) +
+  return {step.prompt_pairs * model.prompt_attention_ops / (rates.attention_gflops * kGiga) +
               answer_bytes / (rates.attention_gb_per_s * kGiga),
           step.prompt_positions * model.kv_bytes + answer_bytes};
 }

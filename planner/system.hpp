@@ -19,7 +19,7 @@ struct StepCost {
 /// the rows, so that steps may be added up.
 struct Step {
   double prompt_rows = 0, answer_rows = 0;
-  double head_rows = 0;        ///< that go through the head: each that decodes, a prompt's last
+  double head_rows = 0;        ///< whose logits are wanted: each that decodes, a prompt's last
   double prompt_pairs = 0;     ///< positions that the rows of prompts see, added up
   double prompt_positions = 0; ///< positions that are read for them: once for the rows of one
                                ///< prompt

@@ -103,7 +103,7 @@ BOOST_AUTO_TEST_CASE(a_calibration_is_read_as_it_was_written) {
   rates.link = 0.5;
   rates.limb_gops = 100; // not measured: not written
   rates.measured = {"mask_output_ns", "link"};
-  const auto read = planner::read_calibration(calibration_text(rates, "a machine"), "c.json");
+  const auto read = planner::read_calibration(calibration_text(rates, "a machine", 12), "c.json");
   BOOST_TEST(read.mask_output_ns == 3.25);
   BOOST_TEST(read.link == 0.5);
   BOOST_TEST(read.limb_gops == planner::Rates().limb_gops);

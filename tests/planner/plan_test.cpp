@@ -51,9 +51,13 @@ BOOST_AUTO_TEST_CASE(sums_of_an_8b_model_are_those_of_its_matrices) {
                                           remo::lattice_parameters("S48"), "bf16");
   const double layer_out = (4096 + 2 * 1024) + 4096 + 2 * 14336 + 4096;
   const double layer_in = 4096 + 4096 + 4096 + 14336;
-  BOOST_TEST(costs.body().outputs == 32 * layer_out);
-  BOOST_TEST(costs.body().inputs == 32 * layer_in);
-  BOOST_TEST(costs.body().products == 32.0 * 4);
+  BOOST_TEST(costs.all().outputs == 32 * layer_out + 128256);
+  BOOST_TEST(costs.all().inputs == 32 * layer_in + 4096);
+  BOOST_TEST(costs.all().products == 32.0 * 4 + 1);
+  // A prompt's rows stop in the last layer, whose first matrix alone they need.
+  BOOST_TEST(costs.body.outputs == 31 * layer_out + 4096 + 2 * 1024);
+  BOOST_TEST(costs.body.products == 31.0 * 4 + 1);
+  BOOST_TEST(costs.prompt_attention_ops == 31.0 * 4 * 4096);
   BOOST_TEST(costs.head.outputs == 128256.0);
   BOOST_TEST(costs.hint_bytes == (32 * layer_out + 128256) * 2304 * 6);
   BOOST_TEST(costs.kv_bytes == 32.0 * 2 * 8 * 128 * 2);
@@ -167,8 +171,7 @@ BOOST_AUTO_TEST_CASE(an_embedded_worker_takes_the_enclaves_cores) {
   fleet.workers.clear();
   const auto plan = plan_of(fleet);
   const auto& told = plan->confidential.prediction;
-  const double rate =
-      610e9 * 32 / (2 * 6 * plan->costs.body().weights); // tokens/s of products alone
+  const double rate = 610e9 * 32 / (2 * 6 * plan->costs.body.weights); // tokens/s of products alone
   BOOST_TEST(told.prompt_tokens_per_s < rate);
   BOOST_TEST(told.prompt_tokens_per_s > 0.7 * rate);
   BOOST_TEST(told.token_s > plan->costs.all().weights / 250e9); // the weights are read once
