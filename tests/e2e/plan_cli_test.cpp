@@ -66,9 +66,9 @@ BOOST_AUTO_TEST_CASE(a_wrong_line_or_file_is_named) {
 BOOST_AUTO_TEST_CASE(a_calibration_takes_the_place_of_assumptions) {
   const tests::TemporaryFolder folder;
   const std::string file = (folder.path() / "here.json").string();
-  const auto bench = tests::run_program({TALARIA_BIN "/talaria", "bench", "--calibrate", "--shape",
-                                         "tiny", "--layers", "2", "--rounds", "1", "--prefill",
-                                         "16", "--decode", "4", "-o", file});
+  const auto bench = tests::run_program(
+      {TALARIA_BIN "/talaria", "bench", "--calibrate", "--shape", "tiny", "--layers", "2",
+       "--kv-memory", "16MiB", "--rounds", "1", "--prefill", "16", "--decode", "4", "-o", file});
   BOOST_TEST_REQUIRE(bench.status == 0, bench.err);
   const auto done = plan({"--calibration", file, "--json"});
   BOOST_TEST_REQUIRE(done.status == 0, done.err);
