@@ -165,7 +165,7 @@ std::string simulation_text(const Plan& plan) {
   if (plan.requests_from.empty()) return {};
   std::string text = fmt::format("\nSimulated: {}\n", plan.requests_from);
   text += fmt::format("{:<24}{:>11}{:>13}{:>27}{:>27}  {}\n", "", "requests/s", "tokens/s",
-                      "first token p50, p90, p99", "token to token p50, p90, p99", "busiest");
+                      "first token p50, 90, 99", "token to token p50, 90, 99", "busiest");
   for (const Outcome* outcome : {&plan.confidential, &plan.clear, &plan.alone})
     if (outcome->simulation) text += simulation_row(*outcome);
   return text;
