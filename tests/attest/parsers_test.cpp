@@ -37,13 +37,15 @@ BOOST_AUTO_TEST_CASE(a_report_of_zeros_is_no_success) {
   BOOST_TEST(attest::parse_snp_report(zeros).refusal().code == "version");
 }
 
+// Each change costs a verified signature, so bits are sampled: an odd stride visits all eight places in a byte, and
+// one below eight every byte. The fuzz targets change everything else.
 BOOST_AUTO_TEST_CASE(no_bit_of_a_report_can_be_changed) {
   for (const auto& evidence : {tests::turin(), tests::milan()}) {
     auto report = evidence.set.items.at("report");
     const auto leaf = attest::Certificate::bundle(evidence.set.get("leaf"));
     const auto key = leaf->front().key();
     std::size_t accepted = 0;
-    for (std::size_t bit = 0; bit < 8 * report.size(); ++bit) {
+    for (std::size_t bit = 0; bit < 8 * report.size(); bit += 7) {
       flip(report, bit);
       const auto parsed = attest::parse_snp_report(report);
       accepted += parsed && key->verifies_ecdsa(parsed->r, parsed->s, parsed->signed_bytes);
@@ -81,7 +83,7 @@ BOOST_AUTO_TEST_CASE(no_signed_bit_of_a_quote_can_be_changed) {
   for (auto evidence : {tests::emerald_v4(), tests::emerald_v5()}) {
     auto& quote = evidence.set.items.at("quote");
     const std::size_t signed_bytes = attest::parse_tdx_quote(quote)->signed_bytes.size();
-    for (std::size_t bit = 0; bit < 8 * signed_bytes; bit += 5) {
+    for (std::size_t bit = 0; bit < 8 * signed_bytes; bit += 29) {
       flip(quote, bit);
       BOOST_TEST_REQUIRE(tests::outcome(evidence) != "accept");
       flip(quote, bit);
@@ -97,7 +99,7 @@ BOOST_AUTO_TEST_CASE(no_bit_behind_the_quoted_body_can_be_changed_either) {
   const std::size_t from = parsed->signed_bytes.size();
   const std::size_t chain = quote.size() - 70; // what follows is padding
   // PEM tolerates other line ends and the like, so the chain's own bytes are left alone.
-  for (std::size_t bit = 8 * from; bit < 8 * (chain - parsed->chain.size()); bit += 7) {
+  for (std::size_t bit = 8 * from; bit < 8 * (chain - parsed->chain.size()); bit += 29) {
     flip(quote, bit);
     BOOST_TEST_REQUIRE(tests::outcome(evidence) != "accept");
     flip(quote, bit);
@@ -117,7 +119,7 @@ BOOST_AUTO_TEST_CASE(a_truncated_paravisor_blob_is_refused) {
 BOOST_AUTO_TEST_CASE(no_bit_of_a_paravisor_blob_can_be_changed) {
   auto evidence = tests::azure_genoa();
   auto& hcl = evidence.set.items.at("hcl");
-  for (std::size_t bit = 0; bit < 8 * hcl.size(); bit += 11) {
+  for (std::size_t bit = 0; bit < 8 * hcl.size(); bit += 37) {
     if (bit / 8 >= 0x4C4 && bit / 8 < 0x4C8) continue; // a version that nobody has described
     flip(hcl, bit);
     BOOST_TEST(tests::outcome(evidence) != "accept", "bit " << bit);
@@ -139,7 +141,7 @@ BOOST_AUTO_TEST_CASE(no_bit_of_a_tpm_quote_or_its_registers_can_be_changed) {
   for (const char* item : {"tpm_quote", "pcrs", "tpm_signature"}) {
     auto evidence = tests::azure_genoa();
     auto& bytes = evidence.set.items.at(item);
-    for (std::size_t bit = 0; bit < 8 * bytes.size(); bit += 13) {
+    for (std::size_t bit = 0; bit < 8 * bytes.size(); bit += 29) {
       flip(bytes, bit);
       BOOST_TEST(tests::outcome(evidence) != "accept", item << ", bit " << bit);
       flip(bytes, bit);

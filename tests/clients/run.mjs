@@ -1,11 +1,12 @@
-// Runs every scenario against BASE_URL, one after the other. The last line is "N passed, N failed".
+// Runs every scenario against BASE_URL, and those of `attested` against a cluster of their own, one after the other. The last line is "N passed, N failed".
 import anthropic from './anthropic.mjs';
 import ai from './ai.mjs';
+import attested, { tearDown } from './attested.mjs';
 import openai from './openai.mjs';
 
 let passed = 0;
 let failed = 0;
-for (const [client, scenarios] of Object.entries({ openai, anthropic, ai }))
+for (const [client, scenarios] of Object.entries({ openai, anthropic, ai, attested }))
   for (const [name, scenario] of Object.entries(scenarios)) {
     try {
       await scenario();
@@ -17,5 +18,6 @@ for (const [client, scenarios] of Object.entries({ openai, anthropic, ai }))
       console.log(`FAIL  ${client}: ${name}: ${error.name}: ${error.message} ${body}`);
     }
   }
+await tearDown();
 console.log(`${passed} passed, ${failed} failed`);
 process.exitCode = failed === 0 ? 0 : 1;
