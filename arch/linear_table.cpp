@@ -26,4 +26,8 @@ const Linear& LinearTable::of(u32 layer, LinearKind kind) const {
   return *found;
 }
 
+void LinearTable::drop_head() {
+  if (has_head()) linears_.pop_back();
+}
+
 } // namespace talaria::arch

@@ -73,7 +73,7 @@ struct Linear {
 };
 
 /// Every matrix that goes out, in the order of the forward pass: per_layer_inputs, if the model has
-/// it; layer by layer qkv, (heads,) o, gate_up, down; the head is the last.
+/// it; layer by layer qkv, (heads,) o, gate_up, down; the head, if there is one, is the last.
 class LinearTable {
 public:
   LinearTable() = default;
@@ -85,7 +85,13 @@ public:
   const Linear& operator[](LinearId id) const { return at(id); }
   /// @throws Error{internal} if there is none.
   const Linear& of(u32 layer, LinearKind kind) const;
+  /// Only with has_head().
   const Linear& head() const { return linears_.back(); }
+  bool has_head() const noexcept {
+    return !linears_.empty() && linears_.back().kind == LinearKind::lm_head;
+  }
+  /// The table without the head; the other matrices keep their numbers.
+  void drop_head();
 
   std::vector<Linear>::const_iterator begin() const noexcept { return linears_.begin(); }
   std::vector<Linear>::const_iterator end() const noexcept { return linears_.end(); }

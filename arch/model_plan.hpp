@@ -233,6 +233,13 @@ struct PerLayerInputs {
   Norm norm; ///< over each layer's part, gain [width]
 };
 
+/// What stands behind the final norm.
+enum class Head : u8 {
+  tokens, ///< lm_head, the last of the matrices: logits of the token that comes next
+  none,   ///< nothing: what comes out is rows [hidden], of which embeddings are made
+  label,  ///< one score per row, by a tensor [1, hidden] that stays in the enclave
+};
+
 /// What a decoder computes, from tokens to logits, with every value that its config.json decides.
 /// Loader, prepared folders, synthetic models, placement, worker, stages, audit and `inspect
 /// --plan` read nothing else of the model's architecture.
@@ -248,6 +255,8 @@ struct ModelPlan {
   std::vector<Rope> ropes;
   std::vector<Layer> layers;
   Norm final_norm;
+  Head head = Head::tokens;
+  std::string score;        ///< tensor of Head::label
   float logit_soft_cap = 0; ///< c: logits become c tanh(logit / c); 0: they stay
   /// Gains of norms before matrices stay in the enclave, and int16 scales are powers of two:
   /// weights that are stored in bf16 are then exact, but for those below 1/128 of the largest of
@@ -258,6 +267,11 @@ struct ModelPlan {
   std::vector<u32> eos;
 
   u32 layer_count() const { return static_cast<u32>(layers.size()); }
+  /// Puts something else in the place of lm_head, which is no longer one of the matrices.
+  void replace_head(Head instead) {
+    head = instead;
+    linears.drop_head();
+  }
 };
 
 /// Names of tensors that differ among families.

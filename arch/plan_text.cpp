@@ -226,6 +226,10 @@ std::string plan_text(const ModelPlan& plan) {
   }
   out += "end\n";
   step(out, "norm", "{}", norm_text(plan.final_norm));
+  if (plan.head != Head::tokens) {
+    step(out, "pool", "{}", plan.head == Head::label ? "one score, by " + plan.score : "rows");
+    return out;
+  }
   matrix(out, plan.linears.head());
   if (plan.logit_soft_cap != 0)
     step(out, "soft cap", "{:g} tanh(logit / {:g})", plan.logit_soft_cap, plan.logit_soft_cap);

@@ -9,6 +9,7 @@
 
 #include "audit/attacks.hpp"
 #include "audit/baselines.hpp"
+#include "audit/draft_counts.hpp"
 #include "audit/recording.hpp"
 #include "audit/round_clock.hpp"
 #include "audit/routing.hpp"
@@ -62,7 +63,7 @@ std::vector<Attack> chosen_attacks(const std::vector<std::string>& names) {
   std::vector<Attack> out;
   for (const std::string& name : names) {
     if (name == traffic_info().name || name == stream_info().name ||
-        name == round_clock_info().name || name == routing_info().name)
+        name == round_clock_info().name || name == routing_info().name || name == draft_info().name)
       continue; // engines of their own
     const auto it = std::find_if(all_attacks().begin(), all_attacks().end(),
                                  [&](const Attack& each) { return each.info.name == name; });
@@ -98,6 +99,7 @@ public:
     attack_stream();
     attack_rounds();
     attack_routing();
+    attack_drafts();
     judge();
     report_.seconds =
         std::chrono::duration<double>(std::chrono::steady_clock::now() - begin).count();
@@ -124,6 +126,7 @@ private:
   void attack_stream();
   void attack_rounds();
   void attack_routing();
+  void attack_drafts();
   void judge();
   Recording record_scheme(remo::SchemeKind kind, const std::string& name, double rank, bool judged);
   void add(std::string note, Recording recording, bool configured) {
@@ -301,6 +304,24 @@ void Audit::attack_rounds() {
   }
 }
 
+/// Of models whose layers can go back behind a wrong draft.
+void Audit::attack_drafts() {
+  if (!takes(options_.attacks, draft_info())) return;
+  for (const arch::Layer& layer : model_->plan().layers)
+    if (layer.delta_net) return;
+  say("recognising prompts by accepted drafts");
+  DraftOptions options;
+  options.seed = options_.seed;
+  if (options_.quick) options.queries = 8;
+  pipeline::EngineOptions engine = engine_;
+  engine.batch.drafts = options_.engine.batch.drafts;
+  report_.attacks.push_back(draft_info());
+  for (AttackResult& result : draft_counts(engine, options_.stream, options, progress_)) {
+    result.scheme = report_.configured;
+    report_.cells.push_back(std::move(result));
+  }
+}
+
 /// Of mixtures; others have no such column.
 void Audit::attack_routing() {
   if (!takes(options_.attacks, routing_info())) return;
@@ -334,6 +355,7 @@ std::vector<std::string> attack_names() {
   out.push_back(stream_info().name);
   out.push_back(round_clock_info().name);
   out.push_back(routing_info().name);
+  out.push_back(draft_info().name);
   return out;
 }
 

@@ -5,6 +5,7 @@
 #include <map>
 
 #include "audit/matching.hpp"
+#include "kernels/word_rounding.hpp"
 
 namespace talaria::audit {
 
@@ -53,20 +54,30 @@ std::vector<u64> PublicPolynomials::mask(std::size_t t, std::span<const u64> sec
 
 std::vector<u64> mask_of_known_row(const CloudView& view, const MatrixRows& matrix, std::size_t row,
                                    u32 token) {
-  const kernels::Modulus q = view.parameters->modulus();
+  const kernels::Modulus& words = matrix.modulus;
+  const u64 q = view.parameters->q;
   const std::vector<i32> clear = view.model->integers(token);
   std::vector<u64> out(matrix.cols);
-  for (std::size_t i = 0; i < out.size(); ++i)
-    out[i] = q.sub(matrix.word_row(row)[i],
-                   q.from_signed(static_cast<i64>(clear[i]) * (i64{1} << matrix.delta_bits)));
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const u64 mask =
+        words.sub(matrix.word_row(row)[i],
+                  words.from_signed(static_cast<i64>(clear[i]) * (i64{1} << matrix.delta_bits)));
+    out[i] = static_cast<u64>((u128{mask} * q + words.q / 2) / words.q) % q;
+  }
   return out;
+}
+
+u64 mask_doubt(const CloudView& view, const MatrixRows& matrix) {
+  return view.parameters->q == matrix.modulus.q ? 0 : view.parameters->q / matrix.modulus.q / 2 + 1;
 }
 
 std::vector<float> opened(const MatrixRows& matrix, std::size_t row, std::span<const u64> mask,
                           const kernels::Modulus& q) {
+  const kernels::WordRounding to(q, matrix.modulus);
   std::vector<float> out(matrix.cols);
   for (std::size_t i = 0; i < out.size(); ++i) {
-    const i64 value = q.centered(q.sub(matrix.word_row(row)[i], mask[i]));
+    const u64 word = to.rounds() ? to(mask[i]) : mask[i];
+    const i64 value = matrix.modulus.centered(matrix.modulus.sub(matrix.word_row(row)[i], word));
     out[i] = static_cast<float>(std::ldexp(static_cast<double>(value), -matrix.delta_bits));
   }
   return out;

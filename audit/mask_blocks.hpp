@@ -51,11 +51,15 @@ private:
   std::vector<u64> words_;
 };
 
-/// The residues of a row less Delta times what the attacker knows it to be: its mask.
+/// The words of a row less Delta times what the attacker knows it to be: its mask, modulo q of the
+/// parameters. Of a rounded mask only the nearest residue is known, off by mask_doubt() at most.
 std::vector<u64> mask_of_known_row(const CloudView& view, const MatrixRows& matrix, std::size_t row,
                                    u32 token);
+/// How far mask_of_known_row() may be from the mask as it was made: q / 2p, or 0 without rounding.
+u64 mask_doubt(const CloudView& view, const MatrixRows& matrix);
 
-/// Centred [c - mask]_q / Delta of a row: what it was, if the mask is right.
+/// Centred [c - mask] / Delta of a row, modulo its words' modulus: what it was, if the mask, given
+/// modulo q, is right.
 std::vector<float> opened(const MatrixRows& matrix, std::size_t row, std::span<const u64> mask,
                           const kernels::Modulus& q);
 

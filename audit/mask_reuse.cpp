@@ -132,7 +132,7 @@ std::vector<Finding> mask_reuse(const CloudView& view, const Effort& effort) {
   if (matrix == nullptr || matrix->words.empty() || matrix->delta_bits == 0 || matrix->cols < 2)
     return {};
   const Rows tokens = vocabulary(view, *matrix);
-  ReuseSearch search(*matrix, view.parameters->modulus());
+  ReuseSearch search(*matrix, matrix->modulus);
   const std::vector<Pair> pairs = search.find();
   std::vector<std::size_t> rest = view.unknown_rows(*matrix);
   std::map<std::size_t, RowGuesses::Ranked> opened;

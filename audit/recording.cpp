@@ -108,15 +108,18 @@ MatrixRows rows_of(const std::vector<remo::MaskedTensor>& tensors, const PublicM
   out.name = linear.name;
   if (linear.kind != arch::LinearKind::lm_head) out.layer = linear.layer;
   out.cols = first.cols;
-  const bool words = first.kind != remo::ProductKind::float32;
+  const bool words = remo::is_words(first.kind);
   if (words) {
+    const remo::LatticeParameters& parameters = model.parameters();
+    out.modulus = remo::is_rounded(first.kind) ? parameters.rounded_words().modulus
+                                               : parameters.full_words().modulus;
     out.delta_bits = masked ? model.delta_bits(id) : 0;
     out.activation_norm = model.activation_norm(id);
   }
   for (const remo::MaskedTensor& tensor : tensors) {
     out.rows += tensor.rows;
     if (words) {
-      append_words(tensor, model.parameters().modulus(), out);
+      append_words(tensor, out.modulus, out);
     } else {
       const auto* values = reinterpret_cast<const float*>(tensor.bytes->data());
       out.values.insert(out.values.end(), values, values + std::size_t{tensor.rows} * tensor.cols);

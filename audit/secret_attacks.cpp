@@ -75,7 +75,9 @@ std::optional<std::vector<u64>> solve_block(const CloudView& view, const MatrixR
 /// Search for secrets of weight at most two by their mask of one row.
 class ShortSearch {
 public:
-  ShortSearch(const PublicPolynomials& a, std::size_t t) : a_(a), t_(t) {
+  /// `doubt`: how far the masks that are searched for may be off, besides their errors.
+  ShortSearch(const PublicPolynomials& a, std::size_t t, u64 doubt)
+      : a_(a), t_(t), error_(remo::kEta + doubt) {
     const std::size_t n = a.dimension();
     parts_.push_back({0, n, false});
     for (std::size_t index = 0; index < n; ++index) {
@@ -92,10 +94,10 @@ public:
     const kernels::Modulus& q = a_.modulus();
     for (const Part& one : parts_) {
       // The other part is mask - one, give or take an error; it may lie across zero.
-      const u64 rest = q.sub(q.sub(mask[0], one.value), kError);
+      const u64 rest = q.sub(q.sub(mask[0], one.value), error_);
       for (std::size_t i = first_from(rest), steps = 0; steps < parts_.size(); ++steps) {
         const Part& two = parts_[(i + steps) % parts_.size()];
-        if (q.sub(two.value, rest) > 2 * kError) break;
+        if (q.sub(two.value, rest) > 2 * error_) break;
         auto secret = together(one, two);
         if (fits(secret, mask)) return secret;
       }
@@ -104,7 +106,6 @@ public:
   }
 
 private:
-  static constexpr u64 kError = remo::kEta;
   struct Part {
     u64 value = 0; ///< what it adds to the mask of input 0
     std::size_t index = 0;
@@ -128,12 +129,13 @@ private:
     const kernels::Modulus& q = a_.modulus();
     const auto clean = a_.mask(t_, secret);
     for (std::size_t i = 0; i < mask.size(); ++i)
-      if (q.add(q.sub(mask[i], clean[i]), kError) > 2 * kError) return false;
+      if (q.add(q.sub(mask[i], clean[i]), error_) > 2 * error_) return false;
     return true;
   }
 
   const PublicPolynomials& a_;
   std::size_t t_;
+  u64 error_;               ///< of a value, at most
   std::vector<Part> parts_; ///< by value
 };
 
@@ -165,7 +167,8 @@ std::vector<Finding> short_secret(const CloudView& view, const Effort& effort) {
   std::size_t found = 0;
   for (const BlockRows& block : mixed_blocks(view, *matrix)) {
     if (rows.rows() >= effort.rows) break;
-    const ShortSearch search(a, mask_position(block.known.front(), view.parameters->n).t);
+    const ShortSearch search(a, mask_position(block.known.front(), view.parameters->n).t,
+                             mask_doubt(view, *matrix));
     const auto secret =
         search.find(mask_of_known_row(view, *matrix, block.known.front(), block.tokens.front()));
     found += secret ? 1 : 0;

@@ -42,10 +42,6 @@ bool enough(std::size_t samples, std::size_t bins) {
   return samples >= 5 * bins;
 }
 
-u64 modulus_of(const CloudView& view) {
-  return view.parameters->q;
-}
-
 /// P[bin] of 64 bins of [0, q) by floor(64 w / q), exactly.
 std::vector<double> bin_probabilities(u64 q) {
   std::vector<double> out(kBins);
@@ -73,6 +69,22 @@ std::vector<double> limb_probabilities(u64 q, int limb) {
   return out;
 }
 
+/// The values of one byte of uniform residues. Those that almost never occur would spoil the
+/// approximation; together they are one.
+struct LimbCategories {
+  LimbCategories(u64 q, int limb) {
+    const auto single = limb_probabilities(q, limb);
+    for (std::size_t value = 0; value < kLimb; ++value) {
+      const bool rare = single[value] < 1e-6;
+      if (probabilities.empty() || !rare) probabilities.push_back(0);
+      of[value] = probabilities.size() - 1;
+      probabilities.back() += single[value];
+    }
+  }
+  std::vector<double> probabilities;
+  std::array<std::size_t, kLimb> of{};
+};
+
 /// Counts of all words in the bins of bin_probabilities().
 template <class Word>
 std::vector<std::size_t> bin_counts(std::size_t count, u64 q, Word word) {
@@ -86,13 +98,13 @@ std::vector<std::size_t> bin_counts(std::size_t count, u64 q, Word word) {
 
 std::vector<Finding> uniformity(const CloudView& view, const Effort&) {
   if (view.parameters == nullptr) return {};
-  const u64 q = modulus_of(view);
-  const kernels::Modulus modulus(q);
-  const auto probabilities = bin_probabilities(q);
   Smallest smallest;
   for (const MatrixRows& matrix : view.matrices) {
     const std::size_t words = matrix.words.size();
     if (!enough(words, kBins)) continue;
+    const kernels::Modulus modulus = matrix.modulus;
+    const u64 q = modulus.q;
+    const auto probabilities = bin_probabilities(q);
     const auto alone = bin_counts(words, q, [&](std::size_t i) { return matrix.words[i]; });
     smallest.take(chi_squared(alone, probabilities).p_value, matrix.name);
     if (matrix.rows < 2) continue;
@@ -110,24 +122,14 @@ std::vector<Finding> uniformity(const CloudView& view, const Effort&) {
 
 std::vector<Finding> limb_uniformity(const CloudView& view, const Effort&) {
   if (view.parameters == nullptr) return {};
-  const u64 q = modulus_of(view);
   Smallest smallest;
-  for (int limb = 0; limb < view.parameters->modulus().word_bytes; ++limb) {
-    const auto probabilities = limb_probabilities(q, limb);
-    // Values that almost never occur would spoil the approximation; together they are one.
-    std::vector<double> merged;
-    std::array<std::size_t, kLimb> category{};
-    for (std::size_t value = 0; value < kLimb; ++value) {
-      const bool rare = probabilities[value] < 1e-6;
-      if (merged.empty() || !rare) merged.push_back(0);
-      category[value] = merged.size() - 1;
-      merged.back() += probabilities[value];
-    }
-    for (const MatrixRows& matrix : view.matrices) {
-      if (!enough(matrix.words.size(), kLimb)) continue;
-      std::vector<std::size_t> counts(merged.size());
-      for (const u64 word : matrix.words) ++counts[category[word >> (8 * limb) & 0xff]];
-      smallest.take(chi_squared(counts, merged).p_value, matrix.name);
+  for (const MatrixRows& matrix : view.matrices) {
+    if (!enough(matrix.words.size(), kLimb)) continue;
+    for (int limb = 0; limb < matrix.modulus.word_bytes; ++limb) {
+      const LimbCategories categories(matrix.modulus.q, limb);
+      std::vector<std::size_t> counts(categories.probabilities.size());
+      for (const u64 word : matrix.words) ++counts[categories.of[word >> (8 * limb) & 0xff]];
+      smallest.take(chi_squared(counts, categories.probabilities).p_value, matrix.name);
     }
   }
   return smallest.findings("chi-squared tests");
@@ -173,7 +175,7 @@ std::vector<Finding> repeated_rows(const CloudView& view, const Effort&) {
     found += repeats;
     const double pairs = static_cast<double>(matrix.rows) * static_cast<double>(matrix.rows) / 2;
     const double collision =
-        matrix.words.empty() ? 0x1p-40 : std::pow(static_cast<double>(modulus_of(view)), -2);
+        matrix.words.empty() ? 0x1p-40 : std::pow(static_cast<double>(matrix.modulus.q), -2);
     smallest.take(repeats == 0 ? 1 : std::min(1.0, pairs * collision), matrix.name);
   }
   return smallest.findings(fmt::format("matrices, {} rows begin like another", found));

@@ -50,7 +50,7 @@ std::vector<std::string> answer(pipeline::Engine& engine, ChaChaRng& rng, u32 to
 StreamedAnswer written(const StreamWriter& writer, const std::vector<std::string>& pieces,
                        bool hidden) {
   StreamedAnswer out;
-  out.sizes = writer(pieces, hidden);
+  out.sizes = writer(pieces, hidden, 1);
   for (const std::string& piece : pieces) out.lengths.push_back(piece.size());
   return out;
 }

@@ -20,8 +20,9 @@ struct StreamedAnswer {
 /// The sizes of the events in which a server would send these pieces of an answer, one for each.
 /// The server's code is no part of the audit, so that whoever knows it gives this.
 /// @param hidden  as the server does by default, or with include_obfuscation: false
-using StreamWriter =
-    std::function<std::vector<std::size_t>(std::span<const std::string> pieces, bool hidden)>;
+/// @param tokens  that a piece may hold
+using StreamWriter = std::function<std::vector<std::size_t>(std::span<const std::string> pieces,
+                                                            bool hidden, std::size_t tokens)>;
 
 /// The column of the table.
 AttackInfo stream_info();

@@ -258,7 +258,7 @@ AttackInfo toy_lattice_info() {
 std::vector<AttackResult> toy_lattice(const CloudView& view, const Effort& effort) {
   const MatrixRows* matrix = view.find("layers.0.qkv");
   if (view.parameters == nullptr || matrix == nullptr || matrix->delta_bits == 0) return {};
-  const Modulus q = view.parameters->modulus();
+  const Modulus q = matrix->modulus;
   const Matrix<i32> vocabulary = vocabulary_integers(*view.model);
   constexpr std::size_t kSmall = 32;
   constexpr std::size_t kLarger = 48;

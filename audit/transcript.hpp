@@ -31,8 +31,9 @@ struct MatrixRows {
   std::optional<u32> layer; ///< none for lm_head
   std::size_t rows = 0;     ///< kept; the first ones
   std::size_t cols = 0;     ///< d_in
-  /// Residues in [0, q), as sent. Empty if the scheme sends floats.
+  /// Residues in [0, modulus), as sent. Empty if the scheme sends floats.
   std::vector<u64> words;
+  kernels::Modulus modulus; ///< of the words: q of the parameters, or p where masks are rounded
   /// What an attacker of any scheme starts from: the floats as sent, or centred residues over
   /// Delta. Row r is values[r cols, ...).
   std::vector<float> values;

@@ -58,7 +58,9 @@ void product_masks(benchmark::State& state) {
   SecretBuffer<u8> out(parameters().n * stride);
   const std::vector<MaskTarget> targets{{&secret, out.data()}};
   const ErrorSource draw = [&rng](std::size_t, std::span<i8> e) { draw_errors(rng, e); };
-  for (auto _ : state) make_mask_words(plan, tiles, targets, stride, errors ? draw : ErrorSource());
+  const kernels::WordRounding as_made(plan.modulus);
+  for (auto _ : state)
+    make_mask_words(plan, tiles, targets, stride, errors ? draw : ErrorSource(), as_made);
   const double values = static_cast<double>(parameters().n * kMaskColumns);
   const double of_token = static_cast<double>(errors ? kVocab : kRowBytes);
   state.counters["s/token"] =
@@ -76,8 +78,8 @@ void product_hide(benchmark::State& state) {
   for (std::size_t i = 0; i < kVocab; ++i) z[i] = i * 1'000'003 % q.q;
   for (auto _ : state) {
     kernels::active_kernels().mask_row(x.data(), u.data(), c.data(), kVocab, 20, q);
-    benchmark::DoNotOptimize(
-        kernels::active_kernels().row_dots32(c.data(), x.data(), z.data(), z.data(), kVocab, q));
+    benchmark::DoNotOptimize(kernels::active_kernels().row_dots32(
+        c.data(), x.data(), {{z.data(), z.data()}, 2}, kVocab, q));
   }
 }
 

@@ -34,7 +34,10 @@ void mask_values(benchmark::State& state, const LatticeParameters& parameters, b
   auto rng = AesRng::from_system();
   const kernels::NttPlan plan(parameters.modulus(), parameters.n);
   const HintTiles tiles = random_tiles(parameters, rng);
-  const std::size_t stride = kColumns * static_cast<std::size_t>(parameters.modulus().word_bytes);
+  const WordFormat words =
+      parameters.rounds() ? parameters.rounded_words() : parameters.full_words();
+  const kernels::WordRounding to(parameters.modulus(), words.modulus);
+  const std::size_t stride = kColumns * words.word_bytes();
   std::vector<SecretBuffer<u64>> secrets;
   std::vector<SecretBuffer<u8>> out;
   std::vector<MaskTarget> targets;
@@ -44,7 +47,8 @@ void mask_values(benchmark::State& state, const LatticeParameters& parameters, b
   }
   for (std::size_t b = 0; b < blocks; ++b) targets.push_back({&secrets[b], out[b].data()});
   const ErrorSource draw = [&rng](std::size_t, std::span<i8> e) { draw_errors(rng, e); };
-  for (auto _ : state) make_mask_words(plan, tiles, targets, stride, errors ? draw : ErrorSource());
+  for (auto _ : state)
+    make_mask_words(plan, tiles, targets, stride, errors ? draw : ErrorSource(), to);
   state.counters["ns/value"] =
       benchmark::Counter(static_cast<double>(state.iterations()) *
                              static_cast<double>(blocks * parameters.n * kColumns),
@@ -67,6 +71,11 @@ int main(int argc, char** argv) {
   using namespace talaria::remo;
   for (const LatticeParameters& parameters : kAcceptedParameters)
     for (const bool errors : {false, true}) add(parameters, errors);
+  LatticeParameters smaller_blocks = lattice_parameters("R43"); // what its ring was chosen over
+  smaller_blocks.name = "R43-256x8";
+  smaller_blocks.n = 256;
+  smaller_blocks.k = 8;
+  for (const bool errors : {false, true}) add(smaller_blocks, errors);
   benchmark::Initialize(&argc, argv);
   benchmark::RunSpecifiedBenchmarks();
 }

@@ -25,17 +25,33 @@ struct Candidate {
   TokenBytes bytes;
 };
 
-std::size_t limbs_of(const Candidate& candidate, const remo::SchemeOptions& scheme) {
-  switch (candidate.kind) {
-  case remo::SchemeKind::plain:
-    return 1;
-  case remo::SchemeKind::lattice:
-  case remo::SchemeKind::clear:
-    return static_cast<std::size_t>(scheme.parameters->modulus().word_bytes);
-  case remo::SchemeKind::hybrid:
-    break;
+/// The mean of words' bytes over matrices that weigh as much as `weight` says; 0 without words.
+template <class Weight>
+double mean_word_bytes(const pipeline::Engine& engine, Weight weight) {
+  double bytes = 0;
+  double all = 0;
+  for (const auto& linear : engine.linears()) {
+    const double mine = weight(*linear);
+    bytes += mine * static_cast<double>(linear->word_bytes());
+    all += mine;
   }
-  return 0;
+  return all == 0 ? 0 : bytes / all;
+}
+
+double limbs_of(const Candidate& candidate) {
+  if (candidate.kind == remo::SchemeKind::plain) return 1;
+  return mean_word_bytes(*candidate.engine, [](const remo::MaskedLinear& linear) {
+    return static_cast<double>(linear.d_in()) * static_cast<double>(linear.d_out());
+  });
+}
+
+/// Of a value of the masks that a row takes.
+double mask_word_bytes(const Candidate& candidate) {
+  return mean_word_bytes(*candidate.engine, [](const remo::MaskedLinear& linear) {
+    return linear.word_bytes() == 0 ? 0.0
+                                    : static_cast<double>(linear.mask_row_bytes()) /
+                                          static_cast<double>(linear.word_bytes());
+  });
 }
 
 /// All engines, with one copy of the weights among the embedded ones, and one of a scheme's hints.
@@ -147,10 +163,9 @@ void measure_all(const BenchFlags& flags, const BenchSetup& setup,
       result.prefill_enclave_ms = cpu(rounds[i].prefill_cost, &TokenCost::enclave_ms);
       result.decode_cpu_ms = cpu(rounds[i].decode_cost, &TokenCost::cpu_ms);
       result.decode_enclave_ms = cpu(rounds[i].decode_cost, &TokenCost::enclave_ms);
-      result.mask_ns_per_value =
-          rounds[i].mask_ns_per_byte * setup.options.scheme.parameters->modulus().word_bytes;
+      result.mask_ns_per_value = rounds[i].mask_ns_per_byte * mask_word_bytes(candidates[i]);
       result.bytes = candidates[i].bytes;
-      result.limbs = limbs_of(candidates[i], setup.options.scheme);
+      result.limbs = limbs_of(candidates[i]);
     }
   }
 }
@@ -187,6 +202,7 @@ int bench(BenchFlags& flags, InterruptWatch& interrupts) {
   const auto nodes =
       setup.options.cluster ? start_local_nodes(setup.settings, interrupts) : nullptr;
   if (flags.tune) return bench_tune(flags, setup, interrupts);
+  if (flags.calibrate) return bench_calibrate(flags, setup, interrupts);
   if (flags.trace_overhead) return bench_trace_overhead(flags, setup, interrupts);
   return compare_schemes(flags, setup, interrupts);
 }
@@ -231,10 +247,15 @@ void add_bench_command(CLI::App& app, Action& chosen) {
                     "turns");
   command->add_flag("--tune", flags->tune,
                     "find the pipeline and pool settings that are fastest here");
+  command->add_flag("--calibrate", flags->calibrate,
+                    "measure what `talaria plan --calibration` reads: masks, products, attention, "
+                    "the wire, the enclave's part (by default of two layers of llama-3.2-1b)");
   command->add_option("-o,--output", flags->output,
-                      "where --tune writes them, for a pipeline.yaml (default: standard output)");
+                      "where --tune writes settings for a pipeline.yaml, or --calibrate its "
+                      "figures (default: standard output)");
   command->add_flag("--json", flags->json, "print one JSON object");
-  command->callback([flags, &chosen] {
+  command->callback([flags, command, &chosen] {
+    flags->model_given = command->count("--model") > 0;
     chosen = [flags](InterruptWatch& interrupts) { return bench(*flags, interrupts); };
   });
 }

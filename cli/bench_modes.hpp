@@ -14,4 +14,9 @@ int bench_trace_overhead(const BenchFlags& flags, const BenchSetup& setup,
 /// pipeline.yaml. @throws as pipeline::Engine and its requests; Error{io} for --output.
 int bench_tune(const BenchFlags& flags, const BenchSetup& setup, InterruptWatch& interrupts);
 
+/// `talaria bench --calibrate`: what this machine does, as a file for `talaria plan --calibration`:
+/// the kernels, a link over loopback, and an embedded engine's enclave. Returns the exit status.
+/// @throws as pipeline::Engine and its requests; Error{io} for --output.
+int bench_calibrate(const BenchFlags& flags, const BenchSetup& setup, InterruptWatch& interrupts);
+
 } // namespace talaria::cli

@@ -98,7 +98,7 @@ BenchShares shares_of(const BenchReport& report, const BenchResult& result) {
   }
   const auto weights = static_cast<double>(report.model.weight_bytes);
   const auto layers = weights - static_cast<double>(report.model.head_bytes);
-  const auto limbs = static_cast<double>(result.limbs);
+  const double limbs = result.limbs;
   shares.weight_bytes_per_token = weights / static_cast<double>(result.batch);
   shares.operations_per_token = 2 * weights * limbs;
   if (!result.on_this_machine) return shares; // other machines do the work

@@ -35,7 +35,7 @@ struct BenchResult {
   double decode_enclave_ms = 0;
   double mask_ns_per_value = 0; ///< CPU time; 0: no masks
   TokenBytes bytes;
-  std::size_t limbs = 0; ///< int8 products per weight and activation; 0: not int8 arithmetic
+  double limbs = 0; ///< int8 products per weight and activation, the mean; 0: not int8 arithmetic
 };
 
 struct BenchReport {

@@ -43,7 +43,8 @@ BenchModel describe(const BenchFlags& flags, const config::PipelineConfig& setti
   out.weights = to_string(loader.format());
   for (const arch::Linear& linear : plan.linears)
     out.weight_bytes += model::weight_bytes(linear, loader.format());
-  out.head_bytes = model::weight_bytes(plan.linears.head(), loader.format());
+  if (plan.linears.has_head())
+    out.head_bytes = model::weight_bytes(plan.linears.head(), loader.format());
   return out;
 }
 
@@ -103,12 +104,19 @@ remo::SchemeKind parse_candidate(const std::string& name) {
 }
 
 void BenchFlags::complete() {
-  if (trace_overhead && tune)
-    throw Error(Errc::usage, "--trace-overhead and --tune measure different things: give one");
-  if (!output.empty() && !tune) throw Error(Errc::usage, "-o is for --tune");
-  if (wire && (trace_overhead || tune))
-    throw Error(Errc::usage, "--wire is for comparing schemes, not for --tune or --trace-overhead");
-  const bool one_scheme = trace_overhead || tune;
+  if (trace_overhead + tune + calibrate > 1)
+    throw Error(Errc::usage,
+                "--trace-overhead, --tune and --calibrate measure different things: give one");
+  if (!output.empty() && !tune && !calibrate)
+    throw Error(Errc::usage, "-o is for --tune and --calibrate");
+  if (wire && (trace_overhead || tune || calibrate))
+    throw Error(Errc::usage,
+                "--wire is for comparing schemes, not for --tune, --trace-overhead or --calibrate");
+  const bool one_scheme = trace_overhead || tune || calibrate;
+  if (calibrate && shape.empty() && !model_given) {
+    shape = "llama-3.2-1b"; // widths of a real model; two layers of it fit anywhere
+    layers = 2;
+  }
   if (schemes.empty())
     schemes = one_scheme ? std::vector<std::string>{"lattice"}
                          : std::vector<std::string>{"plain", "lattice", "clear"};

@@ -17,7 +17,8 @@ namespace talaria::cli {
 struct BenchFlags {
   EngineFlags engine;
   std::string shape;
-  u32 layers = 0; ///< 0: all of the shape
+  bool model_given = false; ///< on the command line
+  u32 layers = 0;           ///< 0: all of the shape
   std::vector<std::string> schemes;
   std::vector<std::size_t> batches;
   u32 prefill = 256;
@@ -28,7 +29,8 @@ struct BenchFlags {
   bool wire = false; ///< schemes that a cluster runs are measured in this process as well
   bool trace_overhead = false;
   bool tune = false;
-  std::string output; ///< of --tune; empty: standard output
+  bool calibrate = false;
+  std::string output; ///< of --tune or --calibrate; empty: standard output
 
   /// Fills in what was not given and depends on what is measured. @throws Error{usage}
   void complete();

@@ -10,6 +10,7 @@ namespace talaria::cli {
 void add_run_command(CLI::App& app, Action& chosen);
 void add_chat_command(CLI::App& app, Action& chosen);
 void add_logits_command(CLI::App& app, Action& chosen);
+void add_embed_command(CLI::App& app, Action& chosen);
 void add_perplexity_command(CLI::App& app, Action& chosen);
 void add_tokenize_command(CLI::App& app, Action& chosen);
 void add_inspect_command(CLI::App& app, Action& chosen);

@@ -14,6 +14,7 @@
 #include "model/weights/synthetic.hpp"
 #include "pipeline/model_loader.hpp"
 #include "remo/bounds.hpp"
+#include "settings/engine/engine_options.hpp"
 
 namespace talaria::cli {
 
@@ -37,8 +38,14 @@ struct Inspection {
   std::vector<model::FileEntry> files;
   bool has_weights = true; ///< else `rows` is empty
   std::vector<Row> rows;
-  std::size_t word_bytes() const {
-    return static_cast<std::size_t>(parameters->modulus().word_bytes);
+  std::size_t word_bytes(const Row& row) const {
+    return remo::words_of(*parameters, row.bounds).word_bytes();
+  }
+  std::size_t bytes_up() const {
+    return total([this](const Row& r) { return r.figures.d_in * word_bytes(r); });
+  }
+  std::size_t bytes_down() const {
+    return total([this](const Row& r) { return r.figures.columns * word_bytes(r); });
   }
 
   template <class Figure>
@@ -65,7 +72,7 @@ Inspection inspect(const InspectFlags& flags) {
   TerminalProgress progress;
   const pipeline::ModelLoader loader(out.settings.model,
                                      model::parse_weight_format(out.settings.masking.weights),
-                                     out.settings.model_sha256);
+                                     out.settings.model_sha256, settings::task_of(out.settings));
   out.model = loader.plan();
   out.root = loader.files()->root();
   out.files = loader.files()->entries();
@@ -77,8 +84,9 @@ Inspection inspect(const InspectFlags& flags) {
     row.bounds = remo::linear_bounds(*out.parameters, row.figures.name, row.figures.d_in,
                                      row.figures.max_column_norm);
     if (scheme == remo::SchemeKind::lattice) {
-      row.hint_bytes = out.parameters->dimension() * row.figures.columns * out.word_bytes();
-      row.mask_row_bytes = (row.figures.d_in + row.figures.columns) * out.word_bytes();
+      row.hint_bytes = out.parameters->dimension() * row.figures.columns *
+                       out.parameters->full_words().word_bytes();
+      row.mask_row_bytes = (row.figures.d_in + row.figures.columns) * out.word_bytes(row);
     }
     out.rows.push_back(row);
   });
@@ -109,11 +117,11 @@ json to_json(const Inspection& x) {
                        {"hint_bytes", row.hint_bytes},
                        {"mask_row_bytes", row.mask_row_bytes},
                        {"max_column_norm", row.figures.max_column_norm},
+                       {"rounded", row.bounds.rounded},
+                       {"word_bytes", x.word_bytes(row)},
                        {"delta_bits", row.bounds.delta_bits},
                        {"activation_norm", row.bounds.activation_norm},
                        {"precision_bits", row.bounds.precision_bits}});
-  const auto up = x.total([&](const Row& r) { return r.figures.d_in * x.word_bytes(); });
-  const auto down = x.total([&](const Row& r) { return r.figures.columns * x.word_bytes(); });
   json out = {
       {"model",
        {{"path", x.settings.model.string()},
@@ -129,6 +137,7 @@ json to_json(const Inspection& x) {
       {"security",
        {{"parameters", std::string(x.parameters->name)},
         {"q", x.parameters->q},
+        {"p", x.parameters->p},
         {"ring_dimension", x.parameters->n},
         {"rank", x.parameters->k},
         {"lwe_dimension", x.parameters->dimension()},
@@ -144,8 +153,8 @@ json to_json(const Inspection& x) {
        {{"weight_bytes", x.total([](const Row& r) { return r.figures.weight_bytes; })},
         {"hint_bytes", x.total([](const Row& r) { return r.hint_bytes; })},
         {"mask_row_bytes", x.total([](const Row& r) { return r.mask_row_bytes; })},
-        {"bytes_up_per_token", up},
-        {"bytes_down_per_token", down},
+        {"bytes_up_per_token", x.bytes_up()},
+        {"bytes_down_per_token", x.bytes_down()},
         {"round_trips_per_token", x.rows.size()}}},
       {"placement", to_json(placement_table(x.settings, x.model)).at("nodes")}};
   if (!x.has_weights) {
@@ -161,6 +170,9 @@ void print_security(const Inspection& x) {
   const bool in_use = x.settings.masking.scheme == "lattice";
   print_out("{}{}: q = {}, ring {}, rank {}\n", p.name, in_use ? "" : " (not in use)", p.q, p.n,
             p.k);
+  if (p.rounds())
+    print_out("  masks are rounded to words modulo p = {} where activations keep {} bits\n", p.p,
+              remo::kRoundedPrecisionBits);
   print_out("  opening a mask takes lattice reduction with block size {} in dimension {}\n",
             s.block, s.dimension);
   print_out("  log2 of its cost: classical core-SVP {:.1f}, quantum {:.1f} ({:.1f} with quantum "
@@ -181,14 +193,15 @@ void print(const Inspection& x) {
               "folder that has both halves for them\n");
     return;
   }
-  print_out("{:<22}{:>7}{:>8}{:>12}{:>13}{:>12}{:>10}{:>7}{:>10}{:>7}\n", "matrix", "d_in",
-            "columns", "weights", "hint", "mask B/row", "norm", "Delta", "|x| max", "bits");
+  print_out("{:<22}{:>7}{:>8}{:>12}{:>13}{:>6}{:>12}{:>10}{:>7}{:>10}{:>7}\n", "matrix", "d_in",
+            "columns", "weights", "hint", "word", "mask B/row", "norm", "Delta", "|x| max", "bits");
   for (const Row& row : x.rows)
-    print_out("{:<22}{:>7}{:>8}{:>12}{:>13}{:>12}{:>10.0f}{:>7}{:>10.3g}{:>7.1f}\n",
+    print_out("{:<22}{:>7}{:>8}{:>12}{:>13}{:>6}{:>12}{:>10.0f}{:>7}{:>10.3g}{:>7.1f}\n",
               row.figures.name, row.figures.d_in, row.figures.columns,
-              mib(row.figures.weight_bytes), mib(row.hint_bytes), row.mask_row_bytes,
-              row.figures.max_column_norm, fmt::format("2^{}", row.bounds.delta_bits),
-              row.bounds.activation_norm, row.bounds.precision_bits);
+              mib(row.figures.weight_bytes), mib(row.hint_bytes), x.word_bytes(row),
+              row.mask_row_bytes, row.figures.max_column_norm,
+              fmt::format("2^{}", row.bounds.delta_bits), row.bounds.activation_norm,
+              row.bounds.precision_bits);
   const auto mask_bytes = x.total([](const Row& r) { return r.mask_row_bytes; });
   const std::size_t stock =
       std::min(x.settings.masking.pool_memory(), x.settings.masking.rows_ahead * mask_bytes);
@@ -199,9 +212,7 @@ void print(const Inspection& x) {
             x.settings.enclave.oblivious == "on"
                 ? "look-ups and sampling hide tokens from the enclave's host"
                 : "the enclave's host can see which pages of the embedding table are read");
-  print_out("per token {} bytes up, {} bytes down, {} round trips\n",
-            x.total([&](const Row& r) { return r.figures.d_in * x.word_bytes(); }),
-            x.total([&](const Row& r) { return r.figures.columns * x.word_bytes(); }),
+  print_out("per token {} bytes up, {} bytes down, {} round trips\n", x.bytes_up(), x.bytes_down(),
             x.rows.size());
 }
 

@@ -33,7 +33,7 @@ using Clock = std::chrono::steady_clock;
 struct LaunchFlags {
   std::string file;
   std::string trace;
-  SettingFlags pin; ///< --model-sha256
+  SettingFlags pin; ///< --model-sha256, --task
   bool dry_run = false;
   bool detach = false;
   bool json = false;

@@ -75,6 +75,16 @@ gateway::Dialect dialect_of(const Receipt& receipt, bool is_made) {
   return Dialect::chat;
 }
 
+/// Of embeddings and scores the receipt has the digest of the whole body alone.
+void require_text(const Receipt& receipt) {
+  using gateway::Dialect;
+  for (const Dialect dialect : {Dialect::embeddings, Dialect::score, Dialect::rerank})
+    if (receipt.endpoint == gateway::endpoint_of(dialect))
+      throw Error(Errc::usage, receipt.endpoint +
+                                   ": only answers that are text can be computed again; of this "
+                                   "one the receipt has the digest of the whole body");
+}
+
 std::string made_body(const Receipt& receipt, const ReplayOptions& options) {
   if (receipt.sampling.more)
     throw Error(Errc::usage, "the request asked for more than a prompt says (stop strings, biases, "
@@ -135,6 +145,7 @@ gateway::Prepared prepare(pipeline::Engine& engine, const Receipt& receipt, std:
   defaults.model = receipt.model;
   defaults.generation = engine.generation_config();
   defaults.prompts = kManyPrompts;
+  defaults.drafts = pipeline::kMostDrafts; // how many there were changes no answer
   const auto chat = chat_of(engine, receipt, options);
   gateway::PromptReader reader(engine, defaults, chat);
   try {
@@ -164,6 +175,7 @@ Compared recompute(pipeline::Engine& engine, const attest::ReceiptSalts& salts,
       prepared.request, prepared.prompts[answer.prompt], 0, prepared.grammar);
   request.sampling.seed = answer.seed;
   request.scores = {};
+  request.drafts.reset();
   // Where it ended for want of room or of a client, that server's memory decided, not the model.
   if (answer.finish != "stop") request.max_tokens = answer.tokens;
   const pipeline::Completion made = run_to_end(engine, std::move(request));
@@ -245,6 +257,7 @@ int replay_receipt(const ReplayOptions& options, InterruptWatch& interrupts) {
                                                      "alone an answer can be compared");
   if (!is_genuine(*file, options)) return kNoReceipt;
   const Receipt& receipt = file->receipt.receipt;
+  require_text(receipt);
   std::string body = body_of(*file, options);
   pipeline::EngineOptions engine_options = engine_options_for(receipt, options);
   engine_options.model =

@@ -96,7 +96,8 @@ int answer(const RunFlags& flags, const PromptTexts& texts, const std::string& d
                          engine.workers(),
                          engine.last_seen(),
                          engine.mask_stats(),
-                         engine.padding_cost()};
+                         engine.padding_cost(),
+                         engine.draft_counts()};
   if (flags.json) print_out("{}\n", to_json(report).dump());
   if (flags.stats) print_account(report);
   engine.write_trace();

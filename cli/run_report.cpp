@@ -43,7 +43,8 @@ std::string human_bytes(u64 bytes) {
 }
 
 /// The first values of the last row the worker was shown, as it saw them.
-std::string worker_sample(const remo::MaskedTensor& seen, const kernels::Modulus& q) {
+std::string worker_sample(const remo::MaskedTensor& seen,
+                          const remo::LatticeParameters& parameters) {
   constexpr std::size_t kShown = 4;
   if (!seen.bytes || seen.rows == 0) return "nothing";
   std::string out;
@@ -54,9 +55,12 @@ std::string worker_sample(const remo::MaskedTensor& seen, const kernels::Modulus
       std::memcpy(&value, seen.bytes->data() + i * sizeof value, sizeof value);
       out += fmt::format("{:+.4f}  ", value);
     } else {
-      const auto bytes = static_cast<std::size_t>(q.word_bytes);
+      const remo::WordFormat words =
+          remo::is_rounded(seen.kind) ? parameters.rounded_words() : parameters.full_words();
+      const std::size_t bytes = words.word_bytes();
       out += fmt::format(
-          "{:0{}x} ", kernels::load_word(seen.bytes->data() + i * bytes, q.word_bytes), 2 * bytes);
+          "{:0{}x} ", kernels::load_word(seen.bytes->data() + i * bytes, words.modulus.word_bytes),
+          2 * bytes);
     }
   }
   return out + "...";
@@ -90,6 +94,10 @@ json to_json(const RunReport& report) {
                 {"dummy_rows", report.padding.dummy_rows},
                 {"dummy_rounds", report.padding.dummy_rounds},
                 {"late_rounds", report.padding.late_rounds}}},
+              {"speculation",
+               {{"rounds", report.drafts.rounds},
+                {"drafted", report.drafts.drafted},
+                {"accepted", report.drafts.accepted}}},
               {"oblivious", report.options.oblivious ? "on" : "off"},
               {"workers", std::move(workers)}};
   json out;
@@ -127,6 +135,9 @@ void print_account(const RunReport& report) {
             human_bytes(totals.bytes_out), totals.requests, totals.rows);
   print_log("  masks     {} rows made ahead, {} inline", report.masks.rows_made_ahead,
             report.masks.rows_made_inline);
+  if (report.options.batch.drafts > 0)
+    print_log("  drafts    {} of {} were right, in {} rounds", report.drafts.accepted,
+              report.drafts.drafted, report.drafts.rounds);
   if (report.options.oblivious)
     print_log("  oblivious look-ups and sampling hide tokens from the enclave's host");
   if (report.options.padding.is_on())
@@ -136,7 +147,7 @@ void print_account(const RunReport& report) {
               report.padding.late_rounds);
   print_log("  worker saw {} rows of {}, the last of which begins\n            {}",
             report.last_seen.rows, report.last_seen.cols,
-            worker_sample(report.last_seen, scheme.parameters->modulus()));
+            worker_sample(report.last_seen, *scheme.parameters));
 }
 
 void print_batch_answer(std::size_t number, const pipeline::Completion& completion) {

@@ -16,6 +16,7 @@ struct RunReport {
   remo::MaskedTensor last_seen; ///< by a worker
   remo::MaskPool::Stats masks;
   pipeline::PaddingCost padding;
+  pipeline::DraftCounts drafts;
 };
 
 /// One prompt: the object that `run --json` prints. Several: {"results": [one each], ...} with what

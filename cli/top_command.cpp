@@ -152,7 +152,7 @@ int show_on(WebClient& client, InterruptWatch& interrupts) {
 
 int run_top(const TopFlags& flags, InterruptWatch& interrupts) {
   constexpr auto kSilence = 10s; // the gateway tells something every second
-  WebClient client({top_url(flags.target), flags.ca, {}, kSilence});
+  WebClient client({top_url(flags.target), flags.ca, {}, {}, kSilence});
   const OnInterrupt cancel(interrupts, [&client] { client.cancel(); });
   if (flags.once) return show_once(client);
   if (::isatty(STDOUT_FILENO) != 1)

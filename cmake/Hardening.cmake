@@ -11,3 +11,7 @@ if(NOT TALARIA_SANITIZE AND NOT TALARIA_FUZZ)
   add_compile_options("$<$<COMPILE_LANGUAGE:C,CXX>:-U_FORTIFY_SOURCE;-D_FORTIFY_SOURCE=2>")
 endif()
 add_link_options(-pie -Wl,-z,relro -Wl,-z,now -Wl,-z,noexecstack)
+
+# Macros of OpenSSL record the file that they stand in (__FILE__). Where it is used, such a path is that below the
+# sources, so that programs do not depend on the folder in which they were built (scripts/reproduce-packages).
+set(TALARIA_PATHS_BELOW_SOURCES "$<$<COMPILE_LANGUAGE:C,CXX>:-ffile-prefix-map=${PROJECT_SOURCE_DIR}/=>")

@@ -1,7 +1,8 @@
 # cmake --install build [--component talaria|enclave|worker|audit], and Debian packages of the same: cpack in the
 # build folder (docs/packages.md). Each machine gets the program it runs, and no other; `talaria` starts the two
 # programs beside it (cli/forward.hpp). Manual pages and completions are made when they are installed, of what the
-# programs say to --help.
+# programs say to --help, and so is the list of what each is made of (scripts/sbom). With SOURCE_DATE_EPOCH equal sources
+# give equal packages, wherever they are built (scripts/reproduce-packages).
 include(GNUInstallDirs)
 set(packaging ${PROJECT_SOURCE_DIR}/packaging/debian)
 
@@ -17,6 +18,22 @@ foreach(component talaria enclave worker audit)
   install(DIRECTORY ${manual}/zsh/ DESTINATION ${CMAKE_INSTALL_DATADIR}/zsh/vendor-completions COMPONENT ${component})
   install(DIRECTORY ${manual}/fish/ DESTINATION ${CMAKE_INSTALL_DATADIR}/fish/vendor_completions.d
           COMPONENT ${component})
+  # What it is made of (SPDX), of the program as it has just been installed.
+  set(sbom ${CMAKE_BINARY_DIR}/sbom/${program}.spdx.json)
+  set(shipped)
+  if(component STREQUAL talaria)
+    set(shipped --data ${PROJECT_SOURCE_DIR}/models)
+  endif()
+  if(CMAKE_GENERATOR STREQUAL Ninja)
+    set(records --build ${CMAKE_BINARY_DIR})
+  endif()
+  list(JOIN shipped " " shipped)
+  list(JOIN records " " records)
+  install(CODE "file(MAKE_DIRECTORY ${CMAKE_BINARY_DIR}/sbom)
+  execute_process(COMMAND ${PROJECT_SOURCE_DIR}/scripts/sbom ${program} ${PROJECT_VERSION}
+    \$ENV{DESTDIR}\${CMAKE_INSTALL_PREFIX}/${CMAKE_INSTALL_BINDIR}/${program} ${sbom} ${records} ${shipped}
+    COMMAND_ERROR_IS_FATAL ANY)" COMPONENT ${component})
+  install(FILES ${sbom} DESTINATION ${CMAKE_INSTALL_DATADIR}/doc/${program} COMPONENT ${component})
 endforeach()
 install(DIRECTORY ${PROJECT_SOURCE_DIR}/models DESTINATION ${CMAKE_INSTALL_DATADIR}/talaria COMPONENT talaria)
 # Units name addresses and paths: they are examples until somebody has changed them, or `talaria export systemd`

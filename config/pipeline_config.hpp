@@ -52,13 +52,18 @@ struct Kv {
   bool prefix_cache = true;          ///< computed prompts stay for later requests of the same key
 };
 
+/// The most tokens that may be guessed in a round.
+inline constexpr u32 kMostDrafts = 16;
+
 /// `pipeline:`
 struct Pipeline {
-  u32 micro_batches = 2;   ///< in flight at once
-  u32 max_rows = 256;      ///< of one micro-batch
-  u32 prefill_chunk = 128; ///< prompt tokens of a sequence in one micro-batch
-  std::size_t threads = 0; ///< 0: all cores
-  std::string cores;       ///< processors to keep to, "0-3,8"; empty: any
+  u32 micro_batches = 2;         ///< in flight at once
+  u32 max_rows = 256;            ///< of one micro-batch
+  u32 prefill_chunk = 128;       ///< prompt tokens of a sequence in one micro-batch
+  std::size_t threads = 0;       ///< 0: all cores
+  std::string cores;             ///< processors to keep to, "0-3,8"; empty: any
+  u32 speculate = 0;             ///< tokens guessed in each round, from the context; 0: none
+  bool speculate_always = false; ///< in every round, whether they are right or not
   Kv kv;
 };
 
@@ -73,6 +78,7 @@ struct WorkerNode {
   LayerRange layers;
   ColumnShare columns; ///< of each of its matrices
   Role role = Role::primary;
+  bool each_address = false;  ///< addresses: each. Every address of its name is such a worker
   std::size_t threads = 0;    ///< 0: the worker chooses
   std::string cores;          ///< processors of its machine to keep to; empty: any
   std::string tls_name;       ///< what its certificate must say; the host unless given
@@ -162,9 +168,16 @@ struct Serve {
   ServeLimits limits;
 };
 
+struct Otlp {
+  std::optional<std::string> endpoint;          ///< a URL; /v1/traces and /v1/metrics lie below it
+  std::optional<std::filesystem::path> headers; ///< a file with a line NAME: VALUE for each
+  std::filesystem::path ca;                     ///< PEM; empty: the system's authorities
+  std::chrono::milliseconds interval{10'000};   ///< between two exports
+};
 struct Telemetry {
   std::optional<std::string> metrics;         ///< HOST:PORT
   std::optional<std::filesystem::path> trace; ///< a folder
+  Otlp otlp;                                  ///< telemetry.otlp
 };
 
 /// `faults:` what is done about workers that fail.
@@ -180,6 +193,7 @@ struct Faults {
   Duration reconnect_max{5'000}; ///< reconnect.most, at least first
   Duration quarantine{300'000};  ///< after a wrong answer
   u32 in_flight = 64;            ///< products under way on one link
+  Duration resolve{5'000};       ///< between two looks at the names of workers with addresses: each
 };
 
 /// `hints:` the disk cache of what the enclave fetches from workers.
@@ -223,6 +237,8 @@ struct PipelineConfig {
   /// What the model must be: `talaria inspect` and `prepare` print it. Whatever names another model
   /// (TALARIA_MODEL, --model) does not lift it. Nothing: any.
   std::optional<Sha256Digest> model_sha256;
+  std::string task =
+      "auto"; ///< what it is served for: generate, embed, score, or as it says itself
   Masking masking;
   Enclave enclave;
   Pipeline pipeline;

@@ -72,6 +72,7 @@ Json worker_entries(const Cluster& cluster, const GatewayPlaces& places) {
     entry["layers"] = to_string(node.layers);
     if (node.columns.count > 1) entry["columns"] = to_string(node.columns);
     if (node.role == WorkerNode::Role::replica) entry["role"] = "replica";
+    if (node.each_address && places.keeps_names) entry["addresses"] = "each";
     entry["device"] = node.device;
     if (!places.tls_names.empty()) entry["tls_name"] = places.tls_names.at(i);
     entry["start"] = "never";

@@ -27,6 +27,7 @@ struct GatewayPlaces {
   std::vector<std::string> hosts;         ///< further names of the server
   std::optional<std::size_t> threads;     ///< pipeline.threads
   bool keeps_cores = false;               ///< pipeline.cores holds there as well
+  bool keeps_names = true;                ///< names of workers lead to them as well
 };
 
 /// The cluster's pipeline.yaml for that machine: every setting of the file but those that say where

@@ -313,6 +313,7 @@ std::vector<OutputFile> slurm_files(const Cluster& cluster, const SlurmOptions& 
   const std::vector<u16> ports = distinct_ports(cluster);
   for (std::size_t i = 0; i < ports.size(); ++i)
     places.addresses[i] = fmt::format("{}:{}", placeholder(i + 1), ports[i]);
+  places.keeps_names = false;
   files.push_back({"pipeline.hetjob.yaml",
                    pipeline_text(cluster, places, threads,
                                  "For cluster.sbatch, which puts in the names of nodes.")});

@@ -217,6 +217,10 @@ std::string systemd_readme(const Cluster& cluster,
       "/etc/talaria/{0}/pipeline.yaml\n"
       "    install -m 644 gateway/*.service /etc/systemd/system/\n"
       "    systemctl daemon-reload && systemctl enable --now talaria-gateway-{0}\n\n"
+      "Workers come and go without a restart of the gateway: start new ones, put the new "
+      "pipeline.yaml in the place of the old one, and the gateway takes over its `workers` within "
+      "seconds (`systemctl reload talaria-gateway-{0}`: at once). The journal says when those that "
+      "are not in it any more have left; stop them then.\n\n"
       "- No socket activation: the gateway opens its ports itself, so that it listens to nobody "
       "before it can "
       "answer, and knows itself which address it has.\n",

@@ -88,7 +88,10 @@ void add_openai_fields(FieldReaders& readers) {
 void add_vllm_fields(FieldReaders& readers) {
   readers["length_penalty"] = only({1}, "it is for beam search");
   readers["early_stopping"] = readers["use_beam_search"] = only({false}, "there is no beam search");
-  readers["priority"] = only({0}, "requests have no priorities");
+  readers["priority"] = [](const std::string& field, const json& value, Draft& draft) {
+    if (!value.is_number_integer()) throw bad_field(field, field + " must be a whole number");
+    draft.request.priority = value.get<i64>();
+  };
   readers["spaces_between_special_tokens"] = only({true}, "text is what the tokenizer decodes");
   readers["kv_transfer_params"] = readers["mm_processor_kwargs"] =
       only({json::object()}, "caches are not moved between servers, and there is only text");

@@ -47,6 +47,7 @@ struct WholeAnswer {
   std::vector<u32> prompt; ///< for scores and ids of the prompt
   std::optional<std::vector<model::TokenScores>> prompt_scores; ///< from its second token on
   std::vector<u32> tokens;
+  std::vector<float> pooled; ///< the embedding or score, in the place of all that
 };
 
 } // namespace talaria::gateway

@@ -16,7 +16,8 @@ namespace talaria::gateway {
 struct Usage {
   u64 prompt_tokens = 0;
   u64 completion_tokens = 0;
-  u64 cached_tokens = 0; ///< of the prompts'
+  u64 cached_tokens = 0;    ///< of the prompts'
+  u64 reasoning_tokens = 0; ///< of the answers'
 };
 
 /// What a response looks like beside its text.

@@ -10,6 +10,7 @@
 #include "gateway/engine_requests.hpp"
 #include "gateway/httpd.hpp"
 #include "gateway/messages_writer.hpp"
+#include "gateway/pooling_writer.hpp"
 #include "gateway/responses_writer.hpp"
 #include "telemetry/trace_id.hpp"
 
@@ -54,17 +55,15 @@ Answering::Answering(const AnswerSetup& setup, Prepared prepared,
     : setup_(setup), exchange_(Httpd::exchange()), request_(std::move(prepared.request)),
       receipt_(std::move(receipt)), prompts_(std::move(prepared.prompts)),
       grammar_(std::move(prepared.grammar)),
-      texts_(std::move(prepared.texts)), usage_{tokens_in(prompts_), 0, 0},
+      texts_(std::move(prepared.texts)), usage_{tokens_in(prompts_)},
       stream_(writer(), setup.stream.pace, Clock::now()) {
   if (receipt_) receipt_->asked(request_, prompts_);
-  if (request_.tools.expected || holds_channels())
-    finders_.resize(prompts_.size() * request_.choices,
-                    ToolCallFinder(tool_syntax(), request_.tools.parallel));
+  add_parsers();
   times_ = std::make_shared<TokenTimes>(prompts_.size() * request_.best_of,
                                         setup.metrics.between_tokens());
   live_ = setup.requests.enter(line());
   generation_.emplace(setup.engine, setup.admission, exchange_.visit->client().name,
-                      engine_requests(), request_.stream, times_);
+                      request_.priority, engine_requests(), request_.stream, times_);
   note_submission();
 }
 
@@ -122,7 +121,8 @@ ResponseShape Answering::shape() const {
   shape.model = setup_.model;
   shape.answers = prompts_.size() * request_.choices;
   shape.include_usage = request_.include_usage;
-  if (request_.obfuscation.value_or(setup_.stream.obfuscation)) shape.room = setup_.longest_token;
+  if (request_.obfuscation.value_or(setup_.stream.obfuscation)) // for all that a round may bring
+    shape.room = setup_.longest_token * (1 + request_.drafts.value_or(setup_.engine.drafts()));
   shape.fingerprint = setup_.fingerprint;
   shape.echo = request_.echo;
   shape.logprobs = request_.logprobs;
@@ -144,20 +144,53 @@ std::unique_ptr<AnswerWriter> Answering::writer() const {
     return std::make_unique<ResponsesWriter>(shape());
   case Dialect::messages:
     return std::make_unique<MessagesWriter>(shape());
+  case Dialect::embeddings:
+    return std::make_unique<EmbeddingsWriter>(shape(), request_.pooling);
+  case Dialect::score:
+  case Dialect::rerank:
+    return std::make_unique<ScoresWriter>(shape(), request_.dialect, request_.pooling, texts_);
   default:
     return std::make_unique<ResponseFormat>(shape());
   }
 }
 
-/// Some models' answers hold more than text, whatever is asked for.
-bool Answering::holds_channels() const {
-  return request_.dialect != Dialect::completions && marks_all_answers(setup_.syntax);
+/// Some models' answers hold more than text, whatever is asked for. A call that is forced is
+/// written in one way for all models; an answer of a given form is that and nothing else.
+AnswerContents Answering::contents() const {
+  AnswerContents out;
+  if (request_.dialect == Dialect::completions || is_pooled(request_.dialect)) return out;
+  out.parallel = request_.tools.parallel;
+  if (request_.tools.expected || marks_all_answers(setup_.syntax)) out.calls = setup_.syntax;
+  if (request_.form.kind == AnswerForm::Kind::calls) out.calls = ToolSyntax::hermes;
+  out.thoughts = setup_.thinks_in_tags && request_.form.kind == AnswerForm::Kind::any;
+  return out;
 }
 
-/// A call that is forced is written in one way for all models.
-ToolSyntax Answering::tool_syntax() const {
-  const bool forced = request_.form.kind == AnswerForm::Kind::calls;
-  return forced ? ToolSyntax::hermes : setup_.syntax;
+/// The last tokens of a prompt tell whether its template has begun what the model thinks.
+void Answering::add_parsers() {
+  constexpr std::size_t kTail = 16;
+  const AnswerContents holds = contents();
+  if (!holds.any()) return;
+  for (const auto& prompt : prompts_) {
+    const auto tail = std::span(prompt).last(std::min(prompt.size(), kTail));
+    const bool inside =
+        holds.thoughts && ends_in_thoughts(setup_.engine.tokenizer().decode(tail, false));
+    fresh_.emplace_back(holds, inside);
+    parsers_.resize(parsers_.size() + request_.choices, fresh_.back());
+  }
+}
+
+/// Tokens of an answer up to the one that ends what the model thinks.
+u64 Answering::reasoning_tokens(std::size_t answer) const {
+  if (fresh_.empty()) return 0;
+  AnswerParser parser = fresh_[answer / request_.best_of];
+  u64 count = 0;
+  for (const u32 token : generation_->completions()[answer].tokens) {
+    const bool before = parser.thinks();
+    parser.push(setup_.engine.tokenizer().token_bytes(token));
+    count += before || parser.thinks() ? 1 : 0;
+  }
+  return count;
 }
 
 /// For each prompt as many as it takes.
@@ -172,9 +205,11 @@ std::vector<pipeline::Request> Answering::engine_requests() const {
   return requests;
 }
 
-/// The receipt of what was given: of a stream all that was made, which is then as much.
+/// The receipt of what was given: of a stream all that was made, which is then as much. Of vectors
+/// only the body's digest.
 attest::ReceiptRecord Answering::sign(bool cut) {
-  for (std::size_t prompt = 0; prompt < prompts_.size(); ++prompt)
+  const std::size_t texts = is_pooled(request_.dialect) ? 0 : prompts_.size();
+  for (std::size_t prompt = 0; prompt < texts; ++prompt)
     for (const std::size_t index : best_of(prompt))
       receipt_->answered(prompt, request_.sampling.seed + index % request_.best_of,
                          generation_->completions()[index]);
@@ -231,10 +266,11 @@ WholeAnswer Answering::whole_answer(std::size_t prompt, const pipeline::Completi
   if (request_.prompt_logprobs) out.prompt_scores = completion.prompt_scores;
   out.prompt = prompts_[prompt];
   out.tokens = completion.tokens;
+  out.pooled = completion.pooled;
   if (request_.echo) out.text = texts_[prompt] + out.text;
-  if (!finders_.empty()) {
-    AnswerParts parts = finders_[index].push(out.text);
-    AnswerParts rest = finders_[index].finish();
+  if (!parsers_.empty()) {
+    AnswerParts parts = parsers_[index].push(out.text);
+    AnswerParts rest = parsers_[index].finish();
     out.text = parts.text + rest.text;
     out.reasoning = parts.reasoning + rest.reasoning;
     for (auto* each : {&parts, &rest})
@@ -264,9 +300,9 @@ std::chrono::milliseconds Answering::patience() const {
 void Answering::take(const AnswerEvent& event) {
   if (!request_.stream) return;
   AnswerPiece piece{event.text, event.scores, {}};
-  if (!finders_.empty()) {
-    ToolCallFinder& finder = finders_[event.answer];
-    AnswerParts parts = event.over ? finder.finish() : finder.push(event.text);
+  if (!parsers_.empty()) {
+    AnswerParser& parser = parsers_[event.answer];
+    AnswerParts parts = event.over ? parser.finish() : parser.push(event.text);
     piece.text = std::move(parts.text);
     piece.calls = std::move(parts.calls);
     piece.reasoning = std::move(parts.reasoning);
@@ -346,6 +382,38 @@ void Answering::note_end() {
                generation_->submitted_at(0) + std::chrono::duration_cast<Clock::duration>(queued));
 }
 
+AnswerReport Answering::report() const {
+  AnswerReport out;
+  out.chat = request_.dialect != Dialect::completions;
+  out.choices = request_.choices;
+  out.max_tokens = request_.max_tokens;
+  out.temperature = request_.sampling.temperature;
+  out.top_p = request_.sampling.top_p;
+  out.top_k = request_.sampling.top_k;
+  out.frequency_penalty = request_.sampling.frequency_penalty;
+  out.presence_penalty = request_.sampling.presence_penalty;
+  out.cached_tokens = usage_.cached_tokens;
+  out.reasoning_tokens = usage_.reasoning_tokens;
+  const auto& completions = generation_->completions();
+  for (std::size_t i = 0; i < generation_->submitted(); ++i) {
+    out.reasons.emplace_back(to_string(completions[i].reason));
+    if (completions[i].error && out.error.empty())
+      out.error = to_string(completions[i].error->code());
+  }
+  if (!generation_->begun()) return out;
+  const auto after = [](double ms) {
+    return std::chrono::duration_cast<Clock::duration>(
+        std::chrono::duration<double, std::milli>(ms));
+  };
+  const auto& times = completions.front().timings;
+  out.submitted = generation_->submitted_at(0);
+  if (completions.front().tokens.empty()) return out;
+  out.started = *out.submitted + after(times.queue_ms);
+  out.first_token = *out.submitted + after(times.ttft_ms);
+  out.last_token = *out.first_token + after(times.decode_ms);
+  return out;
+}
+
 /// Once, when everything has ended.
 void Answering::account() {
   if (std::exchange(accounted_, true) || !generation_) return;
@@ -354,6 +422,7 @@ void Answering::account() {
   const auto& completions = generation_->completions();
   for (std::size_t i = 0; i < generation_->submitted(); ++i) {
     usage_.completion_tokens += completions[i].tokens.size();
+    usage_.reasoning_tokens += reasoning_tokens(i);
     if (i % request_.best_of == 0) usage_.cached_tokens += completions[i].cached_tokens;
     const double queued = seconds_between(exchange_.began, generation_->submitted_at(i));
     setup_.metrics.answered(completions[i],
@@ -362,6 +431,7 @@ void Answering::account() {
     if (completions[i].error) setup_.log_failure(*completions[i].error, exchange_.trace);
   }
   note_end();
+  exchange_.answer = report();
   exchange_.prompt_tokens = usage_.prompt_tokens;
   exchange_.completion_tokens = usage_.completion_tokens;
   exchange_.visit->spend(usage_.prompt_tokens + usage_.completion_tokens);

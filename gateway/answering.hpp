@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "gateway/admission.hpp"
+#include "gateway/answer_parser.hpp"
 #include "gateway/event_stream.hpp"
 #include "gateway/exchange.hpp"
 #include "gateway/generation.hpp"
@@ -17,7 +18,6 @@
 #include "gateway/prompt_reader.hpp"
 #include "gateway/receipt_draft.hpp"
 #include "gateway/token_times.hpp"
-#include "gateway/tool_calls.hpp"
 
 namespace talaria::gateway {
 
@@ -39,6 +39,7 @@ struct AnswerSetup {
   const std::string& fingerprint;
   std::size_t longest_token; ///< in escaped bytes
   ToolSyntax syntax;         ///< how the model writes calls
+  bool thinks_in_tags;       ///< and that it writes what it thinks between <think> and </think>
   std::function<void(const Error&, u64 trace)> log_failure;
 };
 
@@ -73,8 +74,9 @@ private:
 
   ResponseShape shape() const;
   std::unique_ptr<AnswerWriter> writer() const;
-  bool holds_channels() const;
-  ToolSyntax tool_syntax() const;
+  AnswerContents contents() const;
+  void add_parsers();
+  u64 reasoning_tokens(std::size_t answer) const;
   std::vector<pipeline::Request> engine_requests() const;
   std::vector<std::size_t> best_of(std::size_t prompt) const;
   std::vector<WholeAnswer> whole_answers();
@@ -93,6 +95,7 @@ private:
   LiveRequests::Line line() const;
   void note_submission();
   void note_end();
+  AnswerReport report() const;
   void account();
 
   const AnswerSetup setup_;
@@ -104,7 +107,8 @@ private:
   const std::vector<std::string> texts_; ///< of the prompts, if they stand before answers
   Usage usage_;
   EventStream stream_;
-  std::vector<ToolCallFinder> finders_; ///< of the answers given, if they may hold calls
+  std::vector<AnswerParser> parsers_; ///< of the answers given, if they may hold more than text
+  std::vector<AnswerParser> fresh_;   ///< one for each prompt, as parsers begin
   std::vector<bool> echoed_ = std::vector<bool>(prompts_.size() * request_.choices);
   std::shared_ptr<TokenTimes> times_;
   std::unique_ptr<LiveRequests::Visit> live_;

@@ -9,6 +9,7 @@
 #include "gateway/chat_messages.hpp"
 #include "gateway/client_json.hpp"
 #include "gateway/json_fields.hpp"
+#include "gateway/raw_json.hpp"
 #include "gateway/request_fields.hpp"
 
 namespace talaria::gateway {
@@ -38,20 +39,6 @@ Prompt prompt_of(const std::string& field, const json& value) {
   }
   if (value.is_array() && !value.empty()) return tokens_of(field, value);
   throw bad_field(field, field + " must be a string, token ids, or a list of these");
-}
-
-/// A string, token ids, or a list of strings or of lists of token ids.
-void read_prompt(const std::string& field, const json& value, Draft& draft) {
-  auto& prompts = draft.request.prompts;
-  if (!value.is_array() || value.empty() || value[0].is_number()) {
-    prompts.push_back(prompt_of(field, value));
-    return;
-  }
-  if (value.size() > draft.defaults.prompts)
-    throw bad_field(field,
-                    fmt::format("{} has more than {} prompts", field, draft.defaults.prompts));
-  for (std::size_t i = 0; i < value.size(); ++i)
-    prompts.push_back(prompt_of(fmt::format("{}[{}]", field, i), value[i]));
 }
 
 FieldReaders common_readers(u32 least_tokens) {
@@ -150,6 +137,23 @@ void settle_answers(Draft& draft) {
     throw bad_field("stream", "token ids cannot be streamed; leave out stream");
 }
 
+/// Definitions of the tools that may be called, in their order: a model that does not know of the
+/// others does not call them.
+std::string allowed_of(const std::string& tools, std::vector<std::string> names) {
+  std::string out;
+  for (const std::string_view tool : raw_elements(tools)) {
+    const auto name =
+        json::parse(raw_member(raw_member(tool, "function").value_or(""), "name").value_or("null"));
+    const auto found = std::find(names.begin(), names.end(), name);
+    if (found == names.end()) continue;
+    names.erase(found);
+    out += (out.empty() ? "" : ", ") + std::string(tool);
+  }
+  if (!names.empty())
+    throw bad_field("tool_choice", "tool_choice allows a tool that is not among tools");
+  return "[" + out + "]";
+}
+
 void settle_template(Draft& draft) {
   model::ChatOptions& chat = draft.request.chat;
   if (chat.continue_final_message && draft.add_generation_prompt.value_or(false))
@@ -157,6 +161,7 @@ void settle_template(Draft& draft) {
                     "continue_final_message and add_generation_prompt exclude each other");
   chat.add_generation_prompt = draft.add_generation_prompt.value_or(!chat.continue_final_message);
   if (draft.chooses_no_tool) chat.tools.clear();
+  if (draft.allowed_tools) chat.tools = allowed_of(chat.tools, *draft.allowed_tools);
   draft.request.tools.expected = !chat.tools.empty();
   if (draft.request.form.kind == AnswerForm::Kind::calls && chat.tools.empty())
     throw bad_field("tool_choice", "tool_choice asks for a call, and there are no tools");
@@ -182,6 +187,19 @@ ApiRequest in_dialect(Dialect dialect, Draft draft) {
 }
 
 } // namespace
+
+void read_prompt(const std::string& field, const json& value, Draft& draft) {
+  auto& prompts = draft.request.prompts;
+  if (!value.is_array() || value.empty() || value[0].is_number()) {
+    prompts.push_back(prompt_of(field, value));
+    return;
+  }
+  if (value.size() > draft.defaults.prompts)
+    throw bad_field(field,
+                    fmt::format("{} has more than {} prompts", field, draft.defaults.prompts));
+  for (std::size_t i = 0; i < value.size(); ++i)
+    prompts.push_back(prompt_of(fmt::format("{}[{}]", field, i), value[i]));
+}
 
 void read_model(const std::string& field, const json& value, Draft& draft) {
   if (text_of(field, value) != draft.defaults.model)
@@ -292,6 +310,10 @@ ApiRequest parse_request(Dialect dialect, std::string_view body, const ApiDefaul
     return parse_responses_request(body, defaults);
   case Dialect::messages:
     return parse_messages_request(body, defaults);
+  case Dialect::embeddings:
+  case Dialect::score:
+  case Dialect::rerank:
+    return parse_pooling_request(dialect, body, defaults);
   default:
     return parse_chat_request(body, defaults);
   }

@@ -22,6 +22,7 @@ struct ApiDefaults {
   model::GenerationConfig generation; ///< the model's own sampling defaults
   std::size_t prompts = 1;            ///< at most in one request
   ByteBudget* parsing = nullptr;      ///< for all bodies that are being read; null: no limit
+  u32 drafts = 0; ///< that the engine guesses in a round, and a request may ask for
 };
 
 /// max_tokens of a request that does not say: whatever the context holds.
@@ -45,8 +46,20 @@ struct AnswerForm {
   std::vector<std::string> texts{}; ///< to choose from
 };
 
+/// What a request whose texts become vectors or scores says besides them.
+struct PoolingUse {
+  u32 dimensions = 0;  ///< of embeddings; 0: as many as there are
+  bool base64 = false; ///< embeddings are written as base64 of little-endian fp32
+  /// Of a request that compares texts: so many prompts are what they are compared with. One stands
+  /// for all; otherwise as many follow, each with its own.
+  std::size_t firsts = 0;
+  std::size_t best = 0;       ///< only so many of the best are told; 0: all
+  bool with_documents = true; ///< beside their scores
+  std::string instruction{};  ///< for models that score by words; empty: the usual one
+};
+
 /// One request for answers in any dialect, validated: a conversation (`messages`, or in a chat one
-/// prompt of ids in their place), or `prompts` of /v1/completions.
+/// prompt of ids in their place), or `prompts` of the others.
 struct ApiRequest {
   Dialect dialect = Dialect::chat;
   std::vector<model::ChatMessage> messages;
@@ -68,6 +81,7 @@ struct ApiRequest {
   bool with_stop = false;
   bool skip_special = true;
 
+  i64 priority = 0;   ///< lower ones first, among the requests of one client
   u32 choices = 1;    ///< answers to each prompt
   u32 best_of = 1;    ///< at least `choices`: as many are made, the likeliest are given
   bool echo = false;  ///< the prompt stands before the answer
@@ -78,11 +92,15 @@ struct ApiRequest {
   bool tokens_as_ids = false;         ///< "token_id:7" in the place of a token's text there
   bool return_token_ids = false;      ///< beside the text
 
+  std::optional<u32> drafts; ///< tokens to guess in each round; nothing: the server decides
+
   bool stream = false;
   bool include_usage = false;      ///< only with stream
   std::optional<bool> obfuscation; ///< whether events are filled up; nothing: the server decides
   /// Members of a JSON object that an answer of /v1/responses repeats, in one line.
   std::string repeated;
+
+  PoolingUse pooling; ///< of dialects for which is_pooled()
 
   std::size_t prompt_count() const { return messages.empty() ? prompts.size() : 1; }
 };
@@ -104,6 +122,10 @@ ApiRequest parse_responses_request(std::string_view body, const ApiDefaults& def
 /// needed
 ApiRequest parse_messages_request(std::string_view body, const ApiDefaults& defaults,
                                   bool counts = false);
+
+/// The same for /v1/embeddings, /v1/score and /v1/rerank, which have no parameters of sampling.
+ApiRequest parse_pooling_request(Dialect dialect, std::string_view body,
+                                 const ApiDefaults& defaults);
 
 /// The one of these for a dialect.
 ApiRequest parse_request(Dialect dialect, std::string_view body, const ApiDefaults& defaults);

@@ -25,7 +25,7 @@ json usage_json(Usage usage) {
           {"completion_tokens", usage.completion_tokens},
           {"total_tokens", usage.prompt_tokens + usage.completion_tokens},
           {"prompt_tokens_details", {{"cached_tokens", usage.cached_tokens}}},
-          {"completion_tokens_details", {{"reasoning_tokens", 0}}}};
+          {"completion_tokens_details", {{"reasoning_tokens", usage.reasoning_tokens}}}};
 }
 
 json chat_choice(std::size_t index, json delta, json finish_reason) {
@@ -193,7 +193,8 @@ std::size_t ResponseFormat::common_size() const {
   size = std::max(size, least(ending_chunk(last, kToolCalls)));
   if (shape().logprobs) size += (1 + *shape().logprobs) * kScoreRoom;
   constexpr u64 kMany = 999'999'999;
-  if (shape().include_usage) size = std::max(size, least(usage_chunk({kMany, kMany})));
+  if (shape().include_usage)
+    size = std::max(size, least(usage_chunk({kMany, kMany, kMany, kMany})));
   return size;
 }
 

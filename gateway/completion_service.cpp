@@ -54,11 +54,23 @@ AnswerSetup CompletionService::setup() {
           options_.fingerprint,
           longest_token_,
           prompts_.tool_syntax(),
+          prompts_.thinks_in_tags(),
           [this](const Error& error, u64 trace) { log_failure(error, trace); }};
 }
 
-/// Only a chat template makes a prompt of a conversation.
+/// A model is served for one thing. Only a chat template makes a prompt of a conversation.
 void CompletionService::require_possible(Dialect dialect) const {
+  const auto& pooling = engine_.pooling();
+  if (is_pooled(dialect) && !pooling)
+    throw ApiError(400, "this model is served to generate text: it gives neither embeddings nor "
+                        "scores, unless the server is started with task: embed or task: score");
+  if (dialect == Dialect::embeddings && pooling->task == model::Task::score)
+    throw ApiError(400, "this model scores pairs of texts and gives no embeddings; use /v1/score "
+                        "or /v1/rerank");
+  if (!is_pooled(dialect) && pooling)
+    throw ApiError(400, fmt::format("this model generates no text; use {}/v1/score or /v1/rerank",
+                                    pooling->task == model::Task::embed ? "/v1/embeddings, " : ""));
+  if (is_pooled(dialect)) return;
   if (dialect != Dialect::completions && !options_.chat)
     throw ApiError(400, "the model has no chat template; use /v1/completions");
 }

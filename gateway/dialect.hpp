@@ -11,7 +11,15 @@ enum class Dialect : u8 {
   completions, ///< OpenAI's /v1/completions
   responses,   ///< OpenAI's /v1/responses
   messages,    ///< Anthropic's /v1/messages
+  embeddings,  ///< OpenAI's /v1/embeddings
+  score,       ///< vLLM's /v1/score
+  rerank,      ///< Jina's and Cohere's /v1/rerank
 };
+
+/// Whether what is asked for is no text: embeddings, or what is said of texts by comparing them.
+constexpr bool is_pooled(Dialect dialect) noexcept {
+  return dialect == Dialect::embeddings || dialect == Dialect::score || dialect == Dialect::rerank;
+}
 
 /// Where requests in a dialect are sent.
 constexpr const char* endpoint_of(Dialect dialect) noexcept {
@@ -24,6 +32,12 @@ constexpr const char* endpoint_of(Dialect dialect) noexcept {
     return "/v1/responses";
   case Dialect::messages:
     return "/v1/messages";
+  case Dialect::embeddings:
+    return "/v1/embeddings";
+  case Dialect::score:
+    return "/v1/score";
+  case Dialect::rerank:
+    return "/v1/rerank";
   }
   return "";
 }
@@ -34,7 +48,12 @@ constexpr const char* prompt_field(Dialect dialect) noexcept {
   case Dialect::completions:
     return "prompt";
   case Dialect::responses:
+  case Dialect::embeddings:
     return "input";
+  case Dialect::score:
+    return "text_2";
+  case Dialect::rerank:
+    return "documents";
   default:
     return "messages";
   }

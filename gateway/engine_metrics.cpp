@@ -137,6 +137,28 @@ void add_padding(const pipeline::PaddingCost& cost, std::vector<MetricFamily>& o
                        MetricType::Counter, {}, static_cast<double>(cost.late_rounds)));
 }
 
+/// As vLLM has them.
+void add_drafts(const pipeline::DraftCounts& counts, u32 drafts, const Labels& labels,
+                std::vector<MetricFamily>& out) {
+  out.push_back(single("vllm:spec_decode_num_drafts_total", "Rounds in which tokens were guessed",
+                       MetricType::Counter, labels, static_cast<double>(counts.rounds)));
+  out.push_back(single("vllm:spec_decode_num_draft_tokens_total", "Tokens that were guessed",
+                       MetricType::Counter, labels, static_cast<double>(counts.drafted)));
+  out.push_back(single("vllm:spec_decode_num_accepted_tokens_total", "Of these, tokens of answers",
+                       MetricType::Counter, labels, static_cast<double>(counts.accepted)));
+  MetricFamily places{"vllm:spec_decode_num_accepted_tokens_per_pos_total",
+                      "The same, by the place of the guess in its round",
+                      MetricType::Counter,
+                      {}};
+  for (u32 i = 0; i < drafts; ++i) {
+    Labels at = labels;
+    at["position"] = std::to_string(i);
+    places.metric.push_back(
+        sample(MetricType::Counter, at, static_cast<double>(counts.by_position[i])));
+  }
+  out.push_back(std::move(places));
+}
+
 /// By name and state; 0 says that a stage has not been at work.
 void add_stages(const telemetry::StageTimes& stages, std::vector<MetricFamily>& out) {
   MetricFamily seconds{"talaria_stage_seconds_total",
@@ -170,6 +192,7 @@ void add_engine_metrics(const pipeline::Engine& engine, const Labels& labels, bo
   add_masks(engine.mask_stats(), out);
   if (coarse) return;
   add_padding(engine.padding_cost(), out);
+  if (engine.drafts() > 0) add_drafts(engine.draft_counts(), engine.drafts(), labels, out);
   add_keys_and_values(engine.kv_report(), labels, out);
   add_stages(engine.stage_times(), out);
 }

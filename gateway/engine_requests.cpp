@@ -19,7 +19,10 @@ pipeline::Request engine_request(const ApiRequest& request, const std::vector<u3
   out.scores.answer = request.logprobs;
   if (request.best_of > request.choices && !out.scores.answer) out.scores.answer = 0;
   out.scores.prompt = request.prompt_logprobs;
-  if (out.max_tokens == 0) out.logits = pipeline::LogitsWanted::last;
+  out.drafts = request.drafts;
+  out.pooled = is_pooled(request.dialect);
+  out.dimensions = request.pooling.dimensions;
+  if (out.max_tokens == 0 && !out.pooled) out.logits = pipeline::LogitsWanted::last;
   return out;
 }
 

@@ -2,11 +2,14 @@
 
 #include <chrono>
 #include <memory>
+#include <optional>
 #include <string>
 
 #include "core/integers.hpp"
+#include "gateway/answer_report.hpp"
 #include "gateway/http_message.hpp"
 #include "gateway/limits.hpp"
+#include "telemetry/trace_id.hpp"
 
 namespace talaria::gateway {
 
@@ -23,10 +26,12 @@ struct Exchange {
   u64 prompt_tokens = 0;
   u64 completion_tokens = 0;
   std::unique_ptr<Limits::Visit> visit; ///< who asks; only where it matters
-  u64 trace = 0;            ///< its name in traces and logs: its traceparent's, or our own
-  bool client_left = false; ///< before the response was complete
-  bool close = false;       ///< the connection cannot be used for another request
-  std::string origin;       ///< of the web page that asks, if serve.origins lists it; empty: none
+  u64 trace = 0;                   ///< its name in traces and logs: its traceparent's, or our own
+  telemetry::TraceContext context; ///< where it stands in its caller's trace; `low` is `trace`
+  std::optional<AnswerReport> answer; ///< once answers that were asked for have ended
+  bool client_left = false;           ///< before the response was complete
+  bool close = false;                 ///< the connection cannot be used for another request
+  std::string origin; ///< of the web page that asks, if serve.origins lists it; empty: none
   HttpRequest request;
   Connection* connection = nullptr; ///< null only where bytes come from memory (fuzzing)
 

@@ -1,5 +1,6 @@
 #include "gateway/generation.hpp"
 
+#include <algorithm>
 #include <condition_variable>
 #include <mutex>
 #include <utility>
@@ -9,6 +10,25 @@ namespace talaria::gateway {
 namespace {
 /// The engine answers a cancellation in milliseconds. One that takes so long never will.
 constexpr std::chrono::seconds kToEnd{10};
+
+/// Of an answer whose length nobody knows: most are no longer, and those that are pay when they
+/// end. The rest of the context, which a request that says nothing may have, would leave room for
+/// few.
+constexpr u64 kUsualAnswer = 256;
+
+std::vector<u64> prompt_tokens(const std::vector<pipeline::Request>& requests) {
+  std::vector<u64> out;
+  for (const pipeline::Request& each : requests) out.push_back(each.prompt.size());
+  return out;
+}
+
+std::vector<u64> costs_of(const std::vector<pipeline::Request>& requests) {
+  std::vector<u64> out = prompt_tokens(requests);
+  for (std::size_t i = 0; i < out.size(); ++i)
+    out[i] += std::min<u64>(requests[i].max_tokens, kUsualAnswer);
+  return out;
+}
+
 } // namespace
 
 /// What the engine's threads leave for the serving thread.
@@ -70,12 +90,13 @@ private:
 };
 
 Generation::Generation(pipeline::Engine& engine, Admission& admission, const std::string& client,
-                       std::vector<pipeline::Request> requests, bool with_text,
+                       i64 priority, std::vector<pipeline::Request> requests, bool with_text,
                        std::shared_ptr<TokenTimes> times)
     : engine_(engine), with_text_(with_text), times_(std::move(times)),
       feed_(std::make_shared<Feed>()), requests_(std::move(requests)),
-      completions_(requests_.size()), over_(requests_.size()), left_(requests_.size()),
-      ticket_(admission.enter(client, requests_.size(), [feed = feed_] { feed->wake(); })) {
+      completions_(requests_.size()), over_(requests_.size()), prompts_(prompt_tokens(requests_)),
+      left_(requests_.size()), ticket_(admission.enter(client, {costs_of(requests_), priority},
+                                                       [feed = feed_] { feed->wake(); })) {
   try {
     submit_granted();
   } catch (...) {
@@ -119,7 +140,8 @@ std::vector<AnswerEvent> Generation::collect(std::chrono::milliseconds patience)
       completions_[item.event.answer] = std::move(item.completion);
       over_[item.event.answer] = true;
       --left_;
-      ticket_->give_back();
+      ticket_->give_back(item.event.answer, prompts_[item.event.answer] +
+                                                completions_[item.event.answer].tokens.size());
     }
     events.push_back(std::move(item.event));
   }

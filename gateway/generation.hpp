@@ -25,11 +25,12 @@ class Generation {
 public:
   /// Asks for a place for every request, and submits those that have one.
   /// @param client     whose turn they take
+  /// @param priority   among this client's requests
   /// @param with_text  events for text too, not only for ends
   /// @param times      hears of every token, of as many answers as there are requests
   /// @throws Admission::Full
   Generation(pipeline::Engine& engine, Admission& admission, const std::string& client,
-             std::vector<pipeline::Request> requests, bool with_text,
+             i64 priority, std::vector<pipeline::Request> requests, bool with_text,
              std::shared_ptr<TokenTimes> times);
   ~Generation(); ///< cancels what still runs and waits for it
   Generation(const Generation&) = delete;
@@ -70,8 +71,9 @@ private:
   std::vector<enclave::SequenceId> sequences_;                      ///< of the first requests
   std::vector<std::chrono::steady_clock::time_point> submitted_at_; ///< the same
   std::vector<pipeline::Completion> completions_;
-  std::vector<bool> over_; ///< which of them
-  std::size_t left_;       ///< answers that are not over
+  std::vector<bool> over_;   ///< which of them
+  std::vector<u64> prompts_; ///< tokens of each
+  std::size_t left_;         ///< answers that are not over
   std::unique_ptr<Admission::Ticket> ticket_;
 };
 

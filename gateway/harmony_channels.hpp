@@ -25,6 +25,8 @@ public:
   AnswerParts take(std::string& held, bool at_end);
   /// Calls begun so far.
   std::size_t calls() const noexcept { return calls_; }
+  /// In a message on the channel of what the model thinks.
+  bool thinks() const noexcept { return body_ == Body::reasoning; }
 
 private:
   enum class Body : u8 { none, text, reasoning, call, ignored };

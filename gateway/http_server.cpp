@@ -17,6 +17,7 @@
 #include "gateway/httpd.hpp"
 #include "gateway/live_feed.hpp"
 #include "gateway/readiness.hpp"
+#include "gateway/request_spans.hpp"
 #include "gateway/router.hpp"
 #include "gateway/unix_listener.hpp"
 #include "telemetry/trace_id.hpp"
@@ -29,6 +30,7 @@ using namespace std::chrono_literals;
 
 constexpr std::size_t kMoreThreads = 16; // beside those of answers, for requests that are refused
 constexpr auto kDrainCheck = 20ms;
+constexpr auto kToExport = 5s; // the last spans and figures, when the server ends
 
 i64 unix_time() {
   const auto now = std::chrono::system_clock::now().time_since_epoch();
@@ -54,10 +56,12 @@ std::string access_line(const Exchange& exchange) {
 CompletionService::Options service_options(const pipeline::Engine& engine, ServerOptions& options,
                                            ByteBudget& parsing, const HttpServer::Log& log) {
   CompletionService::Options out;
-  out.defaults = {options.model_name, engine.generation_config(), options.max_running, &parsing};
+  out.defaults = {options.model_name, engine.generation_config(), options.max_running, &parsing,
+                  engine.drafts()};
   if (options.chat_template)
     out.chat.emplace(std::move(*options.chat_template), engine.tokenizer(), options.allow_special);
-  out.limits = {options.max_running, options.max_waiting};
+  // More would wait for memory, in the order of its arrival and not in that of fairness.
+  out.limits = {options.max_running, options.max_waiting, engine.kv_report().max_tokens};
   out.stream = options.stream;
   out.coarse_metrics = options.coarse_metrics;
   out.fingerprint = options.fingerprint;
@@ -89,6 +93,10 @@ struct HttpServer::Impl {
       port = api.bind(options.listen.host, options.listen.port, options.tls);
     if (options.metrics)
       metrics_port = probes.bind(options.metrics->host, options.metrics->port, options.metrics_tls);
+  }
+
+  ~Impl() {
+    if (options.otlp) options.otlp->collect_from({}); // which would ask what is gone
   }
 
   void route();
@@ -157,6 +165,10 @@ void HttpServer::Impl::route() {
     answer_json(response, fmt::format(R"({{"object":"response.input_tokens","input_tokens":{}}})",
                                       service.count(Dialect::responses, std::move(body))));
   });
+  for (const char* path : {"/v1/embeddings", "/embeddings"}) add_answers(path, Dialect::embeddings);
+  for (const char* path : {"/v1/score", "/score"}) add_answers(path, Dialect::score);
+  for (const char* path : {"/v1/rerank", "/v2/rerank", "/rerank"})
+    add_answers(path, Dialect::rerank);
   add_messages();
   api_router.post("/tokenize", [this](std::string body, HttpResponse& response) {
     service.tokenize(std::move(body), response);
@@ -171,6 +183,10 @@ void HttpServer::Impl::route() {
   add_probes(probe_router);
   add_dashboard();
   service.metrics().built(options.version);
+  if (options.otlp) {
+    service.metrics().exported_by(options.otlp);
+    options.otlp->collect_from([this] { return service.metrics().figures(); });
+  }
   probe_router.get("/metrics", [this](HttpResponse& response) {
     response.set_content(service.metrics().text(), "text/plain; version=0.0.4; charset=utf-8");
   });
@@ -272,7 +288,7 @@ void HttpServer::Impl::add_probes(Router& router) {
   router.get("/ready", [this](HttpResponse& response) {
     require_live(engine);
     if (shutdown.draining) throw shutting_down();
-    if (!every_layer_is_ready(options.placement, engine.workers()))
+    if (!(options.layers_ready ? options.layers_ready() : engine.every_layer_is_ready()))
       throw ApiError(503, "some layers have no worker that is ready", {}, "no_worker");
     response.set_content(R"({"status":"ready"})", "application/json");
   });
@@ -281,6 +297,9 @@ void HttpServer::Impl::add_probes(Router& router) {
 void HttpServer::Impl::answered(const Exchange& exchange) {
   service.metrics().responded(exchange.route, exchange.outcome());
   log(access_line(exchange));
+  if (!options.otlp || options.coarse_metrics) return;
+  for (telemetry::OtlpSpan& span : request_spans(exchange, options.model_name))
+    options.otlp->add(std::move(span));
 }
 
 void HttpServer::Impl::await_stop() {
@@ -348,6 +367,7 @@ void HttpServer::run() {
   server.await_stop();
   server.drain();
   server.feed.close();
+  if (server.options.otlp) server.options.otlp->close(kToExport);
 }
 
 void HttpServer::stop() {

@@ -8,7 +8,6 @@
 #include <string>
 #include <vector>
 
-#include "actors/cluster/placement.hpp"
 #include "attest/endpoint/attester.hpp"
 #include "gateway/access.hpp"
 #include "gateway/event_stream.hpp"
@@ -16,6 +15,7 @@
 #include "gateway/receipt_book.hpp"
 #include "model/chat_template.hpp"
 #include "pipeline/engine.hpp"
+#include "telemetry/otlp_exporter.hpp"
 #include "transport/address.hpp"
 #include "transport/server_tls.hpp"
 
@@ -40,9 +40,10 @@ struct ServerOptions {
   std::string fingerprint;
   /// Nothing: /v1/chat/completions is refused.
   std::optional<model::ChatTemplate> chat_template;
-  bool allow_special = false;       ///< text of messages may become special tokens
-  cluster::PlacementPlan placement; ///< of the engine's cluster; empty: an embedded worker
-  std::size_t max_running = 256;    ///< answers made at once, at least 1
+  bool allow_special = false; ///< text of messages may become special tokens
+  /// Whether every layer has a worker; null: the engine says.
+  std::function<bool()> layers_ready;
+  std::size_t max_running = 256; ///< answers made at once, at least 1
   std::size_t max_waiting =
       256; ///< requests that wait for the first; further requests are refused with 429
   std::size_t max_body_bytes = std::size_t{4} << 20;
@@ -51,6 +52,8 @@ struct ServerOptions {
   std::shared_ptr<attest::Attester> attester; ///< null: no evidence is given. Needs `tls`
   bool require_attestation = false;           ///< who has not asked for evidence gets nothing else
   std::shared_ptr<ReceiptBook> receipts;      ///< null: answers have none
+  /// Spans and figures go there; null: nowhere. With `coarse_metrics` figures alone.
+  std::shared_ptr<telemetry::OtlpExporter> otlp;
   StreamOptions stream;
   std::chrono::milliseconds grace{10000}; ///< for running requests when the server ends
 };
@@ -59,6 +62,7 @@ struct ServerOptions {
 ///
 ///   POST /v1/chat/completions, /v1/completions   streamed or whole
 ///   POST /v1/responses, /v1/messages             the same; with what counts their tokens
+///   POST /v1/embeddings, /v1/score, /v1/rerank   of models that are served for that
 ///   POST /tokenize, /detokenize                  as vLLM has them
 ///   GET  /v1/models, /version, /health, /ready
 ///   GET, POST /v1/attestation                    evidence, if there is an attester

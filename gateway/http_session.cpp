@@ -91,6 +91,7 @@ void HttpSession::begin_exchange() {
   exchange_->began = std::chrono::steady_clock::now();
   exchange_->connection = connection_;
   exchange_->trace = telemetry::new_trace_id();
+  exchange_->context = {telemetry::new_trace_id(), exchange_->trace};
 }
 
 /// False if the request is answered already.
@@ -101,8 +102,10 @@ bool HttpSession::check_head() {
   request = parser_->request();
   exchange.method = known_method(request.method);
   exchange.close = exchange.close || !request.keep_alive;
-  if (const auto named = telemetry::parse_traceparent(request.field("traceparent")))
-    exchange.trace = *named;
+  if (const auto named = telemetry::parse_traceparent(request.field("traceparent"))) {
+    exchange.context = *named;
+    exchange.trace = named->low;
+  }
   HttpResponse response;
   const ExchangeScope scope(exchange);
   if (settings_.router->check(exchange, local_host_, response)) {

@@ -7,6 +7,7 @@
 #include <prometheus/text_serializer.h>
 
 #include "gateway/engine_metrics.hpp"
+#include "gateway/otlp_figures.hpp"
 
 namespace talaria::gateway {
 
@@ -82,12 +83,14 @@ struct Metrics::Impl {
     per_token.Observe(seconds);
   }
   void observe_times(const pipeline::Timings& timings, const AnswerFacts& facts);
+  std::vector<MetricFamily> families() const;
 
   const pipeline::Engine& engine;
   const Admission& admission;
   const Labels labels;
   const bool coarse;
   const u32 context;
+  std::shared_ptr<const telemetry::OtlpExporter> exporter; ///< null: there is none
   prometheus::Registry registry;
   prometheus::Counter& prompt_tokens =
       counter(registry, "vllm:prompt_tokens_total", "Prompt tokens processed", labels);
@@ -214,16 +217,37 @@ Metrics::Totals Metrics::totals() const {
   return {impl_->prompt_tokens.Value(), impl_->generation_tokens.Value()};
 }
 
+void Metrics::exported_by(std::shared_ptr<const telemetry::OtlpExporter> exporter) {
+  impl_->exporter = std::move(exporter);
+}
+
+std::vector<telemetry::OtlpMetric> Metrics::figures() const {
+  return otlp_figures(impl_->families());
+}
+
 std::string Metrics::text() const {
-  std::vector<MetricFamily> families = impl_->registry.Collect();
-  const Admission::Load load = impl_->admission.load();
+  return prometheus::TextSerializer().Serialize(impl_->families());
+}
+
+std::vector<MetricFamily> Metrics::Impl::families() const {
+  std::vector<MetricFamily> families = registry.Collect();
+  const Admission::Load load = admission.load();
   families.push_back(single("vllm:num_requests_running", "Answers being made", MetricType::Gauge,
-                            impl_->labels, static_cast<double>(load.running)));
+                            labels, static_cast<double>(load.running)));
   families.push_back(single("vllm:num_requests_waiting", "Answers waiting to be made",
-                            MetricType::Gauge, impl_->labels, static_cast<double>(load.waiting)));
-  add_engine_metrics(impl_->engine, impl_->labels, impl_->coarse, families);
+                            MetricType::Gauge, labels, static_cast<double>(load.waiting)));
+  add_engine_metrics(engine, labels, coarse, families);
   add_process_metrics(families);
-  return prometheus::TextSerializer().Serialize(families);
+  if (exporter) {
+    const auto counts = exporter->counts();
+    families.push_back(single("talaria_otlp_sent_spans_total",
+                              "Spans that the OpenTelemetry collector has taken",
+                              MetricType::Counter, {}, static_cast<double>(counts.sent)));
+    families.push_back(single("talaria_otlp_dropped_spans_total",
+                              "Spans that found no place in the queue, or that it did not take",
+                              MetricType::Counter, {}, static_cast<double>(counts.dropped)));
+  }
+  return families;
 }
 
 } // namespace talaria::gateway

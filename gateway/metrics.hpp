@@ -6,6 +6,7 @@
 #include "gateway/admission.hpp"
 #include "gateway/token_times.hpp"
 #include "pipeline/engine.hpp"
+#include "telemetry/otlp_exporter.hpp"
 
 namespace talaria::gateway {
 
@@ -50,6 +51,10 @@ public:
 
   /// All metrics in Prometheus' text format 0.0.4.
   std::string text() const;
+  /// The same for an OpenTelemetry collector.
+  std::vector<telemetry::OtlpMetric> figures() const;
+  /// Spans and figures go to a collector too, which text() then tells of. Once, before text().
+  void exported_by(std::shared_ptr<const telemetry::OtlpExporter> exporter);
 
 private:
   struct Impl;

@@ -1,5 +1,7 @@
 #include "gateway/prompt_reader.hpp"
 
+#include "gateway/thoughts.hpp"
+
 #include <fmt/format.h>
 
 #include <algorithm>
@@ -60,6 +62,10 @@ Prepared PromptReader::read(Dialect dialect, std::string body, const std::string
   if (is_chat && (request.tools.expected || marks_all_answers(syntax)) &&
       marks_calls_by_special_tokens(syntax))
     request.skip_special = engine_.oblivious();
+  if (is_pooled(dialect)) {
+    read_texts(prepared);
+    return prepared;
+  }
   if (!request.messages.empty())
     prepared.prompts.push_back(request.drop_oldest ? newest_messages(request)
                                                    : chat_prompt(request));
@@ -73,6 +79,61 @@ Prepared PromptReader::read(Dialect dialect, std::string body, const std::string
   prepared.request.messages = {};
   prepared.request.prompts = {};
   return prepared;
+}
+
+void PromptReader::read_texts(Prepared& prepared) const {
+  const ApiRequest& request = prepared.request;
+  const std::size_t firsts = request.pooling.firsts;
+  const bool scores = engine_.pooling()->task == model::Task::score;
+  for (std::size_t i = scores ? firsts : 0; i < request.prompts.size(); ++i)
+    prepared.prompts.push_back(scores ? pair_prompt(request, firsts == 1 ? 0 : i - firsts, i)
+                                      : prompt(request.prompts[i], request));
+  if (request.dialect == Dialect::rerank)
+    for (std::size_t i = firsts; i < request.prompts.size(); ++i)
+      prepared.texts.push_back(std::get<std::string>(request.prompts[i]));
+  prepared.request.prompts = {};
+}
+
+namespace {
+
+// What Qwen3-Reranker was trained with, and says of itself.
+constexpr const char* kJudge =
+    "Judge whether the Document meets the requirements based on the Query and the Instruct "
+    "provided. Note that the answer can only be \"yes\" or \"no\".";
+constexpr const char* kInstruction =
+    "Given a web search query, retrieve relevant passages that answer the query";
+
+} // namespace
+
+/// A model that answers yes or no is asked in a conversation. One with a head of its own reads the
+/// one text behind the other, each as the tokenizer begins and ends texts.
+std::vector<u32> PromptReader::pair_prompt(const ApiRequest& request, std::size_t first,
+                                           std::size_t second) const {
+  const auto& query = std::get<std::string>(request.prompts[first]);
+  const auto& document = std::get<std::string>(request.prompts[second]);
+  const std::string& instruction = request.pooling.instruction;
+  if (engine_.pooling()->words.empty()) {
+    if (!instruction.empty())
+      throw bad_field("instruction", "the model takes no instruction: it scores by a head");
+    return fitting(
+        [&](std::size_t most) {
+          std::vector<u32> ids = engine_.tokenizer().encode(query, true, most);
+          const std::vector<u32> more = engine_.tokenizer().encode(document, true, most);
+          ids.insert(ids.end(), more.begin(), more.end());
+          return ids;
+        },
+        prompt_field(request.dialect));
+  }
+  if (!chat_) throw ApiError(400, "the model has no chat template, by which it could be asked");
+  ApiRequest asks;
+  asks.dialect = request.dialect;
+  asks.messages = {
+      {"system", kJudge},
+      {"user", fmt::format("<Instruct>: {}\n<Query>: {}\n<Document>: {}",
+                           instruction.empty() ? kInstruction : instruction, query, document)}};
+  asks.chat.add_generation_prompt = true;
+  asks.chat.variables = R"({"enable_thinking":false})";
+  return chat_prompt(asks);
 }
 
 std::unique_ptr<Admission::Ticket> PromptReader::turn(std::size_t bytes, const std::string& client,
@@ -120,6 +181,10 @@ PromptReader::grammar_of(const ApiRequest& request) const {
 
 ToolSyntax PromptReader::tool_syntax() const {
   return tool_syntax_of(chat_ ? chat_->chat().source() : std::string());
+}
+
+bool PromptReader::thinks_in_tags() const {
+  return chat_ && gateway::thinks_in_tags(chat_->chat().source());
 }
 
 /// What depends on the model and on how the engine runs.
@@ -215,6 +280,7 @@ std::vector<u32> PromptReader::newest_messages(const ApiRequest& request) const 
 }
 
 std::vector<u32> PromptReader::prompt(const Prompt& prompt, const ApiRequest& request) const {
+  const char* field = is_pooled(request.dialect) ? prompt_field(request.dialect) : "prompt";
   if (!request.suffix.empty()) return middle_prompt(prompt, request);
   if (const auto* text = std::get_if<std::string>(&prompt))
     return truncated(fitting(
@@ -222,13 +288,13 @@ std::vector<u32> PromptReader::prompt(const Prompt& prompt, const ApiRequest& re
                            return engine_.tokenizer().encode(
                                *text, request.add_special_tokens.value_or(true), most);
                          },
-                         "prompt"),
+                         field),
                      request);
   const auto& ids = std::get<std::vector<u32>>(prompt);
-  require_fit(ids.size(), "prompt");
+  require_fit(ids.size(), field);
   const u32 vocab = engine_.plan().vocab;
   if (std::any_of(ids.begin(), ids.end(), [&](u32 id) { return id >= vocab; }))
-    throw bad_field("prompt", fmt::format("a token is outside the vocabulary of {}", vocab));
+    throw bad_field(field, fmt::format("a token is outside the vocabulary of {}", vocab));
   return truncated(ids, request);
 }
 
@@ -252,7 +318,7 @@ std::vector<u32> PromptReader::middle_prompt(const Prompt& prompt,
 std::vector<u32>
 PromptReader::fitting(const std::function<std::vector<u32>(std::size_t most)>& encode,
                       const char* field) const {
-  const std::size_t context = engine_.plan().max_position;
+  const std::size_t context = engine_.longest_prompt();
   try {
     auto ids = encode(context);
     if (ids.empty()) throw bad_field(field, std::string(field) + " has no tokens");
@@ -267,10 +333,11 @@ PromptReader::fitting(const std::function<std::vector<u32>(std::size_t most)>& e
   }
 }
 
-/// Behind the prompt there must be room for one token.
+/// Behind the prompt there must be room for one token, if the model generates.
 void PromptReader::require_fit(std::size_t tokens, const char* field) const {
-  const u32 context = engine_.plan().max_position;
-  if (tokens >= context) throw context_length_exceeded(field, tokens, context);
+  const u32 context = engine_.longest_prompt();
+  if (tokens + (engine_.pooling() ? 0 : 1) > context)
+    throw context_length_exceeded(field, tokens, context);
 }
 
 } // namespace talaria::gateway

@@ -14,12 +14,13 @@
 namespace talaria::gateway {
 
 /// A request whose prompts are known to be possible: at least one token each, in the vocabulary,
-/// with room for an answer behind them.
+/// with room for an answer behind them, if there is to be one.
 struct Prepared {
   ApiRequest request; ///< without messages and prompts
   std::vector<std::vector<u32>> prompts;
   std::shared_ptr<model::grammar::TokenGrammar> grammar; ///< of the answers; null: any
-  std::vector<std::string> texts; ///< of the prompts, if they are to stand before the answers
+  /// Of the prompts, if they are to stand before the answers; of /v1/rerank the documents.
+  std::vector<std::string> texts;
 
   u64 prompt_tokens() const;
   /// Tokens that the answers may have at most, as the request says; 0 if it does not.
@@ -56,10 +57,15 @@ public:
                          const std::function<void()>& check);
   /// How the model writes calls of tools.
   ToolSyntax tool_syntax() const;
+  /// It writes what it thinks between <think> and </think>.
+  bool thinks_in_tags() const;
 
 private:
   std::unique_ptr<Admission::Ticket> turn(std::size_t bytes, const std::string& client,
                                           const std::function<void()>& check);
+  void read_texts(Prepared& prepared) const;
+  std::vector<u32> pair_prompt(const ApiRequest& request, std::size_t first,
+                               std::size_t second) const;
   std::vector<u32> chat_prompt(ApiRequest& request) const;
   std::vector<u32> newest_messages(const ApiRequest& request) const;
   std::vector<u32> prompt(const Prompt& prompt, const ApiRequest& request) const;

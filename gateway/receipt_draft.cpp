@@ -11,8 +11,8 @@ constexpr std::size_t kLongestField = 7 << 10; // common clients take heads of 8
 /// Whether something in the request matters to its answers that the receipt does not say.
 bool asks_for_more(const ApiRequest& request) {
   const model::SamplingParameters& sampling = request.sampling;
-  return !request.stops.empty() || !request.stop_tokens.empty() || request.with_stop ||
-         !request.skip_special || request.form.kind != AnswerForm::Kind::any ||
+  return is_pooled(request.dialect) || !request.stops.empty() || !request.stop_tokens.empty() ||
+         request.with_stop || !request.skip_special || request.form.kind != AnswerForm::Kind::any ||
          request.tools.expected || !sampling.logit_bias.empty() || !sampling.allowed.empty() ||
          !sampling.banned.empty();
 }

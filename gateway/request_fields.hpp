@@ -26,8 +26,11 @@ struct Draft {
   bool wants_logprobs = false; ///< of a chat
   bool has_stream_options = false;
   bool chooses_no_tool = false;
+  std::optional<std::vector<std::string>> allowed_tools{}; ///< others are as if they were not sent
   bool with_strings = false;
-  std::optional<u32> ignored{}; ///< a number that changes nothing
+  std::optional<u32> ignored{};            ///< a number that changes nothing
+  std::vector<std::string> first_texts{};  ///< of a request that compares them
+  std::vector<std::string> second_texts{}; ///< with these
   std::string system{}; ///< what stands before all messages; of dialects with a field for it
 };
 
@@ -42,6 +45,8 @@ FieldReader only(std::vector<nlohmann::json> neutral, const std::string& why);
 
 /// The model's name: a 404 if it is another one.
 void read_model(const std::string& field, const nlohmann::json& value, Draft& draft);
+/// Prompts: a string, token ids, or a list of strings or of lists of token ids.
+void read_prompt(const std::string& field, const nlohmann::json& value, Draft& draft);
 /// Into a member of the draft, from `least` on.
 FieldReader token_count(std::optional<u32> Draft::*member, u32 least);
 /// `stream`.
@@ -70,6 +75,12 @@ void read_flat_tools(const std::string& field, const nlohmann::json& value, cons
                      Draft& draft);
 /// A grammar makes the model call a tool. @param name  which one; empty: any
 void force_call(const std::string& field, const std::string& name, Draft& draft);
+/// {"mode": auto or required, "tools": [...]}: the tools that may be called.
+/// @param name_of  the name of one of them
+void allow_tools(
+    const std::string& field, const nlohmann::json& choice,
+    const std::function<std::string(const std::string& path, const nlohmann::json&)>& name_of,
+    Draft& draft);
 /// What form answers have. @throws ApiError if another field has said so
 AnswerForm& new_form(const std::string& field, AnswerForm::Kind kind, Draft& draft);
 /// A schema as it is written, or the text of one. @param raw  its text

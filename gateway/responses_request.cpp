@@ -132,6 +132,12 @@ void read_function_tools(const std::string& field, const json& value, Draft& dra
   read_flat_tools(field, value, form, draft);
 }
 
+std::string name_of_allowed(const std::string& path, const json& tool) {
+  if (!tool.is_object() || tool.value("type", json()) != "function")
+    throw bad_field(path, path + " must name a function");
+  return string_member(path, tool, "name");
+}
+
 void read_tool_choice_of_responses(const std::string& field, const json& value, Draft& draft) {
   if (value == "none")
     draft.chooses_no_tool = true;
@@ -139,8 +145,11 @@ void read_tool_choice_of_responses(const std::string& field, const json& value, 
     force_call(field, {}, draft);
   else if (value.is_object() && value.value("type", json()) == "function")
     force_call(field, string_member(field, value, "name"), draft);
+  else if (value.is_object() && value.value("type", json()) == "allowed_tools")
+    allow_tools(field, value, name_of_allowed, draft);
   else if (value != "auto")
-    throw bad_field(field, field + " must be none, auto, required or the name of a function");
+    throw bad_field(field, field + " must be none, auto, required, the name of a function or "
+                                   "allowed_tools");
 }
 
 void read_reasoning(const std::string& field, const json& value, Draft& draft) {

@@ -102,6 +102,15 @@ void read_logit_bias(const std::string& field, const json& value, Draft& draft) 
   draft.request.sampling.logit_bias = std::move(alone.logit_bias);
 }
 
+void read_drafts(const std::string& field, const json& value, Draft& draft) {
+  const u32 drafts = whole_number_of(field, value, 0);
+  if (drafts > draft.defaults.drafts)
+    throw bad_field(field, fmt::format("{} must be at most {}, the drafts of this server "
+                                       "(pipeline.speculate)",
+                                       field, draft.defaults.drafts));
+  draft.request.drafts = drafts;
+}
+
 } // namespace
 
 void add_sampling_fields(FieldReaders& readers) {
@@ -120,6 +129,7 @@ void add_sampling_fields(FieldReaders& readers) {
   readers["stop_token_ids"] = [](const std::string& field, const json& value, Draft& draft) {
     draft.request.stop_tokens = ids_of(field, value);
   };
+  readers["num_speculative_tokens"] = read_drafts;
   readers["min_tokens"] = [](const std::string& field, const json& value, Draft& draft) {
     draft.request.sampling.min_tokens = whole_number_of(field, value, 0);
   };

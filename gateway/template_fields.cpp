@@ -64,17 +64,23 @@ bool is_named_tool(const json& value) {
          value.value("function", json()).is_object();
 }
 
+/// {"type": "function", "function": {"name": ...}}
+std::string name_of_function(const std::string& path, const json& tool) {
+  if (!is_named_tool(tool)) throw bad_field(path, path + " must name a function");
+  return text_of(path + ".function.name", tool["function"].value("name", json()));
+}
+
 void read_tool_choice(const std::string& field, const json& value, Draft& draft) {
   if (value == "none")
     draft.chooses_no_tool = true;
   else if (value == "required" || is_named_tool(value))
-    force_call(field,
-               value.is_object()
-                   ? text_of(field + ".function.name", value["function"].value("name", json()))
-                   : std::string(),
-               draft);
+    force_call(field, value.is_object() ? name_of_function(field, value) : std::string(), draft);
+  else if (value.is_object() && value.value("type", json()) == "allowed_tools")
+    allow_tools(field + ".allowed_tools", value.value("allowed_tools", json()), name_of_function,
+                draft);
   else if (value != "auto")
-    throw bad_field(field, field + " must be none, auto, required or the name of a function");
+    throw bad_field(field, field + " must be none, auto, required, the name of a function or "
+                                   "allowed_tools");
 }
 
 void read_reasoning_effort(const std::string& field, const json& value, Draft& draft) {
@@ -94,6 +100,20 @@ FieldReader raw_option(std::string model::ChatOptions::*member, bool is_list) {
 
 void force_call(const std::string& field, const std::string& name, Draft& draft) {
   new_form(field, AnswerForm::Kind::calls, draft).text = name;
+}
+
+void allow_tools(const std::string& field, const json& choice,
+                 const std::function<std::string(const std::string& path, const json&)>& name_of,
+                 Draft& draft) {
+  if (!choice.is_object() || !choice.value("tools", json()).is_array() || choice["tools"].empty())
+    throw bad_field(field, field + " must have a mode, and tools, a list of functions");
+  const json mode = choice.value("mode", json());
+  if (mode != "auto" && mode != "required")
+    throw bad_field(field + ".mode", field + ".mode must be auto or required");
+  std::vector<std::string>& names = draft.allowed_tools.emplace();
+  for (const json& tool : choice["tools"])
+    names.push_back(name_of(fmt::format("{}.tools[{}]", field, names.size()), tool));
+  if (mode == "required") force_call(field, {}, draft);
 }
 
 namespace {

@@ -21,6 +21,8 @@ public:
   AnswerParts finish();
   /// Calls begun so far.
   std::size_t calls() const noexcept { return count_; }
+  /// What comes next belongs to what the model thinks, as far as is known: of harmony.
+  bool thinks() const noexcept { return channels_.thinks(); }
 
 private:
   enum class State : u8 {

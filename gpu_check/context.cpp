@@ -37,6 +37,7 @@ Workload Workload::fake() {
 kernels::cuda::AcceleratorOptions Context::options(const remo::LatticeParameters& of) const {
   kernels::cuda::AcceleratorOptions options;
   options.modulus = of.modulus();
+  options.rounded_modulus = of.p;
   options.reply_modulus = of.reply_modulus;
   options.devices = {device};
   options.threads = 4;

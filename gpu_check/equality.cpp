@@ -53,11 +53,13 @@ Json shape_entry(const char* kind, const LatticeParameters& parameters, const Sh
       .set("d_out", shape.d_out);
 }
 
-/// Residues and switched replies of one shape. A product's rows do not depend on each other: the
-/// CPU multiplies once, the largest number of rows.
-void compare_words(Context& context, const LatticeParameters& parameters, Accelerator& gpu,
-                   const Shape& shape) {
-  const Modulus q = parameters.modulus();
+/// Full words or rounded ones, and switched replies to both, of one shape. A product's rows do not
+/// depend on each other: the CPU multiplies once, the largest number of rows.
+void compare_words(Context& context, const LatticeParameters& parameters, bool rounded,
+                   Accelerator& gpu, const Shape& shape) {
+  const remo::WordFormat words_of_set =
+      rounded ? parameters.rounded_words() : parameters.full_words();
+  const Modulus q = words_of_set.modulus;
   SplitMix numbers(q.q + shape.d_in * shape.d_out);
   const PackedWeights weights = random_weights(shape.d_in, shape.d_out, numbers);
   gpu.add(kMatrix, weights);
@@ -68,7 +70,7 @@ void compare_words(Context& context, const LatticeParameters& parameters, Accele
   const std::size_t values = most * shape.d_out;
   AlignedBuffer<u8> padded(expected.bytes.size()); // words are read 8 bytes at a time
   std::memcpy(padded.data(), expected.bytes.data(), expected.bytes.size());
-  const auto switched = remo::switch_reply(parameters, padded.data(), values);
+  const auto switched = remo::switch_reply(words_of_set, padded.data(), values);
 
   const auto count_different = [&](RowFormat format, const u8* right, std::size_t bytes) {
     std::size_t different = 0;
@@ -86,9 +88,12 @@ void compare_words(Context& context, const LatticeParameters& parameters, Accele
         counts.size(), different,
         shape_entry(kind, parameters, shape).set("most_rows", most).set("cpu", expected.kernels));
   };
-  report("residues",
-         count_different(RowFormat::residues, expected.bytes.data(), expected.bytes.size()));
-  report("switched", count_different(RowFormat::switched, switched.data(), switched.size()));
+  report(rounded ? "rounded" : "residues",
+         count_different(rounded ? RowFormat::rounded : RowFormat::residues, expected.bytes.data(),
+                         expected.bytes.size()));
+  report(rounded ? "rounded switched" : "switched",
+         count_different(rounded ? RowFormat::rounded_switched : RowFormat::switched,
+                         switched.data(), switched.size()));
 }
 
 /// R = A W is the product with as many rows as A has: k N words each. A itself is not needed, any
@@ -263,8 +268,11 @@ void compare_products(Context& context) {
       const auto gpu = open_devices(context.options(parameters));
       compare(context, name + " hint", [&] { compare_hint(context, parameters, *gpu); });
       for (const Shape& shape : kShapes)
-        compare(context, text("%s words %zu x %zu", name.c_str(), shape.d_in, shape.d_out),
-                [&] { compare_words(context, parameters, *gpu, shape); });
+        for (const bool rounded : {false, true}) {
+          if (rounded && !parameters.rounds()) continue;
+          compare(context, text("%s words %zu x %zu", name.c_str(), shape.d_in, shape.d_out),
+                  [&] { compare_words(context, parameters, rounded, *gpu, shape); });
+        }
     });
   }
   compare(context, "int8, int16 and float32 products", [&] {

@@ -10,17 +10,34 @@
 #include "kernels/ntt_plan.hpp"
 #include "kernels/packed_weights.hpp"
 #include "kernels/product_kernels.hpp"
+#include "kernels/word_rounding.hpp"
 
 namespace talaria::kernels {
 
 /// Queries of one attention (kernels/attention.hpp).
 inline constexpr std::size_t kMaxQueries = 64;
 
-/// See KernelSet::row_dots.
+/// Most vectors that one row is multiplied by in one pass (KernelSet::row_dots).
+inline constexpr std::size_t kMaxCheckVectors = 3;
+
+/// Vectors z of one length with numbers in [0, q): the first `count` of them, two or three.
+struct CheckVectors {
+  std::array<const u64*, kMaxCheckVectors> z{};
+  std::size_t count = 2;
+
+  /// The same from number `first` on.
+  [[gnu::always_inline]] CheckVectors from(std::size_t first) const {
+    CheckVectors rest = *this;
+    for (std::size_t v = 0; v < count; ++v) rest.z[v] += first;
+    return rest;
+  }
+};
+
+/// See KernelSet::row_dots. Sums beyond CheckVectors::count are 0.
 struct RowDots {
-  std::array<u64, 2> words{};    ///< sum_i word[i] z[i] mod q
-  std::array<u64, 2> integers{}; ///< sum_i x[i] z[i] mod q
-  bool below = true;             ///< every word is below q
+  std::array<u64, kMaxCheckVectors> words{};    ///< sum_i word[i] z[i] mod q
+  std::array<u64, kMaxCheckVectors> integers{}; ///< sum_i x[i] z[i] mod q
+  bool below = true;                            ///< every word is below q
 
   bool operator==(const RowDots&) const = default;
 };
@@ -47,12 +64,12 @@ struct KernelSet : ProductKernels {
   void (*decode_row)(const u8* y, const u8* v, i64* r, std::size_t n, int delta_bits,
                      const Modulus& q);
   /// Freivalds' inner products of one row, all in one pass: of n words of q.word_bytes, whatever
-  /// they hold, and of n integers below q in magnitude, each with z0 and z1 in [0, q). n < 2^22.
+  /// they hold, and of n integers below q in magnitude, each with every z. n < 2^22.
   /// `words` or `x` may be null: then their part is left as it begins.
-  RowDots (*row_dots)(const u8* words, const i64* x, const u64* z0, const u64* z1, std::size_t n,
+  RowDots (*row_dots)(const u8* words, const i64* x, const CheckVectors& z, std::size_t n,
                       const Modulus& q);
   /// The same of shorter integers: those that mask_row takes.
-  RowDots (*row_dots32)(const u8* words, const i32* x, const u64* z0, const u64* z1, std::size_t n,
+  RowDots (*row_dots32)(const u8* words, const i32* x, const CheckVectors& z, std::size_t n,
                         const Modulus& q);
 
   /// Forward transform of eight polynomials at a time: x is [N][8], coefficient r of polynomial c
@@ -69,7 +86,8 @@ struct KernelSet : ProductKernels {
                     std::size_t k, u64* out);
 
   /// Rows of a mask block from up to eight tiles: out row r = words of tiles[t][r][c] +
-  /// errors[r][8 t + c] mod q for the columns 8 t + c < columns <= 64, r < N.
+  /// errors[r][8 t + c] mod q for the columns 8 t + c < columns <= 64, r < N; rounded to words mod
+  /// p if `to` says so.
   ///   tiles   [N][8] coefficients in [0, q) each, `tile_stride` numbers apart, 64-byte aligned;
   ///   eight
   ///           are readable
@@ -77,7 +95,7 @@ struct KernelSet : ProductKernels {
   ///   out     N rows, `stride` bytes apart. Where rows are aligned to cache lines and columns = 64
   ///           they may bypass the caches, as they will be read much later.
   void (*mask_rows)(const u64* tiles, std::size_t tile_stride, const i8* errors, std::size_t n,
-                    std::size_t columns, u8* out, std::size_t stride, const Modulus& q);
+                    std::size_t columns, u8* out, std::size_t stride, const WordRounding& to);
 
   /// Centred binomial errors with eta = 21 from uniform bytes, in constant time:
   ///   w = 6-byte little-endian word i of `bytes`; out[i] = popcount(w & (2^21-1)) - popcount(w >>

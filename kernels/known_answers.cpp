@@ -45,6 +45,7 @@ u64 answer_dots(const KernelSet& set) {
     const Modulus q(prime);
     const AlignedBuffer<u64> z = residues(n, prime, stream);
     const AlignedBuffer<u64> other = residues(n, prime, stream);
+    const AlignedBuffer<u64> third = residues(n, prime, stream);
     const AlignedBuffer<u8> a = words(residues(n, prime, stream), q);
     AlignedBuffer<i64> x(n);
     for (i64& v : x)
@@ -52,14 +53,16 @@ u64 answer_dots(const KernelSet& set) {
     AlignedBuffer<i32> shorter(n);
     for (i32& v : shorter) v = static_cast<i32>(stream.below(u64{1} << 17)) - (1 << 16);
     const auto add = [&](const RowDots& dots) {
-      print.add(dots.words.data(), 2);
-      print.add(dots.integers.data(), 2);
+      print.add(dots.words.data(), kMaxCheckVectors);
+      print.add(dots.integers.data(), kMaxCheckVectors);
       print.add(u64{dots.below});
     };
-    for (const std::size_t count : {n, std::size_t{0}}) {
-      add(set.row_dots(a.data(), x.data(), z.data(), other.data(), count, q));
-      add(set.row_dots32(a.data(), shorter.data(), z.data(), other.data(), count, q));
-    }
+    for (const std::size_t vectors : {std::size_t{2}, kMaxCheckVectors})
+      for (const std::size_t count : {n, std::size_t{0}}) {
+        const CheckVectors check{{z.data(), other.data(), third.data()}, vectors};
+        add(set.row_dots(a.data(), x.data(), check, count, q));
+        add(set.row_dots32(a.data(), shorter.data(), check, count, q));
+      }
   }
   return print.value();
 }
@@ -69,7 +72,7 @@ u64 answer_transforms(const KernelSet& set) {
   Fingerprint print;
   Stream stream;
   for (const u64 prime : kPrimes)
-    for (const std::size_t n : {std::size_t{16}, std::size_t{256}}) {
+    for (const std::size_t n : {std::size_t{16}, std::size_t{256}, std::size_t{512}}) {
       const NttPlan plan(Modulus(prime), n);
       AlignedBuffer<u64> x = residues(8 * n, prime, stream);
       set.ntt_forward8(plan, x.data());
@@ -88,6 +91,7 @@ u64 answer_transforms(const KernelSet& set) {
 
 u64 answer_mask_rows(const KernelSet& set) {
   constexpr std::size_t n = 16;
+  constexpr u64 kRounded = (u64{1} << 39) - 7; // a prime below all of kPrimes
   Fingerprint print;
   Stream stream;
   for (const u64 prime : kPrimes)
@@ -98,10 +102,12 @@ u64 answer_mask_rows(const KernelSet& set) {
       for (i8& e : errors) e = static_cast<i8>(static_cast<int>(stream.below(43)) - 21);
       const std::size_t stride = 64 * static_cast<std::size_t>(q.word_bytes);
       AlignedBuffer<u8> rows(n * stride);
-      set.mask_rows(tiles.data(), 8 * n, errors.data(), n, columns, rows.data(), stride, q);
-      print.add(rows.data(), rows.size());
-      set.mask_rows(tiles.data(), 8 * n, nullptr, n, columns, rows.data(), stride, q);
-      print.add(rows.data(), rows.size());
+      for (const WordRounding& to : {WordRounding(q), WordRounding(q, Modulus(kRounded))})
+        for (const i8* noise :
+             {static_cast<const i8*>(errors.data()), static_cast<const i8*>(nullptr)}) {
+          set.mask_rows(tiles.data(), 8 * n, noise, n, columns, rows.data(), stride, to);
+          print.add(rows.data(), rows.size());
+        }
     }
   return print.value();
 }
@@ -241,9 +247,9 @@ struct Question {
 
 constexpr Question kQuestions[] = {
     {"masking of rows", answer_rows, 0x46a0a7955dae2a18},
-    {"inner products of residues", answer_dots, 0x70e5014f30fd81ca},
-    {"transforms", answer_transforms, 0x1072980cf9dea5fc},
-    {"rows of mask blocks", answer_mask_rows, 0x858b440da6dfd8ba},
+    {"inner products of residues", answer_dots, 0x688f503a5148248c},
+    {"transforms", answer_transforms, 0xc28775ae08ae256b},
+    {"rows of mask blocks", answer_mask_rows, 0xfcac70d67279500e},
     {"binomial errors", answer_errors, 0xbe4d381a36234cd4},
     {"inner products with weights", answer_weight_dots, 0xbb48b5e729aff7c0},
     {"attention of blocks", answer_attention_blocks, 0xcc9cbf1baebe7aba},

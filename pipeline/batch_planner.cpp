@@ -1,9 +1,11 @@
 #include "pipeline/batch_planner.hpp"
 
 #include <algorithm>
+#include <fmt/format.h>
 #include <limits>
 #include <span>
 
+#include "core/error.hpp"
 #include "core/secret.hpp"
 
 namespace talaria::pipeline {
@@ -24,10 +26,27 @@ void wipe_tokens(std::vector<u32>& tokens) {
 
 /// The most rows of one sequence in one micro-batch.
 u32 chunk_of(const BatchLimits& limits) {
-  return std::min(limits.prefill_chunk, limits.max_rows);
+  return std::max(std::min(limits.prefill_chunk, limits.max_rows), 1 + limits.drafts);
+}
+
+u32 most_rows(const BatchLimits& limits, const Padding& padding) {
+  return padding.buckets.empty() ? limits.max_rows
+                                 : std::min(limits.max_rows, padding.buckets.back());
 }
 
 } // namespace
+
+void validate(const BatchLimits& limits, const Padding& padding) {
+  if (limits.drafts > kMostDrafts)
+    throw Error(Errc::config, fmt::format("speculation: {} drafts a round; expected at most {}",
+                                          limits.drafts, kMostDrafts));
+  const u32 rows = most_rows(limits, padding);
+  if (limits.drafts != 0 && limits.drafts >= rows)
+    throw Error(Errc::config,
+                fmt::format("speculation: {} drafts make rounds of {} rows, and a micro-batch "
+                            "holds {} at most (pipeline.max_rows, the largest bucket)",
+                            limits.drafts, 1 + limits.drafts, rows));
+}
 
 u32 positions_that_fit(const kv::Store& kv, const BatchLimits& limits, const Padding& padding) {
   const std::size_t budget = kv.usage().budget;
@@ -38,41 +57,51 @@ u32 positions_that_fit(const kv::Store& kv, const BatchLimits& limits, const Pad
     const bool fits = kv.layout().bytes_for(middle, chunk_of(limits)) <= budget;
     (fits ? fitting : too_many) = middle;
   }
-  return fitting - std::min(fitting, padding.rounds - 1);
+  return fitting - std::min(fitting, padding.rounds - 1 + limits.drafts);
 }
 
 BatchPlanner::BatchPlanner(BatchLimits limits, Padding padding, std::shared_ptr<kv::Store> kv,
                            std::shared_ptr<kv::PrefixCache> prefixes)
     : limits_(limits), padding_(std::move(padding)), kv_(std::move(kv)) {
   if (!padding_.is_on()) prefixes_ = std::move(prefixes); // hits show as rows
-  if (!padding_.buckets.empty())
-    limits_.max_rows = std::min(limits_.max_rows, padding_.buckets.back());
+  limits_.max_rows = most_rows(limits_, padding_);
 }
 
 void BatchPlanner::add(SequenceId id, std::vector<u32> prompt, bool sample, LogitsWanted logits,
-                       u32 max_tokens, std::string owner) {
+                       u32 max_tokens, std::string owner, u32 drafts) {
   Sequence sequence;
+  sequence.drafts = sample && logits == LogitsWanted::none ? std::min(drafts, limits_.drafts) : 0;
   sequence.tokens = std::move(prompt);
   sequence.owner = std::move(owner);
   sequence.sample = sample;
   sequence.logits = logits;
-  sequence.most =
-      static_cast<u32>(sequence.tokens.size()) + max_tokens + (sample ? padding_.rounds - 1 : 0);
+  sequence.most = static_cast<u32>(sequence.tokens.size()) + max_tokens +
+                  (sample ? padding_.rounds - 1 : 0) + sequence.drafts;
   sequences_.insert_or_assign(id, std::move(sequence));
   admit_waiting();
 }
 
-void BatchPlanner::append(SequenceId sequence, u32 token) {
-  if (const auto it = sequences_.find(sequence); it != sequences_.end() && !it->second.finished)
-    it->second.tokens.push_back(token);
+void BatchPlanner::append(SequenceId id, u32 token, bool computed) {
+  const auto it = sequences_.find(id);
+  if (it == sequences_.end() || it->second.finished) return;
+  Sequence& sequence = it->second;
+  if (!sequence.guess.empty()) sequence.judge.round(sequence.guess.front() == token);
+  wipe_tokens(sequence.guess);
+  sequence.tokens.push_back(token);
+  if (computed) ++sequence.next;
 }
 
 void BatchPlanner::restart(SequenceId id) {
   Sequence& sequence = sequences_.at(id);
   sequence.logits_from = std::max(sequence.logits_from, sequence.next);
-  sequence.next = 0;
-  sequence.inherited = 0;
+  begin_again(sequence);
   if (kv_) kv_->truncate(id, 0);
+}
+
+void BatchPlanner::begin_again(Sequence& sequence) {
+  sequence.next = 0;
+  sequence.written = 0;
+  sequence.inherited = 0;
 }
 
 u32 BatchPlanner::cached_tokens(SequenceId id) const {
@@ -90,9 +119,10 @@ void BatchPlanner::end(SequenceId sequence) {
   Sequence& ended = it->second;
   const u32 dummy_rounds = ended.sample ? padding_.dummy_rounds_for(ended.rounds) : 0;
   if (dummy_rounds == 0) return forget(sequence);
-  const u32 last = ended.tokens[ended.next == 0 ? 0 : ended.next - 1];
-  wipe_tokens(ended.tokens);
-  ended.tokens.push_back(last);
+  // Its tokens stay as its keys do: dummy rounds guess as its rounds did.
+  const std::size_t passed = std::max<std::size_t>(ended.next, 1);
+  wipe(ended.tokens.data() + passed, (ended.tokens.size() - passed) * sizeof(u32));
+  ended.tokens.resize(passed);
   ended.finished = true;
   ended.dummy_rounds_left = dummy_rounds;
 }
@@ -115,6 +145,7 @@ void BatchPlanner::forget(SequenceId id) {
   if (it == sequences_.end()) return;
   keep_prefix(id, it->second);
   wipe_tokens(it->second.tokens);
+  wipe_tokens(it->second.guess);
   sequences_.erase(it);
   to_release_.insert(id);
   release_unless_under_way(id);
@@ -146,19 +177,18 @@ bool BatchPlanner::admit(SequenceId id, Sequence& sequence) {
     if (prefixes_ && prefixes_->evict()) continue;
     // What it waits with, it waits without: others may need these blocks.
     kv_->truncate(id, 0);
-    sequence.next = 0;
-    sequence.inherited = 0;
+    begin_again(sequence);
     sequence.admitted = false;
     return false;
   }
   return true;
 }
 
-/// Rows whose logits are wanted have to be computed.
+/// Rows whose logits are wanted have to be computed; the last one always is.
 void BatchPlanner::begin_with_prefix(SequenceId id, Sequence& sequence) {
-  if (!prefixes_ || sequence.owner.empty() || sequence.logits != LogitsWanted::none) return;
+  if (!prefixes_ || sequence.owner.empty() || sequence.logits == LogitsWanted::all) return;
   sequence.inherited = prefixes_->begin(sequence.owner, sequence.tokens, id);
-  sequence.next = sequence.inherited;
+  sequence.next = sequence.written = sequence.inherited;
   if (sequence.rounds == 0) sequence.cached = sequence.inherited;
 }
 
@@ -269,49 +299,77 @@ std::optional<MicroBatch> BatchPlanner::next() {
   return batch;
 }
 
+/// Drafts of a round that begins now. Workers see it, so that it follows from what they see anyway
+/// and, without padding, from what DraftJudge makes of the answer.
+u32 BatchPlanner::drafts_now(const Sequence& sequence) const {
+  const std::size_t rows = sequences_.size() * (1 + std::size_t{sequence.drafts});
+  const std::size_t most = std::max<std::size_t>(limits_.max_rows / 4, 1 + sequence.drafts);
+  if (rows > most) return 0;
+  const bool always = padding_.is_on() || limits_.drafts_always;
+  return always || sequence.judge.worth_it() ? sequence.drafts : 0;
+}
+
+/// Room in the batch and memory for `count` tokens and so many drafts behind them; false if there
+/// is none. The segment has its place then, and the sequence has come that far.
+bool BatchPlanner::begin_segment(SequenceId id, Sequence& sequence, u32 count, u32 drafts,
+                                 MicroBatch& batch, enclave::Segment& segment) {
+  if (batch.rows + count + drafts > limits_.max_rows) return false;
+  segment.sequence = id;
+  segment.start = static_cast<u32>(sequence.next);
+  segment.count = count + drafts;
+  segment.drafts = segment.acceptable = drafts;
+  segment.inherited = sequence.inherited;
+  segment.discarded = sequence.written - segment.start;
+  if (!allot(id, segment, batch)) return false;
+  sequence.written = segment.start + segment.count;
+  sequence.next += count;
+  batch.rows += segment.count;
+  return true;
+}
+
 /// Moves up to `limit` tokens into the batch; false if it is full, or there is no memory.
 bool BatchPlanner::take(SequenceId id, Sequence& sequence, MicroBatch& batch, u32 limit) {
   const std::size_t room = limits_.max_rows - batch.rows;
   const std::size_t count = std::min({sequence.waiting(), std::size_t{limit}, room});
   if (count == 0) return false;
-  enclave::Segment segment;
-  segment.sequence = id;
-  segment.start = static_cast<u32>(sequence.next);
-  segment.count = static_cast<u32>(count);
-  segment.inherited = sequence.inherited;
-  if (!allot(id, segment, batch)) return false;
   const bool last_chunk = count == sequence.waiting();
+  const bool guesses = sequence.sample && sequence.drafts != 0 && sequence.waiting() == 1;
+  const u32 drafts = guesses ? drafts_now(sequence) : 0;
+  const std::size_t begin = sequence.next;
+  enclave::Segment segment;
+  if (!begin_segment(id, sequence, static_cast<u32>(count), drafts, batch, segment)) return false;
   segment.sample = sequence.sample && last_chunk;
   if (segment.sample) ++sequence.rounds;
-  const std::size_t end = sequence.next + count;
+  const std::size_t end = begin + count;
   if (sequence.logits == LogitsWanted::all)
-    segment.logits_rows =
-        static_cast<u32>(end - std::clamp(sequence.logits_from, sequence.next, end));
-  else if (sequence.logits == LogitsWanted::last && last_chunk && sequence.logits_from == 0)
-    segment.logits_rows = 1;
-  const auto first = sequence.tokens.begin() + static_cast<std::ptrdiff_t>(sequence.next);
+    segment.logits_rows = static_cast<u32>(end - std::clamp(sequence.logits_from, begin, end));
+  else if (sequence.logits == LogitsWanted::last && last_chunk)
+    segment.logits_rows = 1; // whatever else has passed before it began again
+  const auto first = sequence.tokens.begin() + static_cast<std::ptrdiff_t>(begin);
   batch.tokens.insert(batch.tokens.end(), first, first + static_cast<std::ptrdiff_t>(count));
-  batch.rows += segment.count;
-  batch.segments.push_back(segment);
-  sequence.next += count;
+  if (guesses) {
+    sequence.guess.resize(sequence.drafts);
+    draft_from_context(sequence.tokens, sequence.guess);
+    batch.tokens.insert(batch.tokens.end(), sequence.guess.begin(),
+                        sequence.guess.begin() + static_cast<std::ptrdiff_t>(drafts));
+  }
+  batch.segments.push_back(std::move(segment));
   return true;
 }
 
-/// One dummy row, which passes all stages as a row of decoding would: it continues its sequence,
-/// beyond the model's context if need be, and is sampled from.
+/// A dummy round, which passes all stages as a round of decoding would: it continues its sequence,
+/// beyond the model's context if need be, and is sampled from. None of its drafts is kept.
 bool BatchPlanner::take_dummy(SequenceId id, Sequence& sequence, MicroBatch& batch) {
-  if (batch.rows == limits_.max_rows) return false;
+  const u32 drafts = drafts_now(sequence);
   enclave::Segment segment;
-  segment.sequence = id;
-  segment.start = static_cast<u32>(sequence.next);
-  segment.count = 1;
-  if (!allot(id, segment, batch)) return false;
-  ++sequence.next;
+  if (!begin_segment(id, sequence, 1, drafts, batch, segment)) return false;
   segment.sample = true;
   segment.dummy = true;
-  batch.tokens.push_back(sequence.tokens.front());
-  batch.segments.push_back(segment);
-  ++batch.rows;
+  batch.tokens.push_back(sequence.tokens.back());
+  const std::size_t behind = batch.tokens.size();
+  batch.tokens.resize(behind + drafts);
+  draft_from_context(sequence.tokens, std::span(batch.tokens).subspan(behind));
+  batch.segments.push_back(std::move(segment));
   --sequence.dummy_rounds_left;
   return true;
 }

@@ -15,6 +15,7 @@
 #include "kv/prefix_cache.hpp"
 #include "kv/store.hpp"
 #include "pipeline/padding.hpp"
+#include "pipeline/speculation.hpp"
 
 namespace talaria::pipeline {
 
@@ -23,6 +24,9 @@ struct BatchLimits {
   u32 micro_batches = 2;   ///< in flight at once, >= 1
   u32 max_rows = 256;      ///< rows of one micro-batch, >= 1
   u32 prefill_chunk = 128; ///< prompt tokens of one sequence in one micro-batch, >= 1
+  u32 drafts = 0;          ///< the most tokens guessed in a round, < max_rows; 0: none
+  /// In every round, also of answers in which they are hardly ever right. Under padding always.
+  bool drafts_always = false;
 };
 
 /// Which logits a sequence hands back besides its tokens.
@@ -36,6 +40,10 @@ enum class LogitsWanted : u8 {
 /// of the dummy rounds behind it, to fit into `kv` if it is alone there.
 u32 positions_that_fit(const kv::Store& kv, const BatchLimits& limits, const Padding& padding);
 
+/// @throws Error{config} if a round with as many drafts as `limits` say has no place in a
+/// micro-batch.
+void validate(const BatchLimits& limits, const Padding& padding);
+
 /// Continuous batching with chunked prefill, as a plain state machine: which rows go next. A
 /// sequence has work while it has tokens that have not entered the layers; sequences join and leave
 /// between any two micro-batches. Answers do not depend on any choice made here
@@ -47,6 +55,11 @@ u32 positions_that_fit(const kv::Store& kv, const BatchLimits& limits, const Pad
 /// blocks back, waits, and begins again from its tokens, which gives the same answer. Under padding
 /// a sequence begins when there is room for all that it may become, since beginning again would
 /// show.
+///
+/// A sequence with drafts sends as many rows in every round, however many guesses were right. It
+/// does without while there are so many sequences that their rounds would take more than a quarter
+/// of `max_rows`, and until its DraftJudge holds them to be worth it, unless padding is on or the
+/// limits say always.
 class BatchPlanner {
 public:
   /// `kv` null: nothing is kept of any sequence, as in tests of planning alone. `prefixes`: over
@@ -58,13 +71,15 @@ public:
 
   /// A new sequence. `sample`: the last position's logits pick a token; `max_tokens`: how many
   /// follow at most. With the prompt, and dummy rounds, they must be within
-  /// positions_that_fit(). `owner`: whose prefixes it shares; empty: nobody's.
+  /// positions_that_fit(). `owner`: whose prefixes it shares; empty: nobody's. `drafts`: tokens
+  /// guessed in each of its rounds, at most as many as the limits say; 0 with `logits`.
   void add(enclave::SequenceId sequence, std::vector<u32> prompt, bool sample, LogitsWanted logits,
-           u32 max_tokens = 0, std::string owner = {});
+           u32 max_tokens = 0, std::string owner = {}, u32 drafts = 0);
   /// Tokens of its prompt that it did not have to compute.
   u32 cached_tokens(enclave::SequenceId sequence) const;
-  /// The token sampled for `sequence`; it has work again.
-  void append(enclave::SequenceId sequence, u32 token);
+  /// The next token sampled for `sequence`; it has work again, unless the token was a draft of the
+  /// same round (`computed`): then its row has passed the layers.
+  void append(enclave::SequenceId sequence, u32 token, bool computed = false);
   /// `sequence`, none of whose rows is under way, starts again from its first token, without the
   /// keys and values it had. Logits that were handed back are not handed back again.
   void restart(enclave::SequenceId sequence);
@@ -107,8 +122,12 @@ public:
 
 private:
   struct Sequence {
-    std::vector<u32> tokens; ///< prompt and sampled tokens; once finished, the one of its dummies
+    std::vector<u32> tokens; ///< prompt and sampled tokens
     std::size_t next = 0;    ///< first token that has not entered the layers
+    u32 written = 0;         ///< positions that have, those of wrong guesses included
+    u32 drafts = 0;          ///< of a round
+    std::vector<u32> guess;  ///< what the round under way would draft; empty: none is
+    DraftJudge judge;
     bool sample = true;
     LogitsWanted logits = LogitsWanted::none;
     u32 rounds = 0; ///< that its last row took part in
@@ -131,6 +150,10 @@ private:
   std::size_t waiting(enclave::SequenceId id, const Sequence& sequence) const;
   bool take(enclave::SequenceId id, Sequence& sequence, enclave::MicroBatch& batch, u32 limit);
   bool take_dummy(enclave::SequenceId id, Sequence& sequence, enclave::MicroBatch& batch);
+  bool begin_segment(enclave::SequenceId id, Sequence& sequence, u32 count, u32 drafts,
+                     enclave::MicroBatch& batch, enclave::Segment& segment);
+  u32 drafts_now(const Sequence& sequence) const;
+  static void begin_again(Sequence& sequence);
   void fill_up(enclave::MicroBatch& batch) const;
   void forget(enclave::SequenceId id);
 

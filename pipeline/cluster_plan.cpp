@@ -25,7 +25,7 @@ std::vector<Holder> holders_of(const ClusterOptions& options, u32 layer, u64 col
       const ClusterNode& node = options.nodes[n];
       if (node.replica != replica || !node.layers.contains(layer)) continue;
       const auto range = model::column_range(columns, node.share);
-      if (range.count > 0) holders.push_back({n, range.first, range.count});
+      if (range.count > 0) holders.push_back({n, range.first, range.count, node.equals});
     }
   return holders;
 }
@@ -63,6 +63,7 @@ transport::Identity identity_wanted(const arch::ModelPlan& model, model::WeightF
   wanted.name = "enclave";
   wanted.parameters = parameters.name;
   wanted.modulus = parameters.q;
+  wanted.rounded_modulus = parameters.p;
   wanted.dimension = parameters.dimension();
   wanted.weights = model::to_string(format);
   wanted.public_seed = sha256(remo::public_matrix_seed());

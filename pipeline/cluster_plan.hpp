@@ -22,6 +22,10 @@ struct ClusterNode {
   LayerRange layers;
   ColumnShare share;    ///< of the columns of each of its matrices
   bool replica = false; ///< asked only when no primary can be
+  /// Every address of its name is a worker of its own, and all of them hold the same: see
+  /// with_addresses().
+  bool each_address = false;
+  u32 equals = 0; ///< Holder::equals
 };
 
 /// Everything an enclave needs to know to use workers on other machines.
@@ -33,7 +37,10 @@ struct ClusterOptions {
   /// empty: nothing does.
   std::function<transport::GiveEvidence(const Sha256Digest& model_root)> evidence;
   cluster::FaultPolicy policy;
-  cluster::Milliseconds ready{30000};          ///< how long to wait for the workers at the start
+  cluster::Milliseconds ready{30000}; ///< how long to wait for the workers at the start
+  /// The addresses of a name; null: asks the system. @throws Error if there are none now.
+  std::function<std::vector<std::string>(const std::string& host)> resolve;
+  cluster::Milliseconds resolve_every{5000};   ///< while there are nodes with each_address
   std::function<void(const std::string&)> log; ///< lines about workers; called on any thread
 };
 

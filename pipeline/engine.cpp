@@ -1,6 +1,7 @@
 #include "pipeline/engine.hpp"
 
 #include <fmt/format.h>
+#include <fmt/ranges.h>
 
 #include <algorithm>
 #include <atomic>
@@ -20,9 +21,11 @@
 #include "pipeline/answered_once.hpp"
 #include "pipeline/cluster_session.hpp"
 #include "pipeline/graph.hpp"
+#include "pipeline/membership.hpp"
 #include "pipeline/model_loader.hpp"
 #include "pipeline/scheduler.hpp"
 #include "pipeline/vitals.hpp"
+#include "pipeline/worker_addresses.hpp"
 #include "pipeline/worker_decorator.hpp"
 #include "remo/public/public_matrix.hpp"
 #include "telemetry/trace_id.hpp"
@@ -80,7 +83,7 @@ u32 original_length(const arch::ModelPlan& plan) {
 std::shared_ptr<const ModelLoader> open_model(const EngineOptions& options) {
   if (options.model) return options.model;
   return std::make_shared<const ModelLoader>(options.model_dir, options.weights,
-                                             options.model_sha256);
+                                             options.model_sha256, options.task);
 }
 
 /// Null unless somebody wants to know what the stages take.
@@ -115,6 +118,71 @@ void check_ids(const Request& request, u32 vocab) {
     throw Error(Errc::usage, fmt::format("a token that a parameter names (logit_bias, allowed, "
                                          "banned or stop tokens) is outside the vocabulary of {}",
                                          vocab));
+}
+
+[[noreturn]] void wrong_task(const std::string& why) {
+  throw Error(Errc::usage, why);
+}
+
+/// @throws Error{usage} for what the model is not served for
+void check_task(const Request& request, const std::optional<model::Pooling>& pooling, u32 hidden) {
+  if (!pooling && request.pooled)
+    wrong_task(
+        "this model is served to generate text; for embeddings or scores it has to be served "
+        "with task: embed or task: score");
+  if (!pooling) return;
+  if (!request.pooled || request.max_tokens != 0)
+    wrong_task(fmt::format("this model is served with task: {}, and generates no text",
+                           model::to_string(pooling->task)));
+  if (request.logits != LogitsWanted::none || request.scores.any() || request.grammar)
+    wrong_task("a text that becomes a vector has neither logits nor a grammar");
+  const u32 dimensions = request.dimensions;
+  if (dimensions == 0 || dimensions == hidden) return;
+  const auto& trained = pooling->dimensions;
+  if (pooling->task != model::Task::embed || dimensions > hidden ||
+      !(pooling->any_dimensions ||
+        std::find(trained.begin(), trained.end(), dimensions) != trained.end()))
+    wrong_task(fmt::format(
+        "dimensions: {} cannot be had of this model, whose embeddings have {}; {}", dimensions,
+        hidden,
+        trained.empty() ? pooling->any_dimensions
+                              ? "ask for as many or fewer"
+                              : "its config.json has neither is_matryoshka nor "
+                                "matryoshka_dimensions, which say that it may be cut"
+                        : fmt::format("it may be cut to {}", fmt::join(trained, ", "))));
+}
+
+/// A tensor [hidden] that says of a row how much likelier the model is to go on with "yes" than
+/// with "no".
+std::vector<float> yes_or_no(const model::TensorStore& store, const arch::ModelPlan& plan,
+                             const model::Pooling& pooling, const model::Tokenizer& tokenizer) {
+  const model::TensorView& tensor = store.get(pooling.words, {plan.vocab, plan.hidden});
+  std::vector<float> row(plan.hidden);
+  std::vector<float> difference(plan.hidden);
+  for (const auto& [word, sign] : {std::pair{"yes", 1.0F}, std::pair{"no", -1.0F}}) {
+    const std::vector<u32> ids = tokenizer.encode(word, /*add_special_tokens=*/false);
+    if (ids.size() != 1 || ids[0] >= plan.vocab)
+      throw Error(Errc::usage, fmt::format("task: score: \"{}\" is not one token of this model, "
+                                           "which therefore cannot score by it",
+                                           word));
+    tensor.read(std::size_t{ids[0]} * plan.hidden, row);
+    for (std::size_t i = 0; i < row.size(); ++i)
+      difference[i] += sign * row[i] * pooling.multiplier;
+  }
+  return difference;
+}
+
+/// @throws Error{config} if tokens cannot be guessed for this model, or in this way
+void check_drafts(const EngineOptions& options, const arch::ModelPlan& plan) {
+  validate(options.batch, options.padding);
+  if (options.batch.drafts == 0) return;
+  if (options.oblivious)
+    throw Error(Errc::config, "speculation cannot be had with enclave.oblivious: on, since where "
+                              "keys are stored shows how many drafts were right");
+  for (const arch::Layer& layer : plan.layers)
+    if (layer.delta_net)
+      throw Error(Errc::config, "speculation: this model has layers of Gated DeltaNet, whose state "
+                                "cannot go back behind a wrong draft; set pipeline.speculate: off");
 }
 
 /// Lists of likely tokens are made by looking where they are.
@@ -183,6 +251,8 @@ struct Engine::Impl {
   std::shared_ptr<const model::EmbeddingTable> embeddings;
   std::shared_ptr<remo::MaskPool> pool;
   std::shared_ptr<PaddingLedger> padding_ledger = std::make_shared<PaddingLedger>();
+  std::shared_ptr<DraftLedger> draft_ledger = std::make_shared<DraftLedger>();
+  u32 drafts = 0; ///< the most in a round
   std::shared_ptr<kv::Store> kv;
   std::shared_ptr<kv::PrefixCache> prefixes;          ///< null: none
   u32 kv_tokens = 0;                                  ///< that a sequence may have if it is alone
@@ -192,6 +262,7 @@ struct Engine::Impl {
   StageSchedulerConfig system_config;
   caf::actor_system system;
   std::unique_ptr<ClusterSession> session; ///< null with an embedded worker
+  std::unique_ptr<Membership> membership;  ///< of the session, once the model is loaded
   mutable std::mutex session_mutex;
   worker::Worker worker;   ///< whom the stages ask
   worker::Worker embedded; ///< the one behind it, if it is decorated
@@ -233,6 +304,7 @@ Engine::Impl::~Impl() {
   end(caf::actor_cast<caf::actor>(worker));
   end(caf::actor_cast<caf::actor>(embedded));
   if (session) end(caf::actor_cast<caf::actor>(session->dispatcher()));
+  membership.reset(); // whatever it waits for has ended with the dispatcher
 }
 
 void Engine::Impl::embed_worker(const EngineOptions& options, Progress& progress) {
@@ -248,7 +320,9 @@ void Engine::Impl::embed_worker(const EngineOptions& options, Progress& progress
 }
 
 void Engine::Impl::connect_workers(const EngineOptions& options) {
-  session = std::make_unique<ClusterSession>(system, *options.cluster, loader,
+  ClusterOptions cluster = *options.cluster;
+  cluster.nodes = await_addresses(cluster);
+  session = std::make_unique<ClusterSession>(system, std::move(cluster), loader,
                                              *options.scheme.parameters, tracer.get());
   worker = session->dispatcher();
   session->await_ready();
@@ -327,6 +401,8 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   scheduler_options.limits = options.batch;
   scheduler_options.padding = options.padding;
   scheduler_options.ledger = padding_ledger;
+  scheduler_options.drafts = draft_ledger;
+  drafts = options.batch.drafts;
   scheduler_options.kv = kv = make_kv_store(loader.plan(), options);
   kv_tokens = positions_that_fit(*kv, options.batch, options.padding);
   kv_queue = scheduler_options.kv_queue;
@@ -342,6 +418,7 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   eos = generation.eos.empty() ? loader.plan().eos : generation.eos;
   oblivious = options.oblivious;
   scheduler_options.eos = eos;
+  if (loader.pooling()) scheduler_options.pooling = loader.pooling()->kind;
   scheduler_options.original_length = original_length(loader.plan());
   scheduler_options.tracer = tracer.get();
   scheduler = spawn_scheduler(system, std::move(scheduler_options));
@@ -356,6 +433,11 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   parts.embeddings = embeddings = loader.embeddings();
   parts.per_layer_embeddings = loader.per_layer_embeddings();
   parts.tensors = model::load_enclave_tensors(loader.tensors(), loader.plan());
+  if (const auto& pooling = loader.pooling())
+    parts.pooler = std::make_shared<const enclave::PoolerShape>(enclave::PoolerShape{
+        *pooling, pooling->words.empty()
+                      ? parts.tensors.score
+                      : yes_or_no(loader.tensors(), loader.plan(), *pooling, *tokenizer)});
   parts.linears = linears;
   parts.pool = pool;
   parts.worker = worker;
@@ -376,6 +458,7 @@ void Engine::Impl::spawn(const EngineOptions& options) {
 Engine::Engine(const EngineOptions& options, Progress& progress)
     : impl_(std::make_unique<Impl>(options)) {
   validate(options.padding, options.batch.max_rows);
+  check_drafts(options, impl_->loader.plan());
   if (options.cluster)
     impl_->connect_workers(options);
   else
@@ -386,12 +469,22 @@ Engine::Engine(const EngineOptions& options, Progress& progress)
   }
   impl_->prepare_linears(options, progress);
   impl_->spawn(options);
+  if (impl_->session)
+    impl_->membership = std::make_unique<Membership>(*impl_->session, *options.cluster);
 }
 
 Engine::~Engine() = default;
 
 const arch::ModelPlan& Engine::plan() const {
   return impl_->loader.plan();
+}
+const std::optional<model::Pooling>& Engine::pooling() const {
+  return impl_->loader.pooling();
+}
+u32 Engine::longest_prompt() const {
+  const auto& pooling = impl_->loader.pooling();
+  const u32 own = pooling && pooling->max_tokens != 0 ? pooling->max_tokens : plan().max_position;
+  return std::min(own, plan().max_position);
 }
 const model::Tokenizer& Engine::tokenizer() const {
   if (!impl_->tokenizer) throw Error(Errc::internal, "a model in memory has no tokenizer");
@@ -427,9 +520,10 @@ enclave::SequenceId Engine::submit(Request request, std::shared_ptr<RequestSink>
   const arch::ModelPlan& model = plan();
   const std::size_t length = request.prompt.size();
   if (length == 0) throw Error(Errc::usage, "the prompt is empty; give at least one token");
-  if (length > model.max_position)
+  check_task(request, pooling(), model.hidden);
+  if (length > longest_prompt())
     throw Error(Errc::usage, fmt::format("the prompt has {} tokens; the model's context holds {}",
-                                         length, model.max_position));
+                                         length, longest_prompt()));
   if (request.max_tokens > 0 && length == model.max_position)
     throw Error(Errc::usage, fmt::format("the prompt fills the context of {} tokens; nothing can "
                                          "be generated behind it",
@@ -441,7 +535,8 @@ enclave::SequenceId Engine::submit(Request request, std::shared_ptr<RequestSink>
         fmt::format("the prompt has {} tokens; the memory for keys and values (pipeline.kv, "
                     "{} bytes) holds {} tokens of one request",
                     length, impl_->kv->usage().budget, room));
-  if (request.max_tokens == 0 && request.logits == LogitsWanted::none && !request.scores.prompt)
+  if (request.max_tokens == 0 && !request.pooled && request.logits == LogitsWanted::none &&
+      !request.scores.prompt)
     throw Error(Errc::usage, "max_tokens is 0: nothing to generate; ask for at least one token");
   request.sampling.validate();
   if (request.sampling.min_tokens > 0) {
@@ -451,6 +546,11 @@ enclave::SequenceId Engine::submit(Request request, std::shared_ptr<RequestSink>
   }
   check_ids(request, model.vocab);
   if (impl_->oblivious) check_oblivious(request);
+  request.drafts = request.drafts.value_or(impl_->drafts);
+  if (*request.drafts > impl_->drafts)
+    throw Error(Errc::usage, fmt::format("{} drafts in each round are asked for; expected at most "
+                                         "{} (pipeline.speculate)",
+                                         *request.drafts, impl_->drafts));
   const std::size_t most = std::min<std::size_t>(model.max_position, room);
   request.max_tokens = std::min(request.max_tokens, static_cast<u32>(most - length));
   if (request.trace == 0) request.trace = telemetry::new_trace_id();
@@ -494,6 +594,20 @@ std::shared_ptr<const model::EmbeddingTable> Engine::embeddings() const {
 
 std::vector<std::shared_ptr<const remo::MaskedLinear>> Engine::linears() const {
   return impl_->linears;
+}
+
+void Engine::set_workers(const std::vector<ClusterNode>& workers,
+                         const cluster::FaultPolicy& policy) {
+  if (!impl_->membership)
+    throw Error(Errc::config, "the worker is inside this process; others can only be had by a "
+                              "start with a configuration that names them");
+  impl_->membership->set_workers(workers, policy);
+}
+
+bool Engine::every_layer_is_ready() const {
+  if (!impl_->session) return true;
+  const std::lock_guard lock(impl_->session_mutex);
+  return impl_->session->health().covered;
 }
 
 std::vector<WorkerReport> Engine::workers() const {
@@ -544,6 +658,12 @@ void Engine::wait_for_masks() {
 }
 PaddingCost Engine::padding_cost() const {
   return impl_->padding_ledger->cost();
+}
+DraftCounts Engine::draft_counts() const {
+  return impl_->draft_ledger->counts();
+}
+u32 Engine::drafts() const {
+  return impl_->drafts;
 }
 void Engine::wait_until_idle() {
   Drain drain;

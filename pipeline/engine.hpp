@@ -16,6 +16,7 @@
 #include "model/generation_config.hpp"
 #include "model/tokenizer.hpp"
 #include "model/weights/model_files.hpp"
+#include "model/weights/pooling.hpp"
 #include "model/weights/quantized.hpp"
 #include "pipeline/batch_planner.hpp"
 #include "pipeline/cluster_plan.hpp"
@@ -58,6 +59,7 @@ struct KvReport {
 struct EngineOptions {
   std::filesystem::path model_dir;
   std::optional<Sha256Digest> model_sha256; ///< what the model's root must be; nothing: anything
+  std::optional<model::Task> task;          ///< what it is served for; nothing: what its files say
   remo::SchemeOptions scheme;
   model::WeightFormat weights = model::WeightFormat::int8;
   std::size_t threads = 0; ///< of the stages, and of the worker's products; 0: all cores
@@ -74,7 +76,7 @@ struct EngineOptions {
   /// Workers on other machines; nothing: one worker inside this process.
   std::optional<ClusterOptions> cluster;
   HintCacheOptions hints; ///< for remote workers; an embedded one computes hints as fast as a disk
-  /// A model that is open already, in the place of model_dir and weights.
+  /// A model that is open already, in the place of model_dir, weights and task.
   std::shared_ptr<const ModelLoader> model;
   /// The embedded worker's weights, loaded by another engine of the same model and parameters
   /// (Engine::products()); null: this engine loads them.
@@ -117,6 +119,11 @@ public:
   ~Engine(); ///< cancels what runs, ends every actor, wipes the masks
 
   const arch::ModelPlan& plan() const;
+  /// How texts become embeddings or scores, if that is what the model is served for; nothing: it
+  /// generates.
+  const std::optional<model::Pooling>& pooling() const;
+  /// The most tokens that a prompt may have.
+  u32 longest_prompt() const;
   /// @throws Error{internal} for a model in memory, which has none.
   const model::Tokenizer& tokenizer() const;
   const model::GenerationConfig& generation_config() const;
@@ -142,11 +149,11 @@ public:
   std::shared_ptr<model::grammar::TokenGrammar> grammar(const model::grammar::Rules& rules);
 
   /// @throws Error{usage} for an empty prompt, an id outside the vocabulary, a prompt longer than
-  /// the context or than its keys and values may be, or scores and special tokens of an oblivious
-  /// engine. max_tokens is cut to what the context and the memory for keys and values hold; a
-  /// request that finds the memory taken by others waits. The sink is told everything else,
-  /// possibly before this returns; whatever happens, it hears finished() once. Returns the
-  /// request's name for cancel().
+  /// the context or than its keys and values may be, more drafts than the engine makes, scores and
+  /// special tokens of an oblivious engine, or what the model is not served for (pooling()).
+  /// max_tokens is cut to what the context and the memory for keys and values hold; a request that
+  /// finds the memory taken by others waits. The sink is told everything else, possibly before this
+  /// returns; whatever happens, it hears finished() once. Returns the request's name for cancel().
   enclave::SequenceId submit(Request request, std::shared_ptr<RequestSink> sink);
   /// Ends one request; its sink hears FinishReason::cancelled. Nothing happens if it is over.
   void cancel(enclave::SequenceId sequence);
@@ -162,7 +169,17 @@ public:
   /// The hints and checks of every matrix, for another engine to share.
   std::vector<std::shared_ptr<const remo::MaskedLinear>> linears() const;
 
-  /// One entry per worker, in the order of the configuration.
+  /// The workers are these from now on, and what of `policy` can change meanwhile is what it says:
+  /// deadline, request_deadline and retries. Returns at once. New workers are used when what they
+  /// must hold is known here and they are ready; those that are not named leave when they are not
+  /// needed any more, and no answer is lost or changed by any of it.
+  /// @throws Error{config} as plan_cluster() does, and for an engine with an embedded worker:
+  /// nothing changes then.
+  void set_workers(const std::vector<ClusterNode>& workers, const cluster::FaultPolicy& policy);
+  /// Whether every column of every matrix has a worker that is ready.
+  bool every_layer_is_ready() const;
+  /// One entry per worker: those of the configuration first, in its order, then those that came
+  /// later.
   std::vector<WorkerReport> workers() const;
   /// The last masked rows that a worker was shown.
   remo::MaskedTensor last_seen() const;
@@ -175,6 +192,10 @@ public:
   void wait_for_masks();
   /// What padding cost so far; rows are counted without it too.
   PaddingCost padding_cost() const;
+  /// What guessing tokens has come to so far.
+  DraftCounts draft_counts() const;
+  /// Tokens that are guessed in each round of a request that does not say: BatchLimits::drafts.
+  u32 drafts() const;
   /// Blocks until no request runs and every dummy round that padding asks for behind the end of an
   /// answer has been sent. Whoever ends the process earlier shows how long its last answers were.
   void wait_until_idle();

@@ -35,14 +35,17 @@ public:
     if (plan.per_layer_inputs) per_layer_inputs(*plan.per_layer_inputs);
     for (u32 layer = 0; layer < plan.layer_count(); ++layer) decoder_layer(layer);
     norm("final_norm", plan.final_norm, parts_.tensors.final_gain);
-    outsourced(plan.linears.head(), enclave::Unmasked::as_input);
-    if (plan.logit_soft_cap != 0)
-      step("soft_cap", [this, cap = plan.logit_soft_cap](StageContext context, Stage next) {
-        return enclave::spawn_soft_cap(system_, std::move(context), cap, std::move(next));
-      });
-
-    sampler_ =
-        keep("sampler", enclave::spawn_sampler(system_, context("sampler"), parts_.oblivious));
+    if (parts_.pooler) {
+      sampler_ = keep("pooler", enclave::spawn_pooler(system_, context("pooler"), *parts_.pooler));
+    } else {
+      outsourced(plan.linears.head(), enclave::Unmasked::as_input);
+      if (plan.logit_soft_cap != 0)
+        step("soft_cap", [this, cap = plan.logit_soft_cap](StageContext context, Stage next) {
+          return enclave::spawn_soft_cap(system_, std::move(context), cap, std::move(next));
+        });
+      sampler_ =
+          keep("sampler", enclave::spawn_sampler(system_, context("sampler"), parts_.oblivious));
+    }
     Stage next = caf::actor_cast<Stage>(sampler_);
     for (auto carry_out = steps_.rbegin(); carry_out != steps_.rend(); ++carry_out)
       next = (*carry_out)(std::move(next));
@@ -224,7 +227,7 @@ private:
   const GraphParts& parts_;
   const enclave::Overseer& overseer_;
   std::vector<std::function<Stage(Stage)>> steps_; ///< front to back
-  enclave::SamplerStage sampler_;
+  enclave::SamplerStage sampler_;                  ///< or the pooler
   Graph graph_;
 };
 

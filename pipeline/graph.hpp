@@ -6,6 +6,7 @@
 
 #include "actors/enclave/attention_team.hpp"
 #include "actors/enclave/mask_stage.hpp"
+#include "actors/enclave/pooler_stage.hpp"
 #include "actors/worker_interface.hpp"
 #include "model/weights/quantized.hpp"
 #include "pipeline/scheduler.hpp"
@@ -20,6 +21,8 @@ struct GraphParts {
   std::shared_ptr<const model::EmbeddingTable> embeddings;
   std::shared_ptr<const model::EmbeddingTable> per_layer_embeddings; ///< null: none in the plan
   model::EnclaveTensors tensors;
+  /// Of a plan without lm_head; null: it generates.
+  std::shared_ptr<const enclave::PoolerShape> pooler;
   std::vector<std::shared_ptr<const remo::MaskedLinear>> linears; ///< by LinearId
   std::shared_ptr<remo::MaskPool> pool;                           ///< indexed by LinearId
   worker::Worker worker;

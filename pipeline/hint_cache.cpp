@@ -30,9 +30,11 @@ HintLayout layout_of(const LatticeParameters& parameters, const Sha256Digest& we
   layout.word_bytes = static_cast<u64>(parameters.modulus().word_bytes);
   layout.block_rows =
       std::clamp<u64>(kBlockBytes / std::max<u64>(layout.row_bytes(), 1), 1, layout.rows);
-  const std::string text = fmt::format("talaria-hint|{}|{}|{}|{}|{}|{}|{}", to_hex(weights),
-                                       parameters.name, parameters.q, parameters.n, parameters.k,
-                                       to_hex(sha256(remo::public_matrix_seed())), columns);
+  std::string text = fmt::format("talaria-hint|{}|{}|{}|{}|{}|{}|{}", to_hex(weights),
+                                 parameters.name, parameters.q, parameters.n, parameters.k,
+                                 to_hex(sha256(remo::public_matrix_seed())), columns);
+  // Another p would be another public matrix; the sets that do not round keep their names.
+  if (parameters.rounds()) text += fmt::format("|{}", parameters.p);
   layout.key = sha256({reinterpret_cast<const u8*>(text.data()), text.size()});
   return layout;
 }

@@ -25,16 +25,34 @@ void check_halves(const model::Manifest& enclave, const model::Manifest& worker,
 } // namespace
 
 ModelLoader::ModelLoader(const std::filesystem::path& model_dir, model::WeightFormat format,
-                         const std::optional<Sha256Digest>& pinned)
+                         const std::optional<Sha256Digest>& pinned, std::optional<model::Task> task)
     : format_(format) {
   const model::OpenedFolder opened = model::open_folder(model_dir);
   files_ = std::make_unique<const model::ModelFiles>(opened, pinned);
   if (!opened.published()) {
     open_prepared(opened);
   } else {
-    plan_ = model::parse_model_plan(files_->texts().get("config.json"));
+    plan_ = model::parse_model_plan(files_->texts());
     store_ = std::make_shared<const model::TensorStore>(*files_);
   }
+  serve_for(task);
+}
+
+/// A folder that an earlier version prepared has the gain of the final norm nowhere but in lm_head.
+void ModelLoader::serve_for(std::optional<model::Task> task) {
+  pooling_ = model::pooling_for(task, files_->texts(), plan_);
+  if (!pooling_) return;
+  if (plan_.head == arch::Head::tokens) plan_.replace_head(arch::Head::none);
+  const auto require = [this](const std::string& tensor, const char* advice) {
+    if (enclave_ != nullptr && !store_->contains(tensor))
+      throw Error(Errc::model, fmt::format("{}: the prepared folder has no {}, which task: {} "
+                                           "needs; {}",
+                                           files_->folder().string(), tensor,
+                                           model::to_string(pooling_->task), advice));
+  };
+  require(plan_.final_norm.tensor, "prepare the model again: earlier versions did not keep it");
+  if (!pooling_->words.empty())
+    require(pooling_->words, "give the folder it was made from: what is prepared has no head");
 }
 
 void ModelLoader::open_prepared(const model::OpenedFolder& opened) {

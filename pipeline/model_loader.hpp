@@ -12,6 +12,7 @@
 #include "core/progress.hpp"
 #include "core/random.hpp"
 #include "model/weights/model_files.hpp"
+#include "model/weights/pooling.hpp"
 #include "model/weights/prepared.hpp"
 #include "model/weights/quantized.hpp"
 #include "remo/masking_scheme.hpp"
@@ -35,9 +36,10 @@ class ModelLoader {
 public:
   /// Reads the folder (model::ModelFiles). `pinned`: what files()->root() has to be.
   /// @throws Error{model} as the readers do; Error{usage} if a prepared folder holds another
-  /// format.
+  /// format, or the model is not made for `task` (model::pooling_for).
   ModelLoader(const std::filesystem::path& model_dir, model::WeightFormat format,
-              const std::optional<Sha256Digest>& pinned = std::nullopt);
+              const std::optional<Sha256Digest>& pinned = std::nullopt,
+              std::optional<model::Task> task = std::nullopt);
   /// A model that lies in memory (model::synthetic_tensors): weights, and no text.
   ModelLoader(arch::ModelPlan plan, std::shared_ptr<const model::TensorStore> tensors,
               model::WeightFormat format);
@@ -45,6 +47,8 @@ public:
   /// What was read: tokenizer, template and so on come from here. nullptr for a model in memory.
   const model::ModelFiles* files() const noexcept { return files_.get(); }
   const arch::ModelPlan& plan() const noexcept { return plan_; }
+  /// What it is served for, if that is not to generate. Then plan() has no lm_head.
+  const std::optional<model::Pooling>& pooling() const noexcept { return pooling_; }
   const model::TensorStore& tensors() const noexcept { return *store_; }
   /// Made when it is asked for the first time, and shared by all engines of this model.
   std::shared_ptr<const model::EmbeddingTable> embeddings() const;
@@ -67,9 +71,11 @@ public:
 
 private:
   void open_prepared(const model::OpenedFolder& opened);
+  void serve_for(std::optional<model::Task> task);
 
   std::unique_ptr<const model::ModelFiles> files_;
   arch::ModelPlan plan_;
+  std::optional<model::Pooling> pooling_;
   model::WeightFormat format_;
   std::shared_ptr<const model::TensorStore> store_;
   std::unique_ptr<const model::PreparedEnclave> enclave_; ///< null: a Hugging Face folder

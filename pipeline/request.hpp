@@ -35,6 +35,13 @@ struct Request {
   /// What the answer has to be: Engine::grammar(); null: anything. Several requests may share one.
   std::shared_ptr<model::grammar::TokenGrammar> grammar;
   LogitsWanted logits = LogitsWanted::none; ///< last or all if max_tokens is 0
+  /// The text is to become an embedding, or a score: what Engine::pooling() says, and nothing else.
+  /// max_tokens is 0.
+  bool pooled = false;
+  u32 dimensions = 0; ///< of the embedding, from its beginning; 0: all
+  /// Tokens to guess in each round, at most what the engine's BatchLimits say; nothing: as many.
+  /// None are guessed for one that wants logits, or scores of its prompt.
+  std::optional<u32> drafts;
   u64 trace = 0; ///< its name in traces and logs; 0: the engine makes one
   /// Whose prompts it may share computed prefixes with (kv::PrefixCache): who asks, as this side
   /// has authenticated it. Empty: nobody's, so that no other request's time tells of it.
@@ -58,8 +65,9 @@ struct Completion {
   std::string text;
   std::vector<model::TokenScores> scores;        ///< of `tokens` but for an end, if they are wanted
   std::vector<model::TokenScores> prompt_scores; ///< of the prompt's from the second on, likewise
-  std::string ended_by;                          ///< the stop string, if one ended it
-  std::optional<u32> ended_by_token;             ///< the one of stop_tokens, if one ended it
+  std::vector<float> pooled;         ///< the embedding, or one score, if the request asks for it
+  std::string ended_by;              ///< the stop string, if one ended it
+  std::optional<u32> ended_by_token; ///< the one of stop_tokens, if one ended it
   FinishReason reason = FinishReason::stop;
   std::optional<Error> error; ///< set if reason is error
   Timings timings;
@@ -76,7 +84,8 @@ public:
   /// The same token with its id and, if they are wanted, its scores (null if not); not for one that
   /// ends the answer and is no part of its text.
   virtual void chosen(u32 /*id*/, const model::TokenScores* /*scores*/) {}
-  /// Text that became certain; may be empty (a token inside a character).
+  /// Text that became certain. That of all tokens of a
+  /// round comes at once, so that calls do not tell how many guesses were right.
   virtual void text(std::string_view /*piece*/) {}
   /// Logits of positions start, start + 1, ... as asked for; in order.
   virtual void logits(u32 /*start*/, MatrixView<const float> /*rows*/) {}

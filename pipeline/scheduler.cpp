@@ -37,6 +37,8 @@ struct Active {
   std::shared_ptr<const Request> request;
   std::shared_ptr<RequestSink> sink;
   TextStream stream;
+  std::string unsent;       ///< text of the tokens of this round
+  std::size_t accepted = 0; ///< drafts of this round, so far
   Completion completion;
   Clock::time_point submitted;
   Clock::time_point first_token;
@@ -93,10 +95,16 @@ public:
       for_request(logits.sequence, [&] { deliver_logits(logits); });
     for (const auto& scores : sampled.prompt_scores)
       for_request(scores.sequence, [&] { take_prompt_scores(scores); });
+    for (const auto& pooled : sampled.pooled)
+      for_request(pooled.sequence, [&] { take_pooled(pooled); });
     for (const auto& choice : sampled.choices)
       for_request(choice.sequence, [&] { take_token(choice); });
+    for (const auto& choice : sampled.choices)
+      for_request(choice.sequence, [&] { end_round(choice.sequence); });
     for (const SequenceId id : sampled.failed)
-      finish(id, FinishReason::error, Error(Errc::internal, "no token could be chosen"));
+      finish(id, FinishReason::error,
+             Error(Errc::internal, "the answer has numbers that are not finite: no token could be "
+                                   "chosen, or no vector made"));
     dispatch();
   }
 
@@ -148,7 +156,7 @@ private:
         active_
             .emplace(
                 submit.sequence,
-                Active{submit.request, submit.sink, TextStream(), Completion{}, now, now, now, {}})
+                Active{submit.request, submit.sink, TextStream(), {}, 0, {}, now, now, now, {}})
             .first->second;
     if (options_.tokenizer)
       active.stream = TextStream(*options_.tokenizer, request.stops,
@@ -156,10 +164,12 @@ private:
                                  {request.with_stop, request.skip_special});
     const bool sample = request.max_tokens > 0;
     length_of_[submit.sequence] = static_cast<u32>(request.prompt.size());
-    const auto logits = request.scores.prompt ? LogitsWanted::all : request.logits;
-    planner_.add(submit.sequence, request.prompt, sample, logits, request.max_tokens,
-                 request.owner);
-    if (sample || request.scores.any()) {
+    const auto logits = request.scores.prompt ? LogitsWanted::all
+                        : request.pooled      ? rows_to_pool()
+                                              : request.logits;
+    planner_.add(submit.sequence, request.prompt, sample, logits, request.max_tokens, request.owner,
+                 request.drafts.value_or(options_.limits.drafts));
+    if (sample || request.pooled || request.scores.any()) {
       enclave::Enrol enrol;
       enrol.sequence = submit.sequence;
       enrol.sampling = request.sampling;
@@ -167,8 +177,13 @@ private:
       enrol.scores = request.scores;
       enrol.grammar = request.grammar;
       enrol.max_tokens = request.max_tokens;
+      enrol.dimensions = request.dimensions;
       self_->send(wiring_.sampler, std::move(enrol));
     }
+  }
+
+  LogitsWanted rows_to_pool() const {
+    return options_.pooling == model::PoolingKind::mean ? LogitsWanted::all : LogitsWanted::last;
   }
 
   void end_all_in(u64 micro_batch, const Error& error) {
@@ -224,9 +239,11 @@ private:
       segment.trace = trace_of(segment.sequence);
       segment.length = length_of_.at(segment.sequence);
       note_start(segment.sequence);
+      note_drafts(segment);
     }
-    const u32 dummies = planner_.dummy_rounds(plan.id);
-    options_.ledger->sent(plan.rows, plan.padding + dummies, dummies);
+    u32 dummy_rows = 0;
+    for (const auto& segment : plan.segments) dummy_rows += segment.dummy ? segment.count : 0;
+    options_.ledger->sent(plan.rows, plan.padding + dummy_rows, planner_.dummy_rounds(plan.id));
     if (options_.padding.pace.count() > 0) sent_at_.emplace(plan.id, Clock::now());
     enclave::Admit admit;
     admit.batch = std::make_shared<const enclave::MicroBatch>(std::move(plan));
@@ -252,6 +269,20 @@ private:
   void note_start(SequenceId id) {
     const auto it = active_.find(id);
     if (it != active_.end() && !it->second.started) it->second.started = Clock::now();
+  }
+
+  /// Drafts behind the last token that the answer may have are not kept, nor those behind the one
+  /// with which all tokens so far get other frequencies.
+  void note_drafts(enclave::Segment& segment) {
+    const auto it = active_.find(segment.sequence);
+    if (segment.drafts == 0 || it == active_.end()) return;
+    const Request& request = *it->second.request;
+    const auto answered = static_cast<u32>(it->second.completion.tokens.size());
+    segment.acceptable = std::min(segment.drafts, request.max_tokens - answered - 1);
+    const u32 length = request_tokens(it->second);
+    if (options_.original_length != 0 && !grows_beyond(length))
+      segment.acceptable = std::min(segment.acceptable, options_.original_length - length);
+    options_.drafts->sent(segment.drafts);
   }
 
   u64 trace_of(SequenceId id) const {
@@ -285,11 +316,19 @@ private:
       finish(part.sequence, FinishReason::length, std::nullopt);
   }
 
+  void take_pooled(const enclave::Sampled::Pooled& pooled) {
+    const auto it = active_.find(pooled.sequence);
+    if (it == active_.end()) return;
+    it->second.completion.pooled = pooled.values;
+    finish(pooled.sequence, FinishReason::stop, std::nullopt);
+  }
+
   void take_token(const enclave::Sampled::Choice& choice) {
-    const auto& [id, token, scores] = choice;
+    const auto& [id, token, scores, was_drafted] = choice;
     const auto it = active_.find(id);
-    if (it == active_.end()) return; // cancelled while its row was in flight
+    if (it == active_.end()) return; // cancelled while its row was in flight, or just over
     Active& active = it->second;
+    if (was_drafted) options_.drafts->accepted(active.accepted++);
     active.last_token = Clock::now();
     if (active.completion.tokens.empty()) active.first_token = active.last_token;
     active.completion.tokens.push_back(token);
@@ -307,7 +346,7 @@ private:
       return finish(id, FinishReason::stop, std::nullopt);
     if (active.completion.tokens.size() >= active.request->max_tokens)
       return finish(id, FinishReason::length, std::nullopt);
-    planner_.append(id, token);
+    planner_.append(id, token, was_drafted);
     const u32 length = request_tokens(active);
     if (grows_beyond(length) && !grows_beyond(length_of_.at(id))) {
       length_of_[id] = length;
@@ -324,9 +363,21 @@ private:
   }
 
   static void emit(Active& active, const std::string& piece) {
-    if (piece.empty()) return;
     active.completion.text += piece;
-    active.sink->text(piece);
+    active.unsent += piece;
+  }
+
+  static void send_text(Active& active) {
+    const std::string text = std::exchange(active.unsent, {});
+    if (!text.empty()) active.sink->text(text);
+  }
+
+  /// All tokens of a round have been taken.
+  void end_round(SequenceId id) {
+    const auto it = active_.find(id);
+    if (it == active_.end()) return;
+    it->second.accepted = 0;
+    send_text(it->second);
   }
 
   void finish(SequenceId id, FinishReason reason, std::optional<Error> error) {
@@ -339,6 +390,7 @@ private:
     active.completion.error = std::move(error);
     try {
       emit(active, active.stream.finish());
+      send_text(active);
     } catch (...) {
       active.completion.reason = FinishReason::error;
       if (!active.completion.error)

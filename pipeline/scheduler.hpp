@@ -7,6 +7,7 @@
 
 #include "actors/enclave/messages.hpp"
 #include "model/tokenizer.hpp"
+#include "model/weights/pooling.hpp"
 #include "pipeline/batch_planner.hpp"
 #include "pipeline/request.hpp"
 #include "telemetry/tracer.hpp"
@@ -47,6 +48,7 @@ struct SchedulerOptions {
   BatchLimits limits;
   Padding padding;
   std::shared_ptr<PaddingLedger> ledger = std::make_shared<PaddingLedger>();
+  std::shared_ptr<DraftLedger> drafts = std::make_shared<DraftLedger>();
   std::shared_ptr<kv::Store> kv;             ///< of the graph's layers
   std::shared_ptr<kv::PrefixCache> prefixes; ///< over the same; null: none
   /// Sequences that wait for memory, for anyone to read.
@@ -57,6 +59,7 @@ struct SchedulerOptions {
   std::shared_ptr<const model::Tokenizer> tokenizer;    ///< null: answers have no text
   std::shared_ptr<const model::TokenTable> token_table; ///< null: tokens are read at their places
   std::vector<u32> eos;
+  model::PoolingKind pooling = model::PoolingKind::last; ///< of requests that ask for it
   /// Where a RoPE has other frequencies for longer sequences (arch::Rope::original_length); 0:
   /// nowhere. A sequence that grows beyond starts again from its first token.
   u32 original_length = 0;

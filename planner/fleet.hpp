@@ -23,19 +23,26 @@ struct Gpu {
 /// The kinds that a file may name; docs/planning.md has the sources.
 const std::vector<Gpu>& known_gpus();
 
+/// The vector instructions of processors; without AVX-512 (IFMA, VNNI) what an enclave does takes
+/// about three times as long.
+enum class Simd : u8 { avx512, avx2 };
+
 /// Confidential machines, each with a gateway; they share the load and the workers.
 struct EnclaveMachines {
+  std::string instance; ///< of the table of clouds; empty: none
   u32 machines = 1;
   u32 cores = 0; ///< physical
   std::size_t memory = 0;
   double memory_gb_per_s = 0;
-  double link_gbit_per_s = 0;           ///< each way
+  double link_gbit_per_s = 0; ///< each way
+  Simd simd = Simd::avx512;
   std::optional<double> price_per_hour; ///< of one machine
 };
 
 /// Machines of one kind that hold weights.
 struct WorkerMachines {
   std::string name;
+  std::string instance; ///< as above
   u32 machines = 1;
   u32 cores = 0;
   std::size_t memory = 0;
@@ -53,11 +60,17 @@ struct Workload {
   u32 prompt_tokens = 0, answer_tokens = 0; ///< of a request, on average
 };
 
-/// A file of machines (docs/planning.md, examples/plan-gpus.yaml).
+/// A file of machines (docs/planning.md, examples/plan-gpus.yaml): cells that are alike. A cell is
+/// what one pipeline.yaml describes, its enclaves and workers that hold the model once; cells have
+/// nothing in common but the load.
 struct Fleet {
+  u32 cells = 1;
   EnclaveMachines enclave;
-  std::vector<WorkerMachines> workers;
+  std::vector<WorkerMachines> workers; ///< empty: each enclave has an embedded worker
   Workload load;
+
+  /// Machines of all cells, enclaves among them.
+  u64 machines() const;
 };
 
 /// @throws Error{config} with every mistake, "file:line:column: KEY: what is wrong".

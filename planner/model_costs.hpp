@@ -22,16 +22,22 @@ struct MatrixSums {
 struct ModelCosts {
   std::vector<MatrixSums> layers; ///< without the head
   MatrixSums head;
-  double word_bytes = 6; ///< of a value on the wire
+  double word_bytes = 6; ///< of a value on the wire; as if all matrices were rounded, if any is
   double limbs = 6;      ///< int8 products for one of residues
   double hint_bytes = 0; ///< in the enclave
   double embedding_bytes = 0;
-  double kv_bytes = 0;      ///< of a position, all layers
-  double attention_ops = 0; ///< of a query and a position that it sees, all layers
+  double kv_bytes = 0;             ///< of a position, all layers
+  double attention_ops = 0;        ///< of a query and a position that it sees, all layers
+  double prompt_attention_ops = 0; ///< the same of a row that stops in the last layer
   double hidden = 0;
 
-  MatrixSums all() const;  ///< layers and head
-  MatrixSums body() const; ///< layers alone: prompts need the head once
+  /// What every row goes through. In the last layer rows whose logits nobody wants stop once their
+  /// keys and values are stored (docs/architecture.md, "The dataflow"): all of a prompt but its
+  /// last.
+  MatrixSums body;
+  MatrixSums ending; ///< what is left for the others: the rest of the last layer, and the head
+
+  MatrixSums all() const; ///< both
 };
 
 /// @param kv_format fp32, bf16 or int8

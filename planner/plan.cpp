@@ -15,6 +15,7 @@ constexpr double kSecondsOfHour = 3600, kMillion = 1e6;
 
 /// Layers in turn, each machine taking what its share of the weights reaches.
 std::vector<PlacementPart> placement_of(const System& system) {
+  if (system.fleet->workers.empty()) return {};
   const Fleet& fleet = *system.fleet;
   const ModelCosts& model = *system.model;
   const auto layers = model.layers.size();
@@ -82,8 +83,8 @@ std::vector<Change> best_changes(const Plan& plan, const PlanRequest& request,
   for (const Candidate& candidate : candidates(plan.fleet, request)) {
     const ModelCosts costs = model_costs(request.model, parameters, candidate.kv_format);
     const Prediction after =
-        predict(confidential_system(candidate.fleet, costs, plan.rates, request.max_rows),
-                candidate.fleet.load, request.chunk);
+        predict(confidential_system(candidate.fleet, costs, plan.rates, request.batching.max_rows),
+                candidate.fleet.load, request.batching);
     changes.push_back(
         {candidate.what, after.capacity, after.sustains, after.token_s, after.first_token_s});
   }
@@ -154,14 +155,28 @@ void judge(Plan& plan) {
 
 void add_traffic(Plan& plan) {
   const Workload& load = plan.fleet.load;
-  const MatrixSums all = plan.costs.all(), body = plan.costs.body();
+  const MatrixSums all = plan.costs.all(), &body = plan.costs.body;
   const double inputs = load.prompt_tokens * body.inputs + load.answer_tokens * all.inputs;
   const double outputs = load.prompt_tokens * body.outputs + load.answer_tokens * all.outputs;
   plan.up_bytes = load.requests_per_second * inputs * plan.costs.word_bytes;
   plan.down_bytes = load.requests_per_second * outputs * plan.costs.word_bytes;
   if (!plan.confidential.prediction.busy.empty())
     plan.enclave_cores = plan.confidential.prediction.busy.front() * plan.fleet.enclave.cores *
-                         plan.fleet.enclave.machines;
+                         plan.fleet.cells * plan.fleet.enclave.machines;
+}
+
+/// What an enclave without AVX-512 takes longer for (docs/performance.md, "Kernels, one core"),
+/// unless it was measured.
+Rates rates_on(Rates rates, Simd simd) {
+  constexpr double kSlower = 3;
+  if (simd == Simd::avx512 || !rates.measured.empty()) return rates;
+  for (double* ns :
+       {&rates.mask_output_ns, &rates.mask_input_ns, &rates.hide_prompt_ns, &rates.hide_answer_ns,
+        &rates.open_prompt_ns, &rates.open_answer_ns, &rates.check_ns})
+    *ns *= kSlower;
+  for (double* speed : {&rates.attention_gflops, &rates.limb_gops, &rates.plain_gops})
+    *speed /= kSlower;
+  return rates;
 }
 
 } // namespace
@@ -171,16 +186,19 @@ double cost_per_million(const Outcome& outcome, const Workload& load) {
          (outcome.prediction.capacity * load.answer_tokens) * kMillion;
 }
 
-Plan make_plan(const Fleet& fleet, const PlanRequest& request) {
+std::unique_ptr<Plan> make_plan(const Fleet& fleet, const PlanRequest& request) {
   const remo::LatticeParameters& parameters = remo::lattice_parameters(request.parameters);
-  Plan plan;
+  auto made = std::make_unique<Plan>();
+  Plan& plan = *made;
   plan.model_name = request.model_name;
   plan.fleet = fleet;
   plan.costs = model_costs(request.model, parameters, request.kv_format);
+  plan.rates = rates_on(request.rates, fleet.enclave.simd);
+  plan.batching = request.batching;
   const auto outcome = [&](System (*make)(const Fleet&, const ModelCosts&, const Rates&, u32)) {
     Outcome out;
-    out.system = make(fleet, plan.costs, plan.rates, request.max_rows);
-    out.prediction = predict(out.system, fleet.load, request.chunk);
+    out.system = make(plan.fleet, plan.costs, plan.rates, request.batching.max_rows);
+    out.prediction = predict(out.system, plan.fleet.load, request.batching);
     return out;
   };
   plan.confidential = outcome(confidential_system);
@@ -193,7 +211,39 @@ Plan make_plan(const Fleet& fleet, const PlanRequest& request) {
   if (plan.confidential.system.impossible.empty())
     plan.changes = best_changes(plan, request, parameters);
   judge(plan);
-  return plan;
+  return made;
+}
+
+void simulate_plan(Plan& plan, const std::vector<Arrival>& requests, std::string from,
+                   const SimulationOptions& options) {
+  plan.requests_from = std::move(from);
+  for (Outcome* outcome : {&plan.confidential, &plan.clear, &plan.alone}) {
+    if (!outcome->system.impossible.empty()) continue;
+    Batching batching = plan.batching;
+    if (batching.micro_batches == 0) batching.micro_batches = outcome->prediction.micro_batches;
+    outcome->simulation = simulate(outcome->system, requests, batching, options);
+  }
+}
+
+std::vector<SweepPoint> sweep(const Plan& plan, u32 points) {
+  constexpr double kJustBelow = 0.999;
+  double most = 0;
+  for (const Outcome* outcome : {&plan.confidential, &plan.clear, &plan.alone})
+    most = std::max(most, outcome->prediction.capacity);
+  std::vector<SweepPoint> all;
+  if (most == 0) return all;
+  constexpr double kOctaves = 10; // from a thousandth on: the systems differ by orders of magnitude
+  for (u32 i = 0; i < points; ++i) {
+    SweepPoint& point = all.emplace_back();
+    Workload load = plan.fleet.load;
+    load.requests_per_second =
+        kJustBelow * most * std::exp2(-kOctaves * (points - 1 - i) / std::max(1U, points - 1));
+    point.requests_per_second = load.requests_per_second;
+    point.confidential = predict(plan.confidential.system, load, plan.batching);
+    point.clear = predict(plan.clear.system, load, plan.batching);
+    point.alone = predict(plan.alone.system, load, plan.batching);
+  }
+  return all;
 }
 
 } // namespace talaria::planner

@@ -1,10 +1,13 @@
 #pragma once
 
+#include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
-#include "planner/system.hpp"
+#include "planner/prediction.hpp"
+#include "planner/simulation.hpp"
 
 namespace talaria::planner {
 
@@ -14,8 +17,8 @@ struct PlanRequest {
   arch::ModelPlan model;
   std::string parameters = "S48";
   std::string kv_format = "bf16";
-  u32 max_rows = 256; ///< pipeline.max_rows
-  u32 chunk = 128;    ///< pipeline.prefill_chunk
+  Batching batching;
+  Rates rates;
 };
 
 /// What a machine with weights holds.
@@ -33,12 +36,18 @@ struct Change {
 };
 
 struct Outcome {
-  System system; ///< its pointers are into the Plan's request and must not be followed afterwards
+  System system; ///< its pointers are into the Plan
   Prediction prediction;
+  std::optional<Simulation> simulation;
 };
 
-/// The whole answer; docs/planning.md has the formulas.
+/// The whole answer; docs/planning.md has the formulas. Its outcomes point into it: it stays where
+/// it is.
 struct Plan {
+  Plan() = default;
+  Plan(const Plan&) = delete;
+  Plan& operator=(const Plan&) = delete;
+
   std::string model_name;
   Fleet fleet;
   ModelCosts costs;
@@ -51,10 +60,25 @@ struct Plan {
   std::vector<Change> changes;         ///< the best three, the best first
   bool pays = false;
   std::vector<std::string> verdict; ///< sentences
+  Batching batching;
+  std::string requests_from; ///< what was simulated, in words; empty: nothing
 };
 
 /// @throws Error{config} for parameters that are not accepted.
-Plan make_plan(const Fleet& fleet, const PlanRequest& request);
+std::unique_ptr<Plan> make_plan(const Fleet& fleet, const PlanRequest& request);
+
+/// Simulates `requests` in each of the three systems that is possible. `from` says in words where
+/// they are from.
+/// @throws as simulate().
+void simulate_plan(Plan& plan, const std::vector<Arrival>& requests, std::string from,
+                   const SimulationOptions& options);
+
+/// How the three systems do under fractions of the largest load that one of them sustains.
+struct SweepPoint {
+  double requests_per_second = 0;
+  Prediction confidential, clear, alone;
+};
+std::vector<SweepPoint> sweep(const Plan& plan, u32 points);
 
 std::string to_text(const Plan& plan);
 nlohmann::json to_json(const Plan& plan);

@@ -1,5 +1,10 @@
 #pragma once
 
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+#include <vector>
+
 namespace talaria::planner {
 
 /// What the arithmetic assumes. Times are of one core of 3 GHz with AVX-512 (docs/performance.md);
@@ -25,6 +30,20 @@ struct Rates {
   double gpu_product_us = 20;   ///< to start a product and fetch its result
   double link = 0.9;            ///< share of a link
   double busy = 0.8;            ///< of capacity, beyond which queues grow
+
+  std::vector<std::string> measured; ///< names of those that a calibration has set
 };
+
+/// Every rate by its name, in the order above, without the list of what was measured.
+nlohmann::json rates_json(const Rates& rates);
+
+/// What `talaria bench --calibrate` writes: `rates` by name (only those in `measured`), and the
+/// machine they are of as free text, with the 10^9 bytes/s that a core of it reads from memory.
+std::string calibration_text(const Rates& rates, const std::string& machine, double core_reads);
+
+/// Rates with those of a calibration in the place of what is assumed.
+/// @throws Error{config} "FILE: NAME: what is wrong" for anything but an object of that kind, an
+/// unknown name, or a value that is no number above 0 (shares: up to 1).
+Rates read_calibration(std::string_view text, const std::string& file);
 
 } // namespace talaria::planner

@@ -1,18 +1,24 @@
 #include <fmt/format.h>
 
 #include "planner/plan.hpp"
+#include "planner/words.hpp"
 
 namespace talaria::planner {
-
-namespace {
 
 std::string gigabytes(double bytes) {
   return fmt::format("{:.1f} GB", bytes / 1e9);
 }
 
-std::string milliseconds(double seconds) {
-  return seconds < 1 ? fmt::format("{:.3g} ms", seconds * 1e3) : fmt::format("{:.3g} s", seconds);
+std::string duration(double seconds) {
+  if (seconds < 1) return fmt::format("{:.3g} ms", seconds * 1e3);
+  return seconds < 1000 ? fmt::format("{:.3g} s", seconds) : fmt::format("{:.0f} s", seconds);
 }
+
+std::string three_digits(double value) {
+  return fmt::format("{:.3g}", value);
+}
+
+namespace {
 
 std::string outcome_row(const Outcome& outcome, const Workload& load) {
   const System& system = outcome.system;
@@ -25,7 +31,7 @@ std::string outcome_row(const Outcome& outcome, const Workload& load) {
                        told.capacity, "too much", "-", "-", told.capacity * load.answer_tokens,
                        cost, told.bottleneck);
   return fmt::format("{:<24}{:>11.3g}{:>12}{:>12}{:>12.3g}{:>13.4g}{:>11}  {}\n", system.name,
-                     told.capacity, milliseconds(told.first_token_s), milliseconds(told.token_s),
+                     told.capacity, duration(told.first_token_s), duration(told.token_s),
                      1 / told.token_s, told.capacity * load.answer_tokens, cost, told.bottleneck);
 }
 
@@ -42,6 +48,7 @@ std::string memory_text(const Plan& plan) {
 }
 
 std::string placement_text(const Plan& plan) {
+  if (plan.placement.empty()) return {};
   std::string text = "\nPlacement\n";
   constexpr std::size_t kMostRows = 16;
   for (std::size_t i = 0; i < plan.placement.size() && i < kMostRows; ++i) {
@@ -65,7 +72,7 @@ std::string busy_text(const Plan& plan) {
                                  ours.prediction.sequences, ours.prediction.micro_batches,
                                  plan.enclave_cores, plan.up_bytes / 1e9, plan.down_bytes / 1e9);
   for (std::size_t i = 0; i < ours.system.resources.size(); ++i)
-    text += fmt::format("  {:<28}{:>6.1f} % busy\n", ours.system.resources[i],
+    text += fmt::format("  {:<28}{:>6.1f} % busy\n", ours.system.resources[i].name,
                         100 * ours.prediction.busy[i]);
   return text;
 }
@@ -74,12 +81,39 @@ std::string changes_text(const Plan& plan) {
   if (plan.changes.empty()) return {};
   std::string text = "\nWhat would help most\n";
   for (const Change& change : plan.changes)
-    text +=
-        fmt::format("  {:<40}{:.3g} requests/s at most ({:.2f} times){}\n", change.what,
-                    change.capacity, change.capacity / plan.confidential.prediction.capacity,
-                    change.sustains ? ", " + milliseconds(change.token_s) + " from token to token"
-                                    : ", still too few");
+    text += fmt::format("  {:<40}{:.3g} requests/s at most ({:.2f} times){}\n", change.what,
+                        change.capacity, change.capacity / plan.confidential.prediction.capacity,
+                        change.sustains ? ", " + duration(change.token_s) + " from token to token"
+                                        : ", still too few");
   return text;
+}
+
+nlohmann::json simulation_json(const Simulation& told) {
+  const auto times = [](const Histogram& histogram) {
+    return nlohmann::json{{"count", histogram.count()},      {"mean", histogram.mean()},
+                          {"p50", histogram.quantile(0.5)},  {"p90", histogram.quantile(0.9)},
+                          {"p95", histogram.quantile(0.95)}, {"p99", histogram.quantile(0.99)},
+                          {"most", histogram.most()}};
+  };
+  nlohmann::json use;
+  for (const ResourceUse& resource : told.resources)
+    use[resource.name] = {{"mean", resource.mean}, {"most", resource.most}};
+  return {{"machines", told.machines},
+          {"requests", told.requests},
+          {"too_large", told.too_large},
+          {"events", told.events},
+          {"seconds", told.seconds},
+          {"keeps_up", told.keeps_up},
+          {"requests_per_second", told.requests_per_second},
+          {"answer_tokens_per_second", told.answer_tokens_per_second},
+          {"prompt_tokens_per_second", told.prompt_tokens_per_second},
+          {"time_to_first_token_s", times(told.first_token)},
+          {"time_per_token_s", times(told.token)},
+          {"time_of_request_s", times(told.request)},
+          {"rows_per_step", told.mean_rows},
+          {"mask_wait_s", told.mask_wait_s},
+          {"bottleneck", told.bottleneck},
+          {"busy", std::move(use)}};
 }
 
 nlohmann::json outcome_json(const Outcome& outcome, const Workload& load) {
@@ -102,8 +136,9 @@ nlohmann::json outcome_json(const Outcome& outcome, const Workload& load) {
     out["answers_at_once"] = told.sequences;
     out["micro_batches"] = told.micro_batches;
     for (std::size_t i = 0; i < system.resources.size(); ++i)
-      out["busy"][system.resources[i]] = told.busy[i];
+      out["busy"][system.resources[i].name] = told.busy[i];
   }
+  if (outcome.simulation) out["simulation"] = simulation_json(*outcome.simulation);
   if (system.has_price) {
     out["price_per_hour"] = system.price_per_hour;
     out["cost_per_million_answer_tokens"] = cost_per_million(outcome, load);
@@ -111,29 +146,29 @@ nlohmann::json outcome_json(const Outcome& outcome, const Workload& load) {
   return out;
 }
 
-nlohmann::json rates_json(const Rates& rates) {
-  return {{"mask_output_ns", rates.mask_output_ns},
-          {"mask_input_ns", rates.mask_input_ns},
-          {"hide_prompt_ns", rates.hide_prompt_ns},
-          {"hide_answer_ns", rates.hide_answer_ns},
-          {"open_prompt_ns", rates.open_prompt_ns},
-          {"open_answer_ns", rates.open_answer_ns},
-          {"check_ns", rates.check_ns},
-          {"wire_ns_per_byte", rates.wire_ns_per_byte},
-          {"enclave_bytes_per_value", rates.enclave_bytes_per_value},
-          {"attention_gflops", rates.attention_gflops},
-          {"attention_gb_per_s", rates.attention_gb_per_s},
-          {"product_us", rates.product_us},
-          {"product_cpu_us", rates.product_cpu_us},
-          {"limb_gops", rates.limb_gops},
-          {"plain_gops", rates.plain_gops},
-          {"weight_reading", rates.weight_reading},
-          {"gpu_compute", rates.gpu_compute},
-          {"gpu_memory", rates.gpu_memory},
-          {"pcie", rates.pcie},
-          {"gpu_product_us", rates.gpu_product_us},
-          {"link", rates.link},
-          {"busy", rates.busy}};
+std::string simulation_row(const Outcome& outcome) {
+  const Simulation& told = *outcome.simulation;
+  std::string text = fmt::format("{:<24}{:>11.3g}{:>13.4g}", outcome.system.name,
+                                 told.requests_per_second, told.answer_tokens_per_second);
+  for (const Histogram* histogram : {&told.first_token, &told.token})
+    for (const double share : {0.5, 0.9, 0.99})
+      text += fmt::format("{:>9}", duration(histogram->quantile(share)));
+  text += "  " + told.bottleneck;
+  if (told.too_large > 0)
+    text += fmt::format("; {} requests have no memory for their keys and values", told.too_large);
+  else if (!told.keeps_up)
+    text += "; does not keep up";
+  return text + '\n';
+}
+
+std::string simulation_text(const Plan& plan) {
+  if (plan.requests_from.empty()) return {};
+  std::string text = fmt::format("\nSimulated: {}\n", plan.requests_from);
+  text += fmt::format("{:<24}{:>11}{:>13}{:>27}{:>27}  {}\n", "", "requests/s", "tokens/s",
+                      "first token p50, 90, 99", "token to token p50, 90, 99", "busiest");
+  for (const Outcome* outcome : {&plan.confidential, &plan.clear, &plan.alone})
+    if (outcome->simulation) text += simulation_row(*outcome);
+  return text;
 }
 
 } // namespace
@@ -152,10 +187,15 @@ std::string to_text(const Plan& plan) {
                       "token", "of one", "at most", "million");
   for (const Outcome* outcome : {&plan.confidential, &plan.clear, &plan.alone})
     text += outcome_row(*outcome, load);
-  text += busy_text(plan) + changes_text(plan) + '\n';
+  text += busy_text(plan) + simulation_text(plan) + changes_text(plan) + '\n';
   for (const std::string& sentence : plan.verdict) text += sentence + '\n';
   return text +
-         "Predicted by arithmetic, not measured here; the assumptions are in docs/planning.md.\n";
+         (plan.rates.measured.empty()
+              ? "Predicted, not measured here; the assumptions are in docs/planning.md.\n"
+              : fmt::format(
+                    "Predicted with {} figures of the calibration; the other assumptions are in "
+                    "docs/planning.md.\n",
+                    plan.rates.measured.size()));
 }
 
 nlohmann::json to_json(const Plan& plan) {
@@ -188,6 +228,8 @@ nlohmann::json to_json(const Plan& plan) {
                               {"time_per_token_s", change.token_s},
                               {"time_to_first_token_s", change.first_token_s}});
   out["assumptions"] = rates_json(plan.rates);
+  out["measured"] = plan.rates.measured;
+  if (!plan.requests_from.empty()) out["simulated"] = plan.requests_from;
   return out;
 }
 

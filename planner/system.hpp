@@ -15,49 +15,79 @@ struct StepCost {
   double latency = 0;
 };
 
-/// Rows that go through the model together.
+/// Rows that go through the model together: some of prompts, some that decode. All are sums over
+/// the rows, so that steps may be added up.
 struct Step {
-  double rows = 0, head_rows = 0;
-  double context = 0; ///< positions that a row sees
-  bool is_prompt = false;
+  double prompt_rows = 0, answer_rows = 0;
+  double head_rows = 0;        ///< whose logits are wanted: each that decodes, a prompt's last
+  double prompt_pairs = 0;     ///< positions that the rows of prompts see, added up
+  double prompt_positions = 0; ///< positions that are read for them: once for the rows of one
+                               ///< prompt
+  double answer_positions = 0; ///< positions that the rows that decode see, which are read
+
+  double rows() const noexcept { return prompt_rows + answer_rows; }
 };
 
-/// A way to serve a model: how long a step takes, as sums over its resources.
+/// `rows` answers that decode together, each of which sees `context` positions.
+Step decode_step(double rows, double context);
+/// `rows` tokens of one prompt, which see `context` positions each on average and `positions` at
+/// most. `head_rows`: 1 for a prompt's last chunk.
+Step prompt_step(double rows, double context, double positions, double head_rows);
+
+/// Whom a resource belongs to. There is one in each enclave, or one in each machine with weights,
+/// which all enclaves of a cell ask.
+enum class Owner : u8 { enclave, worker };
+
+struct Resource {
+  std::string name;
+  Owner owner = Owner::enclave;
+  double ahead_s = 0; ///< seconds of work (Hop::later) that may be put off at most
+};
+
+/// A resource that a step needs on its way.
+struct Hop {
+  std::size_t resource = 0;
+  double busy = 0;    ///< seconds for which it serves nobody else
+  double later = 0;   ///< of these, work that may wait until nobody needs it: masks for next time
+  double latency = 0; ///< from the beginning of its service to the arrival at the next hop
+};
+
+/// What a step does on each machine of a kind, one machine after the other.
+struct Leg {
+  u32 machines = 1;
+  std::vector<Hop> hops;
+};
+
+/// A way to serve a model: how long a step takes, as what it asks of which resource in turn.
 struct System {
   std::string name;
-  std::vector<std::string> resources;
-  StepCost (*cost)(const System& system, const Step& step) = nullptr;
+  std::vector<Resource> resources;
+  void (*route)(const System& system, const Step& step, std::vector<Leg>& out) = nullptr;
   const ModelCosts* model = nullptr;
   const Fleet* fleet = nullptr;
   const Rates* rates = nullptr;
   std::vector<double> shares; ///< of the weights, for each single machine of fleet->workers in turn
-  double copies = 1;          ///< independent ones that share the load (enclaves)
+  double copies = 1;          ///< enclaves, or copies of the model, that share the load: all cells'
+  double sharers = 1;         ///< of them, those that share the workers of a cell
+  double kv_room = 0;         ///< bytes for keys and values in one copy
   double max_sequences = 0;   ///< at once in one copy, by memory and by rows
   double price_per_hour = 0;  ///< of all machines in it
   bool has_price = true;
   std::string impossible; ///< why it cannot be at all; empty: it can
+
+  /// Sums of the route: an enclave's resources are busy with all legs, of the workers' the busiest
+  /// machine counts, with what all enclaves of its cell ask.
+  StepCost cost(const Step& step) const;
+  std::vector<std::string> resource_names() const;
 };
 
-/// Masked products on the workers of `fleet`; everything else in the enclave.
+/// Masked products on the workers of `fleet`; everything else in the enclave. Without workers the
+/// products are made in the enclave's own process, by its embedded worker.
 System confidential_system(const Fleet& fleet, const ModelCosts& model, const Rates& rates,
                            u32 max_rows);
 /// The same workers with everything in clear, without an enclave.
 System clear_system(const Fleet& fleet, const ModelCosts& model, const Rates& rates, u32 max_rows);
 /// The enclave's processors alone, without workers.
 System alone_system(const Fleet& fleet, const ModelCosts& model, const Rates& rates, u32 max_rows);
-
-/// What a system does under a load.
-struct Prediction {
-  double capacity = 0;   ///< requests/s of all copies, at most
-  bool sustains = false; ///< the load that was asked for
-  double sequences = 0;  ///< that decode at once in one copy, under that load
-  u32 micro_batches = 1;
-  double first_token_s = 0, token_s = 0; ///< under that load
-  double prompt_tokens_per_s = 0;        ///< at most, when nothing else is done
-  std::string bottleneck;                ///< the resource that is busiest at capacity
-  std::vector<double> busy;              ///< share of each resource under the load; one copy
-};
-
-Prediction predict(const System& system, const Workload& load, u32 chunk);
 
 } // namespace talaria::planner

@@ -27,7 +27,8 @@ std::unique_ptr<MaskedLinear> ClearScheme::prepare(const LinearSpec& spec, HintS
   const LatticeParameters& parameters = *options_.parameters;
   const LinearBounds bounds =
       linear_bounds(parameters, spec.name, spec.d_in, kernels::max_column_norm(*spec.columns));
-  ProductCheck check(*spec.columns, parameters.modulus(), rng, spec.cuts);
+  ProductCheck check(*spec.columns, words_of(parameters, bounds).modulus, parameters.check_vectors,
+                     rng, spec.cuts);
   return std::make_unique<ClearLinear>(options_, abort_, std::move(record), bounds,
                                        std::move(check));
 }

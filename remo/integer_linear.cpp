@@ -17,8 +17,11 @@ namespace talaria::remo {
 namespace {
 
 /// Whether a check failed may be seen, by how much it did may not.
-bool differ(const std::array<u64, 2>& a, const std::array<u64, 2>& b) {
-  return declassified(~constant_time::equal((a[0] ^ b[0]) | (a[1] ^ b[1]), u64{0})) != 0;
+template <std::size_t Count>
+bool differ(const std::array<u64, Count>& a, const std::array<u64, Count>& b) {
+  u64 difference = 0;
+  for (std::size_t i = 0; i < Count; ++i) difference |= a[i] ^ b[i];
+  return declassified(~constant_time::equal(difference, u64{0})) != 0;
 }
 
 } // namespace
@@ -36,7 +39,8 @@ public:
 
 IntegerLinear::IntegerLinear(const SchemeOptions& options, SharedAbort abort, LinearRecord record,
                              LinearBounds bounds, int delta_bits, ProductCheck check)
-    : parameters_(options.parameters), q_(options.parameters->modulus()), reply_(options.reply),
+    : words_(words_of(*options.parameters, bounds)), reply_(options.reply),
+      kind_(kind_of_words(bounds.rounded, reply_ == ReplyFormat::switched)),
       abort_(std::move(abort)), verify_(options.verify), record_(std::move(record)),
       bounds_(bounds), delta_bits_(delta_bits), check_(std::move(check)) {}
 
@@ -68,9 +72,7 @@ Masked IntegerLinear::mask(MatrixView<const float> x, std::vector<MaskRow> masks
     masks.erase(masks.begin() + static_cast<std::ptrdiff_t>(x.rows), masks.end());
     opening->masks = std::move(masks);
   }
-  const ProductKind kind =
-      reply_ == ReplyFormat::full ? ProductKind::residues : ProductKind::switched;
-  MaskedTensor tensor{record_.matrix, kind, static_cast<u32>(x.rows), static_cast<u32>(n),
+  MaskedTensor tensor{record_.matrix, kind_, static_cast<u32>(x.rows), static_cast<u32>(n),
                       std::move(bytes)};
   return {std::move(tensor), std::move(opening)};
 }
@@ -78,16 +80,17 @@ Masked IntegerLinear::mask(MatrixView<const float> x, std::vector<MaskRow> masks
 /// One row of integers as words; what of a mask has hidden them is wiped.
 void IntegerLinear::hide(const i32* x, const MaskRow* mask, u8* words) const {
   const kernels::KernelSet& kernels = kernels::active_kernels();
-  if (mask == nullptr) return kernels.mask_row(x, nullptr, words, record_.d_in, delta_bits_, q_);
+  if (mask == nullptr)
+    return kernels.mask_row(x, nullptr, words, record_.d_in, delta_bits_, words_.modulus);
   PairedMaskBlock& block = PairedMaskBlock::of_unused(*mask, this);
-  kernels.mask_row(x, block.u(mask->index()), words, record_.d_in, delta_bits_, q_);
+  kernels.mask_row(x, block.u(mask->index()), words, record_.d_in, delta_bits_, words_.modulus);
   block.wipe_u(mask->index());
 }
 
 /// Bytes of a value of a reply.
 std::size_t IntegerLinear::reply_bytes() const {
   return reply_ == ReplyFormat::full ? word_bytes()
-                                     : static_cast<std::size_t>(parameters_->reply_bytes());
+                                     : static_cast<std::size_t>(words_.reply_bytes());
 }
 
 /// What can be seen before any row is opened: the format, and words beyond the modulus unless
@@ -95,12 +98,11 @@ std::size_t IntegerLinear::reply_bytes() const {
 std::optional<Error> IntegerLinear::wrong_reply(const WorkerProduct& product,
                                                 std::size_t rows) const {
   const bool full = reply_ == ReplyFormat::full;
-  const ProductKind kind = full ? ProductKind::residues : ProductKind::switched;
-  if (auto wrong = record_.wrong_format(product, kind, rows, reply_bytes())) return wrong;
+  if (auto wrong = record_.wrong_format(product, kind_, rows, reply_bytes())) return wrong;
   const bool checked_by_row = full && verify_;
   if (!checked_by_row &&
       !words_below(product.bytes->data(), rows * record_.columns, static_cast<int>(reply_bytes()),
-                   full ? q_.q : parameters_->reply_modulus))
+                   full ? words_.modulus.q : words_.reply_modulus))
     return beyond_modulus();
   return std::nullopt;
 }
@@ -137,12 +139,12 @@ Result<Matrix<float>> IntegerLinear::decode(const IntegerOpening& opening,
     const u8* words = product.bytes->data() + r * columns * reply_bytes();
     if (!full) {
       const TimedStep timed(Step::unpack, r, opening.rows());
-      unswitch_reply(*parameters_, words, columns, widened.data());
+      unswitch_reply(words_, words, columns, widened.data());
       words = widened.data();
     }
     const MaskRow* mask = masked() ? &opening.masks[r] : nullptr;
     const u8* v = mask ? PairedMaskBlock::of(*mask, this).v(mask->index()) : nullptr;
-    kernels.decode_row(words, v, decoded.data(), columns, delta_bits_, q_);
+    kernels.decode_row(words, v, decoded.data(), columns, delta_bits_, words_.modulus);
     const auto wrong = [&]() -> std::optional<Error> {
       if (!verify_) return std::nullopt;
       const TimedStep timed(Step::verify, r, opening.rows());

@@ -23,7 +23,8 @@ using SharedAbort = std::shared_ptr<std::atomic<bool>>;
 ///           (2) r = round([y - v]_q / Delta)
 ///           (3) r.z = x_q.t after decoding
 ///
-/// Rows of a mask, where there are any, are those of a PairedMaskBlock.
+/// with q the modulus of the matrix's words: p where masks are rounded. Rows of a mask, where there
+/// are any, are those of a PairedMaskBlock.
 ///
 /// With switched replies an abort may depend on the errors under a mask, so the first one ends the
 /// use of every secret of the scheme: from then on no linear of it masks or opens anything.
@@ -33,6 +34,7 @@ public:
   const std::string& name() const noexcept final { return record_.name; }
   std::size_t d_in() const noexcept final { return record_.d_in; }
   std::size_t d_out() const noexcept final { return record_.d_out; }
+  std::size_t word_bytes() const noexcept final { return words_.word_bytes(); }
 
   Masked mask(MatrixView<const float> x, std::vector<MaskRow> masks) const final;
   Result<Matrix<float>> unmask(std::unique_ptr<Opening>& opening, const WorkerProduct& product,
@@ -47,7 +49,7 @@ protected:
                 LinearBounds bounds, int delta_bits, ProductCheck check);
 
   const LinearRecord& record() const noexcept { return record_; }
-  std::size_t word_bytes() const noexcept { return static_cast<std::size_t>(q_.word_bytes); }
+  const WordFormat& words() const noexcept { return words_; }
 
 private:
   class IntegerOpening;
@@ -64,9 +66,9 @@ private:
                                MatrixView<const float> residual) const;
   void combine_column_sets(i64* r) const;
 
-  const LatticeParameters* parameters_;
-  kernels::Modulus q_;
+  WordFormat words_;
   ReplyFormat reply_;
+  ProductKind kind_;
   SharedAbort abort_;
   bool verify_;
   LinearRecord record_;

@@ -8,8 +8,10 @@
 namespace talaria::remo {
 
 ProductCheck::ProductCheck(const kernels::PackedWeights& weights, const kernels::Modulus& q,
-                           Rng& rng, std::span<const std::size_t> cuts)
-    : q_(q) {
+                           std::size_t vectors, Rng& rng, std::span<const std::size_t> cuts)
+    : q_(q), count_(vectors) {
+  if (count_ < 2 || count_ > kernels::kMaxCheckVectors)
+    throw Error(Errc::internal, "a check with neither two vectors nor three");
   constexpr std::size_t kPanel = kernels::PackedWeights::kPanel;
   for (std::size_t s = 0; cuts.size() > 1 && s < cuts.size(); ++s) {
     const std::size_t end = s + 1 < cuts.size() ? cuts[s + 1] : weights.d_out();
@@ -17,7 +19,7 @@ ProductCheck::ProductCheck(const kernels::PackedWeights& weights, const kernels:
       throw Error(Errc::internal, "shards that are no runs of whole panels");
     parts_.push_back({cuts[s], end - cuts[s], {}});
   }
-  for (std::size_t i = 0; i < kVectors; ++i) {
+  for (std::size_t i = 0; i < count_; ++i) {
     z_[i] = draw_residues(q, weights.d_out(), rng);
     t_[i] = SecretBuffer<u64>(weights.d_in());
     if (parts_.empty()) kernels::weight_dot(weights, z_[i].data(), t_[i].data(), q);
@@ -30,26 +32,32 @@ ProductCheck::ProductCheck(const kernels::PackedWeights& weights, const kernels:
   }
 }
 
+kernels::CheckVectors ProductCheck::pointers(const Vectors& vectors) const {
+  kernels::CheckVectors out;
+  out.count = count_;
+  for (std::size_t i = 0; i < count_; ++i) out.z[i] = vectors[i].data();
+  return out;
+}
+
 void ProductCheck::find_wrong_shards(const u8* sent, const u8* received,
                                      std::set<std::size_t>& wrong) const {
   const kernels::KernelSet& kernels = kernels::active_kernels();
   for (std::size_t s = 0; s < parts_.size(); ++s) {
     const Part& part = parts_[s];
-    const auto expected =
-        kernels.row_dots32(sent, nullptr, part.t[0].data(), part.t[1].data(), d_in(), q_);
+    const auto expected = kernels.row_dots32(sent, nullptr, pointers(part.t), d_in(), q_);
     const auto dots =
         kernels.row_dots(received + part.first * static_cast<std::size_t>(q_.word_bytes), nullptr,
-                         z_[0].data() + part.first, z_[1].data() + part.first, part.count, q_);
+                         pointers(z_).from(part.first), part.count, q_);
     if (!dots.below || dots.words != expected.words) wrong.insert(s);
   }
 }
 
 kernels::RowDots ProductCheck::sent(const u8* words, const i32* x) const {
-  return kernels::active_kernels().row_dots32(words, x, t_[0].data(), t_[1].data(), d_in(), q_);
+  return kernels::active_kernels().row_dots32(words, x, pointers(t_), d_in(), q_);
 }
 
 kernels::RowDots ProductCheck::received(const u8* words, const i64* r) const {
-  return kernels::active_kernels().row_dots(words, r, z_[0].data(), z_[1].data(), columns(), q_);
+  return kernels::active_kernels().row_dots(words, r, pointers(z_), columns(), q_);
 }
 
 bool words_below(const u8* words, std::size_t count, int word_bytes, u64 bound) {

@@ -23,9 +23,8 @@ SecretBuffer<u64> interleave(std::span<const MaskTarget> targets, std::size_t n,
 
 void make_mask_words(const kernels::NttPlan& plan, const HintTiles& matrix,
                      std::span<const MaskTarget> targets, std::size_t stride,
-                     const ErrorSource& errors) {
+                     const ErrorSource& errors, const kernels::WordRounding& to) {
   const kernels::KernelSet& kernels = kernels::active_kernels();
-  const kernels::Modulus& q = plan.modulus;
   const std::size_t n = plan.n;
   const std::size_t k = matrix.rows() / n;
   const SecretBuffer<u64> secrets = interleave(targets, n, k);
@@ -40,9 +39,9 @@ void make_mask_words(const kernels::NttPlan& plan, const HintTiles& matrix,
                         tiles.data() + t * targets.size() * n * kTile);
     for (std::size_t b = 0; b < targets.size(); ++b) {
       if (errors) errors(first, noise.span());
-      kernels.mask_rows(tiles.data() + b * n * kTile, targets.size() * n * kTile,
-                        errors ? noise.data() : nullptr, n, count,
-                        targets[b].out + first * static_cast<std::size_t>(q.word_bytes), stride, q);
+      kernels.mask_rows(
+          tiles.data() + b * n * kTile, targets.size() * n * kTile, errors ? noise.data() : nullptr,
+          n, count, targets[b].out + first * static_cast<std::size_t>(to.p.word_bytes), stride, to);
     }
   }
 }

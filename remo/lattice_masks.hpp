@@ -6,6 +6,7 @@
 
 #include "core/secret.hpp"
 #include "kernels/ntt_plan.hpp"
+#include "kernels/word_rounding.hpp"
 #include "remo/hint_tiles.hpp"
 
 namespace talaria::remo {
@@ -24,10 +25,11 @@ struct MaskTarget {
 using ErrorSource = std::function<void(std::size_t first, std::span<i8> errors)>;
 
 /// For each target words of N mask rows, `stride` bytes apart: out[t][j] = coefficient t of
-/// INTT(sum_kappa s_kappa o B[kappa][j]) + e_j mod q; no errors if `errors` is empty. All targets
-/// share one reading of the matrix, which is what single blocks spend most of their time on.
+/// INTT(sum_kappa s_kappa o B[kappa][j]) + e_j mod q, rounded to words mod p if `to` says so; no
+/// errors if `errors` is empty. All targets share one reading of the matrix, which is what single
+/// blocks spend most of their time on.
 void make_mask_words(const kernels::NttPlan& plan, const HintTiles& matrix,
                      std::span<const MaskTarget> targets, std::size_t stride,
-                     const ErrorSource& errors);
+                     const ErrorSource& errors, const kernels::WordRounding& to);
 
 } // namespace talaria::remo

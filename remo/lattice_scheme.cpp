@@ -90,8 +90,8 @@ std::vector<std::vector<MaskRow>> LatticeLinear::make_blocks(Rng& rng, std::size
     v.push_back({&secrets[i], blocks[i]->v(0)});
   }
   const auto errors = [&rng](std::size_t, std::span<i8> out) { draw_errors(rng, out); };
-  make_mask_words(*plan_, *a_, u, blocks[0]->u_stride(), errors);
-  make_mask_words(*plan_, hint_, v, blocks[0]->v_stride(), nullptr);
+  make_mask_words(*plan_, *a_, u, blocks[0]->u_stride(), errors, rounding());
+  make_mask_words(*plan_, hint_, v, blocks[0]->v_stride(), nullptr, rounding());
   std::vector<std::vector<MaskRow>> rows;
   rows.reserve(blocks.size());
   for (auto& block : blocks) rows.push_back(PairedMaskBlock::hand_out(std::move(block)));
@@ -120,9 +120,13 @@ std::unique_ptr<MaskedLinear> LatticeScheme::prepare(const LinearSpec& spec, Hin
   const LatticeParameters& parameters = *options_.parameters;
   const LinearBounds bounds =
       linear_bounds(parameters, spec.name, spec.d_in, kernels::max_column_norm(*spec.columns));
-  ProductCheck check(*spec.columns, parameters.modulus(), rng, spec.cuts);
+  // The hint is words modulo q; what travels later may be words modulo p.
+  ProductCheck check(*spec.columns, parameters.modulus(), parameters.check_vectors, rng, spec.cuts);
   auto a = public_matrix(spec.d_in);
   HintTiles hint = fetch_hint(parameters, record, *a, check, source, progress);
+  if (bounds.rounded)
+    check = ProductCheck(*spec.columns, words_of(parameters, bounds).modulus,
+                         parameters.check_vectors, rng, spec.cuts);
   return std::make_unique<LatticeLinear>(options_, abort_, std::move(record), bounds,
                                          std::move(check), plan_, std::move(a), std::move(hint));
 }

@@ -30,6 +30,9 @@ public:
   std::vector<std::vector<MaskRow>> make_blocks(Rng& rng, std::size_t count) const override;
 
 private:
+  /// From the masks' modulus to that of this matrix's words.
+  kernels::WordRounding rounding() const { return {plan_->modulus, words().modulus}; }
+
   std::shared_ptr<const kernels::NttPlan> plan_;
   std::shared_ptr<const HintTiles> a_; ///< shared by all matrices with as many inputs
   HintTiles hint_;

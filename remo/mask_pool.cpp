@@ -11,7 +11,9 @@
 namespace talaria::remo {
 
 namespace {
-constexpr std::size_t kTogether = 4; ///< blocks; at N = 256 more gain next to nothing (ADR 7)
+constexpr std::size_t kTogether = 4; ///< blocks that share a reading of the hint, at most
+/// More rows than this from one reading gain next to nothing (ADR 7, ADR 22).
+constexpr std::size_t kRowsTogether = 1024;
 } // namespace
 
 /// The rows of one matrix. Memory is charged by whole blocks, until the last row of a block is
@@ -31,6 +33,10 @@ struct MaskPool::Stock {
   std::size_t expected_rows() const { return rows + in_production * block_rows; }
 
   bool empty() const noexcept { return blocks.empty() && in_production == 0; }
+  /// Blocks that are made together.
+  std::size_t together() const {
+    return std::clamp<std::size_t>(kRowsTogether / block_rows, 1, kTogether);
+  }
   /// Whole blocks for so many rows, at least one.
   std::size_t blocks_for(std::size_t rows_wanted) const {
     return std::max<std::size_t>((rows_wanted + block_rows - 1) / block_rows, 1);
@@ -131,7 +137,7 @@ void MaskPool::State::share_memory() {
 /// stock can hold.
 std::size_t MaskPool::State::refill(const Stock& stock) const {
   const std::size_t held = std::min(stock.share, stock.blocks_for(options.rows_ahead));
-  return std::clamp<std::size_t>(held - 1, 1, kTogether);
+  return std::clamp<std::size_t>(held - 1, 1, stock.together());
 }
 
 /// At the beginning all are filled to capacity, so that memory does not grow later, the first block
@@ -243,9 +249,9 @@ void MaskPool::State::drop() {
 /// of drops until then.
 std::pair<std::size_t, u64> MaskPool::State::inline_count(Stock& stock, std::size_t missing) {
   const std::lock_guard lock(mutex);
-  const std::size_t needed = std::min(stock.blocks_for(missing), kTogether);
+  const std::size_t needed = std::min(stock.blocks_for(missing), stock.together());
   const std::size_t count = std::max(needed, std::min(stock.inline_blocks, stock.room()));
-  stock.inline_blocks = std::min(2 * count, kTogether);
+  stock.inline_blocks = std::min(2 * count, stock.together());
   return {count, drops};
 }
 

@@ -158,6 +158,9 @@ public:
   virtual std::size_t hint_bytes() const noexcept = 0;     ///< kept in the enclave
   virtual std::size_t mask_row_bytes() const noexcept = 0; ///< 0: no stock of masks is needed
   virtual std::size_t block_rows() const noexcept = 0;     ///< rows of one make_block
+  /// Of a residue that travels, and of one in stock: also the worker's int8 products for each
+  /// weight. 0 if values are no residues.
+  virtual std::size_t word_bytes() const noexcept { return 0; }
 
   /// Offline: fresh secret, fresh errors, one block of mask rows (docs/protocol.md, Mask blocks).
   virtual std::vector<MaskRow> make_block(Rng& rng) const = 0;

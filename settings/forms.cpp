@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <fstream>
 #include <limits>
 #include <system_error>
@@ -204,6 +205,31 @@ Form<std::vector<u32>> buckets() {
             out = std::move(read);
           },
           list_shown<u32>, true};
+}
+
+Form<u32> drafts() {
+  const std::string range = fmt::format("off, or ngram:N with N from 1 to {}", config::kMostDrafts);
+  return {"text", range,
+          [range](const Value& value, const fs::path&, u32& out) {
+            constexpr std::string_view kKind = "ngram:";
+            const auto given = config::scalar_text(value, range);
+            if (!given) return;
+            std::string_view text = *given;
+            u32 drafts = 0;
+            if (text != "off") {
+              if (!text.starts_with(kKind)) return value.expected(range);
+              text.remove_prefix(kKind.size());
+              const auto [end, error] =
+                  std::from_chars(text.data(), text.data() + text.size(), drafts);
+              if (error != std::errc() || end != text.data() + text.size() || drafts == 0 ||
+                  drafts > config::kMostDrafts)
+                return value.expected(range);
+            }
+            out = drafts;
+          },
+          [](const u32& value) {
+            return value == 0 ? std::string("off") : fmt::format("ngram:{}", value);
+          }};
 }
 
 Form<fs::path> path() {

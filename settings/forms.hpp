@@ -47,6 +47,8 @@ Form<std::vector<std::string>> texts(bool (*accepts)(std::string_view), std::str
 Form<std::optional<Sha256Digest>> digest();
 /// 1 to 64 ascending numbers of rows.
 Form<std::vector<u32>> buckets();
+/// "ngram:N", so many tokens that are guessed from the context; off: 0.
+Form<u32> drafts();
 
 Form<std::filesystem::path> path();
 Form<std::optional<std::filesystem::path>> optional_path();

@@ -110,6 +110,18 @@ bool is_served_host(std::string_view text) {
   return text.find(':') == text.npos && is_host_name(text);
 }
 
+bool is_server_url(std::string_view text) {
+  const std::size_t scheme = text.starts_with("https://") ? 8 : text.starts_with("http://") ? 7 : 0;
+  if (scheme == 0) return false;
+  text.remove_prefix(scheme);
+  const std::string_view authority = text.substr(0, text.find('/'));
+  const auto is_plain = [](char c) {
+    return c > ' ' && c < 0x7f && std::string_view("?#@\"\\").find(c) == std::string_view::npos;
+  };
+  return std::all_of(text.begin(), text.end(), is_plain) &&
+         (is_served_host(authority) || parse_address(authority).has_value());
+}
+
 bool is_web_origin(std::string_view text) {
   const auto has_upper = [](std::string_view t) {
     return std::any_of(t.begin(), t.end(), [](unsigned char c) { return std::isupper(c) != 0; });

@@ -29,4 +29,7 @@ bool is_served_host(std::string_view text);
 /// "https://chat.example.org" or "http://localhost:3000", as a browser writes it into `Origin`.
 bool is_web_origin(std::string_view text);
 
+/// "http://127.0.0.1:4318" or "https://collector.example.org/otlp".
+bool is_server_url(std::string_view text);
+
 } // namespace talaria::settings

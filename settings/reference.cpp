@@ -30,8 +30,11 @@ have a unit: `64KiB`, `512MiB`, `2GiB`. Durations have a unit: `100ms`, `2s`, `5
 of variables and flags to the current one. Lists are written `[8, 64]` in the file and `8,64` behind a flag. A key that is not listed here is an
 error, and so are aliases and a second document.
 
-**Flags** below are those of `run`, `logits`, `inspect`, `audit`, `config` and, but for `--scheme` and `--trace`, of `bench`. Of them `serve` takes
-`--listen` and `--model-sha256`, and `launch` the latter: what they serve with is in the file.
+**While it runs** a gateway takes settings whose meaning ends with *Reloaded* from the file, when that has changed or on SIGHUP
+([operations](operations.md#changing-the-workers-while-serving)). What else has changed is named in the log, and counts after a restart.
+
+**Flags** below are those of `run`, `embed`, `logits`, `inspect`, `audit`, `config` and, but for `--scheme` and `--trace`, of `bench`. Of them `serve` takes
+`--listen`, `--model-sha256` and `--task`, and `launch` the last two: what they serve with is in the file.
 )";
 
 /// What stands above the table of a top-level section.
@@ -42,6 +45,7 @@ struct Section {
 constexpr Section kSections[] = {
     {"model", "Which model."},
     {"model_sha256", ""},
+    {"task", ""},
     {"masking", "What is hidden from workers, and how ([threat model](threat_model.md), "
                 "[padding](operations.md#padding))."},
     {"enclave", "What is hidden from the enclave's own host."},
@@ -98,18 +102,18 @@ std::string flag_text(const Setting& setting) {
 }
 
 std::string row_text(const Setting& setting) {
-  return fmt::format("| `{}` | {} | {} | {} | {} | {} |\n", setting.key, value_text(setting),
+  return fmt::format("| `{}` | {} | {} | {} | {} | {}{} |\n", setting.key, value_text(setting),
                      default_text(setting), code(setting.variable), flag_text(setting),
-                     setting.meaning);
+                     setting.meaning, setting.is_reloaded ? ". *Reloaded*" : "");
 }
 
 constexpr const char* kColumns = "| setting | value | default | variable | flag | meaning |\n"
                                  "|---|---|---|---|---|---|\n";
 
-/// Two sections of one row each share a table with the next: `model` and `model_sha256`.
+/// Sections of one row share a table with the one before: `model_sha256` and `task`.
 std::string section_text(const Section& section) {
   std::string text;
-  if (section.name != std::string_view("model_sha256"))
+  if (*section.about != '\0')
     text = fmt::format("\n## {}\n{}\n\n{}", section.name, section.about, kColumns);
   for (const Setting& setting : table())
     if (setting.is_in_file && top_of(setting.key) == section.name) text += row_text(setting);

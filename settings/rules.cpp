@@ -40,6 +40,25 @@ void check_buckets(const PipelineConfig& config, const Origins& origins, Problem
                            origins.name_of("pipeline.max_rows"), config.pipeline.max_rows));
 }
 
+void check_drafts(const PipelineConfig& config, const Origins& origins, Problems& problems) {
+  const u32 drafts = config.pipeline.speculate;
+  if (drafts == 0) return;
+  const auto refuse = [&](const std::string& what) {
+    problems.add(origins.place_of("pipeline.speculate"), origins.name_of("pipeline.speculate"),
+                 what);
+  };
+  if (config.enclave.oblivious == "on")
+    refuse("has no place beside enclave.oblivious: on, since where keys are stored shows how many "
+           "drafts were right");
+  const auto& buckets = config.masking.padding.buckets;
+  u32 most = config.pipeline.max_rows;
+  if (!buckets.empty()) most = std::min(most, buckets.back());
+  if (drafts >= most)
+    refuse(fmt::format("{} drafts make rounds of {} rows; expected at most {}, the rows of one "
+                       "micro-batch (pipeline.max_rows, the largest bucket)",
+                       drafts, 1 + drafts, most));
+}
+
 void check_identity(const config::Tls& tls, const Origins& origins, Problems& problems) {
   const std::pair<const char*, const fs::path*> files[] = {{"tls.cert", &tls.cert},
                                                            {"tls.key", &tls.key}};
@@ -90,6 +109,7 @@ void check_doubling(const char* section, std::chrono::milliseconds first,
 void check_together(const PipelineConfig& config, const Origins& origins, Problems& problems) {
   check_model(config, origins, problems);
   check_buckets(config, origins, problems);
+  check_drafts(config, origins, problems);
   check_tls(config, origins, problems);
   check_faults(config, origins, problems);
   check_doubling("faults.reconnect", config.faults.reconnect_first, config.faults.reconnect_max,

@@ -80,6 +80,20 @@ void check_metrics(const PipelineConfig& config, const Origins& origins, Problem
                            *config.telemetry.metrics));
 }
 
+/// Spans tell who reads along when how many tokens were made.
+void check_otlp(const PipelineConfig& config, const Origins& origins, Problems& problems) {
+  const auto& endpoint = config.telemetry.otlp.endpoint;
+  constexpr std::string_view kPlain = "http://";
+  if (!endpoint || !endpoint->starts_with(kPlain) || config.serve.insecure) return;
+  const std::string authority =
+      endpoint->substr(kPlain.size(), endpoint->find('/', kPlain.size()) - kPlain.size());
+  const auto address = parse_address(authority);
+  if (is_loopback(address ? address->host : authority)) return;
+  problems.add(origins.place_of("telemetry.otlp.endpoint"), "telemetry.otlp.endpoint",
+               fmt::format("sends to {} without TLS; expected https://, or serve.insecure: true",
+                           authority));
+}
+
 } // namespace
 
 void check_serving(const PipelineConfig& config, const Origins& origins, Problems& problems) {
@@ -87,6 +101,7 @@ void check_serving(const PipelineConfig& config, const Origins& origins, Problem
   check_attestation(config.serve, origins, problems);
   check_bodies(config.serve.limits, origins, problems);
   check_metrics(config, origins, problems);
+  check_otlp(config, origins, problems);
 }
 
 } // namespace talaria::settings

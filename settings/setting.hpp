@@ -37,7 +37,7 @@ struct Form {
 enum class FlagGroup {
   none,
   model,  ///< --model: whoever may do without a file
-  pin,    ///< --model-sha256: every command that reads a model
+  pin,    ///< --model-sha256, --task: every command that reads a model
   engine, ///< whoever makes an engine
   scheme, ///< the same, unless the command compares schemes itself
   serve,  ///< whoever listens
@@ -65,11 +65,14 @@ struct SettingOf {
   bool is_required = false;          ///< wherever its section stands
   bool is_in_file = true;            ///< false: only variable and flag
   bool is_list = false;
+  bool is_reloaded = false;     ///< a running gateway takes it from a changed file
   std::optional<Bounds> bounds; ///< of a whole number
   /// Reads into `target`; see Form::read.
   std::function<void(const config::Value&, const Reading&, Target& target)> read;
   /// The value, as it would stand in a file; empty: not set.
   std::function<std::string(const Target&)> show;
+  /// Gives `to` the value that `from` has.
+  std::function<void(Target& to, const Target& from)> copy;
 
   SettingOf from_variable(const char* name) && {
     variable = name;
@@ -86,6 +89,10 @@ struct SettingOf {
   }
   SettingOf required() && {
     is_required = true;
+    return std::move(*this);
+  }
+  SettingOf reloaded() && {
+    is_reloaded = true;
     return std::move(*this);
   }
   /// For a default that depends on other things.
@@ -123,6 +130,10 @@ SettingOf<Target> row(std::string_view key, Form<T> form, At<Target, T> at, std:
   setting.show = [at, show = std::move(form.show)](const Target& target) {
     Target copy = target; // `at` may make a section that is not there
     return show(at(copy));
+  };
+  setting.copy = [at](Target& to, const Target& from) {
+    Target copy = from; // likewise
+    at(to) = at(copy);
   };
   setting.standard = setting.show(Target());
   return setting;

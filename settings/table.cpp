@@ -25,6 +25,10 @@ Setting workers_setting() {
   setting.show = [](const config::PipelineConfig& config) {
     return config.workers.empty() ? std::string() : std::to_string(config.workers.size());
   };
+  setting.copy = [](config::PipelineConfig& to, const config::PipelineConfig& from) {
+    to.workers = from.workers;
+  };
+  setting.is_reloaded = true;
   return setting;
 }
 

@@ -37,6 +37,11 @@ void add_model(std::vector<Setting>& rows) {
                      "(talaria inspect and prepare print it)")
                      .from_flag("--model-sha256", FlagGroup::pin)
                      .by_default("any model"));
+  rows.push_back(row("task", choice({"auto", "generate", "embed", "score"}),
+                     member(&PipelineConfig::task),
+                     "what the model is served for: text, embeddings, or scores of pairs of texts; "
+                     "auto: what its files say")
+                     .from_flag("--task", FlagGroup::pin));
 }
 
 void add_masking(std::vector<Setting>& rows) {
@@ -124,6 +129,14 @@ void add_pipeline(std::vector<Setting>& rows) {
                      "processors to keep to: pins threads, and memory to their NUMA node")
                      .from_flag("--cores", FlagGroup::engine)
                      .by_default("any"));
+  rows.push_back(row("pipeline.speculate", drafts(), member(pipeline, &Pipeline::speculate),
+                     "drafts of each round of an answer, taken from its context: further tokens "
+                     "that are there at once where they are right")
+                     .from_flag("--speculate", FlagGroup::engine));
+  rows.push_back(row("pipeline.speculate_always", yes_or_no(),
+                     member(pipeline, &Pipeline::speculate_always),
+                     "drafts in every round, also of answers in which they are hardly ever right; "
+                     "so it is with masking.padding"));
   rows.push_back(row("pipeline.kv.memory", bytes_or_auto(),
                      member(pipeline, &Pipeline::kv, &Kv::memory),
                      "memory for keys and values; auto: half of what the machine has to spare once "

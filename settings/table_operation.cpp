@@ -14,13 +14,16 @@ using config::PipelineConfig;
 void add_faults(std::vector<Setting>& rows) {
   const auto fault = [](auto Faults::*value) { return member(&PipelineConfig::faults, value); };
   rows.push_back(row("faults.deadline", duration(10ms, 1h), fault(&Faults::deadline),
-                     "a product that takes longer goes to another holder of its layer"));
+                     "a product that takes longer goes to another holder of its layer")
+                     .reloaded());
   rows.push_back(row("faults.request_deadline", duration(100ms, 24h),
                      fault(&Faults::request_deadline),
                      "a product without any right answer for so long ends its request; at least "
-                     "faults.deadline"));
+                     "faults.deadline")
+                     .reloaded());
   rows.push_back(row("faults.retries", whole<u32>(0, 100), fault(&Faults::retries),
-                     "how often one product is sent again after lost links"));
+                     "how often one product is sent again after lost links")
+                     .reloaded());
   rows.push_back(row("faults.strikes", whole<u32>(1, 1000), fault(&Faults::strikes),
                      "missed deadlines and refusals in a row before a worker is suspended"));
   rows.push_back(row("faults.heartbeat", duration(10ms, 1min), fault(&Faults::heartbeat),
@@ -36,6 +39,8 @@ void add_faults(std::vector<Setting>& rows) {
                      "how long a worker that gave a wrong answer is not asked"));
   rows.push_back(row("faults.in_flight", whole<u32>(1, 4096), fault(&Faults::in_flight),
                      "products under way on one link"));
+  rows.push_back(row("faults.resolve", duration(1s, 1h), fault(&Faults::resolve),
+                     "how often names of workers with addresses: each are looked up"));
 }
 
 void add_hints(std::vector<Setting>& rows) {

@@ -10,6 +10,7 @@ namespace talaria::settings {
 namespace {
 
 using namespace std::chrono_literals;
+using config::Otlp;
 using config::PipelineConfig;
 using config::Serve;
 using config::ServeAttestation;
@@ -171,6 +172,26 @@ void add_clients(std::vector<Setting>& rows) {
                      "time between events; 0s: as tokens come"));
 }
 
+void add_otlp(std::vector<Setting>& rows) {
+  const auto otlp = [](auto Otlp::*value) {
+    return member(&PipelineConfig::telemetry, &Telemetry::otlp, value);
+  };
+  rows.push_back(row("telemetry.otlp.endpoint",
+                     optional_text(is_server_url, "a URL like https://collector.example.org:4318"),
+                     otlp(&Otlp::endpoint),
+                     "OpenTelemetry collector that gets spans and figures (OTLP/HTTP); http:// "
+                     "beyond loopback takes serve.insecure")
+                     .by_default("nowhere"));
+  rows.push_back(row("telemetry.otlp.headers", optional_path(), otlp(&Otlp::headers),
+                     "file of what the collector asks for: NAME: VALUE by line")
+                     .by_default("none"));
+  rows.push_back(row("telemetry.otlp.ca", pem_file(), otlp(&Otlp::ca),
+                     "authority of the collector's certificate")
+                     .by_default("the system's"));
+  rows.push_back(row("telemetry.otlp.interval", duration(100ms, 1h), otlp(&Otlp::interval),
+                     "time between two exports; 512 spans go at once"));
+}
+
 void add_limits(std::vector<Setting>& rows) {
   const auto limit = [](auto ServeLimits::*value) {
     return member(&PipelineConfig::serve, &Serve::limits, value);
@@ -215,6 +236,7 @@ std::vector<Setting> serve_settings() {
                      member(&PipelineConfig::telemetry, &Telemetry::trace),
                      "folder into which the gateway writes a trace of every run")
                      .by_default("nowhere"));
+  add_otlp(rows);
   return rows;
 }
 

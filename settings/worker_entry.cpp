@@ -44,6 +44,18 @@ void check_ssh(const Value& value, const WorkerNode& node) {
 
 } // namespace
 
+/// Of workers that are found by their name.
+void check_addresses(const Value& value, const WorkerNode& node) {
+  const auto refuse = [&](const char* why) {
+    value.problems.add(value.at, value.key + ".addresses", why);
+  };
+  if (!node.each_address || node.address.host.empty()) return;
+  if (is_ip_address(node.address.host))
+    refuse("each needs a name as address, whose addresses are looked up");
+  else if (node.start != Start::never)
+    refuse("each needs start: never: such workers are started by somebody else");
+}
+
 WorkerNode read_worker(const Value& value, const Reading& reading) {
   WorkerNode node;
   node.line = value.at.line;
@@ -57,6 +69,7 @@ WorkerNode read_worker(const Value& value, const Reading& reading) {
     node.layers_column = layers->at.column;
   }
   if (value.node.kind == config::YamlNode::Kind::mapping) check_ssh(value, node);
+  check_addresses(value, node);
   if (node.start != Start::ssh)
     for (auto* path : {&node.program, &node.model, &node.cert, &node.key, &node.ca,
                        &node.require_attestation, &node.seen_collateral, &node.seal_secret})

@@ -31,6 +31,10 @@ void add_work(std::vector<WorkerSetting>& rows) {
                                                   {"replica", WorkerNode::Role::replica}}),
                      member(&WorkerNode::role),
                      "replica: asked only when no primary worker can be"));
+  rows.push_back(row("addresses", choice_of<bool>({{"one", false}, {"each", true}}),
+                     member(&WorkerNode::each_address),
+                     "each: every address of its name is a worker of its own that holds the same "
+                     "(a headless service); somebody else starts them"));
   rows.push_back(row("threads", whole<std::size_t>(0, kMaxThreads), member(&WorkerNode::threads),
                      "threads of a product; 0: all cores"));
   rows.push_back(row("cores", text(config::is_core_list, config::kCoreList),

@@ -19,7 +19,7 @@ std::string to_hex(u64 trace_id) {
   return fmt::format("{:016x}", trace_id);
 }
 
-std::optional<u64> parse_traceparent(std::string_view header) noexcept {
+std::optional<TraceContext> parse_traceparent(std::string_view header) noexcept {
   // 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01, later versions with more behind it.
   constexpr std::size_t kLength = 55;
   constexpr std::size_t kDashes[] = {2, 35, 52};
@@ -33,11 +33,15 @@ std::optional<u64> parse_traceparent(std::string_view header) noexcept {
   }
   if (header.starts_with("ff") || (header.starts_with("00") && header.size() > kLength))
     return std::nullopt;
-  u64 id = 0;
-  const char* last = header.data() + 35; // behind the trace-id
-  std::from_chars(last - 16, last, id, 16);
-  if (id == 0) return std::nullopt;
-  return id;
+  const auto number = [&](std::size_t begin, std::size_t digits) {
+    u64 value = 0;
+    std::from_chars(header.data() + begin, header.data() + begin + digits, value, 16);
+    return value;
+  };
+  const TraceContext context{number(3, 16), number(19, 16), number(36, 16),
+                             (number(53, 2) & 1) != 0};
+  if (context.low == 0) return std::nullopt;
+  return context;
 }
 
 } // namespace talaria::telemetry

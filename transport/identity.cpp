@@ -59,6 +59,7 @@ std::optional<std::string> compare(Comparison c, const Identity& wanted, const I
           "demands it (--require-attestation)");
   c.field("parameters", wanted.parameters, held.parameters);
   c.field("modulus", wanted.modulus, held.modulus);
+  c.field("rounded_modulus", wanted.rounded_modulus, held.rounded_modulus);
   c.field("dimension", u64{wanted.dimension}, u64{held.dimension});
   c.field("weights", wanted.weights, held.weights);
   c.field("public_seed", wanted.public_seed, held.public_seed);

@@ -33,6 +33,7 @@ struct Identity {
   std::string software;       ///< "talaria-worker 0.1.0"
   std::string parameters;     ///< name of the lattice parameters, "S48"
   u64 modulus = 0;            ///< q; sets the size of a residue
+  u64 rounded_modulus = 0;    ///< p of rounded words; 0: the parameters do not round
   u32 dimension = 0;          ///< n of the lattice, the number of rows of a hint
   std::string weights;        ///< "int8"
   Sha256Digest public_seed{}; ///< of the seed of A

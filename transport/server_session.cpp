@@ -10,11 +10,11 @@
 namespace talaria::transport {
 
 ServerSession::ServerSession(std::string peer, const EnclaveKeys& keys, const WireFormat& format,
-                             const ServerOptions& options)
+                             const ServerOptions& options, std::shared_ptr<EnclaveShare> share)
     : peer_(std::move(peer)), keys_(keys), format_(format),
       max_in_flight_(std::max<std::size_t>(options.max_in_flight, 1)),
       max_in_flight_bytes_(options.max_in_flight_bytes), max_frame_bytes_(options.max_frame_bytes),
-      admitted_(options.gate == nullptr) {}
+      share_(std::move(share)), admitted_(options.gate == nullptr) {}
 
 void ServerSession::reply(u64 id, const Reply& reply) {
   OutFrame frame = encode(id, reply, format_);
@@ -28,6 +28,7 @@ void ServerSession::reply(u64 id, const Reply& reply) {
     if (ended_ || request == open_.end()) return;
     bytes_ += frame.size();
     bytes_ -= request->second;
+    share_->change(request->second, frame.size());
     ++unsent_;
     open_.erase(request);
     if (may_write_at_once(frame.size())) {
@@ -113,13 +114,16 @@ void ServerSession::end(const std::string& reason) {
   {
     const std::lock_guard lock(mutex_);
     if (ended_) return;
-    ended_ = true;
+    ended_ = has_ended_ = true;
     if (reason_.empty()) reason_ = reason;
+    // All that it holds; from now on nothing of it is counted there.
+    share_->leave(open_.size() + unsent_ + (place_ ? 1 : 0), bytes_ + place_.value_or(0));
     replies_.clear();
     open_.clear();
     for (TlsChannel* channel : channels_) channel->interrupt();
   }
   room_.notify_all();
+  share_->wake();
   replies_ready_.notify_all();
   standing_.notify_all();
 }
@@ -140,13 +144,23 @@ std::string ServerSession::reason() const {
 }
 
 bool ServerSession::wait_for_room(std::size_t bytes) {
-  std::unique_lock lock(mutex_);
-  room_.wait(lock, [&] {
-    const std::size_t count = open_.size() + unsent_;
-    return ended_ || count == 0 ||
-           (count < max_in_flight_ && bytes_ + bytes <= max_in_flight_bytes_);
-  });
-  return !ended_;
+  {
+    std::unique_lock lock(mutex_);
+    room_.wait(lock, [&] {
+      const std::size_t count = open_.size() + unsent_;
+      return ended_ || count == 0 ||
+             (count < max_in_flight_ && bytes_ + bytes <= max_in_flight_bytes_);
+    });
+    if (ended_) return false;
+  }
+  if (!share_->take(bytes, [this] { return has_ended_.load(); })) return false;
+  const std::lock_guard lock(mutex_);
+  if (ended_) {
+    share_->leave(1, bytes);
+    return false;
+  }
+  place_ = bytes;
+  return true;
 }
 
 void ServerSession::begin(u64 id, std::size_t bytes) {
@@ -154,6 +168,7 @@ void ServerSession::begin(u64 id, std::size_t bytes) {
   if (ended_) return;
   if (!open_.emplace(id, bytes).second)
     throw Error(Errc::verification, fmt::format("request {} came twice", id));
+  place_.reset();
   bytes_ += bytes;
 }
 
@@ -176,6 +191,7 @@ void ServerSession::write(TlsChannel& channel, const OutFrame& frame) {
       writing_ = false;
       --unsent_;
       bytes_ -= frame.size();
+      if (!ended_) share_->leave(1, frame.size());
       awaited = ended_ || down_ == nullptr || !replies_.empty();
     }
     room_.notify_one();

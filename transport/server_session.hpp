@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <deque>
 #include <memory>
@@ -30,11 +31,14 @@ inline EnclaveKeys enclave_keys(const TlsChannel& channel) {
 class ServerSession final : public WorkerServer::Session {
 public:
   /// With options.gate the session is not admitted yet.
+  /// @param share  of the enclave that this is a link of
   ServerSession(std::string peer, const EnclaveKeys& keys, const WireFormat& format,
-                const ServerOptions& options);
+                const ServerOptions& options, std::shared_ptr<EnclaveShare> share);
 
   void reply(u64 id, const Reply& reply) override;
   const std::string& peer() const override { return peer_; }
+  const Sha256Digest& enclave() const override { return keys_.key; }
+  const EnclaveShare& share() const noexcept { return *share_; }
 
   /// Registers a connection, so that end() reaches it; each role once, with the certificate of the
   /// first. @throws Error{config} if it does not belong here. The channel must stay until detach().
@@ -64,9 +68,11 @@ public:
   bool ended() const;
   std::string reason() const;
 
-  /// Waits until a request of `bytes` bytes may be taken in; false if the session has ended.
+  /// Waits until a request of `bytes` bytes may be taken in, by this session's bounds and by its
+  /// enclave's, and keeps the place for it; false if the session has ended.
   bool wait_for_room(std::size_t bytes);
-  /// Enters a request. @throws Error{verification} if its id is in flight already.
+  /// Enters the request that a place is kept for. @throws Error{verification} if its id is in
+  /// flight already.
   void begin(u64 id, std::size_t bytes);
   /// Sends replies over `channel` until the session ends. Small ones are written by those who have
   /// them.
@@ -87,12 +93,14 @@ private:
   const std::size_t max_in_flight_bytes_;
   const std::size_t max_frame_bytes_;
   const std::shared_ptr<Traffic> traffic_ = std::make_shared<Traffic>();
+  const std::shared_ptr<EnclaveShare> share_; ///< its mutex is taken inside of ours, never around
 
   mutable std::mutex mutex_;
   std::condition_variable room_;
   std::condition_variable replies_ready_;
   std::condition_variable standing_; ///< complete, admitted, ended
   bool ended_ = false;
+  std::atomic<bool> has_ended_{false}; ///< the same, for whoever has not this mutex
   std::string reason_;
   bool admitted_ = true;
   bool taken_[3] = {};                        ///< by Role
@@ -100,10 +108,11 @@ private:
   std::vector<TlsChannel*> channels_;         ///< those of threads that are running
   std::unordered_map<u64, std::size_t> open_; ///< requests without a reply: id to bytes
   std::deque<OutFrame> replies_;
-  TlsChannel* down_ = nullptr; ///< while replies can be sent
-  bool writing_ = false;       ///< somebody uses it
-  std::size_t unsent_ = 0;     ///< replies queued or being written
-  std::size_t bytes_ = 0;      ///< of open requests and unsent replies
+  TlsChannel* down_ = nullptr;       ///< while replies can be sent
+  bool writing_ = false;             ///< somebody uses it
+  std::size_t unsent_ = 0;           ///< replies queued or being written
+  std::size_t bytes_ = 0;            ///< of open requests and unsent replies
+  std::optional<std::size_t> place_; ///< bytes of the request that is about to begin
 };
 
 } // namespace talaria::transport

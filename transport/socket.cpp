@@ -11,49 +11,16 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
-#include <future>
-#include <memory>
 #include <system_error>
-#include <thread>
-#include <vector>
 
 #include "core/error.hpp"
+#include "transport/resolve.hpp"
 
 namespace talaria::transport {
 namespace {
 
-using AddressList = std::shared_ptr<addrinfo>;
-struct Resolution {
-  int error = 0;
-  AddressList addresses;
-};
-
 std::string errno_text(int error) {
   return std::generic_category().message(error);
-}
-
-Resolution resolve(const Address& address, int flags) {
-  addrinfo hints{};
-  hints.ai_family = AF_UNSPEC;
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = flags | AI_NUMERICSERV;
-  addrinfo* list = nullptr;
-  const std::string port = std::to_string(address.port);
-  const int error = ::getaddrinfo(address.host.c_str(), port.c_str(), &hints, &list);
-  if (error != 0) return {error, nullptr};
-  return {0, AddressList(list, ::freeaddrinfo)};
-}
-
-/// getaddrinfo() knows no time limit, so names are looked up on a thread that may be left behind.
-Resolution resolve_until(const Address& address, TimePoint deadline) {
-  if (is_ip_address(address.host)) return resolve(address, AI_NUMERICHOST);
-  auto promise = std::make_shared<std::promise<Resolution>>();
-  std::future<Resolution> answer = promise->get_future();
-  std::thread([promise, address] { promise->set_value(resolve(address, AI_ADDRCONFIG)); }).detach();
-  if (answer.wait_until(deadline) != std::future_status::ready)
-    throw Error(Errc::no_worker,
-                fmt::format("{}: the name could not be resolved in time", to_string(address)));
-  return answer.get();
 }
 
 void set_no_delay(int fd) {

@@ -74,6 +74,7 @@ struct Identity {
   weightBytes @11 :UInt64;
   matrices @12 :List(HeldMatrix);
   attests @13 :Bool;              # enclave: can give evidence of itself; worker: demands it
+  roundedModulus @14 :UInt64;     # p of rounded words; 0 where the parameters do not round
 }
 
 struct HeldMatrix {
@@ -105,6 +106,8 @@ enum ProductKind {
   switched @1;
   float32 @2;
   int8 @3;                        # int8 to the worker, int32 back; a worker without it refuses it
+  rounded @4;                     # words modulo roundedModulus both ways; between ends that both have one
+  roundedSwitched @5;             # the same to the worker, switched values back
 }
 
 struct Tensor {

@@ -88,6 +88,11 @@ std::size_t value_bytes(remo::ProductKind kind, bool reply, const WireFormat& fo
     return sizeof(float);
   case remo::ProductKind::int8:
     return reply ? sizeof(i32) : sizeof(i8);
+  case remo::ProductKind::rounded:
+    return format.rounded_bytes;
+  case remo::ProductKind::rounded_switched:
+    if (format.rounded_bytes == 0) return 0;
+    return reply ? format.switched_bytes : format.rounded_bytes;
   }
   return 0;
 }
@@ -132,6 +137,7 @@ void write_identity(wire::Identity::Builder out, const Identity& in) {
   out.setSoftware(in.software);
   out.setParameters(in.parameters);
   out.setModulus(in.modulus);
+  out.setRoundedModulus(in.rounded_modulus);
   out.setDimension(in.dimension);
   out.setWeights(in.weights);
   out.setPublicSeed(data_of(in.public_seed));
@@ -160,6 +166,7 @@ Identity read_identity(wire::Identity::Reader in) {
   out.software = printable(in.getSoftware(), kMaxName);
   out.parameters = printable(in.getParameters(), kMaxName);
   out.modulus = in.getModulus();
+  out.rounded_modulus = in.getRoundedModulus();
   out.dimension = in.getDimension();
   out.weights = printable(in.getWeights(), kMaxName);
   const auto seed = digest_of(in.getPublicSeed());
@@ -210,7 +217,7 @@ void write_trace(wire::Tensor::Builder out, const remo::WorkerProduct& in) {
 
 template <class Tensor>
 Tensor read_tensor(wire::Tensor::Reader in, std::size_t payload_bytes, const WireFormat& format) {
-  if (in.getKind() > wire::ProductKind::INT8) malformed("a tensor of an unknown kind");
+  if (in.getKind() > wire::ProductKind::ROUNDED_SWITCHED) malformed("a tensor of an unknown kind");
   const auto kind = static_cast<remo::ProductKind>(in.getKind());
   constexpr bool kReply = std::is_same_v<Tensor, remo::WorkerProduct>;
   if (!fits(in.getRows(), in.getColumns(), value_bytes(kind, kReply, format), payload_bytes))
@@ -304,10 +311,14 @@ OutFrame encode_body(u64 id, const Body& body, const WireFormat& format) {
 
 WireFormat wire_format(const Identity& identity) {
   WireFormat format;
-  format.residue_bytes = static_cast<std::size_t>(std::bit_width(identity.modulus) + 7) / 8;
+  const auto bytes_of = [](u64 modulus) {
+    return static_cast<std::size_t>(std::bit_width(modulus) + 7) / 8;
+  };
+  format.residue_bytes = bytes_of(identity.modulus);
+  format.rounded_bytes = bytes_of(identity.rounded_modulus);
   for (const auto& p : remo::kAcceptedParameters)
     if (p.name == identity.parameters && p.q == identity.modulus)
-      format.switched_bytes = static_cast<std::size_t>(p.reply_bytes());
+      format.switched_bytes = static_cast<std::size_t>(p.full_words().reply_bytes());
   return format;
 }
 

@@ -26,6 +26,7 @@ inline constexpr std::size_t kMaxHeadBytes = std::size_t{1} << 20; ///< a hello 
 /// Bytes of one value, from what both ends agreed on in their hellos. 0: such values cannot travel.
 struct WireFormat {
   std::size_t residue_bytes = 0;
+  std::size_t rounded_bytes = 0;
   std::size_t switched_bytes = 0;
 };
 WireFormat wire_format(const Identity& identity);

@@ -74,6 +74,20 @@ public:
     return sessions_.size();
   }
 
+  std::vector<Enclave> enclaves() const {
+    const std::lock_guard lock(mutex_);
+    std::map<Sha256Digest, Enclave> found;
+    for (const auto& [id, session] : sessions_) {
+      Enclave& enclave = found[session->enclave()];
+      enclave.id = session->enclave();
+      ++enclave.sessions;
+      enclave.use = session->share().use();
+    }
+    std::vector<Enclave> all;
+    for (const auto& [id, enclave] : found) all.push_back(enclave);
+    return all;
+  }
+
 private:
   void log(const std::string& line) {
     const std::lock_guard lock(log_mutex_);
@@ -250,17 +264,34 @@ private:
     if (const auto difference = first_difference_for_worker(*hello.identity, identity_))
       throw Error(Errc::config, *difference);
     const EnclaveKeys keys = enclave_keys(c.channel);
-    auto session =
-        std::make_shared<ServerSession>(fmt::format("{} ({})", options_.enclave_name, c.address),
-                                        keys, wire_format(identity_), options_);
     const std::lock_guard lock(mutex_);
     if (sessions_.size() >= options_.max_sessions)
       throw Error(Errc::no_worker,
                   fmt::format("{} enclaves are linked already", options_.max_sessions));
+    const auto of_it = static_cast<std::size_t>(
+        std::count_if(sessions_.begin(), sessions_.end(),
+                      [&keys](const auto& entry) { return entry.second->enclave() == keys.key; }));
+    if (of_it >= options_.max_sessions_of_one)
+      throw Error(Errc::no_worker, fmt::format("this enclave is linked {} times already", of_it));
+    auto session =
+        std::make_shared<ServerSession>(fmt::format("{} ({})", options_.enclave_name, c.address),
+                                        keys, wire_format(identity_), options_, share_of(keys.key));
     if (!sessions_.emplace(hello.session, session).second)
       throw Error(Errc::verification, "the session id is in use");
     session->attach(Role::control, keys, c.channel);
     return session;
+  }
+
+  /// With mutex_. Lives as long as a session of the enclave does, or a request of one.
+  std::shared_ptr<EnclaveShare> share_of(const Sha256Digest& enclave) {
+    std::erase_if(shares_, [](const auto& entry) { return entry.second.expired(); });
+    auto& known = shares_[enclave];
+    auto share = known.lock();
+    if (!share) {
+      share = std::make_shared<EnclaveShare>(options_.max_jobs_of_one, options_.max_bytes_of_one);
+      known = share;
+    }
+    return share;
   }
 
   std::shared_ptr<ServerSession> find(const SessionId& id) const {
@@ -359,6 +390,7 @@ private:
 
   mutable std::mutex mutex_;
   std::map<SessionId, std::shared_ptr<ServerSession>> sessions_;
+  std::map<Sha256Digest, std::weak_ptr<EnclaveShare>> shares_;
   std::mutex log_mutex_;
   std::thread acceptor_;
 };
@@ -375,6 +407,10 @@ u16 WorkerServer::port() const noexcept {
 
 std::size_t WorkerServer::sessions() const {
   return impl_->sessions();
+}
+
+std::vector<WorkerServer::Enclave> WorkerServer::enclaves() const {
+  return impl_->enclaves();
 }
 
 } // namespace talaria::transport

@@ -5,8 +5,11 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
+#include "core/digest.hpp"
 #include "transport/address.hpp"
+#include "transport/enclave_share.hpp"
 #include "transport/identity.hpp"
 #include "transport/link_gate.hpp"
 #include "transport/messages.hpp"
@@ -22,12 +25,17 @@ struct ServerOptions {
   Milliseconds silence{10000};    ///< no byte for this long on any connection: the session ends
   std::size_t max_half_open = 16; ///< connections without an accepted hello; then the oldest goes
   std::size_t max_sessions = 64;
+  /// Of one enclave, or of several that share a certificate: never all of them.
+  std::size_t max_sessions_of_one = 32;
   std::size_t max_frame_bytes = std::size_t{1} << 30;
   /// Requests of a session that are not answered, or whose answer is not sent yet. At the bound its
   /// reader stops reading, and TCP holds the enclave back.
   std::size_t max_in_flight = 256;
   std::size_t max_in_flight_bytes = std::size_t{1}
                                     << 30; ///< the same for their bytes; one always fits
+  /// The same two for all sessions of one enclave together.
+  std::size_t max_jobs_of_one = 256;
+  std::size_t max_bytes_of_one = std::size_t{1} << 30;
   /// Decides about each enclave before anything but hellos is said to it; null: whoever has the
   /// right certificate is answered.
   std::shared_ptr<LinkGate> gate;
@@ -49,6 +57,9 @@ public:
     virtual void reply(u64 id, const Reply& reply) = 0;
     /// "talaria-enclave (127.0.0.1:40112)", for logs.
     virtual const std::string& peer() const = 0;
+    /// Which enclave this is: SHA-256 of the public key in its certificate. All links of an enclave
+    /// have one; so do enclaves that share a certificate.
+    virtual const Sha256Digest& enclave() const = 0;
   };
 
   struct Events {
@@ -73,6 +84,13 @@ public:
   u16 port() const noexcept;
   /// Enclaves linked now.
   std::size_t sessions() const;
+  /// The same by enclave, in the order of their ids.
+  struct Enclave {
+    Sha256Digest id{};
+    std::size_t sessions = 0;
+    EnclaveShare::Use use;
+  };
+  std::vector<Enclave> enclaves() const;
 
 private:
   class Impl;

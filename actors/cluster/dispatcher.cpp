@@ -11,6 +11,8 @@
 #include <variant>
 
 #include "actors/cluster/job.hpp"
+#include "actors/cluster/roster.hpp"
+#include "actors/cluster/senders.hpp"
 #include "actors/errors.hpp"
 #include "actors/tensor_labels.hpp"
 #include "kernels/packed_weights.hpp"
@@ -59,19 +61,15 @@ Milliseconds allowance(const MatrixPlan& plan, const Question& question) {
 class DispatcherActor final : public DispatcherInside::base {
 public:
   DispatcherActor(caf::actor_config& config, DispatcherOptions options)
-      : DispatcherInside::base(config), options_(std::move(options)),
-        nodes_(options_.nodes.size(), Node(options_.policy)) {
+      : DispatcherInside::base(config), options_(std::move(options)), senders_(options_.plan),
+        nodes_(std::move(options_.plan)) {
     if (options_.tracer != nullptr) track_ = options_.tracer->track("enclave", "dispatcher");
   }
 
   const char* name() const override { return "dispatcher"; }
 
   behavior_type make_behavior() override {
-    const auto watcher = caf::actor_cast<NodeWatcher>(this);
-    for (u32 n = 0; n < nodes_.size(); ++n)
-      nodes_[n].link = options_.link ? options_.link(system(), n, watcher)
-                                     : spawn_link(system(), n, options_.nodes[n], options_.policy,
-                                                  options_.tls, watcher, options_.tracer);
+    for (NodeSettings& settings : options_.nodes) add_node(std::move(settings));
     tick();
     return {
         [this](const MaskedTensor& tensor) {
@@ -81,13 +79,15 @@ public:
         [this](const worker::Dispute& dispute) { return disputed(dispute); },
         [this](const HintRequest& request) { return take<WorkerProduct>(request.matrix, request); },
         [this](const WeightRequest& request) { return weights<WeightPanels>(request, {}); },
-        [this](const FetchPanels& asked) { return weights<SentPanels>(asked.request, asked.from); },
         [this](const NodeEvent& event) { node_changed(event); },
         [this](const Expected& expected) {
           for (const auto& part : expected.parts)
-            for (const auto& node : nodes_) send(node.link, Expect{part});
+            for (u32 n = 0; n < nodes_.size(); ++n)
+              if (nodes_[n].link) send(nodes_[n].link, Expect{part});
         },
         [this](const Discredit& liar) { quarantine(liar.node, liar.matrix, liar.why); },
+        [this](const Reshape& news) { reshape(news); },
+        [this](const FetchPanels& asked) { return weights<SentPanels>(asked.request, asked.from); },
         [this](const AwaitReady& wait) { return await_ready(wait); },
         [this](const AskHealth&) { return health(); },
         [this](const Tick&) { tick(); }};
@@ -99,26 +99,19 @@ public:
     for (auto& waiting : waiting_)
       waiting.promise.deliver(to_caf(Error(Errc::cancelled, "the cluster was shut down")));
     waiting_.clear();
-    for (const auto& node : nodes_) anon_send_exit(node.link, caf::exit_reason::user_shutdown);
+    for (u32 n = 0; n < nodes_.size(); ++n) end_link(n);
   }
 
 private:
   template <class Answer>
   using Promise = caf::typed_response_promise<Answer>;
 
-  struct Node {
-    explicit Node(const FaultPolicy& policy) : standing(policy) {}
-    Link link;
-    Standing standing;
-    LineBudget lines;
-    bool incompatible = false; ///< cannot work with this enclave
-    std::size_t busy = 0;      ///< questions under way
-    std::string last_error;    ///< empty: it is being connected to for the first time
-  };
   struct Work {
+    std::shared_ptr<const MatrixPlan> plan; ///< that the job goes by
     Job job;
     std::variant<Promise<WorkerProduct>, Promise<WeightPanels>, Promise<SentPanels>> promise;
     bool saw_invalid_reply = false; ///< a worker gave a wrong answer, now or before a dispute
+    bool is_pinned = false;         ///< of one node alone, whatever the placement
   };
   struct WaitingForReady {
     caf::typed_response_promise<Ready> promise;
@@ -129,8 +122,9 @@ private:
 
   template <class Answer>
   Promise<Answer> take(u32 matrix, Question question) {
-    if (matrix < options_.plan.size())
-      return begin<Answer>(Job(options_.plan[matrix], std::move(question),
+    if (matrix < nodes_.matrices())
+      return begin<Answer>(nodes_.plan(matrix),
+                           Job(*nodes_.plan(matrix), std::move(question),
                                Clock::now() + options_.policy.request_deadline));
     auto promise = make_response_promise<Answer>();
     promise.deliver(to_caf(Error(Errc::internal, "a matrix that is in no plan")));
@@ -138,12 +132,21 @@ private:
   }
 
   template <class Answer>
-  Promise<Answer> begin(Job job, bool saw_invalid_reply = false) {
+  Promise<Answer> begin(std::shared_ptr<const MatrixPlan> plan, Job job,
+                        bool saw_invalid_reply = false, bool is_pinned = false) {
     auto promise = make_response_promise<Answer>();
     const u64 id = ++last_work_;
-    work_.emplace(id, Work{std::move(job), promise, saw_invalid_reply});
+    work_.emplace(id, Work{std::move(plan), std::move(job), promise, saw_invalid_reply, is_pinned});
     advance(id);
     return promise;
+  }
+
+  /// What has to be handed out goes by the placement that holds now.
+  void go_by_new_plan(Work& work) const {
+    const auto& plan = nodes_.plan(work.plan->matrix);
+    if (work.is_pinned || work.plan == plan || work.job.open_shards().empty()) return;
+    work.job.replan(*plan);
+    work.plan = plan;
   }
 
   /// Hands out every open shard that somebody can take; ends the work if nobody ever will.
@@ -152,6 +155,7 @@ private:
     if (it == work_.end()) return;
     Work& work = it->second;
     Job& job = work.job;
+    go_by_new_plan(work);
     const auto now = Clock::now();
     const auto failures = [this, now](u32 n) { return nodes_[n].standing.failures(now); };
     for (const std::size_t shard : job.open_shards()) {
@@ -163,17 +167,31 @@ private:
         return give_up(id, Errc::config);
       const auto ready =
           std::find_if(candidates.begin(), candidates.end(), [&](const Holder& holder) {
-            const Node& node = nodes_[holder.node];
-            return node.standing.usable(now) && node.busy < options_.policy.in_flight;
+            return nodes_.usable(holder.node, now) &&
+                   nodes_[holder.node].busy < options_.policy.in_flight;
           });
       if (ready == candidates.end()) { // until one comes back, or has less to do
         parked_.insert(id);
         continue;
       }
+      const u32 node = least_busy(candidates, *ready, now);
       const auto deadline = now + options_.policy.deadline + allowance(job.plan(), job.question());
-      if (job.assign(shard, ready->node, deadline)) ask(id, ready->node);
+      if (job.assign(shard, node, deadline)) ask(id, node);
     }
     if (job.complete()) finish(id);
+  }
+
+  /// Of a holder and its equals that have not failed more.
+  u32 least_busy(const std::vector<Holder>& candidates, const Holder& first,
+                 Clock::time_point now) const {
+    u32 best = first.node;
+    if (first.equals == 0) return best;
+    for (const Holder& holder : candidates)
+      if (holder.equals == first.equals && nodes_.usable(holder.node, now) &&
+          nodes_[holder.node].busy < nodes_[best].busy &&
+          nodes_[holder.node].standing.failures(now) <= nodes_[first.node].standing.failures(now))
+        best = holder.node;
+    return best;
   }
 
   /// Without a limit of its own: a link answers, or fails what it owes when the connection ends,
@@ -199,16 +217,17 @@ private:
     less_busy(node);
     nodes_[node].standing.answered();
     const auto it = work_.find(id);
-    if (it == work_.end()) return;
+    if (it == work_.end() || !it->second.job.awaits(node)) return;
     if constexpr (std::is_same_v<Answer, WorkerProduct>)
       if (const auto wrong = wrong_width(it->second.job.plan(), node, answer))
-        return failed(id, node, {Unanswered::wrong, describe(node) + " " + *wrong, {}});
+        return failed(id, node, {Unanswered::wrong, nodes_.describe(node) + " " + *wrong, {}});
     it->second.job.answer(node, answer);
     if (it->second.job.complete()) finish(id);
   }
 
   void less_busy(u32 node) {
     --nodes_[node].busy;
+    if (nodes_[node].busy == 0 && nodes_[node].leave_by) end_link(node);
     advance_parked();
   }
 
@@ -244,8 +263,8 @@ private:
 
   /// Refusing is a worker's right and no lie; it costs the worker its turn, and a strike.
   void refused(u32 node, std::optional<u32> matrix, const std::string& said) {
-    log_about(node, fmt::format("{} refused {}, saying: {}", describe(node),
-                                matrix ? options_.plan[*matrix].name : "what nobody waits for",
+    log_about(node, fmt::format("{} refused {}, saying: {}", nodes_.describe(node),
+                                matrix ? nodes_.plan(*matrix)->name : "what nobody waits for",
                                 said.empty() ? "nothing" : said));
     if (nodes_[node].standing.failed(Clock::now()))
       suspend(node, options_.policy.reconnect_max, "it refused too often");
@@ -268,13 +287,15 @@ private:
     std::visit([&error](auto& promise) { promise.deliver(to_caf(error)); }, work.promise);
   }
 
-  WorkerProduct joined(const Job& job) const {
+  WorkerProduct joined(const Job& job) {
     const auto* tensor = std::get_if<MaskedTensor>(&job.question());
     const bool side_by_side = tensor != nullptr && job.plan().shards.size() > 1;
     const telemetry::Span span(side_by_side ? options_.tracer : nullptr, track_,
                                telemetry::SpanKind::unpack,
                                side_by_side ? labels_of(*tensor) : telemetry::SpanLabels());
-    return job.joined();
+    WorkerProduct product = job.joined();
+    product.answered_by = senders_.numbers(job.plan().matrix, job.parts());
+    return product;
   }
 
   void give_up(u64 id, Errc code) {
@@ -285,24 +306,11 @@ private:
 
   std::string why_given_up(const Job& job, Errc code) const {
     if (!job.last_failure().empty()) return job.last_failure() + "; no worker is left for it";
-    if (code != Errc::verification) return "no worker is left for it: " + last_errors(job.plan());
+    if (code != Errc::verification)
+      return "no worker is left for it: " + nodes_.last_errors(job.plan(), Clock::now());
     std::string text = "it came from";
-    for (const u32 n : job.excluded()) text += " " + describe(n);
+    for (const u32 n : job.excluded()) text += " " + nodes_.describe(n);
     return text + ", and no other worker holds it";
-  }
-
-  /// "worker 'a' (10.0.0.5:7600): connection refused; ..." for everybody who holds the matrix.
-  std::string last_errors(const MatrixPlan& plan) const {
-    const auto now = Clock::now();
-    std::string text;
-    std::set<u32> named;
-    for (const Shard& shard : plan.shards)
-      for (const Holder& holder : shard.holders)
-        if (!nodes_[holder.node].standing.usable(now) && named.insert(holder.node).second)
-          text += (text.empty() ? "" : "; ") + describe(holder.node) + ": " +
-                  (nodes_[holder.node].last_error.empty() ? "not connected yet"
-                                                          : nodes_[holder.node].last_error);
-    return text.empty() ? "whoever holds it is busy" : text;
   }
 
   // --- wrong answers ----------------------------------------------------------------------------
@@ -312,40 +320,67 @@ private:
   Promise<WorkerProduct> disputed(const worker::Dispute& dispute) {
     const u32 matrix = dispute.tensor.matrix;
     const auto& by = dispute.wrong.answered_by;
-    if (matrix >= options_.plan.size() || by.size() != options_.plan[matrix].shards.size()) {
+    if (!senders_.known(matrix, by, nodes_.size())) {
       auto promise = make_response_promise<WorkerProduct>();
       promise.deliver(to_caf(Error(Errc::verification, "nobody knows who answered")));
       return promise;
     }
-    std::set<std::size_t> wrong = dispute.wrong_shards;
-    if (wrong.empty())
-      for (std::size_t s = 0; s < by.size(); ++s) wrong.insert(s);
     std::set<u32> suspects;
-    for (const std::size_t s : wrong) suspects.insert(by.at(s));
-    if (!dispute.wrong_shards.empty() || suspects.size() == 1)
-      for (const u32 node : suspects) quarantine(node, matrix, "its product fails the check");
-    suspects.insert(dispute.distrusted.begin(), dispute.distrusted.end());
-    Job job(options_.plan[matrix], dispute.tensor,
-            dispute.asked + options_.policy.request_deadline);
-    job.keep(dispute.wrong, wrong);
+    std::vector<SentPart> right;
+    for (std::size_t s = 0; s < by.size(); ++s) {
+      if (dispute.wrong_shards.empty() || dispute.wrong_shards.contains(s)) {
+        suspects.merge(senders_.nodes(by[s]));
+      } else {
+        const auto parts = senders_.parts(matrix, s, by[s]);
+        right.insert(right.end(), parts.begin(), parts.end());
+      }
+    }
+    blame(dispute, suspects);
+    for (const u32 number : dispute.distrusted) suspects.merge(senders_.nodes(number));
+    const auto& plan = nodes_.plan(matrix);
+    Job job(*plan, dispute.tensor, dispute.asked + options_.policy.request_deadline);
     for (const u32 node : suspects) job.exclude(node);
-    return begin<WorkerProduct>(std::move(job), true);
+    job.keep(dispute.wrong, std::move(right));
+    return begin<WorkerProduct>(plan, std::move(job), true);
+  }
+
+  /// A shard that is wrong convicts the one node that sent it. Where several sent it, because its
+  /// columns are placed otherwise than when the model was loaded, one of them lied: each has
+  /// failed, and none is convicted.
+  void blame(const worker::Dispute& dispute, const std::set<u32>& suspects) {
+    const u32 matrix = dispute.tensor.matrix;
+    std::set<u32> liars;
+    if (suspects.size() == 1) liars = suspects;
+    for (const std::size_t s : dispute.wrong_shards) {
+      auto nodes = senders_.nodes(dispute.wrong.answered_by.at(s));
+      if (nodes.size() == 1) liars.merge(nodes);
+    }
+    for (const u32 node : liars) quarantine(node, matrix, "its product fails the check");
+    if (dispute.wrong_shards.empty()) return;
+    for (const u32 node : suspects) {
+      if (liars.contains(node)) continue;
+      log_about(node, fmt::format("{}: {}: a product that it had a part in fails the check",
+                                  nodes_.describe(node), nodes_.plan(matrix)->name));
+      if (nodes_[node].standing.failed(Clock::now()))
+        suspend(node, options_.policy.reconnect_max, "products that it had a part in were wrong");
+    }
   }
 
   void quarantine(u32 node, std::optional<u32> matrix, const std::string& why) {
     const std::string where =
-        matrix ? fmt::format("{}: ", options_.plan[*matrix].name) : std::string();
+        matrix ? fmt::format("{}: ", nodes_.plan(*matrix)->name) : std::string();
     // Once: others of its products may have been under way.
     if (nodes_[node].standing.quarantine(Clock::now()))
-      log(fmt::format("{} is quarantined: {}{}", describe(node), where, why));
+      log(fmt::format("{} is quarantined: {}{}", nodes_.describe(node), where, why));
     nodes_[node].last_error = where + why;
-    send(nodes_[node].link, Suspend{options_.policy.quarantine, where + why});
+    if (nodes_[node].link)
+      send(nodes_[node].link, Suspend{options_.policy.quarantine, where + why});
   }
 
   void suspend(u32 node, Milliseconds time, const std::string& why) {
     if (!nodes_[node].standing.suspend(Clock::now(), time)) return;
     nodes_[node].last_error = why;
-    send(nodes_[node].link, Suspend{time, why});
+    if (nodes_[node].link) send(nodes_[node].link, Suspend{time, why});
   }
 
   // --- weights ----------------------------------------------------------------------------------
@@ -353,8 +388,8 @@ private:
   /// Of one node: then within the deadline of a single question, as no other can take over.
   template <class Answer>
   Promise<Answer> weights(const WeightRequest& asked, std::optional<u32> from) {
-    const auto clipped = asked.matrix < options_.plan.size()
-                             ? within_one_shard(options_.plan[asked.matrix], asked)
+    const auto clipped = asked.matrix < nodes_.matrices()
+                             ? within_one_shard(*nodes_.plan(asked.matrix), asked)
                              : std::nullopt;
     if (!clipped) {
       auto promise = make_response_promise<Answer>();
@@ -362,18 +397,52 @@ private:
       return promise;
     }
     if (!from) return take<Answer>(asked.matrix, *clipped);
-    const MatrixPlan& plan = options_.plan[asked.matrix];
-    Job job(plan, *clipped,
-            Clock::now() + options_.policy.deadline + allowance(plan, Question(*clipped)));
+    const auto& plan = nodes_.plan(asked.matrix);
+    Job job(*plan, *clipped,
+            Clock::now() + options_.policy.deadline + allowance(*plan, Question(*clipped)));
     for (u32 n = 0; n < nodes_.size(); ++n)
       if (n != *from) job.exclude(n);
-    return begin<Answer>(std::move(job));
+    return begin<Answer>(plan, std::move(job), false, /*is_pinned=*/true);
   }
 
   // --- nodes ------------------------------------------------------------------------------------
 
+  void add_node(NodeSettings settings) {
+    const auto watcher = caf::actor_cast<NodeWatcher>(this);
+    const u32 n = nodes_.add(std::move(settings), options_.policy);
+    nodes_[n].link = options_.link ? options_.link(system(), n, watcher)
+                                   : spawn_link(system(), n, nodes_[n].settings, options_.policy,
+                                                options_.tls, watcher, options_.tracer);
+  }
+
+  void end_link(u32 node) {
+    if (nodes_[node].link) anon_send_exit(nodes_[node].link, caf::exit_reason::user_shutdown);
+    nodes_[node].link = Link();
+  }
+
+  void reshape(const Reshape& news) {
+    options_.policy.deadline = news.policy.deadline;
+    options_.policy.request_deadline = news.policy.request_deadline;
+    options_.policy.retries = news.policy.retries;
+    for (const NodeSettings& settings : news.joined) add_node(settings);
+    nodes_.change(news.meanwhile, news.next, news.members);
+    settle(Clock::now());
+    advance_parked();
+  }
+
+  /// Lets go of those who leave once they are not needed. What they have been asked they may still
+  /// answer; a link that is kept waiting for longer than any question lives ends all the same.
+  void settle(Clock::time_point now) {
+    for (const u32 node : nodes_.settle(now)) {
+      nodes_[node].leave_by = now + options_.policy.request_deadline;
+      log(nodes_.describe(node) + " has left");
+      if (nodes_[node].busy == 0) end_link(node);
+    }
+  }
+
   void node_changed(const NodeEvent& event) {
-    Node& node = nodes_[event.node];
+    Roster::Node& node = nodes_[event.node];
+    if (!node.link) return; // its last words
     const bool was_there = node.standing.connected();
     if (event.ready && !node.standing.came(Clock::now())) return; // older than its quarantine
     if (!event.ready) node.standing.went();
@@ -381,12 +450,14 @@ private:
     node.incompatible = !event.ready && event.code == Errc::config;
     if (event.ready) {
       if (news && !node.last_error.empty())
-        log_about(event.node, describe(event.node) + " is ready");
+        log_about(event.node, nodes_.describe(event.node) + " is ready");
     } else {
-      if (news) log_about(event.node, describe(event.node) + " is not ready: " + event.why);
+      if (news && !node.leave_by)
+        log_about(event.node, nodes_.describe(event.node) + " is not ready: " + event.why);
       node.last_error = event.why;
       if (event.code == Errc::verification) quarantine(event.node, std::nullopt, event.why);
     }
+    settle(Clock::now());
     if (event.ready) advance_parked();
     answer_waiting(Clock::now());
   }
@@ -400,27 +471,12 @@ private:
 
   void answer_waiting(Clock::time_point now) {
     if (waiting_.empty()) return;
-    bool all_ready = true;
-    bool incompatible = false;
-    std::string text;
-    for (const MatrixPlan& plan : options_.plan)
-      for (const Shard& shard : plan.shards) {
-        bool ready = false;
-        bool none_will = true;
-        for (const Holder& holder : shard.holders) {
-          ready = ready || nodes_[holder.node].standing.usable(now);
-          none_will = none_will && nodes_[holder.node].incompatible;
-        }
-        if (ready) continue;
-        if (all_ready) text = plan.name + " has no worker: " + last_errors(plan);
-        all_ready = false;
-        incompatible = incompatible || none_will;
-      }
-    const Error error(incompatible ? Errc::config : Errc::no_worker, text);
+    const auto found = nodes_.coverage(now);
+    const Error error(found.hopeless ? Errc::config : Errc::no_worker, found.missing);
     waiting_.remove_if([&](WaitingForReady& waiting) {
-      if (all_ready)
+      if (found.complete)
         waiting.promise.deliver(Ready{});
-      else if (incompatible || now >= waiting.limit)
+      else if (found.hopeless || now >= waiting.limit)
         waiting.promise.deliver(to_caf(error));
       else
         return false;
@@ -435,32 +491,37 @@ private:
     };
     auto promise = make_response_promise<ClusterHealth>();
     auto gathering = std::make_shared<Gathering>();
-    gathering->health.nodes.resize(nodes_.size());
+    std::vector<u32> members;
+    for (u32 n = 0; n < nodes_.size(); ++n) {
+      if (nodes_[n].is_member) members.push_back(n);
+      if (nodes_[n].leave_by) gathering->health.left.insert(n);
+    }
+    gathering->health.nodes.resize(members.size());
     gathering->health.last_seen = last_seen_;
-    gathering->missing = nodes_.size();
-    const auto one_less = [gathering, promise] {
+    gathering->health.covered = nodes_.coverage(Clock::now()).complete;
+    gathering->missing = members.size();
+    const auto take = [this, gathering, promise](std::size_t place, u32 n, NodeHealth health) {
+      health.strikes = nodes_[n].standing.strikes();
+      gathering->health.nodes[place] = std::move(health);
       auto answer = promise;
       if (--gathering->missing == 0) answer.deliver(std::move(gathering->health));
     };
-    const auto take = [this, gathering, one_less](u32 n, NodeHealth health) {
-      health.strikes = nodes_[n].standing.strikes();
-      gathering->health.nodes[n] = std::move(health);
-      one_less();
-    };
-    for (u32 n = 0; n < nodes_.size(); ++n)
+    for (std::size_t i = 0; i < members.size(); ++i) {
+      const u32 n = members[i];
       request(nodes_[n].link, kHealthTime, AskHealth{})
-          .then([take, n](const NodeHealth& node) { take(n, node); },
-                [this, take, n](const caf::error&) { take(n, known_health(n)); });
+          .then([take, i, n](const NodeHealth& node) { take(i, n, node); },
+                [this, take, i, n](const caf::error&) { take(i, n, known_health(n)); });
+    }
     return promise;
   }
 
   /// What is known here of a node whose link does not say.
   NodeHealth known_health(u32 n) const {
     NodeHealth health;
-    health.name = options_.nodes[n].name;
-    health.address = transport::to_string(options_.nodes[n].address);
+    health.name = nodes_[n].settings.name;
+    health.address = transport::to_string(nodes_[n].settings.address);
     health.last_error = nodes_[n].last_error;
-    if (nodes_[n].standing.usable(Clock::now())) health.state = NodeHealth::State::ready;
+    if (nodes_.usable(n, Clock::now())) health.state = NodeHealth::State::ready;
     return health;
   }
 
@@ -471,6 +532,9 @@ private:
     std::vector<u64> ids;
     for (const auto& [id, work] : work_) ids.push_back(id);
     for (const u64 id : ids) check_deadlines(id, now);
+    settle(now);
+    for (u32 n = 0; n < nodes_.size(); ++n)
+      if (nodes_[n].leave_by && now >= *nodes_[n].leave_by) end_link(n);
     answer_waiting(now);
     delayed_send(this, std::chrono::milliseconds(50), Tick{});
   }
@@ -484,18 +548,15 @@ private:
     for (const u32 node : late) {
       Standing& standing = nodes_[node].standing;
       const bool too_often = standing.failed(now);
-      job.note(describe(node) + " missed the deadline");
-      log_about(node, fmt::format("{} missed the deadline of {} ({} of {} strikes)", describe(node),
-                                  job.plan().name, standing.strikes(), options_.policy.strikes));
+      job.note(nodes_.describe(node) + " missed the deadline");
+      log_about(node, fmt::format("{} missed the deadline of {} ({} of {} strikes)",
+                                  nodes_.describe(node), job.plan().name, standing.strikes(),
+                                  options_.policy.strikes));
       if (too_often) suspend(node, options_.policy.reconnect_max, "it missed too many deadlines");
     }
     if (!late.empty()) advance(id);
   }
 
-  std::string describe(u32 node) const {
-    return fmt::format("worker '{}' ({})", options_.nodes[node].name,
-                       transport::to_string(options_.nodes[node].address));
-  }
   std::optional<u32> matrix_of(u64 id) const {
     const auto it = work_.find(id);
     if (it == work_.end()) return std::nullopt;
@@ -511,7 +572,8 @@ private:
 
   DispatcherOptions options_;
   telemetry::Tracer::Track track_ = 0;
-  std::vector<Node> nodes_;
+  Senders senders_;
+  Roster nodes_;
   std::map<u64, Work> work_;
   u64 last_work_ = 0;
   std::set<u64> parked_; ///< work with shards that nobody could take

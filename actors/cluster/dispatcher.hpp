@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -40,9 +41,21 @@ struct SentPanels {
   remo::WeightPanels panels;
   u32 node = 0;
 };
+/// The workers are others from now on. Who leaves is asked, and only where nobody else is ready,
+/// until every shard of `next` has a member that is ready; then its link ends, as soon as it has
+/// answered what it was asked.
+struct Reshape {
+  std::vector<NodeSettings> joined; ///< numbered on from the last node there has been
+  std::set<u32> members;            ///< those and who stays; everybody else leaves
+  PlacementPlan meanwhile;          ///< with those who leave as the last resort
+  PlacementPlan next;               ///< of members alone
+  FaultPolicy policy;               ///< only `deadline`, `request_deadline` and `retries` change
+};
 struct ClusterHealth {
-  std::vector<NodeHealth> nodes;
-  remo::MaskedTensor last_seen; ///< the last masked tensor that left the enclave
+  std::vector<NodeHealth> nodes; ///< of members, in the order of their numbers
+  bool covered = false;          ///< every shard of every matrix has a worker that is ready
+  std::set<u32> left;            ///< nodes that are used no more
+  remo::MaskedTensor last_seen;  ///< the last masked tensor that left the enclave
 };
 
 /// The whole cluster behind the one worker interface. Sends each product to the workers that hold
@@ -61,10 +74,14 @@ struct ClusterHealth {
 ///
 /// A WeightRequest may be answered with fewer panels than asked for: up to the end of the shard its
 /// first panel lies in.
+///
+/// While workers come and go (Reshape), questions go by the placement that holds when a shard is
+/// handed out: one that is under way stays where it is, and moves when that fails.
+/// WorkerProduct::answered_by has a number per shard of the first placement (Senders).
 using Dispatcher = worker::Worker::extend<
     caf::reacts_to<NodeEvent>, caf::reacts_to<Expected>, caf::reacts_to<Discredit>,
-    caf::replies_to<FetchPanels>::with<SentPanels>, caf::replies_to<AwaitReady>::with<Ready>,
-    caf::replies_to<AskHealth>::with<ClusterHealth>>;
+    caf::reacts_to<Reshape>, caf::replies_to<FetchPanels>::with<SentPanels>,
+    caf::replies_to<AwaitReady>::with<Ready>, caf::replies_to<AskHealth>::with<ClusterHealth>>;
 
 struct DispatcherOptions {
   std::vector<NodeSettings> nodes;
@@ -84,6 +101,7 @@ Dispatcher spawn_dispatcher(caf::actor_system& system, DispatcherOptions options
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::AwaitReady)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::Ready)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::Expected)
+CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::Reshape)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::ClusterHealth)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::Discredit)
 CAF_ALLOW_UNSAFE_MESSAGE_TYPE(talaria::cluster::FetchPanels)

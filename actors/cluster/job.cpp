@@ -21,6 +21,31 @@ bool holds_panel(const Shard& shard, u64 panel) {
   return shard.first_column <= column && column - shard.first_column < shard.columns;
 }
 
+bool holds(const Shard& shard, u32 node) {
+  return std::any_of(shard.holders.begin(), shard.holders.end(),
+                     [node](const Holder& holder) { return holder.node == node; });
+}
+
+bool holds_some(const MatrixPlan& plan, u32 node) {
+  return std::any_of(plan.shards.begin(), plan.shards.end(),
+                     [node](const Shard& shard) { return holds(shard, node); });
+}
+
+/// Who gave all columns of a shard, if that was one worker.
+std::optional<u32> only_sender(const std::vector<SentPart>& parts, const Shard& shard) {
+  std::optional<u32> sender;
+  u64 columns = 0;
+  for (const SentPart& part : parts) {
+    const u64 first = std::max(part.first_column, shard.first_column);
+    const u64 end = std::min(part.first_column + part.columns, shard.first_column + shard.columns);
+    if (first >= end) continue;
+    if (sender && *sender != part.node) return std::nullopt;
+    sender = part.node;
+    columns += end - first;
+  }
+  return columns == shard.columns ? sender : std::nullopt;
+}
+
 } // namespace
 
 std::optional<WeightRequest> within_one_shard(const MatrixPlan& plan,
@@ -36,10 +61,16 @@ std::optional<WeightRequest> within_one_shard(const MatrixPlan& plan,
 }
 
 Job::Job(const MatrixPlan& plan, Question question, Clock::time_point give_up)
-    : plan_(&plan), question_(std::move(question)), give_up_(give_up), shards_(plan.shards.size()) {
+    : plan_(&plan), question_(std::move(question)), give_up_(give_up) {
+  want_shards();
+}
+
+void Job::want_shards() {
   const auto* weights = std::get_if<WeightRequest>(&question_);
+  shards_.assign(plan_->shards.size(), {});
+  wanted_ = answered_ = 0;
   for (std::size_t s = 0; s < shards_.size(); ++s) {
-    shards_[s].wanted = weights == nullptr || holds_panel(plan.shards[s], weights->first);
+    shards_[s].wanted = weights == nullptr || holds_panel(plan_->shards[s], weights->first);
     if (shards_[s].wanted) ++wanted_;
   }
 }
@@ -74,14 +105,43 @@ bool Job::assign(std::size_t shard, u32 node, Clock::time_point deadline) {
   return asked_.emplace(node, deadline).second;
 }
 
-void Job::keep(const WorkerProduct& product, const std::set<std::size_t>& wrong) {
+void Job::keep(const WorkerProduct& product, std::vector<SentPart> right) {
   kept_ = product;
+  kept_parts_ = std::move(right);
+  keep_what_fits();
+}
+
+void Job::keep_what_fits() {
   for (std::size_t s = 0; s < shards_.size(); ++s) {
-    if (wrong.contains(s)) continue;
-    shards_[s].answered = product.answered_by[s];
+    const auto sender = only_sender(kept_parts_, plan_->shards[s]);
+    if (!sender || shards_[s].answered) continue;
+    shards_[s].answered = sender;
     shards_[s].kept = true;
     ++answered_;
   }
+}
+
+void Job::replan(const MatrixPlan& plan) {
+  plan_ = &plan;
+  const auto is_over = [&](const auto& entry) { return !holds_some(plan, entry.first); };
+  if (auto* weights = std::get_if<WeightRequest>(&question_)) {
+    *weights = within_one_shard(plan, *weights).value_or(*weights);
+    asked_.clear();
+    late_.clear();
+    answers_.clear();
+  } else {
+    std::erase_if(asked_, is_over);
+    std::erase_if(answers_, is_over);
+    std::erase_if(late_, [&](u32 node) { return !asked_.contains(node); });
+  }
+  want_shards();
+  keep_what_fits();
+  for (const auto& [node, answer] : answers_) use_answer(node);
+  for (std::size_t s = 0; s < shards_.size(); ++s)
+    for (const auto& [node, deadline] : asked_)
+      if (shards_[s].wanted && !shards_[s].answered && !late_.contains(node) &&
+          holds(plan.shards[s], node))
+        shards_[s].node = node;
 }
 
 void Job::answer(u32 node, Reply reply) {
@@ -95,10 +155,7 @@ void Job::answer(u32 node, Reply reply) {
 void Job::use_answer(u32 node) {
   if (excluded_.contains(node)) return;
   for (std::size_t s = 0; s < shards_.size(); ++s) {
-    const auto& holders = plan_->shards[s].holders;
-    const bool holds = std::any_of(holders.begin(), holders.end(),
-                                   [node](const Holder& holder) { return holder.node == node; });
-    if (!shards_[s].wanted || shards_[s].answered || !holds) continue;
+    if (!shards_[s].wanted || shards_[s].answered || !holds(plan_->shards[s], node)) continue;
     shards_[s].answered = node;
     ++answered_;
   }
@@ -169,7 +226,6 @@ WorkerProduct Job::joined() const {
     parts.push_back(shards_[s].kept ? columns_of(kept_, 0, shard.first_column, shard.columns)
                                     : columns_of(product_of(node), held_by(s, node).first_column,
                                                  shard.first_column, shard.columns));
-    whole.answered_by.push_back(node);
   }
   if (parts.size() == 1) {
     whole.bytes = parts[0];
@@ -187,6 +243,14 @@ WorkerProduct Job::joined() const {
     }
   whole.bytes = std::make_shared<const AlignedBuffer<u8>>(std::move(bytes));
   return whole;
+}
+
+std::vector<SentPart> Job::parts() const {
+  std::vector<SentPart> parts;
+  for (std::size_t s = 0; s < shards_.size(); ++s)
+    parts.push_back(
+        {*shards_[s].answered, plan_->shards[s].first_column, plan_->shards[s].columns});
+  return parts;
 }
 
 std::pair<u32, WeightPanels> Job::panels() const {

@@ -18,6 +18,15 @@ namespace talaria::cluster {
 using Question = std::variant<remo::MaskedTensor, remo::HintRequest, remo::WeightRequest>;
 using Reply = std::variant<remo::WorkerProduct, remo::WeightPanels>;
 
+/// Columns that one worker answered.
+struct SentPart {
+  u32 node = 0;
+  u64 first_column = 0;
+  u64 columns = 0;
+
+  auto operator<=>(const SentPart&) const = default;
+};
+
 /// The request cut to the shard that its first panel lies in; nothing if there is no such panel.
 std::optional<remo::WeightRequest> within_one_shard(const MatrixPlan& plan,
                                                     const remo::WeightRequest& request);
@@ -26,6 +35,7 @@ std::optional<remo::WeightRequest> within_one_shard(const MatrixPlan& plan,
 /// back, and who is not to be asked. Holds masked bytes only. No actor, no clock of its own.
 class Job {
 public:
+  /// @param plan      must stay until the job is over, or has another one
   /// @param question  weights as within_one_shard() cuts them: only that shard is asked for.
   Job(const MatrixPlan& plan, Question question, Clock::time_point give_up);
 
@@ -43,8 +53,15 @@ public:
   /// node already, or was answered by it.
   bool assign(std::size_t shard, u32 node, Clock::time_point deadline);
 
-  /// Takes over those shards of an earlier product that were not `wrong`, with who answered them.
-  void keep(const remo::WorkerProduct& product, const std::set<std::size_t>& wrong);
+  /// Takes over the parts of an earlier product that are `right`, as far as they are whole shards
+  /// of one worker.
+  void keep(const remo::WorkerProduct& product, std::vector<SentPart> right);
+  /// Goes by another plan of the same matrix from now on. Answers that are here, and those under
+  /// way, count where whoever gives them is in it; other shards are open. Of weights, which may be
+  /// cut otherwise, all are.
+  void replan(const MatrixPlan& plan);
+  /// Whether `node` has been asked by the plan that holds and has not answered, or late.
+  bool awaits(u32 node) const { return asked_.contains(node); }
   /// An answer of `node`, also a late one. Its columns must be those the plan says it holds.
   void answer(u32 node, Reply reply);
   /// The link to `node` is lost; its shards are open again, and it may be asked again. Counts as a
@@ -63,8 +80,10 @@ public:
   const std::set<u32>& excluded() const noexcept { return excluded_; }
 
   bool complete() const noexcept { return answered_ == wanted_; }
-  /// All shards side by side, with who answered each. Only if complete(), and not of weights.
+  /// All shards side by side. Only if complete(), and not of weights. Who answered is in parts().
   remo::WorkerProduct joined() const;
+  /// Who answered each shard, in order. Only if complete(), and not of weights.
+  std::vector<SentPart> parts() const;
   /// The panels, and who sent them. Only if complete(), and of weights.
   std::pair<u32, remo::WeightPanels> panels() const;
 
@@ -78,6 +97,8 @@ private:
     std::optional<u32> answered; ///< whose answer is used
     bool kept = false;           ///< of an earlier product
   };
+  void want_shards();
+  void keep_what_fits();
   void use_answer(u32 node);
   void open_again(u32 node);
 
@@ -91,7 +112,8 @@ private:
   std::set<u32> late_;                     ///< of those, the ones past their deadline
   std::set<u32> in_vain_;                  ///< lost or late at least once
   std::map<u32, Reply> answers_;
-  remo::WorkerProduct kept_; ///< the earlier product
+  remo::WorkerProduct kept_;         ///< the earlier product
+  std::vector<SentPart> kept_parts_; ///< what is right of it
   std::set<u32> excluded_;
   u32 failures_ = 0;
   std::string last_failure_;

@@ -13,6 +13,9 @@ struct Holder {
   u32 node = 0;
   u64 first_column = 0;
   u64 columns = 0;
+  /// Neighbours with the same number, which is not 0, are one as good as the other: whoever has
+  /// least to do is asked first.
+  u32 equals = 0;
 };
 
 /// Columns [first_column, first_column + columns) of a matrix, and who can compute them: primaries

@@ -64,6 +64,12 @@ private:
       if (!is_abandoned(s.sequence) && seen_at(last) > longest.positions)
         longest = {s.blocks.get(), last, seen_at(last)};
     }
+    if (batch.even && batch.has_drafts() && longest.positions != 0) {
+      // How many guesses were right would show in how far a context has come. Not by what is read:
+      // a block is there as a whole.
+      longest.last |= kv::kBlockPositions - 1;
+      longest.positions = seen_at(longest.last);
+    }
     return longest;
   }
 

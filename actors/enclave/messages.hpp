@@ -100,7 +100,8 @@ struct Forget : StaysInEnclave {
   SequenceId sequence = 0;
 };
 
-/// A new sequence for the sampler stage.
+/// A new sequence for the sampler, or for the pooler, which takes its place in models that do not
+/// generate, and of which only the prompt and `dimensions` count there.
 struct Enrol : StaysInEnclave {
   SequenceId sequence = 0;
   model::SamplingParameters sampling;
@@ -108,14 +109,16 @@ struct Enrol : StaysInEnclave {
   ScoresWanted scores;
   std::shared_ptr<model::grammar::TokenGrammar> grammar; ///< of the answer; null: any
   u32 max_tokens = 0;                                    ///< of the answer
+  u32 dimensions = 0; ///< of the embedding; 0: as many as the model has
 };
 
-/// What the sampler stage made of one micro-batch.
+/// What the sampler, or the pooler, made of one micro-batch.
 struct Sampled : StaysInEnclave {
   struct Choice {
     SequenceId sequence = 0;
     u32 token = 0;
     std::optional<model::TokenScores> scores = std::nullopt; ///< if they are wanted
+    bool was_drafted = false; ///< its row was in the micro-batch, and the next token is of that
   };
   struct Logits {
     SequenceId sequence = 0;
@@ -128,8 +131,14 @@ struct Sampled : StaysInEnclave {
     u32 end = 0;                            ///< position behind the last row
     std::vector<model::TokenScores> scores; ///< of the tokens behind the rows, within the prompt
   };
+  /// What became of a whole text: an embedding, or one score.
+  struct Pooled {
+    SequenceId sequence = 0;
+    std::vector<float> values;
+  };
   u64 micro_batch = 0;
-  std::vector<Choice> choices;
+  std::vector<Pooled> pooled;
+  std::vector<Choice> choices; ///< those of one sequence in their order
   std::vector<Logits> logits;
   std::vector<PromptScores> prompt_scores;
   std::vector<SequenceId> failed; ///< no token can be chosen for them
@@ -141,7 +150,8 @@ using Stage = caf::typed_actor<caf::reacts_to<Flow>>;
 using OutsourceStage = caf::typed_actor<caf::reacts_to<Outbound>, caf::reacts_to<Contest>>;
 /// Unmask stages learn what is pending, then get the answers.
 using UnmaskStage = caf::typed_actor<caf::reacts_to<Pending>, caf::reacts_to<Answer>>;
-/// Attention stages also forget sequences; so does the sampler, which learns of new ones.
+/// Attention stages also forget sequences; so does the sampler (or pooler), which learns of new
+/// ones.
 using AttentionStage =
     caf::typed_actor<caf::reacts_to<Flow>, caf::reacts_to<Abandon>, caf::reacts_to<Forget>>;
 using SamplerStage =

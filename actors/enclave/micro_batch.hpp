@@ -43,7 +43,14 @@ struct Segment {
   SequenceId sequence = 0;
   u32 start = 0;       ///< position of the first row
   u32 count = 0;       ///< rows
-  bool sample = false; ///< the last row's logits pick the next token
+  bool sample = false; ///< the last row's logits pick the next token; with drafts, see there
+  /// The last rows are of tokens that were guessed. With `sample` a token is drawn from the row
+  /// before them, and one from each of theirs as long as the token before was guessed right.
+  u32 drafts = 0;
+  u32 acceptable = 0; ///< of these, the ones that may be kept
+  /// Positions from `start` on that the rows before have written for guesses which were not kept:
+  /// these rows write over them.
+  u32 discarded = 0;
   u32 logits_rows = 0; ///< trailing rows whose logits the caller asked for
   u64 trace = 0;       ///< of its request
   /// A dummy round of an answer that has finished: it passes every stage as a round of the
@@ -55,7 +62,7 @@ struct Segment {
   kv::BlockListPtr blocks = nullptr;
 
   /// Trailing rows that go through the head.
-  u32 wanted_rows() const { return std::max(logits_rows, sample ? 1U : 0U); }
+  u32 wanted_rows() const { return std::max(logits_rows, sample ? 1 + drafts : 0U); }
 };
 
 /// The rows that travel through the layers together: tokens of one or several sequences.
@@ -80,6 +87,10 @@ struct MicroBatch {
   }
   /// Rows that go on behind the last layer's attention.
   u32 head_rows() const { return wanted_rows() + head_padding; }
+  bool has_drafts() const {
+    return std::any_of(segments.begin(), segments.end(),
+                       [](const Segment& s) { return s.drafts != 0; });
+  }
 };
 using MicroBatchPtr = std::shared_ptr<const MicroBatch>;
 

@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <unordered_map>
+#include <utility>
 
 #include "model/grammar/token_grammar.hpp"
 
@@ -70,6 +71,44 @@ struct Drawn {
   std::size_t row = 0;
 };
 
+/// What a token of this sequence costs, and nothing else. @param without  tokens at the end of the
+/// answer that are not looked at
+void choose_in_vain(SequenceState& state, std::span<const float> logits, std::size_t without) {
+  try {
+    const Masked masked(state, logits);
+    const std::size_t left_out = std::min(without, state.answered());
+    const auto seen = std::span(std::as_const(state.seen)).first(state.seen.size() - left_out);
+    state.sampler.sample_in_vain(masked.logits(), seen, state.answered() - left_out);
+    if (state.scores.answer) (void)model::score_token(logits, 0, *state.scores.answer);
+  } catch (const std::exception&) { // the row it stands for has found the same
+  }
+}
+
+/// Tokens for the rows of a segment from `first_row` on: one, and one more for every guess that was
+/// right. How many those are shall not show: the rows behind a wrong one are drawn from as well. Of
+/// each token drawn the tokens before it are known, so that it is the one that a round of its own
+/// would have drawn, whatever it depends on.
+void choose(Sequences& sequences, const Segment& segment, std::span<const u32> guesses,
+            const Matrix<float>& logits, std::size_t first_row, Sampled& out) {
+  bool goes_on = true;
+  for (std::size_t i = 0; i <= guesses.size(); ++i) {
+    const auto row = logits.row_span(first_row + i);
+    if (!goes_on) {
+      const auto it = sequences.find(segment.sequence);
+      if (it != sequences.end()) choose_in_vain(it->second, row, 1); // in the place of the last one
+      continue;
+    }
+    auto choice = choose_one(sequences, segment.sequence, row);
+    goes_on = choice && i < segment.acceptable && choice->token == guesses[i];
+    if (!choice) {
+      out.failed.push_back(segment.sequence);
+      continue;
+    }
+    choice->was_drafted = goes_on;
+    out.choices.push_back(*std::move(choice));
+  }
+}
+
 /// A token for each row of padding, which nobody gets: from the rows of others in turn, with their
 /// parameters, since what sampling costs depends on both. Where there are none, this is the middle
 /// of a prompt, whose last row went through the head for that.
@@ -80,14 +119,7 @@ void draw_in_vain(Sequences& sequences, const Flow& flow, const std::vector<Draw
         drawn.empty() ? Drawn{batch.segments.back().sequence, i} : drawn[i % drawn.size()];
     const auto it = sequences.find(from.sequence);
     if (it == sequences.end()) continue; // a prompt that is not to be continued
-    SequenceState& state = it->second;
-    try {
-      const Masked masked(state, flow.x->row_span(from.row));
-      state.sampler.sample_in_vain(masked.logits(), state.seen, state.answered());
-      if (state.scores.answer)
-        (void)model::score_token(flow.x->row_span(from.row), 0, *state.scores.answer);
-    } catch (const std::exception&) { // the row it stands for has found the same
-    }
+    choose_in_vain(it->second, flow.x->row_span(from.row), 0);
   }
 }
 
@@ -122,22 +154,25 @@ void hand_back(const Sequences& sequences, const Segment& segment, const Matrix<
   out.logits.push_back({segment.sequence, start, share_clear(std::move(rows))});
 }
 
-Sampled choose(Sequences& sequences, const Flow& flow) {
+Sampled sampled_from(Sequences& sequences, const Flow& flow) {
   Sampled out;
   std::vector<Drawn> drawn;
   out.micro_batch = flow.batch->id;
   const Matrix<float>& logits = *flow.x;
   std::size_t row = 0;
+  std::size_t token = 0;
   for (const Segment& segment : flow.batch->segments) {
     row += segment.wanted_rows();
+    token += segment.count;
     if (segment.logits_rows > 0)
       hand_back(sequences, segment, logits, row - segment.logits_rows, out);
     if (!segment.sample) continue;
-    drawn.push_back({segment.sequence, row - 1});
-    if (auto choice = choose_one(sequences, segment.sequence, logits.row_span(row - 1)))
-      out.choices.push_back(*std::move(choice));
-    else
-      out.failed.push_back(segment.sequence);
+    std::span<const u32> guesses;
+    if (segment.drafts > 0)
+      guesses = std::span(flow.batch->tokens).subspan(token - segment.drafts, segment.drafts);
+    const std::size_t first = row - 1 - segment.drafts;
+    for (std::size_t i = first; i < row; ++i) drawn.push_back({segment.sequence, i});
+    choose(sequences, segment, guesses, logits, first, out);
   }
   if (flow.batch->even) draw_in_vain(sequences, flow, drawn);
   return out;
@@ -153,7 +188,7 @@ SamplerStage::behavior_type sampler_stage(SamplerStage::pointer self, StageConte
             guarded(self, context, flow.batch->id, [&] {
               const auto span =
                   context.span(telemetry::SpanKind::sample, *flow.batch, flow.x->rows(), flow.sent);
-              self->send(context.overseer, choose(*sequences, flow));
+              self->send(context.overseer, sampled_from(*sequences, flow));
             });
           },
           [sequences, oblivious](const Enrol& enrol) {

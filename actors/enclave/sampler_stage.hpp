@@ -5,7 +5,7 @@
 namespace talaria::enclave {
 
 /// Picks tokens from logits, each sequence by its own parameters, seed and history, and scores them
-/// for those that ask.
+/// for those that ask. From a segment with drafts it picks as many as were guessed right, and one.
 ///
 ///   Enrol{sequence, parameters, prompt} ──►┐
 ///   Flow{x = logits of the wanted rows} ──►├─ sampler ──► Sampled{tokens, logits} ──► overseer

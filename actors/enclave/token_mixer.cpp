@@ -9,7 +9,7 @@ bool TokenMixer::ready(const MicroBatch& batch) const {
   return std::all_of(batch.segments.begin(), batch.segments.end(), [this](const Segment& s) {
     const auto it = lengths_.find(s.sequence);
     const u32 length = it == lengths_.end() ? s.inherited : it->second;
-    return is_abandoned(s.sequence) || length == s.start;
+    return is_abandoned(s.sequence) || length == s.start + s.discarded;
   });
 }
 

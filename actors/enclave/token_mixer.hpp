@@ -23,7 +23,8 @@ public:
                             const model::RowPositions& positions) = 0;
 
   bool is_last_layer() const { return last_layer_; }
-  /// True if every segment continues its sequence exactly where the rows before it ended.
+  /// True if every segment continues its sequence exactly where the rows before it ended, or
+  /// takes back as many of them as it says.
   bool ready(const MicroBatch& batch) const;
   void abandon(SequenceId sequence);
   void forget(SequenceId sequence);

@@ -21,6 +21,7 @@ std::string choose_device(ProductEngine& engine, std::string_view device,
   if (choice.kind == Kind::cpu) return cpu;
   cuda::AcceleratorOptions options;
   options.modulus = parameters.modulus();
+  options.rounded_modulus = parameters.p;
   options.reply_modulus = parameters.reply_modulus;
   options.devices = choice.devices;
   options.threads = threads;

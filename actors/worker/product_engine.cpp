@@ -49,17 +49,28 @@ remo::SharedBytes share(AlignedBuffer<u8> bytes) {
 
 kernels::cuda::RowFormat row_format(ProductKind kind) {
   using kernels::cuda::RowFormat;
-  if (kind == ProductKind::float32) return RowFormat::float32;
-  if (kind == ProductKind::int8) return RowFormat::int8;
-  return kind == ProductKind::switched ? RowFormat::switched : RowFormat::residues;
+  switch (kind) {
+  case ProductKind::float32:
+    return RowFormat::float32;
+  case ProductKind::int8:
+    return RowFormat::int8;
+  case ProductKind::switched:
+    return RowFormat::switched;
+  case ProductKind::rounded:
+    return RowFormat::rounded;
+  case ProductKind::rounded_switched:
+    return RowFormat::rounded_switched;
+  case ProductKind::residues:
+    break;
+  }
+  return RowFormat::residues;
 }
 
 } // namespace
 
 ProductEngine::ProductEngine(const remo::LatticeParameters& parameters, std::span<const u8> seed,
                              std::size_t threads)
-    : parameters_(parameters), modulus_(parameters.modulus()), seed_(seed.begin(), seed.end()),
-      team_(threads) {}
+    : parameters_(parameters), seed_(seed.begin(), seed.end()), team_(threads) {}
 
 std::vector<WorkerProduct> PendingProducts::finish() {
   if (job_ != nullptr) {
@@ -112,10 +123,18 @@ const ProductEngine::Held& ProductEngine::held(u32 matrix) const {
   return it->second;
 }
 
-std::size_t ProductEngine::value_bytes(ProductKind kind) const noexcept {
+remo::WordFormat ProductEngine::words_of(ProductKind kind) const {
+  if (!remo::is_rounded(kind)) return parameters_.full_words();
+  if (!parameters_.rounds())
+    throw Error(Errc::usage, fmt::format("{} words, but the parameters are {}, which do not round",
+                                         remo::to_string(kind), parameters_.name));
+  return parameters_.rounded_words();
+}
+
+std::size_t ProductEngine::value_bytes(ProductKind kind) const {
   if (kind == ProductKind::float32) return sizeof(float);
   if (kind == ProductKind::int8) return sizeof(i8);
-  return static_cast<std::size_t>(modulus_.word_bytes);
+  return words_of(kind).word_bytes();
 }
 
 void ProductEngine::check(const MaskedTensor& tensor) const {
@@ -147,11 +166,12 @@ WorkerProduct ProductEngine::multiply(const MaskedTensor& tensor, const ProductT
     product.bytes = share(plain_rows(tensor.bytes->data(), tensor.rows, w));
     return product;
   }
-  AlignedBuffer<u8> words = residue_rows(tensor.bytes->data(), tensor.rows, w);
-  if (tensor.kind == ProductKind::switched) {
+  const remo::WordFormat format = words_of(tensor.kind);
+  AlignedBuffer<u8> words = word_rows(tensor.bytes->data(), tensor.rows, w, format.modulus);
+  if (remo::is_switched(tensor.kind)) {
     const telemetry::Span span(trace.tracer, trace.recombine, SpanKind::recombine,
                                labels_of(tensor));
-    words = remo::switch_reply(parameters_, words.data(), std::size_t{tensor.rows} * w.d_out());
+    words = remo::switch_reply(format, words.data(), std::size_t{tensor.rows} * w.d_out());
   }
   product.bytes = share(std::move(words));
   return product;
@@ -243,7 +263,7 @@ WorkerProduct ProductEngine::hint_rows(const remo::HintRequest& request) {
         accelerator_->begin(request.matrix, kernels::cuda::RowFormat::residues, {&rows, 1})
             ->finish()[0]);
   } else {
-    product.bytes = share(residue_rows(a.row(request.first), request.count, w));
+    product.bytes = share(word_rows(a.row(request.first), request.count, w, parameters_.modulus()));
   }
   return product;
 }
@@ -276,12 +296,13 @@ void ProductEngine::for_panels(std::size_t count, const PackedWeights& w,
                      few ? kBetweenProducts : std::chrono::microseconds(0));
 }
 
-AlignedBuffer<u8> ProductEngine::residue_rows(const u8* rows, std::size_t count,
-                                              const PackedWeights& w) {
-  AlignedBuffer<u8> out(count * w.d_out() * static_cast<std::size_t>(modulus_.word_bytes),
+AlignedBuffer<u8> ProductEngine::word_rows(const u8* rows, std::size_t count,
+                                           const PackedWeights& w,
+                                           const kernels::Modulus& modulus) {
+  AlignedBuffer<u8> out(count * w.d_out() * static_cast<std::size_t>(modulus.word_bytes),
                         Unwritten{});
   for_panels(count, w, [&](std::size_t begin, std::size_t end) {
-    kernels::active_product_kernels().residue_product(rows, count, w, modulus_, out.data(), begin,
+    kernels::active_product_kernels().residue_product(rows, count, w, modulus, out.data(), begin,
                                                       end);
   });
   return out;

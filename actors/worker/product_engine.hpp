@@ -99,7 +99,7 @@ private:
   };
   const Held& held(u32 matrix) const;
   /// Of one value of a row as it arrives.
-  std::size_t value_bytes(remo::ProductKind kind) const noexcept;
+  std::size_t value_bytes(remo::ProductKind kind) const;
   const remo::PublicMatrix& public_matrix(std::size_t d_in);
   /// The headers of the products of these tensors.
   std::vector<remo::WorkerProduct> products_of(std::span<const remo::MaskedTensor> tensors) const;
@@ -108,11 +108,12 @@ private:
   void for_panels(std::size_t count, const kernels::PackedWeights& w,
                   const std::function<void(std::size_t, std::size_t)>& body);
   AlignedBuffer<u8> plain_rows(const u8* rows, std::size_t count, const kernels::PackedWeights& w);
-  AlignedBuffer<u8> residue_rows(const u8* rows, std::size_t count,
-                                 const kernels::PackedWeights& w);
+  AlignedBuffer<u8> word_rows(const u8* rows, std::size_t count, const kernels::PackedWeights& w,
+                              const kernels::Modulus& modulus);
+  /// Of tensors of this kind. @throws Error{usage} for rounded words, if the set does not round.
+  remo::WordFormat words_of(remo::ProductKind kind) const;
 
   const remo::LatticeParameters& parameters_;
-  kernels::Modulus modulus_;
   std::vector<u8> seed_;
   ThreadTeam team_;
   std::atomic<double> callers_cpu_seconds_{0};

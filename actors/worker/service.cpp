@@ -33,12 +33,14 @@ WorkerService::WorkerService(caf::actor_system& system, std::shared_ptr<ProductE
       small = tensor->bytes->size() <= kMultipliedAtOnce;
       if (recorder) recorder->record(*tensor, matrix_name(tensor->matrix));
     }
-    Incoming incoming{std::move(request), [session, id, labels, trace](const Reply& reply) {
+    Incoming incoming{std::move(request),
+                      [session, id, labels, trace](const Reply& reply) {
                         const bool marked = labels.micro_batch != 0;
                         const telemetry::Span span(marked ? trace.tracer : nullptr, trace.pack,
                                                    telemetry::SpanKind::pack, labels);
                         session->reply(id, reply);
-                      }};
+                      },
+                      session->enclave()};
     if (small)
       InlineExecutor(system).send(worker, std::move(incoming));
     else
@@ -47,6 +49,10 @@ WorkerService::WorkerService(caf::actor_system& system, std::shared_ptr<ProductE
   events.log = std::move(options.log);
   server_ = std::make_unique<transport::WorkerServer>(
       tls, options.listen, std::move(options.identity), options.server, std::move(events));
+}
+
+std::vector<transport::WorkerServer::Enclave> WorkerService::enclaves() const {
+  return server_->enclaves();
 }
 
 WorkerService::~WorkerService() {

@@ -4,6 +4,7 @@
 #include <functional>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "actors/worker/recorder.hpp"
 #include "actors/worker/worker_actor.hpp"
@@ -39,6 +40,8 @@ public:
   ~WorkerService(); ///< ends every session and the actor
 
   u16 port() const { return server_->port(); }
+  /// Those that are linked now.
+  std::vector<transport::WorkerServer::Enclave> enclaves() const;
 
 private:
   WorkerInside worker_;

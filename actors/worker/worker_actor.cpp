@@ -1,5 +1,6 @@
 #include "actors/worker/worker_actor.hpp"
 
+#include <algorithm>
 #include <thread>
 #include <utility>
 
@@ -12,13 +13,42 @@ namespace talaria::worker {
 using remo::MaskedTensor;
 using remo::WorkerProduct;
 
-void WorkerLedger::count(const MaskedTensor& in, const WorkerProduct& out) {
+/// With mutex_.
+WorkerLedger::Totals& WorkerLedger::account_of(const EnclaveId& enclave) {
+  if (accounts_.size() >= kEnclaves && !accounts_.contains(enclave))
+    accounts_.erase(
+        std::min_element(accounts_.begin(), accounts_.end(), [](const auto& a, const auto& b) {
+          return a.second.last_use < b.second.last_use;
+        }));
+  Account& account = accounts_[enclave];
+  account.last_use = ++uses_;
+  return account.totals;
+}
+
+void WorkerLedger::count(const EnclaveId& enclave, u64 multiplications, const MaskedTensor& in,
+                         const WorkerProduct& out) {
   std::lock_guard lock(mutex_);
-  ++totals_.requests;
-  totals_.rows += in.rows;
-  totals_.bytes_in += in.bytes->size();
-  totals_.bytes_out += out.bytes->size();
+  for (Totals* totals : {&totals_, &account_of(enclave)}) {
+    ++totals->requests;
+    totals->rows += in.rows;
+    totals->bytes_in += in.bytes->size();
+    totals->bytes_out += out.bytes->size();
+    totals->multiplications += multiplications;
+  }
   last_ = in;
+}
+
+void WorkerLedger::count(const EnclaveId& enclave, u64 multiplications) {
+  std::lock_guard lock(mutex_);
+  for (Totals* totals : {&totals_, &account_of(enclave)})
+    totals->multiplications += multiplications;
+}
+
+std::map<EnclaveId, WorkerLedger::Totals> WorkerLedger::by_enclave() const {
+  std::lock_guard lock(mutex_);
+  std::map<EnclaveId, Totals> all;
+  for (const auto& [enclave, account] : accounts_) all.emplace(enclave, account.totals);
+  return all;
 }
 
 WorkerLedger::Totals WorkerLedger::totals() const {
@@ -42,12 +72,14 @@ WorkerActor::behavior_type WorkerActor::make_behavior() {
       [this](const MaskedTensor& tensor) -> caf::result<WorkerProduct> {
         try {
           auto promise = make_response_promise<WorkerProduct>();
-          enqueue_tensor(tensor, [promise](Reply reply) mutable {
-            if (auto* product = std::get_if<WorkerProduct>(&reply))
-              promise.deliver(std::move(*product));
-            else
-              promise.deliver(to_caf(std::get<Error>(reply)));
-          });
+          enqueue_tensor(tensor,
+                         [promise](Reply reply) mutable {
+                           if (auto* product = std::get_if<WorkerProduct>(&reply))
+                             promise.deliver(std::move(*product));
+                           else
+                             promise.deliver(to_caf(std::get<Error>(reply)));
+                         },
+                         {});
           return promise;
         } catch (const Error& error) {
           return to_caf(error);
@@ -76,11 +108,33 @@ WorkerActor::behavior_type WorkerActor::make_behavior() {
   };
 }
 
-void WorkerActor::enqueue_tensor(const MaskedTensor& tensor, AnswerTo answer) {
+void WorkerActor::enqueue_tensor(const MaskedTensor& tensor, AnswerTo answer,
+                                 const EnclaveId& enclave) {
   engine_->check(tensor);
-  waiting_.push_back({tensor, std::move(answer)});
-  if (tensor.received == 0) waiting_.back().tensor.received = wall_ns();
+  Waiting waiting{enclave, tensor, std::move(answer)};
+  auto& kept = std::get<MaskedTensor>(waiting.question);
+  if (kept.received == 0) kept.received = wall_ns();
+  wait_in_line(std::move(waiting));
+}
+
+void WorkerActor::wait_in_line(Waiting waiting) {
+  waiting.cost = std::max<u64>(cost_of(waiting.question), 1);
+  waiting_.push(std::move(waiting));
   schedule_drain();
+}
+
+u64 WorkerActor::cost_of(const Question& question) const {
+  const auto area = [this](u32 matrix) {
+    const auto& columns = engine_->linear(matrix).columns;
+    return u64{columns.d_in()} * columns.d_out();
+  };
+  if (const auto* tensor = std::get_if<MaskedTensor>(&question))
+    return tensor->rows * area(tensor->matrix);
+  if (const auto* hint = std::get_if<remo::HintRequest>(&question))
+    return hint->count * area(hint->matrix);
+  const auto& weights = std::get<remo::WeightRequest>(question); // read once, as for one row
+  return u64{weights.count} * kernels::PackedWeights::kPanel *
+         engine_->linear(weights.matrix).columns.d_in();
 }
 
 void WorkerActor::schedule_drain() {
@@ -91,14 +145,26 @@ void WorkerActor::schedule_drain() {
 void WorkerActor::take(const Incoming& incoming) {
   try {
     if (const auto* tensor = std::get_if<MaskedTensor>(&incoming.question))
-      enqueue_tensor(*tensor, incoming.answer);
-    else if (const auto* hint = std::get_if<remo::HintRequest>(&incoming.question))
-      incoming.answer(engine_->hint_rows(*hint));
+      enqueue_tensor(*tensor, incoming.answer, incoming.enclave);
     else
-      incoming.answer(engine_->panels(std::get<remo::WeightRequest>(incoming.question)));
+      wait_in_line({incoming.enclave, incoming.question, incoming.answer});
+  } catch (const Error& error) {
+    incoming.answer(error);
+  }
+}
+
+void WorkerActor::answer_at_once(Waiting item) {
+  try {
+    if (const auto* hint = std::get_if<remo::HintRequest>(&item.question)) {
+      auto rows = engine_->hint_rows(*hint);
+      ledger_->count(item.enclave, item.cost);
+      item.answer(std::move(rows));
+    } else {
+      item.answer(engine_->panels(std::get<remo::WeightRequest>(item.question)));
+    }
   } catch (const Error& error) {
     look_at(error);
-    incoming.answer(error);
+    item.answer(error);
   }
 }
 
@@ -106,14 +172,21 @@ void WorkerActor::take(const Incoming& incoming) {
 void WorkerActor::on_exit() {
   for (UnderWay& product : std::exchange(under_way_, {}))
     for (Waiting& item : product.group) item.answer(Error(Errc::cancelled, "the worker ends"));
-  for (Waiting& item : std::exchange(waiting_, {}))
-    item.answer(Error(Errc::cancelled, "the worker ends"));
+  for (Waiting& item : waiting_.take_all()) item.answer(Error(Errc::cancelled, "the worker ends"));
 }
 
 void WorkerActor::multiply_waiting() {
   constexpr int kLooks = 32; // some ten microseconds, then the mailbox may hold more to begin
   drain_scheduled_ = false;
-  while (!waiting_.empty() && under_way_.size() < engine_->max_under_way()) begin(take_group());
+  while (!waiting_.empty() && under_way_.size() < engine_->max_under_way()) {
+    std::vector<Waiting> group = waiting_.take();
+    if (std::holds_alternative<MaskedTensor>(group.front().question)) {
+      begin(std::move(group));
+    } else {
+      answer_at_once(std::move(group.front()));
+      break; // it took long: others may have come
+    }
+  }
   if (!under_way_.empty()) {
     bool ready = is_ready(under_way_.front());
     for (int i = 1; i < kLooks && !ready; ++i) {
@@ -129,31 +202,13 @@ void WorkerActor::multiply_waiting() {
   if (!waiting_.empty() || !under_way_.empty()) schedule_drain();
 }
 
-/// Oldest first; rows of the same matrix join it. Groups stay small: with many rows the product is
-/// bound by arithmetic, and joining only delays the first of them.
-std::vector<WorkerActor::Waiting> WorkerActor::take_group() {
-  constexpr std::size_t kJoinRows = 64;
-  std::vector<Waiting> group;
-  std::vector<Waiting> later;
-  std::size_t rows = 0;
-  for (Waiting& item : waiting_) {
-    const bool fits = group.empty() || (item.tensor.matrix == group[0].tensor.matrix &&
-                                        item.tensor.kind == group[0].tensor.kind &&
-                                        rows + item.tensor.rows <= kJoinRows);
-    if (fits) rows += item.tensor.rows;
-    (fits ? group : later).push_back(std::move(item));
-  }
-  waiting_ = std::move(later);
-  return group;
-}
-
 void WorkerActor::begin(std::vector<Waiting> group) {
   UnderWay item;
   item.group = std::move(group);
   std::vector<MaskedTensor> tensors;
   for (const Waiting& waiting : item.group) {
-    tensors.push_back(waiting.tensor);
-    item.rows += waiting.tensor.rows;
+    tensors.push_back(std::get<MaskedTensor>(waiting.question));
+    item.rows += tensors.back().rows;
   }
   item.started = wall_ns();
   try {
@@ -188,9 +243,9 @@ void WorkerActor::finish(UnderWay item) {
     std::vector<WorkerProduct> products = item.products.finish();
     const i64 finished = wall_ns();
     for (std::size_t i = 0; i < item.group.size(); ++i) {
-      const MaskedTensor& tensor = item.group[i].tensor;
+      const auto& tensor = std::get<MaskedTensor>(item.group[i].question);
       products[i].timing = {tensor.received, item.started, finished, item.rows};
-      ledger_->count(tensor, products[i]);
+      ledger_->count(item.group[i].enclave, item.group[i].cost, tensor, products[i]);
       if (telemetry::tracing(trace_.tracer)) trace(tensor, products[i]);
       item.group[i].answer(products[i]);
     }

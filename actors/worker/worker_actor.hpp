@@ -3,12 +3,13 @@
 #include <atomic>
 #include <deque>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
-#include <variant>
 #include <vector>
 
+#include "actors/worker/fair_queue.hpp"
 #include "actors/worker/product_engine.hpp"
 #include "actors/worker_interface.hpp"
 #include "core/error.hpp"
@@ -16,37 +17,49 @@
 
 namespace talaria::worker {
 
-/// What one worker has been asked and has answered, and the last row it was shown: everything the
-/// cloud learns. Thread-safe.
+/// What one worker has been asked and has answered, by whom, and the last row it was shown:
+/// everything the cloud learns. Thread-safe.
 class WorkerLedger {
 public:
   struct Totals {
-    u64 requests = 0;
+    u64 requests = 0; ///< products
     u64 rows = 0;
-    u64 bytes_in = 0;  ///< masked tensors
-    u64 bytes_out = 0; ///< products
+    u64 bytes_in = 0;        ///< masked tensors
+    u64 bytes_out = 0;       ///< products
+    u64 multiplications = 0; ///< of products and hints
   };
-  void count(const remo::MaskedTensor& in, const remo::WorkerProduct& out);
+  void count(const EnclaveId& enclave, u64 multiplications, const remo::MaskedTensor& in,
+             const remo::WorkerProduct& out);
+  /// Of a hint, or of weights that were sent.
+  void count(const EnclaveId& enclave, u64 multiplications);
   Totals totals() const;
+  /// Of the enclaves that asked for something last, at most kEnclaves: one whose key is made at its
+  /// start is another enclave each time.
+  std::map<EnclaveId, Totals> by_enclave() const;
+  static constexpr std::size_t kEnclaves = 256;
   /// The last masked tensor received, or one without bytes.
   remo::MaskedTensor last_seen() const;
 
 private:
+  struct Account {
+    Totals totals;
+    u64 last_use = 0; ///< number of the count that was last
+  };
+  Totals& account_of(const EnclaveId& enclave);
+
   mutable std::mutex mutex_;
   Totals totals_;
+  std::map<EnclaveId, Account> accounts_;
+  u64 uses_ = 0;
   remo::MaskedTensor last_;
 };
-
-/// Where an answer goes that is not sent as a message: the session of a remote enclave. Called on
-/// the worker's thread; must not block.
-using Reply = std::variant<remo::WorkerProduct, remo::WeightPanels, Error>;
-using AnswerTo = std::function<void(Reply)>;
 
 /// A question from outside the process. One hop instead of three: a product of a small model takes
 /// less time than waking a thread.
 struct Incoming {
-  std::variant<remo::MaskedTensor, remo::HintRequest, remo::WeightRequest> question;
+  Question question;
   AnswerTo answer;
+  EnclaveId enclave{};
 };
 
 /// Called once if the device does nothing more for this process, on the worker's thread.
@@ -69,10 +82,11 @@ struct MultiplyWaiting {};
 /// A WorkerActor as the door of a worker process sees it.
 using WorkerInside = Worker::extend<caf::reacts_to<MultiplyWaiting>, caf::reacts_to<Incoming>>;
 
-/// The worker: the embedded one, and the one inside talaria-worker. Rows of one matrix that arrived
-/// while it was busy, from any number of enclaves, are multiplied together in one reading of the
-/// weights. A GPU gets the next products while it is at work on one. Runs products, or waits for
-/// them, for milliseconds at a time. Once its device is lost it answers everything with that error.
+/// The worker: the embedded one, and the one inside talaria-worker. What arrived while it was busy
+/// waits in a FairQueue: enclaves take turns, and rows of one matrix are multiplied together in one
+/// reading of the weights. A GPU gets the next products while it is at work on one. Runs products,
+/// or waits for them, for milliseconds at a time. Once its device is lost it answers everything
+/// with that error.
 class WorkerActor : public WorkerInside::base {
 public:
   WorkerActor(caf::actor_config& config, std::shared_ptr<ProductEngine> engine,
@@ -82,13 +96,12 @@ public:
   const char* name() const override { return "worker"; }
 
 private:
-  struct Waiting {
-    remo::MaskedTensor tensor;
-    AnswerTo answer;
-  };
-  /// @throws Error{usage} for a tensor that cannot be multiplied.
-  void enqueue_tensor(const remo::MaskedTensor& tensor, AnswerTo answer);
+  /// @throws Error{usage} for what cannot be answered.
+  void wait_in_line(Waiting waiting);
+  void enqueue_tensor(const remo::MaskedTensor& tensor, AnswerTo answer, const EnclaveId& enclave);
   void take(const Incoming& incoming);
+  /// Multiplications that it takes, or what they would be for as many bytes of weights.
+  u64 cost_of(const Question& question) const;
   /// Rows that one product is made of, and the product.
   struct UnderWay {
     std::vector<Waiting> group;
@@ -99,7 +112,8 @@ private:
   /// Goes on with what is waiting or under way once the mailbox has been looked through.
   void schedule_drain();
   void multiply_waiting();
-  std::vector<Waiting> take_group();
+  /// A hint, or weights.
+  void answer_at_once(Waiting item);
   void begin(std::vector<Waiting> group);
   static bool is_ready(const UnderWay& item);
   void finish(UnderWay item);
@@ -112,8 +126,8 @@ private:
   std::shared_ptr<ProductEngine> engine_;
   std::shared_ptr<WorkerLedger> ledger_;
   WorkerTrace trace_;
-  TellDeviceLost lost_;            ///< empty once it was called
-  std::vector<Waiting> waiting_;   ///< in order of arrival
+  TellDeviceLost lost_; ///< empty once it was called
+  FairQueue waiting_;
   std::deque<UnderWay> under_way_; ///< in order of begin()
   bool drain_scheduled_ = false;   ///< a MultiplyWaiting is in the mailbox
 };

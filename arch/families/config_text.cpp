@@ -24,6 +24,11 @@ constexpr u32 kMaxHeadDim = 4096;
 constexpr u32 kMaxVocab = 1u << 24;
 constexpr u32 kMaxPosition = 1u << 24; // the last one that fp32 positions tell apart
 
+// Ends of the names of transformers' classes.
+constexpr std::string_view kGenerates = "ForCausalLM";
+constexpr std::string_view kClassifies = "ForSequenceClassification";
+constexpr std::string_view kBare = "Model";
+
 const json& decoder_object(const json& outer, const std::string& file) {
   const auto text = outer.find("text_config");
   if (text == outer.end() || text->is_null()) return outer;
@@ -230,10 +235,30 @@ std::string ConfigText::model_type() const {
 void ConfigText::check_architecture(std::initializer_list<const char*> names) const {
   const json* found = outer_fields_.find("architectures");
   if (found == nullptr) return;
-  for (const char* name : names)
+  for (const std::string_view name : names) {
     if (*found == json::array({name})) return;
+    if (!name.ends_with(kGenerates)) continue;
+    const std::string stem(name.substr(0, name.size() - kGenerates.size()));
+    for (const std::string_view behind : {kBare, kClassifies})
+      if (*found == json::array({stem + std::string(behind)})) return;
+  }
   outer_fields_.refuse("architectures",
                        fmt::format("[\"{}\"] with model_type {}", *names.begin(), model_type()));
+}
+
+Head ConfigText::head() const {
+  const json* found = outer_fields_.find("architectures");
+  if (found == nullptr || !found->is_array() || found->size() != 1 || !found->front().is_string())
+    return Head::tokens; // check_architecture has said what is wrong with it
+  const auto& name = found->front().get_ref<const std::string&>();
+  if (name.ends_with(kBare)) return Head::none;
+  if (!name.ends_with(kClassifies)) return Head::tokens;
+  const json* names = outer_fields_.find("id2label");
+  const u32 by_names = names != nullptr && names->is_object() ? static_cast<u32>(names->size()) : 2;
+  if (outer_fields_.integer("num_labels", 1, kMaxWidth).value_or(by_names) != 1)
+    outer_fields_.refuse(names != nullptr ? "id2label" : "num_labels",
+                         "one label: classifiers among several are not served");
+  return Head::label;
 }
 
 void ConfigText::refuse_what_is_not_computed(const Defaults& defaults,
@@ -248,6 +273,8 @@ void ConfigText::refuse_what_is_not_computed(const Defaults& defaults,
   for (const char* name : {"num_experts", "num_local_experts", "n_routed_experts"})
     if (!defaults.experts && fields_.integer(name, 0, kMaxWidth).value_or(0) != 0)
       fields_.refuse(name, "a dense model, without this field");
+  if (!fields_.boolean("is_causal").value_or(true))
+    fields_.refuse("is_causal", "true: no row sees those behind it");
   if (!defaults.partial_rotary &&
       fields_.number("partial_rotary_factor", positive, "1").value_or(1) != 1)
     fields_.refuse("partial_rotary_factor", "1: RoPE over the whole head");

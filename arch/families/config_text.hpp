@@ -46,7 +46,11 @@ public:
   std::string model_type() const;
 
   /// @throws Error{model} if `architectures` names something else than these.
+  /// With "XForCausalLM" go "XModel", the same without a head, and "XForSequenceClassification".
   void check_architecture(std::initializer_list<const char*> names) const;
+  /// What `architectures` says stands behind the layers.
+  /// @throws Error{model} for a classifier that has not one label but several.
+  Head head() const;
   /// Dimensions, norms, RoPE, biases, special tokens: what all decoders have.
   DecoderConfig decoder(const Defaults& defaults) const;
   /// The RoPE of layers of this type (`rope_parameters` may have one for each) and its theta.

@@ -35,6 +35,12 @@ constexpr Family kFamilies[] = {
     {"gemma4_text", gemma4_plan},
 };
 
+ModelPlan with_head(ModelPlan plan, Head head) {
+  if (head != Head::tokens) plan.replace_head(head);
+  if (head == Head::label) plan.score = "score.weight";
+  return plan;
+}
+
 } // namespace
 
 std::string known_model_types() {
@@ -51,7 +57,7 @@ ModelPlan parse_model_plan(const std::string& text, const std::string& file) {
   const ConfigText config(object, file);
   const std::string type = config.model_type();
   for (const Family& family : kFamilies)
-    if (type == family.model_type) return family.plan(config);
+    if (type == family.model_type) return with_head(family.plan(config), config.head());
   config.fields().refuse("model_type", "one of " + known_model_types());
 }
 

@@ -65,8 +65,9 @@ struct ReceiptSampling {
 };
 
 /// Whose answers have receipts.
-inline constexpr std::string_view kReceiptEndpoints[] = {"/v1/chat/completions", "/v1/completions",
-                                                         "/v1/responses", "/v1/messages"};
+inline constexpr std::string_view kReceiptEndpoints[] = {
+    "/v1/chat/completions", "/v1/completions", "/v1/responses", "/v1/messages",
+    "/v1/embeddings",       "/v1/score",       "/v1/rerank"};
 
 /// What an enclave signs about one answered request. Nothing in it tells prompt or answer to
 /// somebody without the salts, beside how long they are.
@@ -90,8 +91,9 @@ struct Receipt {
   std::string fingerprint; ///< system_fingerprint of the response
   ReceiptSampling sampling;
   std::vector<ReceiptPrompt> prompts;
-  std::vector<ReceiptAnswer> answers; ///< those given, in their order
-  bool simulated = false;             ///< the platform that vouches for the key proves nothing
+  /// Those given, in their order; none of embeddings and scores, which `response` stands for.
+  std::vector<ReceiptAnswer> answers;
+  bool simulated = false; ///< the platform that vouches for the key proves nothing
 };
 
 /// The claims as JSON in one fixed order.

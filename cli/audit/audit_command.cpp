@@ -67,13 +67,13 @@ void list_attacks() {
 
 /// Sizes of events as `talaria serve` sends them.
 audit::StreamWriter stream_writer(const model::Tokenizer& tokenizer) {
-  return
-      [room = gateway::longest_token(tokenizer)](std::span<const std::string> pieces, bool hidden) {
-        gateway::ResponseFormat format({true, "model", 1, false, hidden ? room : 0});
-        std::vector<std::size_t> sizes;
-        for (const std::string& piece : pieces) sizes.push_back(format.text(0, piece).size());
-        return sizes;
-      };
+  return [room = gateway::longest_token(tokenizer)](std::span<const std::string> pieces,
+                                                    bool hidden, std::size_t tokens) {
+    gateway::ResponseFormat format({true, "model", 1, false, hidden ? room * tokens : 0});
+    std::vector<std::size_t> sizes;
+    for (const std::string& piece : pieces) sizes.push_back(format.text(0, piece).size());
+    return sizes;
+  };
 }
 
 int run_audit(const AuditFlags& flags) {

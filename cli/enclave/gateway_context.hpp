@@ -24,6 +24,8 @@ struct GatewayContext {
   std::function<void(std::function<std::string()>)> publish_workers;
   /// Where the trace goes when it ends; empty: into the folder `telemetry.trace`, if there is one.
   std::filesystem::path trace = {};
+  /// The settings as file, environment and flags give them now; null: nothing is reloaded.
+  std::function<config::PipelineConfig()> read_again = {};
   /// What the command line permits although it weakens protection.
   settings::Allowances allowed = {};
 };

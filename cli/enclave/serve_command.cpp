@@ -11,6 +11,8 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/enclave/gateway_context.hpp"
+#include "cli/enclave/reloaded_workers.hpp"
+#include "cli/enclave/serve_otlp.hpp"
 #include "cli/enclave/serve_receipts.hpp"
 #include "cli/enclave/starter_link.hpp"
 #include "cli/engine_flags.hpp"
@@ -104,17 +106,18 @@ bool is_padded(const config::Padding& padding) {
 /// the parameters that bound activations, and this program. Equal names, equal bits.
 std::string fingerprint(const pipeline::EngineOptions& options) {
   const auto& scheme = options.scheme;
-  const std::string text =
+  std::string text =
       fmt::format("talaria {}\nmodel {}\nweights {}\nparameters {}\nkv {}\n", TALARIA_VERSION,
                   to_hex(options.model->files()->root()), to_string(options.weights),
                   scheme.parameters->name, static_cast<int>(options.kv.format));
+  if (const auto& pooling = options.model->pooling())
+    text += fmt::format("task {}\n", to_string(pooling->task));
   return "fp_" +
          to_hex(sha256({reinterpret_cast<const u8*>(text.data()), text.size()})).substr(0, 16);
 }
 
 gateway::ServerOptions server_options(const config::PipelineConfig& settings,
-                                      const pipeline::EngineOptions& engine_options,
-                                      const pipeline::Engine& engine) {
+                                      const pipeline::EngineOptions& engine_options) {
   gateway::ServerOptions options;
   const std::string listen = settings.serve.listen.value_or(config::kDefaultListen);
   if (const auto path = config::parse_unix_path(listen))
@@ -139,11 +142,6 @@ gateway::ServerOptions server_options(const config::PipelineConfig& settings,
   options.require_attestation = settings.serve.attestation && settings.serve.attestation->required;
   options.stream = {settings.serve.stream.obfuscation, settings.serve.stream.pace};
   options.max_running = engine_options.batch.max_rows; // a row of each fits into a micro-batch
-  if (engine_options.cluster)
-    options.placement =
-        pipeline::plan_cluster(*engine_options.cluster, engine.plan(), engine_options.weights,
-                               *engine_options.scheme.parameters)
-            .placement;
   return options;
 }
 
@@ -223,8 +221,11 @@ std::function<std::string(u16 port)> url_of(const gateway::ServerOptions& option
 int serve(GatewayContext& context, Announce announce) {
   const config::PipelineConfig& settings = context.config;
   settings::require_protection(settings, context.allowed);
+  const HangupSignal hangup; // before there are other threads
+  const auto first_look = FileLook::at(settings.file);
   model_name(settings); // what is wrong with these shall not be told after minutes of loading
   if (settings.serve.keys) gateway::read_keys(*settings.serve.keys);
+  const auto otlp = otlp_exporter(settings);
   if (settings.masking.integrity == "none") print_log("talaria: warning: {}", kUnverifiedWarning);
   auto engine_options = settings::engine_options(settings, print_worker_line);
   settings::set_up_process(settings);
@@ -233,7 +234,8 @@ int serve(GatewayContext& context, Announce announce) {
   engine_options.stage_times =
       settings.telemetry.metrics.has_value() && !is_padded(settings.masking.padding);
   engine_options.model = std::make_shared<const pipeline::ModelLoader>(
-      engine_options.model_dir, engine_options.weights, engine_options.model_sha256);
+      engine_options.model_dir, engine_options.weights, engine_options.model_sha256,
+      engine_options.task);
   load_chat_template(settings,
                      *engine_options.model); // what is wrong with it shows before hours of hints
   // One for clients and workers: they are told of the same instance.
@@ -249,14 +251,17 @@ int serve(GatewayContext& context, Announce announce) {
   TerminalProgress progress;
   pipeline::Engine engine(engine_options, progress);
   print_warnings(engine);
-  auto options = server_options(settings, engine_options, engine);
+  auto options = server_options(settings, engine_options);
   options.attester = attester;
+  options.otlp = otlp;
   if (signer) options.receipts = receipt_book(settings, *attester, signer, options.fingerprint);
   warn_about_open_address(options);
   const auto url = url_of(options);
   gateway::HttpServer server(engine, std::move(options), print_line);
   const Published published(context, server, engine);
   const EndsWhenBroken ends(engine, server);
+  const ReloadWatch watch(hangup, settings.file, first_look,
+                          reloaded_workers(context, engine, print_line));
   announce("listening on " + url(server.port()));
   context.ready();
   server.run();
@@ -295,13 +300,18 @@ void attest_as(const ServeFlags& flags, config::Serve& serve) {
 }
 
 int serve_file(const ServeFlags& flags, InterruptWatch& interrupts, StarterLink& starter) {
-  config::PipelineConfig settings = resolve_target(flags.file, flags.flags.given()).config;
-  attest_as(flags, settings.serve);
+  const auto read = [&flags] {
+    config::PipelineConfig settings = resolve_target(flags.file, flags.flags.given()).config;
+    attest_as(flags, settings.serve);
+    return settings;
+  };
+  const config::PipelineConfig settings = read();
   GatewayContext context{settings,
                          interrupts,
                          [&starter] { starter.ready(); },
                          [&starter](auto workers) { starter.publish_workers(std::move(workers)); },
                          flags.trace,
+                         read,
                          flags.allowed};
   return serve(context, starter.has_starter() ? print_line : announce_on_output);
 }

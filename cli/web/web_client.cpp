@@ -150,6 +150,7 @@ std::string WebClient::head_of(const std::string& path, const std::string& body)
   add_header(head, "Connection", "close");
   add_header(head, "User-Agent", "talaria");
   if (!options_.key.empty()) add_header(head, "Authorization", "Bearer " + options_.key);
+  for (const auto& [name, value] : options_.headers) add_header(head, name, value);
   if (!body.empty()) {
     add_header(head, "Content-Type", "application/json");
     add_header(head, "Content-Length", std::to_string(body.size()));

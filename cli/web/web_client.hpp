@@ -20,8 +20,9 @@ class WebClient {
 public:
   struct Options {
     Url url;
-    std::filesystem::path ca; ///< PEM; empty: the system's authorities
-    std::string key;          ///< sent as a bearer token; empty: none
+    std::filesystem::path ca;    ///< PEM; empty: the system's authorities
+    std::string key;             ///< sent as a bearer token; empty: none
+    gateway::HttpFields headers; ///< sent besides
     /// Longest time without a byte; 0: without end.
     std::chrono::milliseconds silence{0};
   };

@@ -15,7 +15,8 @@ void WorkerFlags::add_to(CLI::App& app) {
   app.add_option("--columns", columns,
                  "i/n: only the i-th of n shares of the columns of each matrix (default 1/1)");
   app.add_option("--weights", weights, "int8 (default) or int16");
-  app.add_option("--parameters", parameters, "lattice parameters: S48 (default), S46, S40, S54");
+  app.add_option("--parameters", parameters,
+                 "lattice parameters: S48 (default), S46, S40, S54, R48, R43");
   app.add_option(
       "--device", device,
       "cpu (default), cuda (cuda:0), cuda:N, cuda:N,N... or auto: a GPU if there is one");
@@ -43,6 +44,15 @@ void WorkerFlags::add_to(CLI::App& app) {
                  "made of it, for the hints on its disk (hints.seal)");
   app.add_flag("--allow-simulated", allow_simulated,
                "accept evidence of a simulated platform if the policy does; it proves nothing");
+  app.add_option(
+         "--enclave-jobs", enclave_jobs,
+         "requests that one enclave may have under way; more wait on its side (default 256)")
+      ->check(CLI::Range(1, 1 << 20));
+  app.add_option("--enclave-bytes", enclave_bytes,
+                 "bytes of them, like 256MiB (default 1GiB); one request always fits")
+      ->transform(CLI::AsSizeValue(false));
+  app.add_option("--metrics", metrics,
+                 "a file for Prometheus' textfile collector: what was done for each enclave");
   app.add_option("--name", name, "name in logs (default: the host name)");
   app.add_option("--record", record,
                  "write everything received into this new folder, as .npy with a JSON line each");

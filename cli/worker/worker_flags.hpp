@@ -25,6 +25,9 @@ struct WorkerFlags {
   std::string seen_collateral;    ///< a file; empty: nothing outlives the process
   std::string seal_secret;        ///< a file; empty: enclaves are given no key for their disk
   bool allow_simulated = false;
+  std::size_t enclave_jobs = 256;                      ///< requests of one enclave under way
+  std::size_t enclave_bytes = std::size_t{1024} << 20; ///< of those
+  std::string metrics;                                 ///< a file; empty: none
   std::string record;
   std::string trace;             ///< empty: no trace
   std::string progress = "auto"; ///< auto, none or json

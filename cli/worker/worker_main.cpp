@@ -13,6 +13,7 @@
 
 #include "actors/worker/service.hpp"
 #include "cli/worker/end_watch.hpp"
+#include "cli/worker/metrics_file.hpp"
 #include "cli/worker/owner_gate.hpp"
 #include "cli/worker/worker_flags.hpp"
 #include "cli/worker/worker_share.hpp"
@@ -71,13 +72,12 @@ void log_line(const std::string& line) {
 
 /// Multiplies one random row of residues by the matrix and compares with the reference kernels.
 bool product_is_exact(worker::ProductEngine& engine, const model::QuantizedLinear& linear,
-                      const kernels::Modulus& q, Rng& rng) {
+                      remo::ProductKind kind, const kernels::Modulus& q, Rng& rng) {
   AlignedBuffer<u8> row(linear.d_in * static_cast<std::size_t>(q.word_bytes));
   for (std::size_t i = 0; i < linear.d_in; ++i)
     kernels::store_word(row.data() + i * static_cast<std::size_t>(q.word_bytes), rng.below(q.q),
                         q.word_bytes);
-  remo::MaskedTensor tensor{linear.id.value, remo::ProductKind::residues, 1,
-                            static_cast<u32>(linear.d_in), nullptr};
+  remo::MaskedTensor tensor{linear.id.value, kind, 1, static_cast<u32>(linear.d_in), nullptr};
   AlignedBuffer<u8> expected(linear.columns.d_out() * static_cast<std::size_t>(q.word_bytes));
   kernels::product_kernel_sets().back().residue_product(
       row.data(), 1, linear.columns, q, expected.data(), 0, linear.columns.panels());
@@ -94,7 +94,12 @@ int check(const WorkerShare& share, const remo::LatticeParameters& parameters) {
   bool exact = true;
   for (const auto& held : share.identity.matrices) {
     const auto& linear = share.engine->linear(held.matrix);
-    const bool ok = product_is_exact(*share.engine, linear, parameters.modulus(), rng);
+    bool ok = product_is_exact(*share.engine, linear, remo::ProductKind::residues,
+                               parameters.modulus(), rng);
+    if (parameters.rounds())
+      ok = product_is_exact(*share.engine, linear, remo::ProductKind::rounded,
+                            parameters.rounded_words().modulus, rng) &&
+           ok;
     exact = exact && ok;
     print_out("{:<22} {:>6} x {:<7} sha256 {}  product {}\n",
               share.plan.linears[{held.matrix}].name, linear.d_in, linear.columns.d_out(),
@@ -126,6 +131,8 @@ int serve(const WorkerFlags& flags, WorkerShare share, const transport::TlsConte
   options.listen = transport::parse_address(flags.listen);
   options.server.enclave_name = flags.enclave_name;
   options.server.gate = gate;
+  options.server.max_jobs_of_one = flags.enclave_jobs;
+  options.server.max_bytes_of_one = flags.enclave_bytes;
   options.matrix_name = [linears = share.plan.linears](u32 id) {
     return id < linears.size() ? linears[{id}].name : "unknown";
   };
@@ -140,8 +147,13 @@ int serve(const WorkerFlags& flags, WorkerShare share, const transport::TlsConte
   options.identity = std::move(share.identity);
   const std::string device = options.identity.device;
   auto address = options.listen;
-  worker::WorkerService service(system, share.engine, std::make_shared<worker::WorkerLedger>(), tls,
-                                std::move(options));
+  const auto ledger = std::make_shared<worker::WorkerLedger>();
+  worker::WorkerService service(system, share.engine, ledger, tls, std::move(options));
+  std::unique_ptr<MetricsFile> metrics;
+  if (!flags.metrics.empty())
+    metrics = std::make_unique<MetricsFile>(
+        flags.metrics, [&] { return worker_metrics(flags.name, *ledger, service.enclaves()); },
+        log_line);
   address.port = service.port();
   if (flags.progress == "json")
     emit({{"event", "ready"},

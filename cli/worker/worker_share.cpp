@@ -57,7 +57,7 @@ Source open_source(const WorkerFlags& flags) {
   const model::OpenedFolder opened = model::open_folder(flags.model);
   if (opened.published() && pinned) {
     const model::ModelFiles files(opened, pinned);
-    return quantising_source(model::parse_model_plan(files.texts().get("config.json")),
+    return quantising_source(model::parse_model_plan(files.texts()),
                              std::make_shared<const model::TensorStore>(files), flags);
   }
   if (opened.published())
@@ -149,6 +149,7 @@ WorkerShare load_share(const WorkerFlags& flags, Progress& progress) {
   share.identity.software = "talaria-worker " TALARIA_VERSION;
   share.identity.parameters = parameters.name;
   share.identity.modulus = parameters.q;
+  share.identity.rounded_modulus = parameters.p;
   share.identity.dimension = parameters.dimension();
   share.identity.weights = model::to_string(source.format);
   share.identity.public_seed = sha256(remo::public_matrix_seed());

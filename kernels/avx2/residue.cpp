@@ -87,7 +87,7 @@ constexpr auto reference_dots(const i32*) {
 
 /// All of a row's inner products, the last few by the reference.
 template <class Integer>
-RowDots dots(const u8* row, const Integer* x, const u64* z0, const u64* z1, std::size_t n,
+RowDots dots(const u8* row, const Integer* x, const CheckVectors& z, std::size_t n,
              const Modulus& q) {
   const Words words(q.word_bytes);
   const V vq = set(q.q);
@@ -98,13 +98,11 @@ RowDots dots(const u8* row, const Integer* x, const u64* z0, const u64* z1, std:
     return add_if_negative(load_integers(x + i), vq);
   };
   const std::size_t done = n / 4 * 4;
-  RowDots out =
-      reference_dots(x)(row == nullptr ? nullptr : row + done * words.bytes(),
-                        x == nullptr ? nullptr : x + done, z0 + done, z1 + done, n - done, q);
+  RowDots out = reference_dots(x)(row == nullptr ? nullptr : row + done * words.bytes(),
+                                  x == nullptr ? nullptr : x + done, z.from(done), n - done, q);
   const auto add = [&](u64& sum, u64 more) { sum = add_mod(sum, more, q); };
   if (row != nullptr) {
-    add(out.words[0], wide_dot(word, z0, n, q));
-    add(out.words[1], wide_dot(word, z1, n, q));
+    for (std::size_t v = 0; v < z.count; ++v) add(out.words[v], wide_dot(word, z.z[v], n, q));
     V largest = _mm256_setzero_si256(); // words have fewer than 63 bits
     for (std::size_t i = 0; i < done; i += 4) {
       const V w = word(i);
@@ -113,8 +111,7 @@ RowDots dots(const u8* row, const Integer* x, const u64* z0, const u64* z1, std:
     out.below &= _mm256_movemask_epi8(_mm256_cmpgt_epi64(vq, largest)) == -1;
   }
   if (x != nullptr) {
-    add(out.integers[0], wide_dot(integer, z0, n, q));
-    add(out.integers[1], wide_dot(integer, z1, n, q));
+    for (std::size_t v = 0; v < z.count; ++v) add(out.integers[v], wide_dot(integer, z.z[v], n, q));
   }
   return out;
 }
@@ -159,16 +156,14 @@ void decode_row(const u8* y, const u8* v, i64* r, std::size_t n, int delta_bits,
   reference::decode_row(y + i * words.bytes(), rest, r + i, n - i, delta_bits, q);
 }
 
-RowDots row_dots(const u8* words, const i64* x, const u64* z0, const u64* z1, std::size_t n,
+RowDots row_dots(const u8* words, const i64* x, const CheckVectors& z, std::size_t n,
                  const Modulus& q) {
-  return has_shuffles(q) ? dots(words, x, z0, z1, n, q)
-                         : reference::row_dots(words, x, z0, z1, n, q);
+  return has_shuffles(q) ? dots(words, x, z, n, q) : reference::row_dots(words, x, z, n, q);
 }
 
-RowDots row_dots32(const u8* words, const i32* x, const u64* z0, const u64* z1, std::size_t n,
+RowDots row_dots32(const u8* words, const i32* x, const CheckVectors& z, std::size_t n,
                    const Modulus& q) {
-  return has_shuffles(q) ? dots(words, x, z0, z1, n, q)
-                         : reference::row_dots32(words, x, z0, z1, n, q);
+  return has_shuffles(q) ? dots(words, x, z, n, q) : reference::row_dots32(words, x, z, n, q);
 }
 
 namespace {
@@ -204,8 +199,8 @@ void centered_binomial21(const u8* bytes, i8* out, std::size_t n) {
 
 // Between transforms that take five times as long, the reference is fast enough.
 void mask_rows(const u64* tiles, std::size_t tile_stride, const i8* errors, std::size_t n,
-               std::size_t columns, u8* out, std::size_t stride, const Modulus& q) {
-  reference::mask_rows(tiles, tile_stride, errors, n, columns, out, stride, q);
+               std::size_t columns, u8* out, std::size_t stride, const WordRounding& to) {
+  reference::mask_rows(tiles, tile_stride, errors, n, columns, out, stride, to);
 }
 
 void pack_words(const u64* x, u8* out, std::size_t n, const Modulus& q) {

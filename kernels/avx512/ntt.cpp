@@ -315,6 +315,8 @@ template <int B>
 void products_of_rank(const NttPlan& plan, const u64* s, std::size_t secrets, const u8* b,
                       std::size_t k, V* out) {
   switch (k) {
+  case 4:
+    return products<4, B>(plan, s, secrets, b, k, out);
   case 7:
     return products<7, B>(plan, s, secrets, b, k, out);
   case 8:

@@ -50,34 +50,35 @@ TALARIA_INLINE V load_integers(__mmask8 live, const i32* x) {
   return _mm512_cvtepi32_epi64(_mm256_maskz_loadu_epi32(live, x));
 }
 
-/// All of a row's inner products in one pass: eight sums that do not wait for each other keep both
-/// multipliers busy.
-template <class Sum, bool HasWords, bool HasIntegers, class Integer>
-TALARIA_INLINE RowDots all_dots(const u8* row, const Integer* x, const u64* z0, const u64* z1,
+/// All of a row's inner products in one pass: eight or twelve sums that do not wait for each other
+/// keep both multipliers busy.
+template <class Sum, std::size_t Count, bool HasWords, bool HasIntegers, class Integer>
+TALARIA_INLINE RowDots all_dots(const u8* row, const Integer* x, const CheckVectors& vectors,
                                 std::size_t n, const Modulus& q) {
   const Words words(q.word_bytes);
   const V vq = set(q.q);
-  Sum of_words[2], of_integers[2];
+  Sum of_words[Count], of_integers[Count];
   V largest = _mm512_setzero_si512();
   const auto step = [&](std::size_t i, std::size_t count) __attribute__((always_inline)) {
     const __mmask8 live = first_lanes8(count);
-    const V a = _mm512_maskz_loadu_epi64(live, z0 + i);
-    const V b = _mm512_maskz_loadu_epi64(live, z1 + i);
+    V z[Count];
+#pragma GCC unroll 3
+    for (std::size_t v = 0; v < Count; ++v) z[v] = _mm512_maskz_loadu_epi64(live, vectors.z[v] + i);
     if (HasWords) {
       const V word = words.load(row + i * words.bytes(), count);
       largest = _mm512_max_epu64(largest, word);
-      of_words[0].add(word, a);
-      of_words[1].add(word, b);
+#pragma GCC unroll 3
+      for (std::size_t v = 0; v < Count; ++v) of_words[v].add(word, z[v]);
     }
     if (HasIntegers) {
       const V integer = add_if_negative(load_integers(live, x + i), vq);
-      of_integers[0].add(integer, a);
-      of_integers[1].add(integer, b);
+#pragma GCC unroll 3
+      for (std::size_t v = 0; v < Count; ++v) of_integers[v].add(integer, z[v]);
     }
   };
   const auto carry = [&]() __attribute__((always_inline)) {
     for (Sum* sums : {of_words, of_integers})
-      for (int v = 0; v < 2; ++v) sums[v].carry();
+      for (std::size_t v = 0; v < Count; ++v) sums[v].carry();
   };
   std::size_t i = 0;
   while (i + 8 <= n) {
@@ -88,7 +89,7 @@ TALARIA_INLINE RowDots all_dots(const u8* row, const Integer* x, const u64* z0, 
   if (i < n) step(i, n - i);
   carry();
   RowDots out;
-  for (std::size_t v = 0; v < 2; ++v) {
+  for (std::size_t v = 0; v < Count; ++v) {
     if (HasWords) out.words[v] = of_words[v].total(q);
     if (HasIntegers) out.integers[v] = of_integers[v].total(q);
   }
@@ -96,20 +97,26 @@ TALARIA_INLINE RowDots all_dots(const u8* row, const Integer* x, const u64* z0, 
   return out;
 }
 
-template <class Sum, class Integer>
-RowDots dots_by(const u8* row, const Integer* x, const u64* z0, const u64* z1, std::size_t n,
+template <class Sum, std::size_t Count, class Integer>
+RowDots dots_by(const u8* row, const Integer* x, const CheckVectors& z, std::size_t n,
                 const Modulus& q) {
-  if (row == nullptr) return all_dots<Sum, false, true>(row, x, z0, z1, n, q);
-  if (x == nullptr) return all_dots<Sum, true, false>(row, x, z0, z1, n, q);
-  return all_dots<Sum, true, true>(row, x, z0, z1, n, q);
+  if (row == nullptr) return all_dots<Sum, Count, false, true>(row, x, z, n, q);
+  if (x == nullptr) return all_dots<Sum, Count, true, false>(row, x, z, n, q);
+  return all_dots<Sum, Count, true, true>(row, x, z, n, q);
+}
+
+template <std::size_t Count, class Integer>
+RowDots dots_of(const u8* row, const Integer* x, const CheckVectors& z, std::size_t n,
+                const Modulus& q) {
+  return q.bits <= kIfmaBits ? dots_by<IfmaSum, Count>(row, x, z, n, q)
+                             : dots_by<LongSplitSum, Count>(row, x, z, n, q);
 }
 
 template <class Integer>
-RowDots dots(const u8* row, const Integer* x, const u64* z0, const u64* z1, std::size_t n,
+RowDots dots(const u8* row, const Integer* x, const CheckVectors& z, std::size_t n,
              const Modulus& q) {
   if (row == nullptr && x == nullptr) return {};
-  return q.bits <= kIfmaBits ? dots_by<IfmaSum>(row, x, z0, z1, n, q)
-                             : dots_by<LongSplitSum>(row, x, z0, z1, n, q);
+  return z.count == 2 ? dots_of<2>(row, x, z, n, q) : dots_of<3>(row, x, z, n, q);
 }
 
 template <bool Masked>
@@ -146,11 +153,38 @@ TALARIA_INLINE void decode_words(const u8* y, const u8* v, i64* r, std::size_t n
       });
 }
 
+/// WordRounding::operator() for moduli of at most 48 bits.
+class Rounder {
+public:
+  __attribute__((always_inline)) explicit Rounder(const WordRounding& to)
+      : p_(set(to.p.q)), q_(set(to.q.q)), two_q_(set(2 * to.q.q)), half_(set(to.q.q / 2)),
+        minus_q_(set((u64{1} << 52) - to.q.q)), ratio_(set(to.ratio52)) {}
+
+  __attribute__((always_inline)) V operator()(V x) const {
+    const V quotient = _mm512_madd52hi_epu64(_mm512_setzero_si512(), x, ratio_);
+    const V rest = _mm512_and_si512(
+        _mm512_madd52lo_epu64(_mm512_madd52lo_epu64(half_, x, p_), quotient, minus_q_),
+        set((u64{1} << 52) - 1));
+    const V one = set(1);
+    V nearest = _mm512_mask_add_epi64(quotient, _mm512_cmpge_epu64_mask(rest, q_), quotient, one);
+    nearest = _mm512_mask_add_epi64(nearest, _mm512_cmpge_epu64_mask(rest, two_q_), nearest, one);
+    return subtract_once(nearest, p_);
+  }
+
+private:
+  V p_;
+  V q_;
+  V two_q_;
+  V half_;
+  V minus_q_; ///< modulo 2^52
+  V ratio_;
+};
+
 /// Sixty-four words of one row of eight tiles, with errors if there are any; `line` has 64 bytes
 /// more.
-template <bool Errors>
+template <bool Errors, bool Rounds>
 TALARIA_INLINE void assemble(const u64* tiles, std::size_t tile_stride, const i8* errors,
-                             const Words& words, V q, u8* line) {
+                             const Words& words, V q, const Rounder& round, u8* line) {
   constexpr std::size_t kTiles = 8;
 #pragma GCC unroll 8
   for (std::size_t t = 0; t < kTiles; ++t, line += 8 * words.bytes()) {
@@ -160,22 +194,24 @@ TALARIA_INLINE void assemble(const u64* tiles, std::size_t tile_stride, const i8
       v = _mm512_add_epi64(v, _mm512_cvtepi8_epi64(e));
       v = subtract_once(add_if_negative(v, q), q);
     }
+    if (Rounds) v = round(v);
     words.store_over(line, v);
   }
 }
 
-template <bool Errors>
+template <bool Errors, bool Rounds>
 void assemble_rows(const u64* tiles, std::size_t tile_stride, const i8* errors, std::size_t n,
-                   std::size_t columns, u8* out, std::size_t stride, const Modulus& q) {
+                   std::size_t columns, u8* out, std::size_t stride, const WordRounding& to) {
   constexpr std::size_t kColumns = 64;
-  const Words words(q.word_bytes);
-  const V vq = set(q.q);
+  const Words words(to.p.word_bytes);
+  const V vq = set(to.q.q);
+  const Rounder round(to);
   const std::size_t bytes = columns * words.bytes();
   const bool lines =
       columns == kColumns && (reinterpret_cast<std::uintptr_t>(out) | stride) % 64 == 0;
   alignas(64) u8 line[kColumns * 8 + 64];
   for (std::size_t r = 0; r < n; ++r, tiles += 8, errors += Errors ? kColumns : 0, out += stride) {
-    assemble<Errors>(tiles, tile_stride, errors, words, vq, line);
+    assemble<Errors, Rounds>(tiles, tile_stride, errors, words, vq, round, line);
     if (lines) {
       for (std::size_t b = 0; b < bytes; b += 64)
         _mm512_stream_si512(reinterpret_cast<V*>(out + b), _mm512_load_si512(line + b));
@@ -203,14 +239,14 @@ void decode_row(const u8* y, const u8* v, i64* r, std::size_t n, int delta_bits,
     decode_words<false>(y, v, r, n, delta_bits, q);
 }
 
-RowDots row_dots(const u8* words, const i64* x, const u64* z0, const u64* z1, std::size_t n,
+RowDots row_dots(const u8* words, const i64* x, const CheckVectors& z, std::size_t n,
                  const Modulus& q) {
-  return dots(words, x, z0, z1, n, q);
+  return dots(words, x, z, n, q);
 }
 
-RowDots row_dots32(const u8* words, const i32* x, const u64* z0, const u64* z1, std::size_t n,
+RowDots row_dots32(const u8* words, const i32* x, const CheckVectors& z, std::size_t n,
                    const Modulus& q) {
-  return dots(words, x, z0, z1, n, q);
+  return dots(words, x, z, n, q);
 }
 
 void centered_binomial21(const u8* bytes, i8* out, std::size_t n) {
@@ -227,11 +263,13 @@ void centered_binomial21(const u8* bytes, i8* out, std::size_t n) {
 }
 
 void mask_rows(const u64* tiles, std::size_t tile_stride, const i8* errors, std::size_t n,
-               std::size_t columns, u8* out, std::size_t stride, const Modulus& q) {
-  if (errors != nullptr)
-    assemble_rows<true>(tiles, tile_stride, errors, n, columns, out, stride, q);
-  else
-    assemble_rows<false>(tiles, tile_stride, errors, n, columns, out, stride, q);
+               std::size_t columns, u8* out, std::size_t stride, const WordRounding& to) {
+  if (to.rounds() && to.q.bits > kIfmaBits)
+    return reference::mask_rows(tiles, tile_stride, errors, n, columns, out, stride, to);
+  const auto assemble =
+      to.rounds() ? (errors != nullptr ? assemble_rows<true, true> : assemble_rows<false, true>)
+                  : (errors != nullptr ? assemble_rows<true, false> : assemble_rows<false, false>);
+  assemble(tiles, tile_stride, errors, n, columns, out, stride, to);
 }
 
 void pack_words(const u64* x, u8* out, std::size_t n, const Modulus& q) {

@@ -25,10 +25,12 @@ public:
 
 /// What a row's values are, going in and coming out.
 enum class RowFormat : u8 {
-  residues, ///< words mod q in and out
-  switched, ///< words mod q in, values of the reply format out
-  float32,  ///< fp32 in and out; rounded, and not in the order of KernelSet::float_product
-  int8,     ///< int8 in, int32 out
+  residues,         ///< words mod q in and out
+  switched,         ///< words mod q in, values of the reply format out
+  float32,          ///< fp32 in and out; rounded, and not in the order of KernelSet::float_product
+  int8,             ///< int8 in, int32 out
+  rounded,          ///< words mod p, the rounded modulus, in and out
+  rounded_switched, ///< words mod p in, values of the reply format out
 };
 
 /// `count` rows of d_in values without gaps, in host memory.
@@ -101,7 +103,8 @@ public:
 
 struct AcceleratorOptions {
   Modulus modulus;
-  u64 reply_modulus = 0;             ///< for RowFormat::switched; a power of two below q
+  u64 rounded_modulus = 0;           ///< p of the rounded formats; 0: they are not to be used
+  u64 reply_modulus = 0;             ///< for switched formats; a power of two below q and p
   std::vector<int> devices = {0};    ///< CUDA device numbers, each once
   std::size_t threads = 1;           ///< for copying large tensors to and from pinned memory
   std::size_t max_bytes = 0;         ///< of each device's memory; 0: all that is free

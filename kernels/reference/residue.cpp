@@ -67,27 +67,27 @@ u64 dot_signed(const Integer* x, const u64* z, std::size_t n, const Modulus& q) 
 }
 
 template <class Integer>
-RowDots dots(const u8* words, const Integer* x, const u64* z0, const u64* z1, std::size_t n,
+RowDots dots(const u8* words, const Integer* x, const CheckVectors& z, std::size_t n,
              const Modulus& q) {
   RowDots out;
-  if (words != nullptr) {
-    out.words = {dot_words(words, z0, n, q), dot_words(words, z1, n, q)};
-    out.below = words_below(words, n, q);
+  if (words != nullptr) out.below = words_below(words, n, q);
+  for (std::size_t v = 0; v < z.count; ++v) {
+    if (words != nullptr) out.words[v] = dot_words(words, z.z[v], n, q);
+    if (x != nullptr) out.integers[v] = dot_signed(x, z.z[v], n, q);
   }
-  if (x != nullptr) out.integers = {dot_signed(x, z0, n, q), dot_signed(x, z1, n, q)};
   return out;
 }
 
 } // namespace
 
-RowDots row_dots(const u8* words, const i64* x, const u64* z0, const u64* z1, std::size_t n,
+RowDots row_dots(const u8* words, const i64* x, const CheckVectors& z, std::size_t n,
                  const Modulus& q) {
-  return dots(words, x, z0, z1, n, q);
+  return dots(words, x, z, n, q);
 }
 
-RowDots row_dots32(const u8* words, const i32* x, const u64* z0, const u64* z1, std::size_t n,
+RowDots row_dots32(const u8* words, const i32* x, const CheckVectors& z, std::size_t n,
                    const Modulus& q) {
-  return dots(words, x, z0, z1, n, q);
+  return dots(words, x, z, n, q);
 }
 
 namespace {
@@ -112,9 +112,10 @@ void centered_binomial21(const u8* bytes, i8* out, std::size_t n) {
 }
 
 void mask_rows(const u64* tiles, std::size_t tile_stride, const i8* errors, std::size_t n,
-               std::size_t columns, u8* out, std::size_t stride, const Modulus& q) {
+               std::size_t columns, u8* out, std::size_t stride, const WordRounding& to) {
   constexpr std::size_t kTile = 8, kColumns = 64;
-  const i64 m = static_cast<i64>(q.q);
+  const i64 m = static_cast<i64>(to.q.q);
+  const int bytes = to.p.word_bytes;
   for (std::size_t r = 0; r < n; ++r, out += stride)
     for (std::size_t c = 0; c < columns; ++c) {
       i64 sum = static_cast<i64>(tiles[c / kTile * tile_stride + r * kTile + c % kTile]);
@@ -122,8 +123,9 @@ void mask_rows(const u64* tiles, std::size_t tile_stride, const i8* errors, std:
       sum += m & (sum >> 63); // in constant time
       sum -= m;
       sum += m & (sum >> 63);
-      store_word(out + c * static_cast<std::size_t>(q.word_bytes), static_cast<u64>(sum),
-                 q.word_bytes);
+      const u64 residue = static_cast<u64>(sum);
+      store_word(out + c * static_cast<std::size_t>(bytes), to.rounds() ? to(residue) : residue,
+                 bytes);
     }
 }
 

@@ -19,6 +19,7 @@ Automaton::Automaton(const Rules& rules) {
   const u32 end = add(leave);
   // Calls name rules by number: where each begins is known when all are compiled.
   for (const Expression& body : rules.bodies) rules_.push_back(compile(body, end));
+  compiled_.clear();
   measure();
   StateData first;
   close(rules_.front(), 0, first);
@@ -33,9 +34,19 @@ u32 Automaton::add(Place place) {
   return static_cast<u32>(places_.size() - 1);
 }
 
-/// Where `expression` begins, if `next` comes behind it.
+/// Where `expression` begins, if `next` comes behind it. Expressions share parts, e.g. what may
+/// come behind one of the optional members of an object: without a memory for them there would be
+/// twice as many places with every member.
 u32 Automaton::compile(const Expression& expression, u32 next) {
-  const Node& node = *expression;
+  const std::pair<const Node*, u32> key(expression.get(), next);
+  if (expression.use_count() == 1) return compile_anew(*expression, next);
+  if (const auto known = compiled_.find(key); known != compiled_.end()) return known->second;
+  const u32 begin = compile_anew(*expression, next);
+  compiled_.emplace(key, begin);
+  return begin;
+}
+
+u32 Automaton::compile_anew(const Node& node, u32 next) {
   switch (node.kind) {
   case Node::Kind::bytes:
     return add({Place::Kind::bytes, node.bytes, {next}, 0});

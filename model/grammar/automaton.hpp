@@ -54,6 +54,7 @@ private:
 
   u32 add(Place place);
   u32 compile(const Expression& expression, u32 next);
+  u32 compile_anew(const Node& node, u32 next);
   u32 compile_repeat(const Node& node, u32 next);
   void measure();
   u32 bytes_from(Point point) const;
@@ -62,6 +63,8 @@ private:
   State intern(StateData state);
 
   std::vector<Place> places_;
+  /// Of each part that stands in several others, and what comes behind it: where it begins.
+  std::map<std::pair<const Node*, u32>, u32> compiled_;
   std::vector<u32> rules_;  ///< where each begins
   std::vector<u32> to_end_; ///< the fewest bytes from each place to the end of its rule
   std::vector<std::pair<u32, Stack>> stacks_{{0, 0}};

@@ -9,67 +9,13 @@
 #include <utility>
 
 #include "core/error.hpp"
+#include "model/grammar/characters.hpp"
 
 namespace talaria::model::grammar {
 
 namespace {
 
 constexpr int kDeepestParentheses = 64;
-constexpr u32 kLastCharacter = 0x10FFFF;
-
-using CodePoints = std::vector<std::pair<u32, u32>>; // from, to
-
-/// The bytes of a character in UTF-8.
-std::vector<u8> utf8_of(u32 c) {
-  const auto tail = [c](unsigned shift) { return static_cast<u8>(0x80 | ((c >> shift) & 0x3F)); };
-  if (c < 0x80) return {static_cast<u8>(c)};
-  if (c < 0x800) return {static_cast<u8>(0xC0 | (c >> 6)), tail(0)};
-  if (c < 0x10000) return {static_cast<u8>(0xE0 | (c >> 12)), tail(6), tail(0)};
-  return {static_cast<u8>(0xF0 | (c >> 18)), tail(12), tail(6), tail(0)};
-}
-
-/// Characters from `first` to `last` as rows of ranges of bytes. Cut where the length changes, at
-/// surrogates, which are no characters, and where a byte before the last would need two ranges.
-void add_characters(u32 first, u32 last, std::vector<Expression>& out) {
-  if (first > last) return;
-  for (const u32 end : {0x7FU, 0x7FFU, 0xD7FFU, 0xDFFFU, 0xFFFFU})
-    if (first <= end && end < last) {
-      add_characters(first, end, out);
-      return add_characters(end + 1, last, out);
-    }
-  if (first >= 0xD800 && last <= 0xDFFF) return;
-  const std::size_t length = utf8_of(first).size();
-  for (std::size_t i = 1; i < length; ++i) {
-    const u32 low = (1U << (6 * i)) - 1;
-    if ((first & ~low) == (last & ~low)) continue;
-    if ((first & low) != 0) {
-      add_characters(first, first | low, out);
-      return add_characters((first | low) + 1, last, out);
-    }
-    if ((last & low) != low) {
-      add_characters(first, (last & ~low) - 1, out);
-      return add_characters(last & ~low, last, out);
-    }
-  }
-  const auto from = utf8_of(first);
-  const auto to = utf8_of(last);
-  std::vector<Expression> bytes;
-  for (std::size_t i = 0; i < length; ++i) bytes.push_back(byte_range(from[i], to[i]));
-  out.push_back(sequence(std::move(bytes)));
-}
-
-Expression characters(CodePoints set, bool others) {
-  std::sort(set.begin(), set.end());
-  std::vector<Expression> out;
-  u32 next = 0; // the first character that is not looked at
-  for (const auto& [first, last] : set) {
-    if (others && first > next) add_characters(next, first - 1, out);
-    if (!others) add_characters(std::max(first, next), last, out);
-    next = std::max(next, last + 1);
-  }
-  if (others) add_characters(next, kLastCharacter, out);
-  return any_of(std::move(out));
-}
 
 bool is_name_sign(char c) {
   return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
@@ -213,7 +159,7 @@ private:
     while (here() != '"') {
       if (at_end() || here() == '\n') fail("a text has no '\"' at its end");
       const u32 c = character();
-      add_characters(c, c, parts);
+      parts.push_back(characters({{c, c}}, false));
     }
     ++at_;
     skip_blanks();

@@ -3,6 +3,7 @@
 #include <fmt/format.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <map>
 #include <nlohmann/json.hpp>
@@ -10,202 +11,22 @@
 #include <set>
 
 #include "core/error.hpp"
+#include "model/grammar/json_numbers.hpp"
+#include "model/grammar/json_text.hpp"
 #include "model/grammar/regex.hpp"
+#include "model/grammar/schema_merge.hpp"
 
 namespace talaria::model::grammar {
 
 namespace {
 
-using Json = nlohmann::ordered_json;
+using Json = SchemaJson;
 
-constexpr u32 kMaxDigits = 15; // exact in a double
 constexpr int kDeepestSchema = 64;
 constexpr std::size_t kMaxSchemaValues = 20'000;
 constexpr std::size_t kLongestSchema = 64 << 10;
+constexpr std::size_t kMostMerges = 1000;
 constexpr u32 kMaxCalls = 16;
-
-Expression digit() {
-  return byte_range('0', '9');
-}
-
-/// None, a blank, or a line break with an indentation.
-Expression blanks() {
-  static const Expression value =
-      optional(any_of({literal(" "), sequence({literal("\n"), repeat(literal(" "), 0, 20)})}));
-  return value;
-}
-
-Expression hexadecimal() {
-  ByteSet set;
-  for (const char c : std::string_view("0123456789abcdefABCDEF")) set.set(static_cast<u8>(c));
-  return one_of(set);
-}
-
-/// \u0041, without halves of surrogate pairs.
-Expression unicode_escape() {
-  ByteSet first;
-  for (const char c : std::string_view("0123456789abcefABCEF")) first.set(static_cast<u8>(c));
-  ByteSet d;
-  d.set('d');
-  d.set('D');
-  const auto hex = hexadecimal();
-  return sequence(
-      {literal("\\u"), any_of({sequence({one_of(first), hex, hex, hex}),
-                               sequence({one_of(d), byte_range('0', '7'), hex, hex})})});
-}
-
-/// A character of a set inside a JSON string; the short escapes for those that need one.
-Expression json_characters(const CharacterSet& set) {
-  ByteSet plain;
-  std::vector<Expression> forms;
-  for (std::size_t c = 0; c < 128; ++c) {
-    if (!set.ascii[c]) continue;
-    switch (static_cast<char>(c)) {
-    case '"':
-    case '\\':
-      forms.push_back(literal(std::string("\\") + static_cast<char>(c)));
-      break;
-    case '\n':
-      forms.push_back(literal("\\n"));
-      break;
-    case '\t':
-      forms.push_back(literal("\\t"));
-      break;
-    case '\r':
-      forms.push_back(literal("\\r"));
-      break;
-    default:
-      if (c >= 0x20) plain.set(c);
-    }
-  }
-  if (plain.any()) forms.push_back(one_of(plain));
-  if (set.others) forms.push_back(beyond_ascii());
-  return any_of(std::move(forms));
-}
-
-Expression any_character() {
-  static const Expression value = [] {
-    ByteSet plain;
-    for (unsigned c = 0x20; c < 0x7F; ++c)
-      if (c != '"' && c != '\\') plain.set(c);
-    ByteSet escapes;
-    for (const char c : std::string_view("\"\\/bfnrt")) escapes.set(static_cast<u8>(c));
-    return any_of({one_of(plain), beyond_ascii(), sequence({literal("\\"), one_of(escapes)}),
-                   unicode_escape()});
-  }();
-  return value;
-}
-
-Expression quoted_text(Expression inside) {
-  return sequence({literal("\""), std::move(inside), literal("\"")});
-}
-
-/// A positive number of at most `digits` digits, or 0.
-Expression natural(u32 digits) {
-  return any_of({literal("0"), sequence({byte_range('1', '9'), repeat(digit(), 0, digits - 1)})});
-}
-
-Expression fraction() {
-  return sequence({literal("."), repeat(digit(), 1, kMaxDigits)});
-}
-
-Expression any_integer() {
-  return sequence({optional(literal("-")), natural(kMaxDigits)});
-}
-
-Expression any_number() {
-  ByteSet e;
-  e.set('e');
-  e.set('E');
-  ByteSet sign;
-  sign.set('+');
-  sign.set('-');
-  return sequence({optional(literal("-")), natural(kMaxDigits), optional(fraction()),
-                   optional(sequence({one_of(e), optional(one_of(sign)), repeat(digit(), 1, 2)}))});
-}
-
-/// Numbers of exactly as many digits as the bounds have, from `low` to `high`.
-Expression same_length(const std::string& low, const std::string& high) {
-  const auto between = [](char a, char b) {
-    return byte_range(static_cast<u8>(a), static_cast<u8>(b));
-  };
-  if (low.empty()) return sequence({});
-  if (low[0] == high[0])
-    return sequence({literal(low.substr(0, 1)), same_length(low.substr(1), high.substr(1))});
-  const std::size_t rest = low.size() - 1;
-  const auto any_rest = repeat(digit(), static_cast<u32>(rest), static_cast<u32>(rest));
-  const Expression digits = rest == 0 ? sequence({}) : any_rest;
-  std::vector<Expression> forms{
-      sequence({literal(low.substr(0, 1)), same_length(low.substr(1), std::string(rest, '9'))}),
-      sequence({literal(high.substr(0, 1)), same_length(std::string(rest, '0'), high.substr(1))})};
-  if (high[0] - low[0] > 1)
-    forms.push_back(
-        sequence({between(static_cast<char>(low[0] + 1), static_cast<char>(high[0] - 1)), digits}));
-  return any_of(std::move(forms));
-}
-
-/// From `low` to `high`, 0 <= low <= high.
-Expression naturals_between(u64 low, u64 high) {
-  std::vector<Expression> forms;
-  for (std::string a = std::to_string(low); a.size() <= std::to_string(high).size();
-       a = "1" + std::string(a.size(), '0')) {
-    const std::string b =
-        a.size() == std::to_string(high).size() ? std::to_string(high) : std::string(a.size(), '9');
-    forms.push_back(same_length(a, b));
-  }
-  return any_of(std::move(forms));
-}
-
-/// Integers from `low` to `high`; nothing if there are none.
-std::vector<Expression> integers_between(i64 low, i64 high) {
-  std::vector<Expression> forms;
-  if (low < 0 && low <= high)
-    forms.push_back(sequence({literal("-"), naturals_between(static_cast<u64>(high < 0 ? -high : 1),
-                                                             static_cast<u64>(-low))}));
-  if (high >= 0 && low <= high)
-    forms.push_back(
-        naturals_between(static_cast<u64>(std::max<i64>(low, 0)), static_cast<u64>(high)));
-  return forms;
-}
-
-const std::map<std::string, const char*>& formats() {
-  static const std::map<std::string, const char*> known{
-      {"date", R"(\d{4}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8]))"},
-      {"time", R"(([01]\d|2[0-3]):[0-5]\d:[0-5]\d(\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d))"},
-      {"date-time", R"(\d{4}-(0[1-9]|1[0-2])-(0[1-9]|1\d|2[0-8])T([01]\d|2[0-3]):[0-5]\d:[0-5]\d)"
-                    R"((\.\d{1,6})?(Z|[+-]([01]\d|2[0-3]):[0-5]\d))"},
-      {"uuid", R"([0-9a-f]{8}-[0-9a-f]{4}-[1-5][0-9a-f]{3}-[89ab][0-9a-f]{3}-[0-9a-f]{12})"},
-      {"email", R"([a-z0-9]{1,32}(\.[a-z0-9]{1,32})?@[a-z0-9]{1,32}(\.[a-z]{2,8}){1,2})"},
-      {"ipv4", R"(((25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)\.){3}(25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d))"},
-      {"hostname", R"([a-z0-9]{1,32}(\.[a-z0-9]{1,32}){0,3})"},
-      {"uri", R"(https?://[a-z0-9]{1,32}(\.[a-z0-9]{1,32}){1,3}(/[a-zA-Z0-9_~.-]{0,64}){0,6})"}};
-  return known;
-}
-
-/// Rules 1 to 6 say what any value is.
-enum AnyRule : std::size_t { kTop, kValue, kObject, kList, kText, kNumber, kFirstFree };
-
-Expression comma_separated(Expression item, char open, char close) {
-  const std::string_view begin(&open, 1);
-  const std::string_view end(&close, 1);
-  const auto more = sequence({literal(","), blanks(), item});
-  return sequence({literal(begin), blanks(),
-                   optional(sequence({item, repeat(more, 0, 0), blanks()})), literal(end)});
-}
-
-Rules rules_of_anything() {
-  Rules rules;
-  rules.bodies.resize(kFirstFree);
-  rules.bodies[kTop] = sequence({});
-  rules.bodies[kValue] = any_of({rule(kObject), rule(kList), rule(kText), rule(kNumber),
-                                 literal("true"), literal("false"), literal("null")});
-  const auto member = sequence({rule(kText), literal(":"), blanks(), rule(kValue)});
-  rules.bodies[kObject] = comma_separated(member, '{', '}');
-  rules.bodies[kList] = comma_separated(rule(kValue), '[', ']');
-  rules.bodies[kText] = quoted_text(repeat(any_character(), 0, 0));
-  rules.bodies[kNumber] = any_number();
-  return rules;
-}
 
 std::string json_text(const Json& value) {
   return value.dump();
@@ -221,11 +42,20 @@ public:
     if (root_.is_discarded()) throw Error(Errc::usage, "the schema is not JSON");
   }
 
-  Expression root() { return compile(root_, "#", 0); }
+  Expression root() {
+    try {
+      return compile(root_, "#", 0);
+    } catch (const Json::exception&) { // which would quote it
+      throw Error(Errc::usage, "the schema has a keyword whose value is of the wrong type");
+    }
+  }
 
 private:
   [[noreturn]] void fail(const std::string& path, const std::string& what) const {
     throw Error(Errc::usage, fmt::format("the schema's {} {}", path, what));
+  }
+  [[noreturn]] void nothing(const std::string& path, const std::string& what) const {
+    throw NoValue(fmt::format("the schema's {} {}", path, what));
   }
   [[noreturn]] void refuse(const std::string& path, const std::string& keyword) const {
     throw Error(Errc::usage,
@@ -235,13 +65,9 @@ private:
   /// Every keyword is one of these, of `known`, or says nothing about values.
   void check_keywords(const Json& schema, const std::string& path,
                       std::initializer_list<const char*> known) const {
-    static const std::set<std::string> notes{
-        "title",     "description", "default",          "examples",       "$schema",    "$id",
-        "$comment",  "$defs",       "definitions",      "$anchor",        "deprecated", "readOnly",
-        "writeOnly", "id",          "contentMediaType", "contentEncoding"};
     for (const auto& [keyword, value] : schema.items()) {
       const auto is_keyword = [&name = keyword](const char* each) { return name == each; };
-      if (!notes.contains(keyword) && std::none_of(known.begin(), known.end(), is_keyword))
+      if (!is_note(keyword) && std::none_of(known.begin(), known.end(), is_keyword))
         refuse(path, keyword);
     }
   }
@@ -250,40 +76,28 @@ private:
     if (++values_ > kMaxSchemaValues || depth > kDeepestSchema)
       fail(path, "is too large or nested too deeply");
     if (schema == true) return rule(kValue);
-    if (!schema.is_object()) fail(path, "is not a schema that a value can match");
-    if (schema.contains("$ref")) return reference(schema, path, depth);
-    for (const char* key : {"anyOf", "oneOf", "allOf"})
+    if (schema == false) nothing(path, "is not a schema that a value can match");
+    if (!schema.is_object()) fail(path, "is not a schema");
+    // What stands inside it would be looked up from there.
+    if (schema.contains("$id") && path != "#") refuse(path, "$id inside a document");
+    if (schema.contains("const") || schema.contains("enum")) return constants(schema, path);
+    for (const char* key : {"$ref", "allOf", "anyOf", "oneOf"})
       if (schema.contains(key)) return combination(schema, key, path, depth);
-    if (schema.contains("const")) {
-      check_keywords(schema, path, {"const", "type"});
-      return constants(schema, Json::array({schema["const"]}), path);
-    }
-    if (schema.contains("enum")) {
-      check_keywords(schema, path, {"enum", "type"});
-      return constants(schema, schema["enum"], path);
-    }
     return of_types(schema, path, depth);
   }
 
-  Expression constants(const Json& schema, const Json& values, const std::string& path) {
+  /// The values that are listed, as far as they match what else the schema says.
+  Expression constants(const Json& schema, const std::string& path) {
+    const Json values = schema.contains("const") ? Json::array({schema["const"]}) : schema["enum"];
     if (!values.is_array()) fail(path + "/enum", "is not a list");
+    const auto resolve = [&](const Json& reference) { return pointed_at(reference, path); };
     std::vector<Expression> forms;
     for (const Json& value : values)
-      if (!schema.contains("type") || has_type(value, schema["type"]))
+      if (matches_schema(value, schema, resolve,
+                         [&](const std::string& keyword) { refuse(path, keyword); }))
         forms.push_back(literal(json_text(value)));
-    if (forms.empty()) fail(path, "has no value that matches");
+    if (forms.empty()) nothing(path, "has no value that matches");
     return any_of(std::move(forms));
-  }
-
-  static bool has_type(const Json& value, const Json& type) {
-    if (type.is_array())
-      return std::any_of(type.begin(), type.end(),
-                         [&](const Json& each) { return has_type(value, each); });
-    if (type == "integer")
-      return value.is_number_integer() ||
-             (value.is_number() && value.get<double>() == std::floor(value.get<double>()));
-    if (type == "number") return value.is_number();
-    return type == value.type_name();
   }
 
   Expression of_types(const Json& schema, const std::string& path, int depth) {
@@ -318,6 +132,7 @@ private:
                     "exclusiveMaximum",
                     "multipleOf",
                     "minProperties",
+                    "maxProperties",
                     "unevaluatedProperties"});
     std::vector<Expression> forms;
     for (const std::string& type : types) forms.push_back(of_type(type, schema, path, depth));
@@ -330,8 +145,8 @@ private:
       return std::any_of(keys.begin(), keys.end(),
                          [&](const char* key) { return schema.contains(key); });
     };
-    if (has({"properties", "required", "additionalProperties"})) return {"object"};
-    if (has({"items", "prefixItems", "minItems", "maxItems"})) return {"array"};
+    if (has({"properties", "required", "additionalProperties", "maxProperties"})) return {"object"};
+    if (has({"items", "prefixItems", "minItems", "maxItems", "uniqueItems"})) return {"array"};
     if (has({"minLength", "maxLength", "pattern", "format"})) return {"string"};
     if (has({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}))
       return {"number"};
@@ -353,9 +168,10 @@ private:
   u32 count(const Json& schema, const char* key, const std::string& path, u32 otherwise) const {
     if (!schema.contains(key)) return otherwise;
     const Json& value = schema[key];
-    if (!value.is_number_unsigned() || value.get<u64>() > kMaxCopies)
+    const double number = value.is_number() ? value.get<double>() : -1; // 2.0 is whole too
+    if (number < 0 || number > kMaxCopies || number != std::floor(number))
       fail(path + "/" + key, fmt::format("is not a whole number up to {}", kMaxCopies));
-    return value.get<u32>();
+    return static_cast<u32>(number);
   }
 
   Expression text(const Json& schema, const std::string& path) {
@@ -369,34 +185,33 @@ private:
     }
     if (schema.contains("format")) {
       const auto known = schema["format"].is_string()
-                             ? formats().find(schema["format"].get<std::string>())
-                             : formats().end();
-      if (known == formats().end()) refuse(path, "format: " + json_text(schema["format"]));
+                             ? json_formats().find(schema["format"].get<std::string>())
+                             : json_formats().end();
+      if (known == json_formats().end()) refuse(path, "format: " + json_text(schema["format"]));
       if (bounded) refuse(path, "minLength or maxLength beside format");
       return quoted_text(parse_regex(known->second, true, json_characters));
     }
     const u32 least = count(schema, "minLength", path, 0);
     const u32 most = count(schema, "maxLength", path, 0);
-    if (schema.contains("maxLength") && most < least) fail(path, "allows no string");
+    if (schema.contains("maxLength") && most < least) nothing(path, "allows no string");
     if (schema.contains("maxLength") && most == 0) return literal("\"\"");
-    return quoted_text(repeat(any_character(), least, most));
+    return quoted_text(repeat(any_json_character(), least, most));
   }
 
-  /// The least or greatest integer that the bounds leave, if there are any.
-  std::optional<i64> bound(const Json& schema, const std::string& path, bool lower) const {
-    std::optional<double> found;
-    for (const bool exclusive : {false, true}) {
-      const char* key = lower ? (exclusive ? "exclusiveMinimum" : "minimum")
-                              : (exclusive ? "exclusiveMaximum" : "maximum");
+  /// The stricter of the two keywords for one end of a range, if there are any.
+  std::optional<NumberBound> bound(const Json& schema, const std::string& path, bool lower) const {
+    std::optional<NumberBound> found;
+    for (const bool open : {false, true}) {
+      const char* key =
+          lower ? (open ? "exclusiveMinimum" : "minimum") : (open ? "exclusiveMaximum" : "maximum");
       if (!schema.contains(key)) continue;
       if (!schema[key].is_number()) fail(path + "/" + key, "is not a number");
       const auto value = schema[key].get<double>();
-      double integer = lower ? std::ceil(value) : std::floor(value);
-      if (exclusive && integer == value) integer += lower ? 1 : -1;
-      found = !found ? integer : lower ? std::max(*found, integer) : std::min(*found, integer);
+      if (!found || (lower ? value > found->value : value < found->value) ||
+          (value == found->value && open))
+        found = {value, open};
     }
-    if (!found) return std::nullopt;
-    return static_cast<i64>(std::clamp(*found, -1e15 + 1, 1e15 - 1));
+    return found;
   }
 
   Expression number(const Json& schema, const std::string& path, bool integer) {
@@ -404,23 +219,11 @@ private:
       refuse(path, "multipleOf");
     const auto low = bound(schema, path, true);
     const auto high = bound(schema, path, false);
-    if (!low && !high) return integer ? any_integer() : any_number();
-    constexpr i64 kMax = 999'999'999'999'999;
-    const i64 from = low.value_or(-kMax);
-    const i64 to = high.value_or(kMax);
-    std::vector<Expression> forms = integers_between(from, to);
-    if (forms.empty()) fail(path, "allows no number with at most 15 digits");
-    // A fraction lies between two integers, both of which have to be allowed.
-    if (!integer && to > 0 && std::max<i64>(from, 0) <= to - 1)
-      forms.push_back(sequence(
-          {naturals_between(static_cast<u64>(std::max<i64>(from, 0)), static_cast<u64>(to - 1)),
-           fraction()}));
-    if (!integer && from < 0 && std::max<i64>(-to, 0) <= -from - 1)
-      forms.push_back(sequence(
-          {literal("-"),
-           naturals_between(static_cast<u64>(std::max<i64>(-to, 0)), static_cast<u64>(-from - 1)),
-           fraction()}));
-    return any_of(std::move(forms));
+    if (!low && !high && !integer) return any_json_number();
+    const auto numbers = json_numbers(low, high, integer);
+    if (!numbers)
+      nothing(path, "allows no number with at most 15 digits, and an integer among them");
+    return *numbers;
   }
 
   Expression list(const Json& schema, const std::string& path, int depth) {
@@ -430,34 +233,50 @@ private:
     u32 most = count(schema, "maxItems", path, 0);
     std::vector<Expression> first;
     if (schema.contains("prefixItems"))
-      for (const Json& item : schema["prefixItems"])
-        first.push_back(
-            compile(item, fmt::format("{}/prefixItems/{}", path, first.size()), depth + 1));
-    const Json items = schema.value("items", Json(true));
-    const bool closed = items == false;
+      for (const Json& item : schema["prefixItems"]) {
+        const std::string at = fmt::format("{}/prefixItems/{}", path, first.size());
+        const auto expression = if_any(item, at, depth);
+        if (!expression) break; // no list gets so far
+        first.push_back(*expression);
+      }
+    const bool is_cut = first.size() < schema.value("prefixItems", Json::array()).size();
+    std::optional<Expression> items;
+    if (!is_cut) items = if_any_named(schema.value("items", Json(true)), path + "/items", depth);
+    const bool closed = !items;
     if (closed && (!bounded || most > first.size())) most = static_cast<u32>(first.size());
     const bool ends = bounded || closed;
-    if (ends && most < least) fail(path, "allows no list");
-    if (ends && most == 0) return sequence({literal("["), blanks(), literal("]")});
-    const Expression other = closed ? rule(kValue) : named(items, path + "/items", depth + 1);
+    if (ends && most < least) nothing(path, "allows no list");
+    if (ends && most == 0) return sequence({literal("["), json_blanks(), literal("]")});
+    const Expression other = items.value_or(rule(kValue));
     // item, then what may come behind it, from the last one that is counted backwards
     const u32 counted = std::max<u32>({least, ends ? most : 0, static_cast<u32>(first.size())});
     const auto item = [&](u32 i) { return i < first.size() ? first[i] : other; };
-    const auto comma = sequence({literal(","), blanks()});
+    const auto comma = sequence({literal(","), json_blanks()});
     Expression rest = ends ? sequence({}) : repeat(sequence({comma, other}), 0, 0);
     for (u32 i = std::min(counted, ends ? most : counted); i-- > 0;) {
       const Expression with = sequence({i == 0 ? sequence({}) : comma, item(i), rest});
       rest = i < least ? with : optional(with);
     }
     if (counted == 0) rest = optional(sequence({other, rest}));
-    return sequence({literal("["), blanks(), rest, blanks(), literal("]")});
+    return sequence({literal("["), json_blanks(), rest, json_blanks(), literal("]")});
   }
 
-  /// Schemas that stand for many values are rules, so that they are compiled once.
-  Expression named(const Json& schema, const std::string& path, int depth) {
+  /// Nothing for a schema that no value matches.
+  std::optional<Expression> if_any(const Json& schema, const std::string& path, int depth) {
+    try {
+      return compile(schema, path, depth + 1);
+    } catch (const NoValue&) {
+      return std::nullopt;
+    }
+  }
+
+  /// The same as a rule: what stands for many values is compiled once.
+  std::optional<Expression> if_any_named(const Json& schema, const std::string& path, int depth) {
     const std::size_t number = rules_.bodies.size();
-    rules_.bodies.push_back(nullptr);
-    rules_.bodies[number] = compile(schema, path, depth);
+    rules_.bodies.push_back(any_of({}));
+    const auto expression = if_any(schema, path, depth);
+    if (!expression) return std::nullopt;
+    rules_.bodies[number] = *expression;
     return rule(number);
   }
 
@@ -476,10 +295,11 @@ private:
     std::vector<std::pair<Expression, bool>> members; // and whether it is required
     const auto add = [&](const std::string& name, const Json& value, bool needed) {
       const std::string at = path + "/properties/" + name;
-      if (value == false && !needed) return;
-      members.emplace_back(sequence({literal(json_text(Json(name))), literal(":"), blanks(),
-                                     compile(value, at, depth + 1)}),
-                           needed);
+      const auto expression = needed ? compile(value, at, depth + 1) : if_any(value, at, depth);
+      if (!expression) return; // it cannot be there
+      members.emplace_back(
+          sequence({literal(json_text(Json(name))), literal(":"), json_blanks(), *expression}),
+          needed);
     };
     const auto is_required = [&](const std::string& name) {
       return std::find(required.begin(), required.end(), name) != required.end();
@@ -487,17 +307,22 @@ private:
     for (const auto& [name, value] : properties.items()) add(name, value, is_required(name));
     for (const std::string& name : required)
       if (!properties.contains(name)) {
-        if (more == false) fail(path + "/required", "names what additionalProperties forbids");
+        if (more == false) nothing(path + "/required", "names what additionalProperties forbids");
         add(name, more, true);
       }
     const u32 least = count(schema, "minProperties", path, 0);
     if (least > required.size()) refuse(path, "minProperties");
-    if (members.empty() && more != false) {
-      const auto member = sequence({rule(kText), literal(":"), blanks(),
-                                    named(more, path + "/additionalProperties", depth + 1)});
-      return comma_separated(member, '{', '}');
-    }
-    return sequence({literal("{"), blanks(), in_order(members), blanks(), literal("}")});
+    const u32 most = count(schema, "maxProperties", path, kMaxCopies);
+    if (most < required.size()) nothing(path, "allows no object");
+    if (most == 0) return sequence({literal("{"), json_blanks(), literal("}")});
+    if (members.size() > most) refuse(path, "maxProperties");
+    // Any names, unless some of them have rules of their own.
+    if (properties.empty() && required.empty())
+      if (const auto value = if_any_named(more, path + "/additionalProperties", depth)) {
+        const auto member = sequence({rule(kText), literal(":"), json_blanks(), *value});
+        return comma_separated(member, '{', '}', schema.contains("maxProperties") ? most : 0);
+      }
+    return sequence({literal("{"), json_blanks(), in_order(members), json_blanks(), literal("}")});
   }
 
   /// Members in their order, commas between those that are there.
@@ -505,7 +330,7 @@ private:
     // Behind a first member, and with none so far, from the last one backwards.
     Expression behind = sequence({});
     Expression fresh = sequence({});
-    const auto comma = sequence({literal(","), blanks()});
+    const auto comma = sequence({literal(","), json_blanks()});
     for (auto it = members.rbegin(); it != members.rend(); ++it) {
       const auto& [member, needed] = *it;
       const auto first = sequence({member, behind});
@@ -516,21 +341,36 @@ private:
     return fresh;
   }
 
-  Expression combination(const Json& schema, const char* key, const std::string& path, int depth) {
-    check_keywords(schema, path, {key});
-    const Json& choices = schema[key];
-    if (!choices.is_array() || choices.empty()) fail(path + "/" + key, "is not a list of schemas");
-    const bool one = std::string_view(key) == "oneOf";
-    const bool all = std::string_view(key) == "allOf";
-    if (all && choices.size() > 1) refuse(path, "allOf with several schemas");
-    if (one && choices.size() > 1 && !are_distinct(choices))
+  /// One keyword is taken away: what it says is merged into what is left, once for each of its
+  /// alternatives.
+  Expression combination(const Json& schema, const std::string& key, const std::string& path,
+                         int depth) {
+    Json rest = Json::object();
+    for (const auto& [keyword, value] : schema.items())
+      if (!is_note(keyword) && keyword != key) rest[keyword] = value;
+    const auto merge = [&](const Json& a, const Json& b) {
+      if (++merges_ > kMostMerges) fail(path, "has too many alternatives beside other keywords");
+      return merged_schemas(a, b, [&](const std::string& keyword) { refuse(path, keyword); });
+    };
+    if (key == "$ref") {
+      if (rest.empty()) return reference(schema, path, depth);
+      return compile(merge(rest, pointed_at(schema["$ref"], path)), path, depth + 1);
+    }
+    const Json& parts = schema[key];
+    if (!parts.is_array() || parts.empty()) fail(path + "/" + key, "is not a list of schemas");
+    if (key == "allOf") {
+      for (const Json& part : parts) rest = rest.empty() ? part : merge(rest, part);
+      return compile(rest, path, depth + 1);
+    }
+    if (key == "oneOf" && parts.size() > 1 && !are_distinct(parts))
       refuse(path, "oneOf whose schemas differ neither in type nor in a constant property");
     std::vector<Expression> forms;
-    for (const Json& choice : choices)
-      if (choice != false)
-        forms.push_back(
-            compile(choice, fmt::format("{}/{}/{}", path, key, forms.size()), depth + 1));
-    if (forms.empty()) fail(path, "allows no value");
+    for (std::size_t i = 0; i < parts.size(); ++i) try {
+        const std::string at = fmt::format("{}/{}/{}", path, key, i);
+        forms.push_back(compile(rest.empty() ? parts[i] : merge(rest, parts[i]), at, depth + 1));
+      } catch (const NoValue&) { // one alternative less
+      }
+    if (forms.empty()) nothing(path, "allows no value");
     return any_of(std::move(forms));
   }
 
@@ -560,31 +400,56 @@ private:
   }
 
   Expression reference(const Json& schema, const std::string& path, int depth) {
-    check_keywords(schema, path, {"$ref"});
-    if (!schema["$ref"].is_string()) fail(path + "/$ref", "is not a string");
-    const auto target = schema["$ref"].get<std::string>();
-    if (!target.starts_with("#") || (target.size() > 1 && target[1] != '/'))
-      refuse(path, "$ref to another document or an anchor");
+    const Json& target = schema["$ref"];
+    const Json found = pointed_at(target, path);
     if (const auto known = references_.find(target); known != references_.end())
       return rule(known->second);
     const std::size_t number = rules_.bodies.size();
     references_.emplace(target, number);
-    rules_.bodies.push_back(nullptr);
+    rules_.bodies.push_back(any_of({})); // and stays so if it has no value
+    rules_.bodies[number] = compile(found, target, depth + 1);
+    return rule(number);
+  }
+
+  /// What a fragment points at, e.g. "#/$defs/a%20b".
+  Json pointed_at(const Json& target, const std::string& path) const {
+    if (!target.is_string()) fail(path + "/$ref", "is not a string");
+    const auto& fragment = target.get_ref<const std::string&>();
+    if (!fragment.starts_with("#") || (fragment.size() > 1 && fragment[1] != '/'))
+      refuse(path, "$ref to another document or an anchor");
+    std::string pointer;
+    for (std::size_t i = 1; i < fragment.size(); ++i) {
+      u8 byte = 0;
+      const char* code = fragment.data() + i + 1;
+      if (fragment[i] == '%' && i + 2 < fragment.size() &&
+          std::from_chars(code, code + 2, byte, 16).ptr == code + 2) {
+        pointer += static_cast<char>(byte);
+        i += 2;
+      } else {
+        pointer += fragment[i];
+      }
+    }
     try {
-      const Json::json_pointer pointer(target.substr(1));
-      if (!root_.contains(pointer)) fail(path + "/$ref", "points to nothing");
-      const Json found = root_.at(pointer);
-      rules_.bodies[number] = compile(found, target, depth + 1);
+      const Json* at = &root_;
+      Json::json_pointer rest(pointer);
+      std::vector<std::string> names;
+      for (; !rest.empty(); rest.pop_back()) names.insert(names.begin(), rest.back());
+      for (const std::string& name : names) {
+        at = &at->at(Json::json_pointer() / name);
+        if (&name != &names.back() && at->is_object() && at->contains("$id"))
+          refuse(path, "$id inside a document");
+      }
+      return *at;
     } catch (const Json::exception&) {
       fail(path + "/$ref", "points to nothing");
     }
-    return rule(number);
   }
 
   Json root_;
   Rules& rules_;
   std::map<std::string, std::size_t> references_;
   std::size_t values_ = 0;
+  std::size_t merges_ = 0;
 };
 
 } // namespace

@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+#include <charconv>
 #include <optional>
 
 #include "core/error.hpp"
@@ -12,18 +14,23 @@ namespace {
 
 constexpr int kDeepestGroup = 64;
 
+const CodePoints& beyond_ascii() {
+  static const CodePoints all{{0x80, kLastCharacter}};
+  return all;
+}
+
 CharacterSet everything_but_newlines() {
   CharacterSet set;
   set.ascii.set();
   set.ascii.reset('\n');
   set.ascii.reset('\r');
-  set.others = true;
+  set.others = complement({{0x2028, 0x2029}}, 0x80);
   return set;
 }
 
 CharacterSet opposite(CharacterSet set) {
   set.ascii.flip();
-  set.others = !set.others;
+  set.others = complement(std::move(set.others), 0x80);
   return set;
 }
 
@@ -45,6 +52,8 @@ std::optional<CharacterSet> named_set(char name) {
   case 'S':
     for (const char c : {' ', '\t', '\n', '\r', '\f', '\v'})
       set.ascii.set(static_cast<std::size_t>(c));
+    set.others = {{0xA0, 0xA0},     {0x1680, 0x1680}, {0x2000, 0x200A}, {0x2028, 0x2029},
+                  {0x202F, 0x202F}, {0x205F, 0x205F}, {0x3000, 0x3000}, {0xFEFF, 0xFEFF}};
     break;
   default:
     return std::nullopt;
@@ -91,7 +100,7 @@ private:
   Expression anything() const {
     CharacterSet set;
     set.ascii.set();
-    set.others = true;
+    set.others = beyond_ascii();
     return repeat(writer_(set), 0, 0);
   }
 
@@ -185,22 +194,63 @@ private:
     case '{':
       fail(begin, "a repetition of nothing");
     default:
-      if (static_cast<u8>(c) >= 0x80) { // characters of several bytes stand for themselves
-        while (more() && (static_cast<u8>(pattern_[at_]) & 0xC0) == 0x80) ++at_;
-        return literal(pattern_.substr(begin, at_ - begin));
-      }
-      return character(c);
+      --at_;
+      return character(plain_character());
     }
   }
 
-  Expression character(char c) const {
+  Expression character(u32 c) const {
     CharacterSet set;
-    set.ascii.set(static_cast<std::size_t>(c));
+    add(c, c, set);
     return writer_(set);
   }
 
+  static void add(u32 first, u32 last, CharacterSet& set) {
+    for (u32 c = first; c <= last && c < 0x80; ++c) set.ascii.set(c);
+    if (last >= 0x80) set.others.emplace_back(std::max(first, 0x80U), last);
+  }
+
+  /// One that stands for itself, of UTF-8 that the JSON around the pattern has checked, or the
+  /// request.
+  u32 plain_character() {
+    const std::size_t begin = at_;
+    const auto first = static_cast<u8>(pattern_[at_++]);
+    if (first < 0x80) return first;
+    const std::size_t more_bytes = first >= 0xF0 ? 3 : first >= 0xE0 ? 2 : 1;
+    u32 value = first & (0x3FU >> more_bytes);
+    for (std::size_t i = 0; i < more_bytes; ++i) {
+      if (!more() || (static_cast<u8>(pattern_[at_]) & 0xC0) != 0x80) fail(begin, "no UTF-8");
+      value = (value << 6) | (static_cast<u8>(pattern_[at_++]) & 0x3FU);
+    }
+    return value;
+  }
+
+  u32 hexadecimal(std::size_t digits) {
+    u32 value = 0;
+    const std::string_view text = pattern_.substr(at_, digits);
+    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, 16);
+    if (text.size() != digits || error != std::errc() || end != text.data() + digits)
+      fail(at_, fmt::format("no {} hexadecimal digits", digits));
+    at_ += digits;
+    return value;
+  }
+
+  /// Of \uHHHH, or two of them that are a pair of surrogates.
+  u32 unicode() {
+    const std::size_t begin = at_;
+    const u32 first = hexadecimal(4);
+    if (first < 0xD800 || first > 0xDFFF) return first;
+    if (first < 0xDC00 && pattern_.substr(at_).starts_with("\\u")) {
+      at_ += 2;
+      const u32 second = hexadecimal(4);
+      if (second >= 0xDC00 && second <= 0xDFFF)
+        return 0x10000 + ((first - 0xD800) << 10) + (second - 0xDC00);
+    }
+    fail(begin, "half of a surrogate pair");
+  }
+
   /// The character behind a backslash.
-  char escape() {
+  u32 escape() {
     const char c = pattern_[at_++];
     switch (c) {
     case 'n':
@@ -213,11 +263,15 @@ private:
       return '\f';
     case 'v':
       return '\v';
+    case 'x':
+      return hexadecimal(2);
+    case 'u':
+      return unicode();
     default:
       if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
           static_cast<u8>(c) >= 0x80)
         fail(at_ - 2, fmt::format("\\{}", c));
-      return c;
+      return static_cast<u8>(c);
     }
   }
 
@@ -233,25 +287,24 @@ private:
         if (const auto named = named_set(pattern_[at_ + 1])) {
           at_ += 2;
           set.ascii |= named->ascii;
-          set.others |= named->others;
+          set.others.insert(set.others.end(), named->others.begin(), named->others.end());
           continue;
         }
-      const char low = class_character(begin);
-      char high = low;
+      const u32 low = class_character(begin);
+      u32 high = low;
       if (at_ + 1 < pattern_.size() && pattern_[at_] == '-' && pattern_[at_ + 1] != ']') {
         ++at_;
         high = class_character(begin);
       }
       if (high < low) fail(begin, "a range that ends before it begins");
-      for (int c = low; c <= high; ++c) set.ascii.set(static_cast<std::size_t>(c));
+      add(low, high, set);
     }
     return negated ? opposite(set) : set;
   }
 
-  char class_character(std::size_t begin) {
-    const char c = pattern_[at_++];
-    if (static_cast<u8>(c) >= 0x80) fail(begin, "a class of characters beyond ASCII");
-    if (c != '\\') return c;
+  u32 class_character(std::size_t begin) {
+    if (pattern_[at_] != '\\') return plain_character();
+    ++at_;
     if (!more()) fail(begin, "a class without an end");
     if (take('b')) return '\b';
     return escape();
@@ -265,25 +318,11 @@ private:
 
 } // namespace
 
-Expression beyond_ascii() {
-  static const Expression characters = [] {
-    const auto tail = byte_range(0x80, 0xBF);
-    return any_of({sequence({byte_range(0xC2, 0xDF), tail}),
-                   sequence({byte_range(0xE0, 0xE0), byte_range(0xA0, 0xBF), tail}),
-                   sequence({byte_range(0xE1, 0xEC), tail, tail}),
-                   sequence({byte_range(0xED, 0xED), byte_range(0x80, 0x9F), tail}),
-                   sequence({byte_range(0xEE, 0xEF), tail, tail}),
-                   sequence({byte_range(0xF0, 0xF0), byte_range(0x90, 0xBF), tail, tail}),
-                   sequence({byte_range(0xF1, 0xF3), tail, tail, tail}),
-                   sequence({byte_range(0xF4, 0xF4), byte_range(0x80, 0x8F), tail, tail})});
-  }();
-  return characters;
-}
-
 Expression plain_characters(const CharacterSet& set) {
   ByteSet bytes;
   for (std::size_t c = 0; c < 128; ++c) bytes[c] = set.ascii[c];
-  return set.others ? any_of({one_of(bytes), beyond_ascii()}) : one_of(bytes);
+  if (set.others.empty()) return one_of(bytes);
+  return any_of({one_of(bytes), characters(set.others, false)});
 }
 
 Expression parse_regex(std::string_view pattern, bool whole, const CharacterWriter& writer) {

@@ -203,7 +203,9 @@ std::vector<KeptTensor> kept_tensors(const arch::ModelPlan& plan) {
     if (!layer.attention.sinks.empty())
       kept.push_back({layer.attention.sinks, {layer.attention.heads}});
   }
-  if (plan.exact_weights) kept.push_back({plan.final_norm.tensor, {plan.hidden}});
+  // Folded into lm_head, and kept beside it: the same folder may be served for embeddings.
+  kept.push_back({plan.final_norm.tensor, {plan.hidden}});
+  if (!plan.score.empty()) kept.push_back({plan.score, {1, plan.hidden}});
   for (const arch::Linear& linear : plan.linears)
     if (linear.bias) keep_biases(linear, kept);
   return kept;
@@ -215,7 +217,9 @@ EnclaveTensors load_enclave_tensors(const TensorStore& store, const arch::ModelP
   if (inputs)
     out.per_layer_gain =
         read_gain(store, inputs->norm.tensor, inputs->norm.plus_one, inputs->width);
-  if (plan.exact_weights) out.final_gain = load_norm(store, plan.final_norm, plan.hidden);
+  if (plan.exact_weights || plan.head != arch::Head::tokens)
+    out.final_gain = load_norm(store, plan.final_norm, plan.hidden);
+  out.score = load_table(store, plan.score, 1, plan.hidden);
   for (const arch::Layer& layer : plan.layers) out.gains.push_back(load_gains(store, layer, plan));
   for (const arch::Linear& linear : plan.linears) out.bias.push_back(load_bias(store, linear));
   return out;

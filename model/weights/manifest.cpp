@@ -9,6 +9,7 @@
 #include "arch/json_fields.hpp"
 #include "core/chunk_digests.hpp"
 #include "core/error.hpp"
+#include "model/weights/model_folder.hpp"
 #include "model/weights/private_file.hpp"
 
 namespace talaria::model {
@@ -44,6 +45,7 @@ std::string required_text(const JsonFields& fields, const char* name) {
 /// A manifest must not reach outside its folder.
 std::string read_file_name(const JsonFields& fields) {
   std::string name = required_text(fields, "name");
+  if (name == kPoolingFile) return name;
   if (name.empty() || name == "." || name == ".." || name.find('/') != std::string::npos ||
       name.find('\0') != std::string::npos)
     fields.refuse("name", "a plain file name");
@@ -166,6 +168,11 @@ void require_side(const Manifest& manifest, PreparedSide side, const std::filesy
     throw Error(Errc::model,
                 fmt::format("{}: side is {}; the {} needs the folder {}/ beside it", file.string(),
                             to_string(manifest.side), to_string(side), to_string(side)));
+}
+
+void fit_head(arch::ModelPlan& plan, const Manifest& manifest) {
+  if (plan.linears.has_head() && manifest.matrices.size() + 1 == plan.linears.size())
+    plan.replace_head(arch::Head::none);
 }
 
 void check_manifest(const Manifest& manifest, const arch::ModelPlan& plan,

@@ -27,7 +27,7 @@ struct MatrixEntry {
   Sha256Digest digest{}; ///< model::digest() of the packed matrix
 };
 
-/// One file beside the manifest, named without folders.
+/// One file beside the manifest, named without folders but for kPoolingFile.
 struct FileEntry {
   std::string name;
   u64 bytes = 0;
@@ -66,6 +66,10 @@ Manifest read_manifest(const std::filesystem::path& folder);
 
 /// @throws Error{model} naming the manifest, `file`, if it is the other half's.
 void require_side(const Manifest& manifest, PreparedSide side, const std::filesystem::path& file);
+
+/// Takes the head out of `plan` if the manifest has every matrix but that one: such a folder was
+/// made of an embedding model, whose config.json may speak of a head that nobody uses.
+void fit_head(arch::ModelPlan& plan, const Manifest& manifest);
 
 /// @throws Error{model} naming the field of FOLDER/manifest.json that does not fit its config.json.
 void check_manifest(const Manifest& manifest, const arch::ModelPlan& plan,

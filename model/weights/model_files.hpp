@@ -19,10 +19,16 @@ namespace talaria::model {
 
 /// The small files that are looked for in a folder. Who wants to read another one adds it here, so
 /// that it is hashed with the rest.
-inline constexpr std::string_view kTextFiles[] = {
-    "config.json",           "generation_config.json",  "tokenizer.json",
-    "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-    "chat_template.jinja"};
+inline constexpr std::string_view kTextFiles[] = {"config.json",
+                                                  "generation_config.json",
+                                                  "tokenizer.json",
+                                                  "tokenizer_config.json",
+                                                  "special_tokens_map.json",
+                                                  "added_tokens.json",
+                                                  "chat_template.jinja",
+                                                  "modules.json",
+                                                  "sentence_bert_config.json",
+                                                  kPoolingFile};
 
 /// A model as the enclave reads it: each file is opened once, read from beginning to end into
 /// private memory, hashed, and from then on only what was hashed is used. Small files and the

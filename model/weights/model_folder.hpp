@@ -2,11 +2,17 @@
 
 #include <filesystem>
 #include <optional>
+#include <string_view>
 
 #include "core/integers.hpp"
 #include "model/weights/private_file.hpp"
 
 namespace talaria::model {
+
+// The layout of sentence-transformers, in which models for embeddings come: what stands behind the
+// layers, one module after the other, and what the one of them has to say.
+inline constexpr std::string_view kModulesFile = "modules.json";
+inline constexpr std::string_view kPoolingFile = "1_Pooling/config.json";
 
 /// What a path given as a model is.
 enum class FolderKind : u8 {

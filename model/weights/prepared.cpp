@@ -24,6 +24,7 @@ PreparedWorker::PreparedWorker(const OpenedFolder& opened) : folder_(opened.work
   if (!config) refuse_missing(folder_ / entry.name);
   check_entry(config->path, entry, config->text.size(), config->digest);
   plan_ = parse_model_plan(*config);
+  fit_head(plan_, manifest_);
   check_manifest(manifest_, plan_, folder_);
 }
 
@@ -56,7 +57,7 @@ PreparedEnclave::PreparedEnclave(const ModelFiles& files) {
                                          (files.folder() / kManifestFile).string()));
   manifest_ = *files.manifest();
   manifest_.file("config.json"); // listed, or an error that says so
-  plan_ = parse_model_plan(files.texts().get("config.json"));
+  plan_ = parse_model_plan(files.texts());
   check_manifest(manifest_, plan_, files.folder());
   store_ = std::make_shared<const TensorStore>(files);
 }

@@ -8,6 +8,7 @@
 
 #include "core/error.hpp"
 #include "model/weights/gguf_model.hpp"
+#include "model/weights/model_folder.hpp"
 #include "model/weights/plan_file.hpp"
 #include "model/weights/prepared.hpp"
 #include "model/weights/prepared_files.hpp"
@@ -45,7 +46,8 @@ bool belongs_to_enclave(const std::string& name) {
     return name.starts_with(prefix) && name.ends_with(".json");
   };
   return name == "generation_config.json" || name == "special_tokens_map.json" ||
-         name == "added_tokens.json" || json_named("tokenizer") ||
+         name == "added_tokens.json" || name == "modules.json" ||
+         name == "sentence_bert_config.json" || json_named("tokenizer") ||
          name.starts_with("chat_template");
 }
 
@@ -55,9 +57,9 @@ void make_folder(const fs::path& folder) {
   if (failure) throw Error(Errc::io, fmt::format("{}: {}", folder.string(), failure.message()));
 }
 
-FileEntry copied(const fs::path& from, const fs::path& folder) {
+FileEntry copied(const fs::path& from, const fs::path& folder, const std::string& name) {
   std::ifstream in(from, std::ios::binary);
-  OutputFile out(folder, from.filename().string());
+  OutputFile out(folder, name);
   std::vector<char> buffer(std::size_t{1} << 20);
   while (in) {
     in.read(buffer.data(), static_cast<std::streamsize>(buffer.size()));
@@ -182,7 +184,7 @@ private:
 
   FileEntry write_config(const fs::path& folder) const {
     return made_ ? written(made_->get("config.json"), folder)
-                 : copied(model_dir_ / "config.json", folder);
+                 : copied(model_dir_ / "config.json", folder, "config.json");
   }
 
   /// The small files that only the enclave reads.
@@ -198,7 +200,11 @@ private:
       if (entry.is_regular_file() && belongs_to_enclave(entry.path().filename().string()))
         copies.push_back(entry.path());
     std::sort(copies.begin(), copies.end());
-    for (const fs::path& path : copies) files.push_back(copied(path, folder));
+    for (const fs::path& path : copies)
+      files.push_back(copied(path, folder, path.filename().string()));
+    if (!is_there(model_dir_ / kPoolingFile)) return;
+    make_folder((folder / kPoolingFile).parent_path());
+    files.push_back(copied(model_dir_ / kPoolingFile, folder, std::string(kPoolingFile)));
   }
 
   FileEntry write_enclave_tensors(const fs::path& folder) {

@@ -100,8 +100,10 @@ struct EnclaveTensors {
   std::vector<LayerGains> gains;        ///< by layer
   std::vector<std::vector<float>> bias; ///< by LinearId: [d_out] or empty (qkv concatenated), with
                                         ///< the matrix's multiplier
-  std::vector<float> final_gain;        ///< [hidden], with ModelPlan::exact_weights
-  std::vector<float> per_layer_gain;    ///< arch::PerLayerInputs::norm, [width]; or empty
+  /// [hidden], with ModelPlan::exact_weights, or where lm_head is not, which it is folded into.
+  std::vector<float> final_gain;
+  std::vector<float> score;          ///< [hidden], with arch::Head::label
+  std::vector<float> per_layer_gain; ///< arch::PerLayerInputs::norm, [width]; or empty
 };
 EnclaveTensors load_enclave_tensors(const TensorStore& store, const arch::ModelPlan& plan);
 

@@ -167,10 +167,15 @@ void check_metadata(const json& metadata, const std::string& file) {
 } // namespace
 
 std::string canonical_name(const std::string& name) {
+  // Of prepared folders (scale_tensor()), which name matrices and not tensors of a checkpoint.
+  if (name.ends_with(".scale")) return name;
   constexpr std::pair<std::string_view, std::string_view> kPrefixes[] = {
       {"language_model.model.", "model."},
       {"model.language_model.", "model."},
-      {"language_model.lm_head.", "lm_head."}};
+      {"language_model.lm_head.", "lm_head."},
+      {"embed_tokens.", "model.embed_tokens."},
+      {"layers.", "model.layers."},
+      {"norm.", "model.norm."}};
   for (const auto& [prefix, replacement] : kPrefixes)
     if (name.starts_with(prefix)) return std::string(replacement) + name.substr(prefix.size());
   return name;

@@ -136,11 +136,12 @@ private:
   std::exception_ptr damage_; ///< what tensors() has to say
 };
 
-/// The embedding matrix [vocab, hidden] in every model of ours.
-/// The name that a tensor of the decoder has in a checkpoint that is nothing but the decoder.
-/// Checkpoints that also see or hear put "language_model." before "model." or behind it.
+/// The name that a tensor of the decoder has in a checkpoint that is nothing but the decoder with
+/// its head. Checkpoints that also see or hear put "language_model." before "model." or behind it;
+/// those of a decoder without a head, as most embedding models are, leave "model." out.
 std::string canonical_name(const std::string& name);
 
+/// The embedding matrix [vocab, hidden] in every model of ours.
 inline constexpr const char* kEmbeddings = "model.embed_tokens.weight";
 /// Of Gemma 4: tokens decide what is read there as well.
 inline constexpr const char* kPerLayerEmbeddings = "model.embed_tokens_per_layer.weight";

@@ -23,8 +23,9 @@ std::vector<u8> accepted_values(const LatticeParameters& parameters, std::span<c
                                 std::size_t d_in) {
   const std::size_t need = std::size_t{parameters.k} * d_in * parameters.n;
   std::vector<u8> input(seed.begin(), seed.end());
-  const std::string suffix =
+  std::string suffix =
       fmt::format("|A|{}|{}|{}|{}", parameters.k, d_in, parameters.n, parameters.q);
+  if (parameters.rounds()) suffix += fmt::format("|{}", parameters.p);
   input.insert(input.end(), suffix.begin(), suffix.end());
 
   const std::size_t drawn = need + need / 64 + 64;

@@ -17,7 +17,8 @@ namespace talaria::remo {
 /// A[kappa][i], as d_in words. So the hint is a plain product: row r of R = row r of A times W.
 class PublicMatrix {
 public:
-  /// XOF input: seed || "|A|k|d_in|N|q" in decimal; 8-byte little-endian words, the top bits of
+  /// XOF input: seed || "|A|k|d_in|N|q" in decimal, and "|p" where the set rounds, so that no two
+  /// sets share a matrix; 8-byte little-endian words, the top bits of
   /// each, values >= q rejected; accepted values fill [k][d_in][N] in natural evaluation order.
   PublicMatrix(const LatticeParameters& parameters, std::span<const u8> seed, std::size_t d_in);
 

@@ -4,12 +4,11 @@
 
 namespace talaria::remo {
 
-AlignedBuffer<u8> switch_reply(const LatticeParameters& parameters, const u8* words,
-                               std::size_t count) {
-  const kernels::Modulus q = parameters.modulus();
-  const int shift = std::countr_zero(parameters.reply_modulus);
-  const int bytes = parameters.reply_bytes();
-  const double ratio = static_cast<double>(parameters.reply_modulus) / static_cast<double>(q.q);
+AlignedBuffer<u8> switch_reply(const WordFormat& format, const u8* words, std::size_t count) {
+  const kernels::Modulus q = format.modulus;
+  const int shift = std::countr_zero(format.reply_modulus);
+  const int bytes = format.reply_bytes();
+  const double ratio = static_cast<double>(format.reply_modulus) / static_cast<double>(q.q);
   AlignedBuffer<u8> reply(count * static_cast<std::size_t>(bytes));
   u8* out = reply.data();
   for (std::size_t i = 0; i < count; ++i, words += q.word_bytes, out += bytes) {
@@ -19,19 +18,17 @@ AlignedBuffer<u8> switch_reply(const LatticeParameters& parameters, const u8* wo
     i64 rest = static_cast<i64>((y << shift) + q.q / 2 - quotient * q.q);
     for (; rest < 0; rest += static_cast<i64>(q.q)) --quotient;
     for (; rest >= static_cast<i64>(q.q); rest -= static_cast<i64>(q.q)) ++quotient;
-    kernels::store_word(out, quotient & (parameters.reply_modulus - 1), bytes);
+    kernels::store_word(out, quotient & (format.reply_modulus - 1), bytes);
   }
   return reply;
 }
 
-void unswitch_reply(const LatticeParameters& parameters, const u8* reply, std::size_t count,
-                    u8* words) {
-  const kernels::Modulus q = parameters.modulus();
-  const int shift = std::countr_zero(parameters.reply_modulus);
-  const int bytes = parameters.reply_bytes();
+void unswitch_reply(const WordFormat& format, const u8* reply, std::size_t count, u8* words) {
+  const kernels::Modulus q = format.modulus;
+  const int shift = std::countr_zero(format.reply_modulus);
+  const int bytes = format.reply_bytes();
   for (std::size_t i = 0; i < count; ++i, reply += bytes, words += q.word_bytes) {
-    const u128 product =
-        u128{kernels::load_word(reply, bytes)} * q.q + parameters.reply_modulus / 2;
+    const u128 product = u128{kernels::load_word(reply, bytes)} * q.q + format.reply_modulus / 2;
     const u64 y = static_cast<u64>(product >> shift);
     kernels::store_word(words, y >= q.q ? y - q.q : y, q.word_bytes);
   }

@@ -12,6 +12,10 @@ const char* to_string(ProductKind kind) noexcept {
     return "float32";
   case ProductKind::int8:
     return "int8";
+  case ProductKind::rounded:
+    return "rounded";
+  case ProductKind::rounded_switched:
+    return "rounded_switched";
   }
   return "unknown";
 }

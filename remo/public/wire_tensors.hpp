@@ -16,8 +16,26 @@ enum class ProductKind : u8 {
             ///< Switched replies)
   float32,  ///< fp32 in, fp32 out: the hybrid research scheme
   int8,     ///< int8 in, int32 out, neither masked nor checked: the baseline of `talaria bench`
+  rounded,  ///< residues modulo p instead of q, for a set that rounds and a matrix that it rounds
+  rounded_switched, ///< likewise
 };
 const char* to_string(ProductKind kind) noexcept;
+
+constexpr bool is_rounded(ProductKind kind) noexcept {
+  return kind == ProductKind::rounded || kind == ProductKind::rounded_switched;
+}
+constexpr bool is_switched(ProductKind kind) noexcept {
+  return kind == ProductKind::switched || kind == ProductKind::rounded_switched;
+}
+/// Whether values are words modulo q or p.
+constexpr bool is_words(ProductKind kind) noexcept {
+  return kind != ProductKind::float32 && kind != ProductKind::int8;
+}
+/// The kind of words that a tensor of masks has.
+constexpr ProductKind kind_of_words(bool rounded, bool switched) noexcept {
+  if (rounded) return switched ? ProductKind::rounded_switched : ProductKind::rounded;
+  return switched ? ProductKind::switched : ProductKind::residues;
+}
 
 using SharedBytes = std::shared_ptr<const AlignedBuffer<u8>>;
 

@@ -29,6 +29,7 @@ pipeline::ClusterNode cluster_node(const config::WorkerNode& worker) {
   node.layers = worker.layers;
   node.share = worker.columns;
   node.replica = worker.role == config::WorkerNode::Role::replica;
+  node.each_address = worker.each_address;
   return node;
 }
 
@@ -61,6 +62,7 @@ cluster_options(const config::PipelineConfig& config,
   cluster.policy = fault_policy(config.faults);
   cluster.ready =
       std::min<cluster::Milliseconds>(config.faults.request_deadline, config.launch.ready);
+  cluster.resolve_every = config.faults.resolve;
   cluster.log = log;
   return cluster;
 }
@@ -97,16 +99,25 @@ pipeline::HintCacheOptions hint_options(const config::Hints& hints, bool is_atte
 
 } // namespace
 
+std::optional<model::Task> task_of(const config::PipelineConfig& config) {
+  using model::Task;
+  for (const Task task : {Task::generate, Task::embed, Task::score})
+    if (config.task == model::to_string(task)) return task;
+  return std::nullopt; // auto: the table takes no other
+}
+
 pipeline::EngineOptions engine_options(const config::PipelineConfig& config,
                                        const std::function<void(const std::string&)>& log) {
   pipeline::EngineOptions options;
   options.model_dir = config.model;
   options.model_sha256 = config.model_sha256;
+  options.task = task_of(config);
   options.scheme = scheme_options(config.masking);
   options.weights = model::parse_weight_format(config.masking.weights);
   options.threads = config.pipeline.threads;
   options.batch = {config.pipeline.micro_batches, config.pipeline.max_rows,
-                   config.pipeline.prefill_chunk};
+                   config.pipeline.prefill_chunk, config.pipeline.speculate,
+                   config.pipeline.speculate_always};
   options.padding.buckets = config.masking.padding.buckets;
   options.padding.rounds = config.masking.padding.rounds;
   options.padding.pace = config.masking.padding.pace;

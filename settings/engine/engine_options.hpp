@@ -1,6 +1,7 @@
 #pragma once
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "config/pipeline_config.hpp"
@@ -14,5 +15,8 @@ namespace talaria::settings {
 /// @throws Error{usage} or Error{config} for names that resolve() would have refused.
 pipeline::EngineOptions engine_options(const config::PipelineConfig& config,
                                        const std::function<void(const std::string&)>& log);
+
+/// What the model is to be served for; nothing: what its files say.
+std::optional<model::Task> task_of(const config::PipelineConfig& config);
 
 } // namespace talaria::settings

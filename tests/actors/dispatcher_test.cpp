@@ -2,14 +2,18 @@
 // answered by an honest holder if there is one, and given up in time if there is none.
 #include "actors/cluster/dispatcher.hpp"
 
+#include <atomic>
 #include <boost/test/unit_test.hpp>
 #include <deque>
+#include <future>
 #include <mutex>
 #include <set>
 #include <variant>
 
+#include "actors/actor_end.hpp"
 #include "actors/cluster/job.hpp"
 #include "actors/errors.hpp"
+#include "tests/support/eventually.hpp"
 
 namespace talaria::cluster {
 
@@ -33,6 +37,8 @@ struct Actor {
   std::mutex mutex;
   std::vector<Question> asked;
   std::vector<Suspend> orders;
+  bool comes_later = false;       ///< it is not ready before the test says so
+  std::atomic<bool> ended{false}; ///< its link was let go
 
   std::size_t questions() {
     const std::lock_guard lock(mutex);
@@ -62,7 +68,8 @@ caf::result<Reply> play(Link::pointer self, Actor& actor, const Question& questi
 
 Link::behavior_type fake_link(Link::pointer self, u32 node, std::shared_ptr<Actor> actor,
                               NodeWatcher watcher) {
-  self->send(watcher, NodeEvent{node, true, {}, Errc::no_worker});
+  if (!actor->comes_later) self->send(watcher, NodeEvent{node, true, {}, Errc::no_worker});
+  self->attach_functor([actor] { actor->ended = true; });
   auto products = std::make_shared<std::vector<caf::typed_response_promise<WorkerProduct>>>();
   auto panels = std::make_shared<std::vector<caf::typed_response_promise<WeightPanels>>>();
   return {[=](const MaskedTensor& tensor) {
@@ -79,7 +86,11 @@ Link::behavior_type fake_link(Link::pointer self, u32 node, std::shared_ptr<Acto
             actor->orders.push_back(order);
           },
           [](const Expect&) {},
-          [](const AskHealth&) { return NodeHealth{}; }};
+          [node](const AskHealth&) {
+            NodeHealth health;
+            health.name = "node-" + std::to_string(node);
+            return health;
+          }};
 }
 
 remo::SharedBytes bytes_of(std::size_t count, u8 value) {
@@ -115,7 +126,28 @@ struct Part {
   u64 first = 0;
   u64 columns = kColumns;
   Script script;
+  bool comes_later = false;
+  u32 equals = 0;
 };
+
+/// Where the one matrix is computed by these nodes, in the order of preference.
+PlacementPlan placement(const std::vector<std::pair<u32, Part>>& nodes) {
+  MatrixPlan plan{0, "layers.0.qkv", 4, kColumns, {}};
+  std::set<u64> cuts{0, kColumns};
+  for (const auto& [node, part] : nodes) {
+    cuts.insert(part.first);
+    cuts.insert(part.first + part.columns);
+  }
+  for (auto cut = cuts.begin(); std::next(cut) != cuts.end(); ++cut) {
+    const u64 end = *std::next(cut);
+    Shard shard{*cut, end - *cut, {}};
+    for (const auto& [node, part] : nodes)
+      if (part.first <= *cut && end <= part.first + part.columns)
+        shard.holders.push_back({node, part.first, part.columns, part.equals});
+    plan.shards.push_back(shard);
+  }
+  return {plan};
+}
 
 /// A dispatcher with one matrix, and its fake workers in the order of preference.
 class Stage {
@@ -123,32 +155,20 @@ public:
   explicit Stage(const std::vector<Part>& parts, FaultPolicy policy = {}) : self_(system_) {
     DispatcherOptions options;
     options.policy = policy;
-    MatrixPlan plan{0, "layers.0.qkv", 4, kColumns, {}};
-    std::set<u64> cuts{0};
-    for (const Part& part : parts) cuts.insert(part.first);
-    for (auto cut = cuts.begin(); cut != cuts.end(); ++cut) {
-      const u64 end = std::next(cut) == cuts.end() ? kColumns : *std::next(cut);
-      Shard shard{*cut, end - *cut, {}};
-      for (u32 n = 0; n < parts.size(); ++n)
-        if (parts[n].first <= *cut && end <= parts[n].first + parts[n].columns)
-          shard.holders.push_back({n, parts[n].first, parts[n].columns});
-      plan.shards.push_back(shard);
-    }
-    options.plan = {plan};
+    std::vector<std::pair<u32, Part>> nodes;
     for (u32 n = 0; n < parts.size(); ++n) {
-      actors_.push_back(std::make_shared<Actor>());
-      actors_.back()->script = parts[n].script;
-      NodeSettings settings;
-      settings.name = "node-" + std::to_string(n);
-      options.nodes.push_back(settings);
+      nodes.emplace_back(n, parts[n]);
+      options.nodes.push_back(add(parts[n]));
     }
+    options.plan = placement(nodes);
+    everybody_ = nodes;
     options.log = [this](const std::string& line) {
       const std::lock_guard lock(mutex_);
       lines_.push_back(line);
     };
-    options.link = [actors = actors_](caf::actor_system& system, u32 node,
-                                      const NodeWatcher& watcher) {
-      return system.spawn(fake_link, node, actors[node], watcher);
+    options.link = [this](caf::actor_system& system, u32 node, const NodeWatcher& watcher) {
+      const std::lock_guard lock(mutex_);
+      return system.spawn(fake_link, node, actors_[node], watcher);
     };
     dispatcher_ = spawn_dispatcher(system_, std::move(options));
     ask<Ready>(AwaitReady{milliseconds(kPatience)});
@@ -157,6 +177,27 @@ public:
     }
   }
   ~Stage() { self_->send_exit(dispatcher_, caf::exit_reason::user_shutdown); }
+
+  /// From now on there are `members` and those who come, numbered on; who leaves is the last
+  /// resort.
+  void reshape(const std::set<u32>& stay, const std::vector<Part>& come) {
+    Reshape news;
+    std::vector<std::pair<u32, Part>> members;
+    std::vector<std::pair<u32, Part>> leaving;
+    for (const auto& [node, part] : everybody_)
+      (stay.contains(node) ? members : leaving).emplace_back(node, part);
+    for (const Part& part : come) {
+      members.emplace_back(static_cast<u32>(actors_.size()), part);
+      news.joined.push_back(add(part));
+    }
+    for (const auto& [node, part] : members) news.members.insert(node);
+    news.next = placement(members);
+    members.insert(members.end(), leaving.begin(), leaving.end());
+    news.meanwhile = placement(members);
+    everybody_ = members;
+    tell(std::move(news));
+    health();
+  }
 
   template <class Reply, class Question>
   Reply ask(const Question& question) {
@@ -167,6 +208,15 @@ public:
                  [&](caf::error& error) { failure = from_caf(error); });
     if (failure) throw *failure;
     return std::move(*reply);
+  }
+  /// Asks, and returns what waits for the answer.
+  std::function<WorkerProduct()> ask_later(const MaskedTensor& tensor) {
+    auto handle =
+        std::make_shared<std::future<WorkerProduct>>(std::async(std::launch::async, [this, tensor] {
+          return ask_until_it_ends<WorkerProduct>(system_, dispatcher_, tensor);
+        }));
+    tests::eventually([&] { return actor(0).questions() > 0 || !health().covered; });
+    return [handle] { return handle->get(); };
   }
   WorkerProduct multiply(u32 rows = 2) {
     MaskedTensor tensor;
@@ -196,10 +246,21 @@ public:
   }
 
 private:
+  NodeSettings add(const Part& part) {
+    const std::lock_guard lock(mutex_);
+    actors_.push_back(std::make_shared<Actor>());
+    actors_.back()->script = part.script;
+    actors_.back()->comes_later = part.comes_later;
+    NodeSettings settings;
+    settings.name = "node-" + std::to_string(actors_.size() - 1);
+    return settings;
+  }
+
   caf::actor_system_config config_;
   caf::actor_system system_{config_};
+  std::mutex mutex_; ///< guards the next, and lines_
   std::vector<std::shared_ptr<Actor>> actors_;
-  std::mutex mutex_;
+  std::vector<std::pair<u32, Part>> everybody_; ///< in the order of preference
   std::vector<std::string> lines_;
   Dispatcher dispatcher_;
   caf::scoped_actor self_;
@@ -413,6 +474,138 @@ BOOST_AUTO_TEST_CASE(a_worker_that_comes_and_goes_cannot_flood_the_log) {
   }
   stage.health();
   BOOST_TEST(stage.lines().size() < 200U); // 2000 without a limit
+}
+
+// --- workers that come and go
+// ---------------------------------------------------------------------
+
+BOOST_AUTO_TEST_CASE(who_comes_is_asked_and_who_has_left_is_not_and_loses_its_link) {
+  Stage stage({{0, kColumns, honest(128, 1)}});
+  BOOST_TEST(stage.multiply().answered_by == std::vector<u32>{0}, boost::test_tools::per_element());
+  stage.reshape({}, {{0, kColumns, honest(128, 1)}});
+  BOOST_CHECK(tests::eventually([&] { return stage.actor(0).ended.load(); }));
+  for (int i = 0; i < 5; ++i)
+    BOOST_TEST(stage.multiply().answered_by == std::vector<u32>{1},
+               boost::test_tools::per_element());
+  BOOST_TEST(stage.actor(0).questions() == 1U);
+  const auto health = stage.health();
+  BOOST_TEST_REQUIRE(health.nodes.size() == 1U);
+  BOOST_TEST(health.nodes[0].name == "node-1");
+  BOOST_CHECK(health.left == std::set<u32>{0});
+  BOOST_TEST(contains(stage.lines().back(), "worker 'node-0'"), stage.lines().back());
+  BOOST_TEST(contains(stage.lines().back(), "has left"), stage.lines().back());
+}
+
+BOOST_AUTO_TEST_CASE(who_leaves_is_asked_until_somebody_else_is_ready) {
+  Stage stage({{0, kColumns, honest(128, 1)}});
+  stage.reshape({}, {{0, 64, honest(64, 1), true}, {64, 64, honest(64, 1), true}});
+  BOOST_TEST(row(stage.multiply()) == halves(1, 1), boost::test_tools::per_element());
+  BOOST_TEST(stage.actor(0).questions() == 1U);
+  stage.tell(NodeEvent{1, true, {}, Errc::no_worker});
+  // Half of it is there now, and asked; the other half is still had of whoever leaves.
+  BOOST_TEST(row(stage.multiply()) == halves(1, 1), boost::test_tools::per_element());
+  BOOST_TEST(stage.actor(0).questions() == 2U);
+  BOOST_CHECK(tests::eventually([&] { return stage.actor(1).questions() == 1U; }));
+  BOOST_TEST(!stage.actor(0).ended.load());
+  stage.tell(NodeEvent{2, true, {}, Errc::no_worker});
+  stage.multiply();
+  BOOST_TEST(stage.actor(0).questions() == 2U);
+  BOOST_TEST(stage.actor(2).questions() == 1U);
+  BOOST_CHECK(tests::eventually([&] { return stage.actor(0).ended.load(); }));
+}
+
+BOOST_AUTO_TEST_CASE(what_who_leaves_keeps_for_itself_goes_to_who_has_come) {
+  FaultPolicy policy;
+  policy.deadline = milliseconds(100);
+  policy.strikes = 1000;
+  Stage stage({{0, kColumns, silent()}}, policy);
+  MaskedTensor tensor;
+  tensor.rows = 2;
+  tensor.cols = 4;
+  tensor.bytes = bytes_of(8, 1);
+  auto answer = stage.ask_later(tensor);
+  stage.reshape({}, {{0, kColumns, honest(128, 7)}});
+  BOOST_TEST(answer().bytes->data()[0] == 7);
+  BOOST_TEST(stage.actor(0).questions() == 1U);
+  BOOST_TEST(stage.actor(1).questions() == 1U);
+}
+
+BOOST_AUTO_TEST_CASE(questions_that_wait_for_a_worker_go_to_one_that_comes) {
+  Stage stage({{0, kColumns, honest(128, 1)}});
+  stage.tell(NodeEvent{0, false, "its machine is gone", Errc::no_worker});
+  BOOST_TEST(!stage.health().covered);
+  MaskedTensor tensor;
+  tensor.rows = 2;
+  tensor.cols = 4;
+  tensor.bytes = bytes_of(8, 1);
+  auto answer = stage.ask_later(tensor);
+  stage.reshape({}, {{0, 64, honest(64, 3)}, {64, 64, honest(64, 4)}});
+  BOOST_TEST(row(answer()) == halves(3, 4), boost::test_tools::per_element());
+  BOOST_TEST(stage.health().covered);
+}
+
+BOOST_AUTO_TEST_CASE(a_change_of_mind_while_workers_change_leaves_the_last_word) {
+  Stage stage({{0, kColumns, honest(128, 1)}});
+  stage.reshape({}, {{0, kColumns, honest(128, 2), true}}); // it never comes
+  stage.reshape({}, {{0, kColumns, honest(128, 3)}});
+  BOOST_TEST(stage.multiply().answered_by == std::vector<u32>{2}, boost::test_tools::per_element());
+  BOOST_CHECK(tests::eventually(
+      [&] { return stage.actor(0).ended.load() && stage.actor(1).ended.load(); }));
+  BOOST_CHECK(stage.health().left == (std::set<u32>{0, 1}));
+}
+
+// The checks were cut for one worker; by now two compute what one shard of theirs is.
+BOOST_AUTO_TEST_CASE(a_lie_of_one_of_several_is_asked_of_others_and_convicts_nobody) {
+  Stage stage({{0, kColumns, honest(128, 1)}});
+  stage.reshape({},
+                {{0, 64, honest(64, 2)}, {64, 64, honest(64, 3)}, {0, kColumns, honest(128, 4)}});
+  MaskedTensor tensor;
+  tensor.rows = 2;
+  tensor.cols = 4;
+  tensor.bytes = bytes_of(8, 1);
+  const auto wrong = stage.ask<WorkerProduct>(tensor);
+  BOOST_TEST(row(wrong) == halves(2, 3), boost::test_tools::per_element());
+  BOOST_TEST_REQUIRE(wrong.answered_by.size() == 1U);
+  BOOST_TEST(wrong.answered_by[0] > 3U); // no node's number
+  const auto right =
+      stage.ask<WorkerProduct>(worker::Dispute{tensor, wrong, {0}, {}, Clock::now()});
+  BOOST_TEST(row(right) == halves(4, 4), boost::test_tools::per_element());
+  BOOST_CHECK(stage.quarantined().empty());
+  // And if that was wrong too, it is one worker's lie, and those of before are not asked again.
+  const Error error = error_of([&] {
+    stage.ask<WorkerProduct>(
+        worker::Dispute{tensor, right, {0}, {wrong.answered_by[0]}, Clock::now()});
+  });
+  BOOST_TEST((error.code() == Errc::verification));
+  BOOST_CHECK(stage.quarantined() == std::set<u32>{3});
+}
+
+BOOST_AUTO_TEST_CASE(right_shards_of_a_product_from_before_a_change_are_kept_after_it) {
+  Stage stage({{0, 64, honest(64, 1)}, {64, 64, honest(64, 2)}});
+  MaskedTensor tensor;
+  tensor.rows = 2;
+  tensor.cols = 4;
+  tensor.bytes = bytes_of(8, 1);
+  const auto wrong = stage.ask<WorkerProduct>(tensor);
+  stage.reshape({}, {{0, 64, honest(64, 5)}, {64, 64, honest(64, 6)}});
+  const auto right =
+      stage.ask<WorkerProduct>(worker::Dispute{tensor, wrong, {0}, {}, Clock::now()});
+  BOOST_TEST(row(right) == halves(5, 2), boost::test_tools::per_element());
+  BOOST_TEST(right.answered_by == (std::vector<u32>{2, 1}), boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(of_equals_whoever_has_least_to_do_is_asked) {
+  Stage stage({{0, kColumns, silent(), false, 1},
+               {0, kColumns, silent(), false, 1},
+               {0, kColumns, silent(), false, 1}});
+  MaskedTensor tensor;
+  tensor.rows = 2;
+  tensor.cols = 4;
+  tensor.bytes = bytes_of(8, 1);
+  for (int i = 0; i < 6; ++i) stage.tell(tensor);
+  stage.health();
+  for (u32 n = 0; n < 3; ++n)
+    BOOST_CHECK(tests::eventually([&] { return stage.actor(n).questions() == 2U; }));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -2,6 +2,7 @@
 // and rows of padding, which are sampled from as others are and change no token.
 #include <boost/test/unit_test.hpp>
 #include <caf/scheduler/test_coordinator.hpp>
+#include <set>
 
 #include "actors/enclave/sampler_stage.hpp"
 #include "core/random.hpp"
@@ -67,8 +68,9 @@ struct Fixture {
     clock.run();
   }
   /// Logits of `segments`, one row each if it samples, and `padding` rows more.
-  const Sampled& sample(std::vector<Segment> segments, u32 padding) {
+  const Sampled& sample(std::vector<Segment> segments, u32 padding, std::vector<u32> tokens = {}) {
     MicroBatch batch;
+    batch.tokens = std::move(tokens);
     batch.id = heard.size() + 1;
     batch.segments = std::move(segments);
     batch.head_padding = padding;
@@ -152,6 +154,55 @@ BOOST_AUTO_TEST_CASE(each_sequence_draws_from_its_own_rows_with_its_own_seed_and
       seen[who].push_back(expected);
     }
   }
+}
+
+// Round after round with right drafts, wrong ones, and right ones that may not be kept: what a
+// sampler draws that is asked for one token at a time.
+BOOST_AUTO_TEST_CASE(drafts_are_accepted_as_far_as_they_are_what_is_drawn) {
+  constexpr u32 kDrafts = 3;
+  Fixture f;
+  Enrol enrol;
+  enrol.sequence = 4;
+  enrol.prompt = {3, 8};
+  enrol.sampling.temperature = 1;
+  enrol.sampling.seed = 77;
+  enrol.sampling.frequency_penalty = 1.5F;
+  enrol.sampling.repetition_penalty = 1.2F;
+  enrol.scores.answer = 1;
+  model::Sampler alone(enrol.sampling);
+  std::vector<u32> seen = enrol.prompt;
+  f.send(std::move(enrol));
+  auto rng = seeded_rng(5);
+  std::set<std::size_t> accepted;
+  for (u64 round = 1; round <= 60; ++round) {
+    Segment segment = row_of(4, true);
+    segment.count = 1 + kDrafts;
+    segment.drafts = kDrafts;
+    segment.acceptable = static_cast<u32>(rng.below(kDrafts + 1));
+    const std::size_t right = rng.below(kDrafts + 1);
+    const Matrix<float> logits = logits_of(round, 2 + kDrafts); // one row of a neighbour before
+    std::vector<u32> expected;
+    std::vector<u32> tokens{1, seen.back()};
+    for (std::size_t i = 0; i <= std::min<std::size_t>(right, segment.acceptable); ++i) {
+      expected.push_back(alone.sample(logits.row_span(1 + i), seen, seen.size() - 2));
+      seen.push_back(expected.back());
+      tokens.push_back(expected.back() + (i < right ? 0 : 1));
+    }
+    tokens.resize(2 + kDrafts, 0);
+    const Sampled& sampled = f.sample({row_of(2, true), segment}, round % 2 == 0 ? 4 : 0, tokens);
+    BOOST_TEST(sampled.failed.empty());
+    BOOST_TEST_REQUIRE(sampled.choices.size() == 1 + expected.size());
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      const auto& choice = sampled.choices[1 + i];
+      BOOST_TEST(choice.sequence == 4U);
+      BOOST_TEST(choice.token == expected[i]);
+      BOOST_TEST(choice.was_drafted == (i + 1 < expected.size()));
+      BOOST_TEST(choice.scores->chosen.logprob ==
+                 model::score_token(logits.row_span(1 + i), expected[i], 1).chosen.logprob);
+    }
+    accepted.insert(expected.size() - 1);
+  }
+  BOOST_TEST(accepted.size() == 1U + kDrafts);
 }
 
 BOOST_AUTO_TEST_CASE(rows_that_were_asked_for_come_back_with_their_position) {

@@ -2,6 +2,7 @@
 
 #include <boost/test/unit_test.hpp>
 #include <map>
+#include <set>
 #include <stdexcept>
 #include <string>
 
@@ -62,6 +63,23 @@ BOOST_AUTO_TEST_CASE(every_scheme_that_must_break_breaks_and_lattice_does_not) {
   for (const char* attack : {"nearest", "sorted", "vocabulary", "null-space", "learned",
                              "membership", "gram", "procrustes", "ridge"})
     BOOST_TEST(recovery(report, "lattice", attack) < 0.2, attack);
+}
+
+BOOST_AUTO_TEST_CASE(rounded_masks_leave_nothing_to_any_attack) {
+  for (const char* parameters : {"R48", "R43"}) {
+    auto options = quick_options("llama3");
+    options.engine.scheme.parameters = &remo::lattice_parameters(parameters);
+    options.others = false;
+    const AuditReport report = audited(options);
+    BOOST_TEST(report.parameters == parameters);
+    BOOST_TEST(report.passed(), parameters);
+    std::set<std::string> applied;
+    for (const AttackResult& cell : report.cells)
+      if (cell.applicable) applied.insert(cell.attack);
+    for (const char* attack : {"nearest", "uniformity", "limbs", "correlation", "repeats", "reuse",
+                               "noiseless", "short-secret", "toy-lattice"})
+      BOOST_TEST(applied.contains(attack), attack);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(rows_per_expert_name_every_prompt_unless_all_experts_get_all_rows) {

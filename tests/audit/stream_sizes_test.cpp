@@ -1,6 +1,8 @@
 // The network in front of the gateway counts bytes of streamed answers.
 #include "audit/stream_sizes.hpp"
 
+#include "audit/draft_counts.hpp"
+
 #include <boost/test/unit_test.hpp>
 #include <cmath>
 
@@ -64,8 +66,9 @@ BOOST_AUTO_TEST_CASE(the_servers_events_are_at_chance_unless_a_client_wants_them
   const auto tokenizer = model::Tokenizer::load(engine.model_dir);
   const std::size_t room = gateway::longest_token(tokenizer);
   for (const bool chat : {false, true}) {
-    const StreamWriter writer = [&](std::span<const std::string> pieces, bool hidden) {
-      gateway::ResponseFormat format({chat, "talaria-tiny", 1, false, hidden ? room : 0});
+    const StreamWriter writer = [&](std::span<const std::string> pieces, bool hidden,
+                                    std::size_t tokens) {
+      gateway::ResponseFormat format({chat, "talaria-tiny", 1, false, hidden ? room * tokens : 0});
       std::vector<std::size_t> sizes;
       for (const std::string& piece : pieces) sizes.push_back(format.text(0, piece).size());
       return sizes;
@@ -79,6 +82,18 @@ BOOST_AUTO_TEST_CASE(the_servers_events_are_at_chance_unless_a_client_wants_them
     BOOST_TEST(results[1].judges);
     const double by_chance = results[1].chance1 * static_cast<double>(results[1].rows);
     BOOST_TEST(static_cast<long>(results[1].top1) == std::lround(by_chance));
+    if (!chat) continue;
+    // Published: prompts are recognised by the tokens of each round.
+    const auto drafts =
+        draft_counts(engine, writer, {.queries = 8, .tokens = 40, .seed = 5}, progress);
+    BOOST_TEST_REQUIRE(drafts.size() == 3U);
+    BOOST_TEST(!drafts[0].judges);
+    BOOST_TEST(drafts[0].p_value < 0.001, drafts[0].top1 << " of " << drafts[0].rows);
+    for (const AttackResult& hidden : {drafts[1], drafts[2]}) {
+      BOOST_TEST(hidden.judges);
+      BOOST_TEST(hidden.rows == 8U);
+      BOOST_TEST(hidden.top1 == 1U); // all look alike: always the same guess
+    }
   }
 }
 

@@ -102,6 +102,11 @@ export default {
     const refused = await failureOf(chat({ messages: [{ role: 'user', content: [image] }] }));
     expect(refused instanceof OpenAI.BadRequestError, 'a 400');
   },
+  'embeddings of a model that writes are refused': async () => {
+    const refused = await failureOf(client.embeddings.create({ model, input: 'a text' }));
+    expect(refused instanceof OpenAI.BadRequestError, 'a 400');
+    expect(refused.message.includes('task: embed'), 'what would help');
+  },
   'a response, whole and streamed': async () => {
     const whole = await respond();
     expectEqual(whole.output_text, (await chat()).choices[0].message.content, 'the text of a chat');

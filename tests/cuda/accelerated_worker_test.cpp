@@ -21,7 +21,11 @@ namespace {
 namespace cuda = kernels::cuda;
 using remo::ProductKind;
 
-const remo::LatticeParameters& kParameters = remo::kDefaultParameters;
+const remo::LatticeParameters& kParameters = remo::lattice_parameters("R48");
+
+remo::WordFormat words_of(bool rounded) {
+  return rounded ? kParameters.rounded_words() : kParameters.full_words();
+}
 constexpr std::chrono::seconds kLong{60}; // only a failing test waits this long
 
 /// Decides when the fake device is done, and counts what it was given.
@@ -94,7 +98,10 @@ private:
   static AlignedBuffer<u8> multiply(const kernels::PackedWeights& w, cuda::RowFormat format,
                                     const cuda::InputRows& rows) {
     const kernels::ProductKernels& row = kernels::product_kernel_sets().back();
-    const auto q = kParameters.modulus();
+    const bool rounded =
+        format == cuda::RowFormat::rounded || format == cuda::RowFormat::rounded_switched;
+    const auto words = words_of(rounded);
+    const auto q = words.modulus;
     const std::size_t values = rows.count * w.d_out();
     if (format == cuda::RowFormat::float32) {
       AlignedBuffer<u8> out(values * sizeof(float));
@@ -110,8 +117,8 @@ private:
     }
     AlignedBuffer<u8> out(values * static_cast<std::size_t>(q.word_bytes));
     row.residue_product(rows.bytes, rows.count, w, q, out.data(), 0, w.panels());
-    if (format == cuda::RowFormat::residues) return out;
-    return remo::switch_reply(kParameters, out.data(), values);
+    if (format == cuda::RowFormat::residues || format == cuda::RowFormat::rounded) return out;
+    return remo::switch_reply(words, out.data(), values);
   }
 
   std::shared_ptr<Control> control_;
@@ -133,7 +140,7 @@ model::QuantizedLinear linear_of(u32 id) {
 
 std::size_t value_bytes(ProductKind kind) {
   if (kind == ProductKind::float32) return 4;
-  return kind == ProductKind::int8 ? 1 : 6;
+  return kind == ProductKind::int8 ? 1 : words_of(is_rounded(kind)).word_bytes();
 }
 
 remo::MaskedTensor tensor_of(u32 matrix, u32 rows, ProductKind kind = ProductKind::residues) {
@@ -147,8 +154,10 @@ remo::MaskedTensor tensor_of(u32 matrix, u32 rows, ProductKind kind = ProductKin
   else if (kind == ProductKind::int8)
     for (u8& byte : bytes) byte = static_cast<u8>(rng.below(256));
   else
-    for (std::size_t i = 0; i < bytes.size(); i += 6)
-      kernels::store_word(bytes.data() + i, rng.below(kParameters.q), 6);
+    for (std::size_t i = 0; i < bytes.size(); i += value_bytes(kind)) {
+      const kernels::Modulus q = words_of(is_rounded(kind)).modulus;
+      kernels::store_word(bytes.data() + i, rng.below(q.q), q.word_bytes);
+    }
   return {matrix, kind, rows, 48, std::make_shared<const AlignedBuffer<u8>>(std::move(bytes))};
 }
 
@@ -209,8 +218,8 @@ BOOST_AUTO_TEST_CASE(an_engine_answers_alike_with_and_without_a_device) {
   control->finish_up_to(1000);
   const auto with = engine_on(control);
   const auto without = engine_on(nullptr);
-  for (const auto kind :
-       {ProductKind::residues, ProductKind::switched, ProductKind::float32, ProductKind::int8}) {
+  for (const auto kind : {ProductKind::residues, ProductKind::switched, ProductKind::float32,
+                          ProductKind::int8, ProductKind::rounded, ProductKind::rounded_switched}) {
     const auto one = tensor_of(1, 3, kind);
     const auto other = tensor_of(1, 5, kind);
     BOOST_TEST(same(with->multiply(one), without->multiply(one)));
@@ -222,7 +231,7 @@ BOOST_AUTO_TEST_CASE(an_engine_answers_alike_with_and_without_a_device) {
   }
   BOOST_TEST(same(with->hint_rows({2, 7, 5}), without->hint_rows({2, 7, 5})));
   BOOST_TEST(with->hint_rows({2, 7, 0}).bytes->size() == 0U);
-  BOOST_TEST(control->begun == 13U - 4U); // everything but the empty hint, joined products once
+  BOOST_TEST(control->begun == 19U - 6U); // everything but the empty hint, joined products once
   BOOST_CHECK_THROW(with->multiply(tensor_of(9, 1)), Error);
 }
 

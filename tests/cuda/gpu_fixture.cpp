@@ -38,6 +38,7 @@ BOOST_GLOBAL_FIXTURE(NeedsDevice);
 AcceleratorOptions options_for(const remo::LatticeParameters& parameters) {
   AcceleratorOptions options;
   options.modulus = parameters.modulus();
+  options.rounded_modulus = parameters.p;
   options.reply_modulus = parameters.reply_modulus;
   std::string why;
   options.devices = {usable_device(why)};

@@ -24,6 +24,13 @@ std::vector<u64> residues(const Modulus& q, const LimbFormat& format, std::size_
   return values;
 }
 
+/// Those of the kernels' tests, and that of rounded words.
+std::vector<u64> tested_primes() {
+  std::vector<u64> primes(std::begin(kPrimes), std::end(kPrimes));
+  primes.push_back(remo::kRoundedPrime);
+  return primes;
+}
+
 /// sum_l s[l] 256^l mod q as it is defined.
 u64 put_together(const i32* s, int limbs, const Modulus& q) {
   u64 word = 0;
@@ -58,7 +65,7 @@ void check_recombination(const Modulus& q) {
 } // namespace
 
 BOOST_AUTO_TEST_CASE(the_digits_of_a_residue_are_that_residue) {
-  for (const u64 prime : kPrimes) {
+  for (const u64 prime : tested_primes()) {
     const Modulus q(prime);
     const LimbFormat format(q);
     for (const u64 x : residues(q, format, 20'000)) {
@@ -72,7 +79,7 @@ BOOST_AUTO_TEST_CASE(the_digits_of_a_residue_are_that_residue) {
 }
 
 BOOST_AUTO_TEST_CASE(any_int32_sums_are_put_together_exactly) {
-  for (const u64 prime : kPrimes) {
+  for (const u64 prime : tested_primes()) {
     const Modulus q(prime);
     switch (q.word_bytes) {
     case 4:
@@ -93,9 +100,11 @@ BOOST_AUTO_TEST_CASE(any_int32_sums_are_put_together_exactly) {
 
 BOOST_AUTO_TEST_CASE(values_are_switched_as_the_protocol_defines_it) {
   for (const auto& parameters : remo::kAcceptedParameters) {
-    const Modulus q = parameters.modulus();
+    const remo::WordFormat format =
+        parameters.rounds() ? parameters.rounded_words() : parameters.full_words();
+    const Modulus q = format.modulus;
     const ReplyFormat reply(q, parameters.reply_modulus);
-    BOOST_TEST_REQUIRE(reply.bytes == parameters.reply_bytes());
+    BOOST_TEST_REQUIRE(reply.bytes == format.reply_bytes());
     std::vector<u64> values = residues(q, LimbFormat(q), 50'000);
     // Next to where the rounded value changes: y = (m + 1/2) q / q_d.
     for (u64 m = 0; m < 2000; ++m)
@@ -108,7 +117,7 @@ BOOST_AUTO_TEST_CASE(values_are_switched_as_the_protocol_defines_it) {
     for (std::size_t i = 0; i < values.size(); ++i)
       store_word(words.data() + i * static_cast<std::size_t>(q.word_bytes), values[i],
                  q.word_bytes);
-    const auto expected = remo::switch_reply(parameters, words.data(), values.size());
+    const auto expected = remo::switch_reply(format, words.data(), values.size());
     std::size_t wrong = 0;
     for (std::size_t i = 0; i < values.size(); ++i)
       wrong += reply.switched_value(values[i]) !=

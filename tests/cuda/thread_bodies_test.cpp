@@ -97,7 +97,9 @@ constexpr Shape kShapes[] = {{1, 1, 1},     {1, 5, 3},      {3, 17, 65},   {2, 6
 } // namespace
 
 BOOST_AUTO_TEST_CASE(a_grid_of_threads_makes_the_reference_product) {
-  for (const u64 prime : test::kPrimes)
+  std::vector<u64> primes(std::begin(test::kPrimes), std::end(test::kPrimes));
+  primes.push_back(remo::kRoundedPrime);
+  for (const u64 prime : primes)
     for (const Shape& shape : kShapes)
       for (const std::size_t sums_bytes : {std::size_t{1}, std::size_t{1} << 15, kStepRows << 20}) {
         const Modulus q(prime);
@@ -114,13 +116,15 @@ BOOST_AUTO_TEST_CASE(a_grid_of_threads_makes_the_reference_product) {
 BOOST_AUTO_TEST_CASE(a_grid_of_threads_switches_as_the_protocol_defines_it) {
   for (const auto& parameters : remo::kAcceptedParameters)
     for (const Shape& shape : kShapes) {
-      const Modulus q = parameters.modulus();
+      const remo::WordFormat format =
+          parameters.rounds() ? parameters.rounded_words() : parameters.full_words();
+      const Modulus q = format.modulus;
       Stream stream(shape.d_in);
       const auto weights = random_weights(shape.d_in, shape.d_out, stream);
       const auto words = random_words(shape.rows * shape.d_in, q, stream);
       auto full = reference_product(words, shape.rows, weights, q);
       full.resize(full.size() + 8);
-      const auto expected = remo::switch_reply(parameters, full.data(), shape.rows * shape.d_out);
+      const auto expected = remo::switch_reply(format, full.data(), shape.rows * shape.d_out);
       const auto got = device_product(words, shape.rows, weights, q, parameters.reply_modulus,
                                       std::size_t{1} << 15);
       BOOST_TEST(std::equal(got.begin(), got.end(), expected.begin(), expected.end()),

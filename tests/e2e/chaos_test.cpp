@@ -210,6 +210,8 @@ BOOST_AUTO_TEST_CASE(chaos_loses_no_answer_and_changes_none) {
     cluster.nodes.push_back(tests::node_at("node-" + std::to_string(cluster.nodes.size()),
                                            victim->port(), {{}, "int8", victim->layers(), "1/1"},
                                            cluster.nodes.size() >= 2));
+  options.batch.drafts = 4; // the embedded one had none
+  options.batch.drafts_always = true;
   pipeline::Engine engine(options, progress);
   const auto begin = Clock::now();
   double pause = 0;
@@ -221,6 +223,7 @@ BOOST_AUTO_TEST_CASE(chaos_loses_no_answer_and_changes_none) {
   for (std::size_t i = 0; i < tokens.size(); ++i)
     BOOST_TEST(tokens[i] == expected[i], "generation " << i << " differs (seed " << seed << ")");
   BOOST_TEST(chaos.acts() > 0U);
+  BOOST_TEST(engine.draft_counts().rounds > 0U);
   u64 reconnects = 0;
   for (const auto& worker : engine.workers()) reconnects += worker.reconnects;
   BOOST_TEST_MESSAGE(generations << " generations of " << kTokens << " tokens in "

@@ -1,10 +1,12 @@
 // The programs as a user meets them: what they print, how they end, and what they say to bad input.
 #include <algorithm>
 #include <boost/test/unit_test.hpp>
+#include <cmath>
 #include <fstream>
 #include <functional>
 #include <map>
 #include <nlohmann/json.hpp>
+#include <sstream>
 
 #include "tests/support/models.hpp"
 #include "tests/support/process.hpp"
@@ -155,6 +157,32 @@ BOOST_AUTO_TEST_CASE(a_stop_string_ends_the_answer_before_it) {
   const json out = json::parse(done.out);
   BOOST_TEST(out.at("text").get<std::string>() == "I am Talaria, a ");
   BOOST_TEST(out.at("finish_reason").get<std::string>() == "stop");
+}
+
+BOOST_AUTO_TEST_CASE(embeddings_are_a_line_each_and_alike_under_both_integer_schemes) {
+  const std::vector<std::string> base{"embed", "--model", kQwen, "a text", "another", "a text"};
+  auto clear = base;
+  clear.insert(clear.end(), {"--scheme", "clear", "--allow-clear"});
+  const auto masked = talaria(base);
+  BOOST_TEST_REQUIRE(masked.status == 0, masked.err);
+  BOOST_TEST(talaria(clear).out == masked.out);
+  std::istringstream lines(masked.out);
+  std::vector<std::vector<double>> vectors;
+  for (std::string line; std::getline(lines, line);)
+    vectors.push_back(json::parse(line).get<std::vector<double>>());
+  BOOST_TEST_REQUIRE(vectors.size() == 3U);
+  BOOST_TEST((vectors[0] == vectors[2] && vectors[0] != vectors[1]));
+  for (const auto& vector : vectors) {
+    BOOST_TEST(vector.size() == 64U);
+    double squares = 0;
+    for (const double x : vector) squares += x * x;
+    BOOST_TEST(std::abs(squares - 1) < 1e-5);
+  }
+  auto cut = base;
+  cut.insert(cut.end(), {"--dimensions", "8"});
+  check_refused(talaria(cut), 2, "is_matryoshka");
+  check_refused(talaria({"run", "--model", kQwen, "--task", "embed", "--prompt", "a"}), 2,
+                "generates no text");
 }
 
 BOOST_AUTO_TEST_CASE(logits_are_printed_exactly_and_alike_under_both_integer_schemes) {

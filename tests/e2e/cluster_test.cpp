@@ -65,8 +65,10 @@ struct Member {
 class Cluster {
 public:
   Cluster(const std::string& model, const std::vector<Member>& members,
-          const std::string& weights = "int8", const std::string& worker_model = {}) {
+          const std::string& weights = "int8", const std::string& worker_model = {},
+          const std::string& parameters = "S48") {
     options_.model_dir = model;
+    options_.scheme.parameters = &remo::lattice_parameters(parameters);
     options_.weights = model::parse_weight_format(weights);
     options_.threads = 2;
     auto& cluster = options_.cluster.emplace();
@@ -77,6 +79,7 @@ public:
       LoopbackShare share = members[i].share;
       share.model = worker_model.empty() ? model : worker_model;
       share.weights = weights;
+      share.parameters = parameters;
       tests::Lie lie;
       if (members[i].lie)
         lie = [this, told = members[i].lie](const transport::Request& request,
@@ -139,9 +142,11 @@ std::vector<tests::Collected> answers(const pipeline::EngineOptions& options) {
 }
 
 std::vector<tests::Collected> embedded_answers(const std::string& model,
-                                               const std::string& weights = "int8") {
+                                               const std::string& weights = "int8",
+                                               const std::string& parameters = "S48") {
   pipeline::EngineOptions options;
   options.model_dir = model;
+  options.scheme.parameters = &remo::lattice_parameters(parameters);
   options.weights = model::parse_weight_format(weights);
   options.threads = 2;
   return answers(options);
@@ -312,11 +317,25 @@ BOOST_AUTO_TEST_CASE(sharded_int16_and_other_schemes_change_no_bit) {
   check_same(expected, answers(cluster.options()));
 }
 
-BOOST_AUTO_TEST_CASE(every_kind_of_liar_is_named_and_replaced) {
+// In five bytes a word and checked by three vectors, with hints of six.
+BOOST_AUTO_TEST_CASE(sharded_products_of_rounded_words_change_no_bit) {
+  const std::string folder = tests::model_folder("qwen2");
+  for (const char* parameters : {"R48", "R43"})
+    for (const auto reply : {remo::ReplyFormat::full, remo::ReplyFormat::switched}) {
+      Cluster cluster(folder, {{layers("all", "1/2")}, {layers("all", "2/2")}}, "int8", {},
+                      parameters);
+      cluster.options().scheme.reply = reply;
+      check_same(embedded_answers(folder, "int8", parameters), answers(cluster.options()));
+    }
+}
+
+BOOST_DATA_TEST_CASE(every_kind_of_liar_is_named_and_replaced,
+                     boost::unit_test::data::make(std::vector<std::string>{"S48", "R43"}),
+                     parameters) {
   const std::string folder = tests::model_folder("qwen3");
-  const auto expected = embedded_answers(folder);
+  const auto expected = embedded_answers(folder, "int8", parameters);
   const auto earlier = std::make_shared<std::map<u32, remo::WorkerProduct>>();
-  const std::map<std::string, std::function<void(remo::WorkerProduct&)>> liars{
+  std::map<std::string, std::function<void(remo::WorkerProduct&)>> liars{
       {"flips a bit",
        [](auto& product) {
          product.bytes = changed(product.bytes, [](auto& bytes) { bytes[bytes.size() / 2] ^= 1; });
@@ -348,8 +367,15 @@ BOOST_AUTO_TEST_CASE(every_kind_of_liar_is_named_and_replaced) {
          product.bytes = std::make_shared<const AlignedBuffer<u8>>(std::move(fewer));
        }},
   };
+  if (parameters == "R43")
+    liars["writes the words of another modulus"] = [](auto& product) {
+      product.kind = remo::ProductKind::residues;
+      AlignedBuffer<u8> other(std::size_t{product.rows} * product.cols * 6);
+      product.bytes = std::make_shared<const AlignedBuffer<u8>>(std::move(other));
+    };
   for (const auto& [name, lie] : liars) BOOST_TEST_CONTEXT("a worker that " << name) {
-      Cluster cluster(folder, {{layers("all"), false, about_products(lie)}, kLateReplica});
+      Cluster cluster(folder, {{layers("all"), false, about_products(lie)}, kLateReplica}, "int8",
+                      {}, parameters);
       check_same(expected, answers(cluster.options()));
       BOOST_CHECK(cluster.lines().quarantined() == std::set<std::string>{"node-0"});
     }

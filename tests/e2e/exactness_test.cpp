@@ -69,6 +69,7 @@ struct World {
   std::string_view isa; ///< empty: the best
   model::WeightFormat weights = model::WeightFormat::int8;
   remo::ReplyFormat reply = remo::ReplyFormat::full;
+  const char* parameters = "S48";
 };
 
 std::unique_ptr<pipeline::Engine> engine_in(const World& world, const std::string& model) {
@@ -77,6 +78,7 @@ std::unique_ptr<pipeline::Engine> engine_in(const World& world, const std::strin
   options.model_dir = tests::model_folder(model);
   options.scheme.kind = world.scheme;
   options.scheme.reply = world.reply;
+  options.scheme.parameters = &remo::lattice_parameters(world.parameters);
   options.weights = world.weights;
   options.threads = world.threads;
   options.pool.rows_ahead = 512; // what a stock of the default size holds is never used here
@@ -115,12 +117,13 @@ void check_world(const World& world, const std::string& model, std::initializer_
 
 /// In the clear, one prompt at a time, one thread.
 std::vector<std::vector<Answer>> expectation(const std::string& model, model::WeightFormat weights,
-                                             u32 variants) {
+                                             u32 variants, const char* parameters = "S48") {
   const auto engine = engine_in({.name = "clear",
                                  .scheme = remo::SchemeKind::clear,
                                  .threads = 1,
                                  .isa = {},
-                                 .weights = weights},
+                                 .weights = weights,
+                                 .parameters = parameters},
                                 model);
   std::vector<std::vector<Answer>> out;
   for (const std::size_t length : kPromptLengths) {
@@ -174,6 +177,33 @@ BOOST_DATA_TEST_CASE(every_kernel_row_gives_the_same_bits,
       check_world({.name = "lattice", .isa = row.name}, model, {1}, expected);
     }
   }
+}
+
+BOOST_DATA_TEST_CASE(rounded_masks_are_exact_on_every_simd_target,
+                     boost::unit_test::data::make(std::vector<const char*>{"R48", "R43"}),
+                     parameters) {
+  const unsigned here = kernels::cpu_features();
+  for (const auto weights : {model::WeightFormat::int8, model::WeightFormat::int16}) {
+    const auto expected = expectation("qwen3", weights, 3, parameters);
+    for (const auto& row : kernels::kernel_sets())
+      if ((row.needs & here) == row.needs) BOOST_TEST_CONTEXT("kernels " << row.name) {
+          check_world(
+              {.name = "lattice", .isa = row.name, .weights = weights, .parameters = parameters},
+              "qwen3", {1, 3}, expected, kShortPrompts);
+        }
+    check_world({.name = "lattice, switched replies",
+                 .isa = {},
+                 .weights = weights,
+                 .reply = remo::ReplyFormat::switched,
+                 .parameters = parameters},
+                "qwen3", {3}, expected);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(rounded_masks_of_a_wider_model_are_exact) {
+  const auto expected = expectation("talaria-tiny", model::WeightFormat::int8, 3, "R43");
+  check_world({.name = "lattice", .isa = {}, .parameters = "R43"}, "talaria-tiny", {1, 3},
+              expected);
 }
 
 BOOST_DATA_TEST_CASE(int16_weights_are_exact_too,

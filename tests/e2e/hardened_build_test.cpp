@@ -45,6 +45,7 @@ public:
       if (entry.d_tag == tag) return true;
     return false;
   }
+  bool holds(const std::string& text) const { return bytes_.find(text) != std::string::npos; }
   /// Names of symbols that libraries give to it.
   const std::set<std::string>& imports() const { return imports_; }
 
@@ -121,6 +122,11 @@ BOOST_DATA_TEST_CASE(the_stack_and_the_c_library_are_watched, data::make(kProgra
   for (const std::string& name : elf.imports())
     fortified = fortified || (name.starts_with("__") && name.ends_with("_chk"));
   BOOST_TEST(fortified);
+}
+
+/// Else equal sources would give different packages in different folders.
+BOOST_DATA_TEST_CASE(nothing_tells_where_it_was_built, data::make(kPrograms), program) {
+  BOOST_TEST(!Elf(program).holds(TALARIA_SOURCE_DIR "/"));
 }
 
 } // namespace talaria

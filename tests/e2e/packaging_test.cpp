@@ -5,6 +5,8 @@
 #include <filesystem>
 #include <fstream>
 #include <iterator>
+#include <nlohmann/json.hpp>
+#include <regex>
 #include <set>
 #include <sstream>
 #include <string>
@@ -62,6 +64,29 @@ struct Manual {
   tests::TemporaryFolder folder;
 };
 
+nlohmann::json sbom_of(const std::string& name, const fs::path& out) {
+  const auto done =
+      tests::run_program({TALARIA_SOURCE_DIR "/scripts/sbom", name, "1.2.3", TALARIA_BIN "/" + name,
+                          out.string(), "--data", TALARIA_SOURCE_DIR "/models/talaria-tiny"});
+  BOOST_TEST_REQUIRE(done.status == 0, done.err);
+  return nlohmann::json::parse(text_in(out));
+}
+
+/// Names of the packages that `name` needs at run time.
+std::set<std::string> libraries_in(const nlohmann::json& sbom) {
+  std::set<std::string> ids, names;
+  for (const auto& relation : sbom["relationships"])
+    if (relation["relationshipType"] == "DYNAMIC_LINK") ids.insert(relation["relatedSpdxElement"]);
+  for (const auto& package : sbom["packages"])
+    if (ids.contains(package["SPDXID"])) names.insert(package["name"]);
+  return names;
+}
+
+bool has_prefix(const std::set<std::string>& names, const std::string& prefix) {
+  const auto found = names.lower_bound(prefix);
+  return found != names.end() && found->starts_with(prefix);
+}
+
 } // namespace
 
 BOOST_FIXTURE_TEST_CASE(every_command_has_a_page_with_its_options, Manual) {
@@ -103,6 +128,67 @@ BOOST_AUTO_TEST_CASE(a_component_installs_its_program_and_no_other) {
   BOOST_TEST(fs::exists(folder.path() / "share/man/man1/talaria-worker.1"));
   BOOST_TEST(fs::exists(folder.path() / "share/bash-completion/completions/talaria-worker"));
   BOOST_TEST(fs::exists(folder.path() / "lib/sysusers.d/talaria-worker.conf"));
+  const auto sbom = nlohmann::json::parse(
+      text_in(folder.path() / "share/doc/talaria-worker/talaria-worker.spdx.json"));
+  BOOST_TEST(sbom.dump().find("libcapnp-dev") != std::string::npos); // of what the build recorded
+}
+
+/// What SPDX 2.3 asks of every document, package, file and relationship (clauses 6 to 8 and 11).
+BOOST_AUTO_TEST_CASE(a_list_of_contents_has_what_spdx_asks_for) {
+  const tests::TemporaryFolder folder;
+  const auto sbom = sbom_of("talaria-worker", folder.path() / "w.json");
+  BOOST_TEST(sbom["spdxVersion"] == "SPDX-2.3");
+  BOOST_TEST(sbom["dataLicense"] == "CC0-1.0");
+  BOOST_TEST(sbom["SPDXID"] == "SPDXRef-DOCUMENT");
+  BOOST_TEST(sbom["name"] == "talaria-worker-1.2.3");
+  BOOST_TEST(sbom["documentNamespace"].get<std::string>().starts_with("urn:talaria:spdx:"));
+  BOOST_TEST(std::regex_match(sbom["creationInfo"]["created"].get<std::string>(),
+                              std::regex(R"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ)")));
+  BOOST_TEST(sbom["creationInfo"]["creators"].at(0).get<std::string>().starts_with("Tool: "));
+  std::set<std::string> ids{"SPDXRef-DOCUMENT"};
+  const std::regex identifier("SPDXRef-[A-Za-z0-9.-]+"), sha1("[0-9a-f]{40}");
+  const auto name = [&](const nlohmann::json& element) {
+    const std::string id = element["SPDXID"];
+    BOOST_TEST(std::regex_match(id, identifier), id);
+    BOOST_TEST(ids.insert(id).second, id);
+  };
+  for (const auto& package : sbom["packages"]) {
+    name(package);
+    BOOST_TEST(!package["name"].get<std::string>().empty());
+    BOOST_TEST(package.contains("downloadLocation"));
+    BOOST_TEST(package["filesAnalyzed"].get<bool>() == package.contains("packageVerificationCode"));
+  }
+  std::set<std::string> files;
+  for (const auto& file : sbom["files"]) {
+    name(file);
+    files.insert(file["fileName"]);
+    BOOST_TEST(file["checksums"].at(0)["algorithm"] == "SHA1"); // which has to be there
+    BOOST_TEST(std::regex_match(file["checksums"][0]["checksumValue"].get<std::string>(), sha1));
+  }
+  BOOST_TEST(files.contains("./bin/talaria-worker"));
+  BOOST_TEST(files.contains("./share/talaria/talaria-tiny/config.json"));
+  std::size_t described = 0;
+  for (const auto& relation : sbom["relationships"]) {
+    BOOST_TEST(ids.contains(relation["spdxElementId"]));
+    BOOST_TEST(ids.contains(relation["relatedSpdxElement"]));
+    described += relation["relationshipType"] == "DESCRIBES" ? 1U : 0U;
+  }
+  BOOST_TEST(described == 1U);
+  // The digest is that of the program, by a tool that was not asked to make it.
+  const auto digest = tests::run_program({"/usr/bin/sha256sum", TALARIA_BIN "/talaria-worker"});
+  BOOST_TEST(sbom.dump().find(digest.out.substr(0, 64)) != std::string::npos);
+}
+
+BOOST_AUTO_TEST_CASE(a_list_of_contents_is_that_of_the_program) {
+  const tests::TemporaryFolder folder;
+  const auto worker = libraries_in(sbom_of("talaria-worker", folder.path() / "w.json"));
+  const auto audit = libraries_in(sbom_of("talaria-audit", folder.path() / "a.json"));
+  BOOST_TEST(has_prefix(worker, "libssl"));
+  BOOST_TEST(has_prefix(worker, "libc6"));
+  BOOST_TEST(!has_prefix(worker, "libfplll"));
+  BOOST_TEST(has_prefix(audit, "libfplll"));
+  sbom_of("talaria-worker", folder.path() / "again.json");
+  BOOST_TEST(text_in(folder.path() / "w.json") == text_in(folder.path() / "again.json"));
 }
 
 } // namespace talaria

@@ -26,6 +26,8 @@ const std::map<std::string_view, Documented> kDocumented{
     {"S46", {449, 131.1, 162.5, 158.4, 119.0, 115.4, 150.4}},
     {"S48", {496, 144.8, 176.4, 171.6, 131.4, 127.5, 163.0}},
     {"S54", {484, 141.3, 172.8, 168.4, 128.3, 124.4, 160.0}},
+    {"R48", {496, 144.8, 176.4, 171.6, 131.4, 127.5, 163.0}},
+    {"R43", {495, 144.5, 175.9, 171.1, 131.2, 127.2, 162.6}},
 };
 
 void check_near(double value, double documented, const char* what) {
@@ -35,7 +37,8 @@ void check_near(double value, double documented, const char* what) {
 
 } // namespace
 
-BOOST_DATA_TEST_CASE(every_accepted_set_reaches_what_it_says, bdata::xrange(std::size_t{4}), i) {
+BOOST_DATA_TEST_CASE(every_accepted_set_reaches_what_it_says,
+                     bdata::xrange(remo::kAcceptedParameters.size()), i) {
   const remo::LatticeParameters& set = remo::kAcceptedParameters[i];
   const SecurityLevel level = security_level(set);
   check_near(level.core, set.core_svp_bits, "core_svp_bits");
@@ -44,8 +47,8 @@ BOOST_DATA_TEST_CASE(every_accepted_set_reaches_what_it_says, bdata::xrange(std:
   BOOST_TEST(level.core >= 128);
 }
 
-BOOST_DATA_TEST_CASE(every_accepted_set_agrees_with_the_design_study, bdata::xrange(std::size_t{4}),
-                     i) {
+BOOST_DATA_TEST_CASE(every_accepted_set_agrees_with_the_design_study,
+                     bdata::xrange(remo::kAcceptedParameters.size()), i) {
   const remo::LatticeParameters& set = remo::kAcceptedParameters[i];
   const SecurityLevel level = security_level(set);
   const Documented& expected = kDocumented.at(set.name);
@@ -56,6 +59,18 @@ BOOST_DATA_TEST_CASE(every_accepted_set_agrees_with_the_design_study, bdata::xra
   check_near(level.quantum, expected.quantum, "quantum");
   check_near(level.quantum_lower, expected.quantum_lower, "quantum_lower");
   check_near(level.lmp, expected.lmp, "lmp");
+}
+
+BOOST_AUTO_TEST_CASE(sets_that_round_are_costed_without_their_rounding) {
+  // It is an error on top of the sampled one, which nothing here counts on: with it alone, as
+  // learning with rounding, R48 would be far beyond its figure, and R43 near it.
+  for (const remo::LatticeParameters& set : remo::kAcceptedParameters) {
+    if (!set.rounds()) continue;
+    remo::LatticeParameters unrounded = set;
+    unrounded.p = 0;
+    BOOST_TEST(security_level(set).core == security_level(unrounded).core);
+    BOOST_TEST(security_level(set).quantum >= 128);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(a_smaller_rank_is_seen_to_be_weaker) {

@@ -45,6 +45,11 @@ struct Server {
     router.post("/v1/messages", [defaults](const std::string& body, HttpResponse& response) {
       answer(parse_messages_request(body, defaults), response);
     });
+    for (const Dialect dialect : {Dialect::embeddings, Dialect::score, Dialect::rerank})
+      router.post(endpoint_of(dialect),
+                  [defaults, dialect](const std::string& body, HttpResponse& response) {
+                    answer(parse_pooling_request(dialect, body, defaults), response);
+                  });
     settings.router = &router;
     settings.max_head_bytes = 8 << 10;
     settings.done = [this](const Exchange& exchange) {

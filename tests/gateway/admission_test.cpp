@@ -111,6 +111,106 @@ BOOST_AUTO_TEST_CASE(clients_take_turns_and_so_do_the_requests_of_one) {
   BOOST_TEST(batch.places() == 1U);
 }
 
+/// One place at a time: who gets it, in order. Each has `many` requests of its cost.
+std::string order_of(const std::vector<std::pair<std::string, u64>>& clients, std::size_t many,
+                     std::size_t length) {
+  Admission admission({.running = 1, .waiting = 1000});
+  auto blocker = admission.enter("z", 1);
+  std::vector<std::pair<std::string, Ticket>> tickets;
+  for (const auto& [name, cost] : clients)
+    for (std::size_t i = 0; i < many; ++i)
+      tickets.emplace_back(name, admission.enter(name, Admission::Ask{{cost}}));
+  blocker.reset();
+  std::string order;
+  while (order.size() < length)
+    for (auto& [name, ticket] : tickets)
+      if (ticket && ticket->take() > 0) {
+        order += name;
+        ticket.reset();
+      }
+  return order;
+}
+
+BOOST_AUTO_TEST_CASE(places_go_by_what_they_cost) {
+  // a's answers cost four times as much: it gets one for four of b's.
+  const std::string order = order_of({{"a", 400}, {"b", 100}}, 20, 20);
+  BOOST_TEST(std::count(order.begin(), order.end(), 'a') == 4);
+  BOOST_TEST(order.substr(0, 10) == "abbbbabbbb");
+  BOOST_TEST(order_of({{"a", 7}, {"b", 7}, {"c", 7}}, 3, 9) == "abcabcabc");
+}
+
+BOOST_AUTO_TEST_CASE(an_answer_costs_in_the_end_what_it_used) {
+  Admission admission({.running = 1, .waiting = 100});
+  const auto enter = [&](const char* client) {
+    return admission.enter(client, Admission::Ask{{100}});
+  };
+  auto a1 = enter("a"), a2 = enter("a"), a3 = enter("a"), b1 = enter("b"), b2 = enter("b");
+  BOOST_TEST(a1->take() == 1U);
+  a1->give_back(0, 10); // shorter than thought: a has the next one too
+  BOOST_TEST(a2->take() == 1U);
+  a2->give_back(0, 100);
+  BOOST_TEST(b1->take() == 1U);
+  b1->give_back(0, 500); // longer
+  BOOST_TEST(a3->take() == 1U);
+  a3->give_back(0, 100);
+  BOOST_TEST(b2->take() == 1U);
+  BOOST_TEST(admission.load().cost == 100U);
+}
+
+BOOST_AUTO_TEST_CASE(who_comes_late_has_saved_nothing_up) {
+  Admission admission({.running = 1, .waiting = 100});
+  std::vector<Ticket> a;
+  for (int i = 0; i < 20; ++i) a.push_back(admission.enter("a", Admission::Ask{{100}}));
+  for (int i = 0; i < 10; ++i) a[static_cast<std::size_t>(i)].reset();
+  std::vector<Ticket> b;
+  for (int i = 0; i < 5; ++i) b.push_back(admission.enter("b", Admission::Ask{{100}}));
+  a[10].reset(); // was running
+  BOOST_TEST(a[11]->take() == 1U);
+  a[11].reset();
+  BOOST_TEST(b[0]->take() == 1U);
+  b[0].reset();
+  BOOST_TEST(a[12]->take() == 1U); // in turn, although a has had eleven before b's first
+}
+
+BOOST_AUTO_TEST_CASE(answers_begin_while_their_costs_fit) {
+  Admission admission({.running = 10, .waiting = 10, .cost = 1000});
+  auto large = admission.enter("a", Admission::Ask{{600, 600, 100}});
+  auto other = admission.enter("b", Admission::Ask{{300}});
+  BOOST_TEST(large->take() == 1U);
+  BOOST_TEST(other->take() == 0U); // behind a's second, which it does not overtake
+  BOOST_TEST(admission.load().cost == 600U);
+  large->give_back(0);
+  BOOST_TEST(other->take() == 1U); // b has had less than a by now
+  BOOST_TEST(large->take() == 2U); // 600 and 100 beside it
+  BOOST_TEST(admission.load().cost == 1000U);
+  auto huge = admission.enter("c", Admission::Ask{{5000}});
+  BOOST_TEST(huge->take() == 0U);
+  other.reset();
+  large.reset();
+  BOOST_TEST(huge->take() == 1U); // alone
+}
+
+BOOST_AUTO_TEST_CASE(priorities_order_the_requests_of_one_client) {
+  Admission admission({.running = 1, .waiting = 10});
+  auto running = admission.enter("a", 1);
+  const auto enter = [&](const char* client, std::vector<u64> costs, i64 priority) {
+    return admission.enter(client, Admission::Ask{std::move(costs), priority});
+  };
+  const std::pair<char, Ticket> all[] = {{'-', enter("a", {1}, 0)},
+                                         {'u', enter("a", {1, 1}, -5)},
+                                         {'l', enter("a", {1}, 3)},
+                                         {'b', enter("b", {1}, 100)}}; // of another client
+  running.reset();
+  std::string order;
+  while (order.size() < 5)
+    for (const auto& [name, ticket] : all)
+      if (ticket->take() > 0) {
+        order += name;
+        ticket->give_back();
+      }
+  BOOST_TEST(order == "ubu-l");
+}
+
 BOOST_AUTO_TEST_CASE(the_queue_is_bounded_in_requests) {
   Admission admission({.running = 1, .waiting = 1});
   Asking running(admission, "a", 1);

@@ -147,6 +147,38 @@ BOOST_AUTO_TEST_CASE(answers_asked_for_are_counted) {
   BOOST_CHECK_THROW(wanted(R"({"prompt":"a","best_of":2,"stream":true})"), ApiError);
 }
 
+BOOST_AUTO_TEST_CASE(tools_that_are_not_allowed_are_as_if_they_were_not_sent) {
+  const std::string chat = R"({"messages":[{"role":"user","content":"a"}],"tools":[)"
+                           R"({"type":"function","function":{"name":"f"}},)"
+                           R"({"type":"function","function":{"name":"g","parameters":{}}},)"
+                           R"({"type":"function","function":{"name":"h"}}],"tool_choice":)";
+  const auto of_chat = [&](const std::string& mode, const std::string& names) {
+    return parse_chat_request(chat + R"({"type":"allowed_tools","allowed_tools":{"mode":")" + mode +
+                                  R"(","tools":[)" + names + "]}}}",
+                              defaults());
+  };
+  const char* h = R"({"type":"function","function":{"name":"h"}})";
+  const char* g = R"({"type":"function","function":{"name":"g"}})";
+  const auto both = of_chat("auto", std::string(h) + "," + g);
+  BOOST_TEST(both.chat.tools == R"([{"type":"function","function":{"name":"g","parameters":{}}}, )"
+                                R"({"type":"function","function":{"name":"h"}}])");
+  BOOST_TEST((both.form.kind == AnswerForm::Kind::any));
+  const auto one = of_chat("required", h);
+  BOOST_TEST(one.chat.tools == "[" + std::string(h) + "]");
+  BOOST_TEST((one.form.kind == AnswerForm::Kind::calls));
+  BOOST_TEST(one.form.text.empty());
+  BOOST_CHECK_THROW(of_chat("none", h), ApiError);
+  BOOST_CHECK_THROW(of_chat("auto", ""), ApiError);
+  BOOST_CHECK_THROW(of_chat("auto", R"({"type":"function","name":"h"})"), ApiError);
+  BOOST_CHECK_THROW(of_chat("auto", R"({"type":"function","function":{"name":"x"}})"), ApiError);
+
+  const auto response = parse_responses_request(
+      R"({"input":"a","tools":[{"type":"function","name":"f"},{"type":"function","name":"g"}],)"
+      R"("tool_choice":{"type":"allowed_tools","mode":"auto","tools":[{"type":"function","name":"g"}]}})",
+      defaults());
+  BOOST_TEST(response.chat.tools == R"([{"type":"function","function":{"name":"g"}}])");
+}
+
 // What goes into prompts as it is written is found behind a byte order mark too, and under names
 // that are written with escapes.
 BOOST_AUTO_TEST_CASE(bodies_may_be_written_in_unusual_ways) {

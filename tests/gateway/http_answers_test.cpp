@@ -197,11 +197,8 @@ BOOST_AUTO_TEST_CASE(a_server_with_ready_workers_is_live_and_ready) {
 }
 
 BOOST_AUTO_TEST_CASE(a_matrix_without_a_ready_worker_makes_the_server_not_ready) {
-  const RunningServer server([](gateway::ServerOptions& options) {
-    cluster::MatrixPlan matrix;
-    matrix.shards.push_back({0, 64, {{1, 0, 64}}}); // held by a second worker; there is one
-    options.placement.push_back(matrix);
-  });
+  const RunningServer server(
+      [](gateway::ServerOptions& options) { options.layers_ready = [] { return false; }; });
   const auto result = server.get("/ready");
   BOOST_TEST(result->status == 503);
   BOOST_TEST(json::parse(result->body)["error"]["code"] == "no_worker");

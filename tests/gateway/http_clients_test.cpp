@@ -4,6 +4,7 @@
 #include <future>
 #include <optional>
 #include <set>
+#include <tuple>
 
 #include "gateway/keys.hpp"
 #include "tests/gateway/served_engine.hpp"
@@ -279,6 +280,57 @@ BOOST_AUTO_TEST_CASE(a_paced_stream_is_the_answer) {
   for (const json& event : events_of(server.post("/v1/completions", body)->body))
     if (event.is_object()) text += event["choices"][0]["text"].get<std::string>();
   BOOST_TEST(text == completed("Once upon a time", 12).text);
+}
+
+/// Rows that a request sent through the layers.
+u64 rows_of(const std::function<json()>& request, json& answer) {
+  engine().wait_until_idle();
+  const u64 before = engine().padding_cost().rows;
+  answer = request();
+  engine().wait_until_idle();
+  return engine().padding_cost().rows - before;
+}
+
+// What a request costs is what its time tells. Of the same key it costs less the second time; of
+// another key, and without one that the prefix could belong to, as much as if nobody had ever
+// asked.
+BOOST_AUTO_TEST_CASE(another_key_cannot_tell_a_prefix_from_a_miss) {
+  const KeyFile keys;
+  const std::string alice = keys.add("alice");
+  const std::string bob = keys.add("bob");
+  const RunningServer server = server_with(keys);
+  const RunningServer open;
+  const auto measure = [](const RunningServer& asked, const httplib::Headers& who,
+                          const std::vector<u32>& prompt) {
+    json answer;
+    const u64 rows = rows_of(
+        [&] {
+          json body = completion_of(prompt, 3);
+          body["seed"] = 1;
+          return json::parse(ask(asked, who, body)->body);
+        },
+        answer);
+    const u64 cached = answer["usage"]["prompt_tokens_details"]["cached_tokens"];
+    return std::tuple(rows, cached, answer["choices"][0]["text"].get<std::string>());
+  };
+  for (const u32 length : {150U, 200U, 333U, 500U}) BOOST_TEST_CONTEXT(length) {
+      std::vector<u32> prompt(length);
+      for (u32 i = 0; i < length; ++i) prompt[i] = 5 + (i * 31 + length * 7) % 3000;
+      const auto [miss, nothing, text] = measure(server, with_key(alice), prompt);
+      const auto [hit, cached, again] = measure(server, with_key(alice), prompt);
+      const auto [other, others, same] = measure(server, with_key(bob), prompt);
+      const auto [anonymous, none, too] = measure(open, {}, prompt);
+      BOOST_TEST(nothing == 0u);
+      BOOST_TEST(cached > 0u);
+      BOOST_TEST(hit == miss - cached);
+      BOOST_TEST(other == miss);
+      BOOST_TEST(others == 0u);
+      BOOST_TEST(anonymous == miss);
+      BOOST_TEST(none == 0u);
+      BOOST_TEST(again == text);
+      BOOST_TEST(same == text);
+      BOOST_TEST(too == text);
+    }
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -1,4 +1,5 @@
 // /v1/responses and /v1/messages say what /v1/chat/completions says, in other words.
+#include <algorithm>
 #include <boost/test/unit_test.hpp>
 #include <numeric>
 #include <sstream>
@@ -444,6 +445,43 @@ BOOST_AUTO_TEST_CASE(a_stream_that_fails_says_so_in_its_dialect) {
                     {{"messages", {{{"role", "user"}, {"content", "Hi"}}}}, {"max_tokens", 3}});
   BOOST_TEST(events.back()["type"] == "error");
   BOOST_TEST(events.back()["error"]["type"] == "overloaded_error");
+}
+
+// A template that opens the tag: this model never closes it, so that all of its answer is thought.
+BOOST_AUTO_TEST_CASE(what_a_model_thinks_has_a_field_of_its_own_in_each_dialect) {
+  const RunningServer server([](auto& options) {
+    options.chat_template = model::ChatTemplate::parse(
+        "{% for m in messages %}{{ m.content.split('</think>')[-1] }}{% endfor %}<think>\n", "test",
+        {});
+  });
+  const json chat = chat_of("Hi", 6);
+  const json prompt = server.answer("/tokenize", {{"messages", chat["messages"]}})["tokens"];
+  const json plain = server.answer("/v1/completions", completion_of(prompt, 6));
+  const std::string text = plain["choices"][0]["text"];
+  const auto is_blank = [](char c) { return c == ' ' || c == '\n'; };
+  const std::string thought(std::find_if_not(text.begin(), text.end(), is_blank),
+                            std::find_if_not(text.rbegin(), text.rend(), is_blank).base());
+  BOOST_TEST_REQUIRE(!thought.empty());
+
+  const json whole = server.answer(kChat, chat);
+  BOOST_TEST(whole["choices"][0]["message"]["reasoning_content"] == thought);
+  BOOST_TEST(whole["choices"][0]["message"]["content"] == "");
+  BOOST_TEST(whole["usage"]["completion_tokens_details"]["reasoning_tokens"] == 6);
+  BOOST_TEST(plain["usage"]["completion_tokens_details"]["reasoning_tokens"] == 0);
+  const auto stream = server.post(kChat, with(chat, {{"stream", true}}));
+  std::string streamed_thought;
+  for (const json& event : events_of(stream->body))
+    if (event.is_object() && !event["choices"].empty())
+      streamed_thought += event["choices"][0]["delta"].value("reasoning_content", std::string());
+  BOOST_TEST(streamed_thought == thought);
+
+  const json response =
+      server.answer(kResponses, {{"input", "Hi"}, {"max_output_tokens", 6}, {"ignore_eos", true}});
+  BOOST_TEST(response["output"][0]["type"] == "reasoning");
+  BOOST_TEST(response["usage"]["output_tokens_details"]["reasoning_tokens"] == 6);
+  const json formed = server.answer(
+      kChat, with(chat_of("Hi", 6), {{"ignore_eos", false}, {"guided_choice", {"yes"}}}));
+  BOOST_TEST(formed["choices"][0]["message"]["content"] == "yes");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -90,6 +90,53 @@ BOOST_AUTO_TEST_CASE(each_choice_is_the_answer_to_a_request_with_the_next_seed) 
   }
 }
 
+// One event of one size for every round: what was right of the drafts is not seen from outside.
+BOOST_AUTO_TEST_CASE(drafts_change_no_answer_and_are_counted) {
+  pipeline::EngineOptions options;
+  options.model_dir = tests::model_folder("qwen2");
+  options.threads = 2;
+  options.batch.drafts = 3;
+  options.batch.drafts_always = true;
+  SilentProgress progress;
+  pipeline::Engine drafting(options, progress);
+  const RunningServer server(drafting, {});
+  const auto metric = [&](const std::string& name, const std::string& more = "") {
+    return server.metric("vllm:spec_decode_num_" + name + "_total{model_name=\"talaria-tiny\"" +
+                         more + "}");
+  };
+  const json body = completion_of(kPrompt, 40);
+  const json plain = server.answer("/v1/completions", with(body, {{"num_speculative_tokens", 0}}));
+  BOOST_TEST(metric("drafts") == 0);
+  BOOST_TEST(text_of(server.answer("/v1/completions", body)) == text_of(plain));
+  const double rounds = metric("drafts");
+  BOOST_TEST(rounds > 0);
+  BOOST_TEST(metric("draft_tokens") == 3 * rounds);
+  BOOST_TEST(metric("accepted_tokens") > 0);
+  BOOST_TEST(metric("accepted_tokens") == metric("accepted_tokens_per_pos", ",position=\"0\"") +
+                                              metric("accepted_tokens_per_pos", ",position=\"1\"") +
+                                              metric("accepted_tokens_per_pos", ",position=\"2\""));
+
+  const auto streamed = server.post("/v1/completions", with(body, {{"stream", true}}));
+  std::set<std::size_t> sizes;
+  std::size_t events = 0;
+  std::string rest = streamed->body;
+  for (std::size_t end = rest.find("\n\n"); end != std::string::npos; end = rest.find("\n\n")) {
+    if (!rest.starts_with("data: [DONE]")) sizes.insert(end);
+    ++events;
+    rest.erase(0, end + 2);
+  }
+  std::string text;
+  for (const json& event : events_of(streamed->body))
+    if (!event.is_string()) text += event["choices"][0]["text"].get<std::string>();
+  BOOST_TEST(text == text_of(plain));
+  BOOST_TEST(sizes.size() == 1U);
+  BOOST_TEST(events < 40U);
+
+  const auto refused = server.post("/v1/completions", with(body, {{"num_speculative_tokens", 4}}));
+  BOOST_TEST(refused->status == 400);
+  BOOST_TEST(json::parse(refused->body)["error"]["param"] == "num_speculative_tokens");
+}
+
 BOOST_AUTO_TEST_CASE(logprobs_are_those_of_the_logits) {
   const RunningServer server;
   const auto prompt = engine().tokenizer().encode(kPrompt, true);

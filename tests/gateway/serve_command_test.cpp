@@ -4,6 +4,9 @@
 
 #include <boost/test/unit_test.hpp>
 #include <fstream>
+#include <map>
+#include <mutex>
+#include <thread>
 
 #include "tests/support/free_port.hpp"
 #include "tests/support/models.hpp"
@@ -304,6 +307,81 @@ BOOST_AUTO_TEST_CASE(tls_ends_in_the_gateway) {
   BOOST_TEST(finished.status == 0, finished.err);
   BOOST_TEST(finished.out == "listening on https://127.0.0.1:" + std::to_string(port) + "\n");
   BOOST_TEST(answer.find("\"choices\"") != std::string::npos, answer);
+}
+
+namespace {
+
+/// An OpenTelemetry collector on a port of its own, which has no time for the first body.
+class Collector {
+public:
+  Collector() {
+    for (const char* signal : {"traces", "metrics"})
+      server_.Post(std::string("/otlp/v1/") + signal,
+                   [this, signal](const httplib::Request& request, httplib::Response& response) {
+                     const std::lock_guard lock(mutex_);
+                     const bool is_known =
+                         request.get_header_value("Api-Key") == "k: 1" &&
+                         request.get_header_value("Content-Type") == "application/json";
+                     if (signal == std::string("traces") && ++asked_ == 1) {
+                       response.status = 503;
+                       response.set_header("Retry-After", "0");
+                       return;
+                     }
+                     response.set_content("{}", "application/json");
+                     if (is_known) bodies_[signal] += request.body;
+                   });
+    port_ = server_.bind_to_any_port("127.0.0.1");
+    thread_ = std::thread([this] { server_.listen_after_bind(); });
+  }
+  ~Collector() {
+    server_.stop();
+    thread_.join();
+  }
+  int port() const { return port_; }
+  std::string bodies(const std::string& signal) {
+    const std::lock_guard lock(mutex_);
+    return bodies_[signal];
+  }
+
+private:
+  httplib::Server server_;
+  std::mutex mutex_;
+  int asked_ = 0;
+  std::map<std::string, std::string> bodies_;
+  int port_ = 0;
+  std::thread thread_;
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(spans_and_figures_reach_a_collector_before_the_end) {
+  Collector collector;
+  const TemporaryFolder folder;
+  std::ofstream(folder.path() / "headers") << "# of the collector\n\nApi-Key: k: 1\n";
+  const int port = tests::free_port();
+  const ConfigFile file(
+      "serve: { listen: '127.0.0.1:" + std::to_string(port) +
+      "' }\ntelemetry: { otlp: { endpoint: 'http://127.0.0.1:" + std::to_string(collector.port()) +
+      "/otlp', interval: 1h, headers: '" + (folder.path() / "headers").string() + "' } }\n");
+  const Finished finished = file.serve([&](pid_t server) {
+    httplib::Client client("127.0.0.1", port);
+    client.set_read_timeout(std::chrono::minutes(2));
+    client.Post("/v1/completions", R"({"prompt":"Once","max_tokens":2})", "application/json");
+    ::kill(server, SIGTERM);
+  });
+  BOOST_TEST(finished.status == 0, finished.err);
+  BOOST_TEST(collector.bodies("traces").find("\"text_completion talaria-tiny\"") !=
+             std::string::npos);
+  BOOST_TEST(collector.bodies("metrics").find("\"vllm.generation_tokens\"") != std::string::npos);
+
+  const auto complaint = [](const std::string& otlp) {
+    return ConfigFile("telemetry: { otlp: { " + otlp + " } }\n").serve().err;
+  };
+  BOOST_TEST(complaint("endpoint: 'http://collector.example:4318'").find("without TLS") !=
+             std::string::npos);
+  BOOST_TEST(complaint("endpoint: 'collector.example'").find("a URL like") != std::string::npos);
+  BOOST_TEST(complaint("endpoint: 'http://127.0.0.1:1', headers: /nowhere/h").find("/nowhere/h") !=
+             std::string::npos);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

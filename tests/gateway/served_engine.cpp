@@ -94,14 +94,18 @@ pipeline::Engine& engine() {
   return *the_engine;
 }
 
-RunningServer::RunningServer(const std::function<void(gateway::ServerOptions&)>& change) {
+RunningServer::RunningServer(const std::function<void(gateway::ServerOptions&)>& change)
+    : RunningServer(engine(), change) {}
+
+RunningServer::RunningServer(pipeline::Engine& served,
+                             const std::function<void(gateway::ServerOptions&)>& change) {
   gateway::ServerOptions options;
   options.listen = {"127.0.0.1", 0};
   options.metrics = transport::Address{"127.0.0.1", 0};
   options.model_name = "talaria-tiny";
   options.chat_template = model::ChatTemplate::load(model_folder("talaria-tiny"));
   if (change) change(options);
-  server_ = std::make_unique<gateway::HttpServer>(engine(), std::move(options),
+  server_ = std::make_unique<gateway::HttpServer>(served, std::move(options),
                                                   [this](const std::string& line) {
                                                     const std::lock_guard lock(mutex_);
                                                     log_.push_back(line);

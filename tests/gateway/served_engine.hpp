@@ -43,10 +43,13 @@ public:
   WorkerThat& operator=(const WorkerThat&) = delete;
 };
 
-/// A server on a port of its own in front of engine(), stopped at the end.
+/// A server on a port of its own in front of engine(), or of another, stopped at the end.
 class RunningServer {
 public:
   explicit RunningServer(const std::function<void(gateway::ServerOptions&)>& change = {});
+  /// In front of another engine, which must outlive this object.
+  RunningServer(pipeline::Engine& served,
+                const std::function<void(gateway::ServerOptions&)>& change);
   ~RunningServer() { end(); }
 
   httplib::Client client() const;

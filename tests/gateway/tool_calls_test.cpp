@@ -3,6 +3,7 @@
 
 #include <boost/test/unit_test.hpp>
 
+#include "gateway/answer_parser.hpp"
 #include "gateway/raw_json.hpp"
 #include "gateway/tool_prompt.hpp"
 
@@ -208,6 +209,53 @@ BOOST_AUTO_TEST_CASE(what_a_model_thinks_is_no_text) {
     BOOST_TEST(found.text == "I look.Two.");
     BOOST_TEST(found.calls.empty());
   }
+}
+
+BOOST_AUTO_TEST_CASE(thoughts_stand_between_tags_at_the_beginning) {
+  struct Case {
+    bool inside; ///< the prompt has opened the tag
+    std::string answer, reasoning, text;
+    std::size_t calls = 0;
+  };
+  const std::string call = "<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>";
+  const Case cases[] = {
+      {false, "<think>\nHm, so.\n</think>\n\nTwo.\n", "Hm, so.", "Two.\n"},
+      {false, "\n<think>a < b</thin </think>x", "a < b</thin", "x"},
+      {false, "<think>\n\n</think>\n\nTwo.", "", "Two."},
+      {false, "Two <think>no</think>", "", "Two <think>no</think>"},
+      {false, "<thin", "", "<thin"},
+      {false, "</think>Two.", "", "</think>Two."},
+      {false, "<think>cut  ", "cut", ""},
+      {false, "<think>cut</thi", "cut</thi", ""},
+      {false, "", "", ""},
+      {true, "Hm.</think>Two.", "Hm.", "Two."},
+      {true, "\nHm.\n", "Hm.", ""},
+      // A call among thoughts is a thought.
+      {true, "I call " + call + ".\n</think>\n" + call, "I call " + call + ".", "", 1},
+  };
+  for (const Case& each : cases)
+    for (const std::size_t step : {1U, 3U, 1000U})
+      BOOST_TEST_CONTEXT(each.answer << " by " << step) {
+        AnswerParser parser({ToolSyntax::hermes, true, true}, each.inside);
+        BOOST_TEST(parser.thinks() == each.inside);
+        AnswerParts all;
+        const auto take = [&](AnswerParts parts) {
+          all.text += parts.text;
+          all.reasoning += parts.reasoning;
+          for (const CallPiece& piece : parts.calls)
+            if (piece.begins) all.calls.push_back(piece);
+        };
+        for (std::size_t at = 0; at < each.answer.size(); at += step)
+          take(parser.push(std::string_view(each.answer).substr(at, step)));
+        take(parser.finish());
+        BOOST_TEST(all.reasoning == each.reasoning);
+        BOOST_TEST(all.text == each.text);
+        BOOST_TEST(all.calls.size() == each.calls);
+      }
+  BOOST_TEST(ends_in_thoughts("<|assistant|><think>\n"));
+  BOOST_TEST(!ends_in_thoughts("<think>\n\n</think>\n\n"));
+  BOOST_TEST(thinks_in_tags("{{ content.split('</think>') }}"));
+  BOOST_TEST(!thinks_in_tags("I think."));
 }
 
 BOOST_AUTO_TEST_CASE(text_before_a_call_is_given_at_once) {

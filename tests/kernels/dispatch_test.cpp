@@ -72,24 +72,30 @@ BOOST_AUTO_TEST_CASE(a_spoilt_kernel_fails_its_known_answer) {
           good().decode_row(y, v, r, n, d, q);
           r[n - 1] ^= 1;
         });
-  spoil(&KernelSet::row_dots, [](const u8* words, const i64* x, const u64* z0, const u64* z1,
-                                 std::size_t n, const Modulus& q) {
-    RowDots dots = good().row_dots(words, x, z0, z1, n, q);
-    dots.words[1] ^= 1;
-    return dots;
-  });
-  spoil(&KernelSet::row_dots, [](const u8* words, const i64* x, const u64* z0, const u64* z1,
-                                 std::size_t n, const Modulus& q) {
-    RowDots dots = good().row_dots(words, x, z0, z1, n, q);
-    dots.integers[0] ^= 1;
-    return dots;
-  });
-  spoil(&KernelSet::row_dots32, [](const u8* words, const i32* x, const u64* z0, const u64* z1,
-                                   std::size_t n, const Modulus& q) {
-    RowDots dots = good().row_dots32(words, x, z0, z1, n, q);
-    dots.integers[1] ^= 1;
-    return dots;
-  });
+  spoil(&KernelSet::row_dots,
+        [](const u8* words, const i64* x, const CheckVectors& z, std::size_t n, const Modulus& q) {
+          RowDots dots = good().row_dots(words, x, z, n, q);
+          dots.words[1] ^= 1;
+          return dots;
+        });
+  spoil(&KernelSet::row_dots,
+        [](const u8* words, const i64* x, const CheckVectors& z, std::size_t n, const Modulus& q) {
+          RowDots dots = good().row_dots(words, x, z, n, q);
+          dots.integers[0] ^= 1;
+          return dots;
+        });
+  spoil(&KernelSet::row_dots,
+        [](const u8* words, const i64* x, const CheckVectors& z, std::size_t n, const Modulus& q) {
+          RowDots dots = good().row_dots(words, x, z, n, q);
+          if (z.count == 3) dots.words[2] ^= 1;
+          return dots;
+        });
+  spoil(&KernelSet::row_dots32,
+        [](const u8* words, const i32* x, const CheckVectors& z, std::size_t n, const Modulus& q) {
+          RowDots dots = good().row_dots32(words, x, z, n, q);
+          dots.integers[1] ^= 1;
+          return dots;
+        });
   spoil(&KernelSet::ntt_forward8, [](const NttPlan& plan, u64* x) {
     good().ntt_forward8(plan, x);
     std::swap(x[0], x[8]);
@@ -105,9 +111,15 @@ BOOST_AUTO_TEST_CASE(a_spoilt_kernel_fails_its_known_answer) {
   });
   spoil(&KernelSet::mask_rows,
         [](const u64* tiles, std::size_t tile_stride, const i8* errors, std::size_t n,
-           std::size_t columns, u8* out, std::size_t stride, const Modulus& q) {
-          good().mask_rows(tiles, tile_stride, errors, n, columns, out, stride, q);
-          out[(n - 1) * stride] ^= 1;
+           std::size_t columns, u8* out, std::size_t stride, const WordRounding& to) {
+          good().mask_rows(tiles, tile_stride, errors, n, columns, out, stride, to);
+          if (!to.rounds()) out[(n - 1) * stride] ^= 1;
+        });
+  spoil(&KernelSet::mask_rows,
+        [](const u64* tiles, std::size_t tile_stride, const i8* errors, std::size_t n,
+           std::size_t columns, u8* out, std::size_t stride, const WordRounding& to) {
+          good().mask_rows(tiles, tile_stride, errors, n, columns, out, stride, to);
+          if (to.rounds()) out[(n - 1) * stride] ^= 1;
         });
   spoil(&KernelSet::centered_binomial21, [](const u8* bytes, i8* out, std::size_t n) {
     good().centered_binomial21(bytes, out, n);

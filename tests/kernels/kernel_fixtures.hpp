@@ -18,10 +18,14 @@ namespace talaria::kernels::test {
 
 /// First the moduli of the accepted parameter sets S40, S46, S48 and S54; then primes around the
 /// limits of the vector targets: 32 and 33 bits, just above 2^48, the largest below 2^54. All are 1
-/// mod 8192.
+/// mod 8192, for transforms of any length.
 inline constexpr u64 kPrimes[] = {1099511480321,     70368743669761,   281474976694273,
                                   18014398492704769, 4294828033,       8589852673,
                                   281474976768001,   18014398509309953};
+
+/// Moduli of masks that are rounded: those of R43 and R48, and wider ones.
+inline constexpr u64 kRoundedFrom[] = {8796093008897, 281474976694273, 281474976768001,
+                                       18014398492704769};
 
 inline constexpr std::size_t kLengths[] = {1,  2,  3,  7,  8,  9,   15,  16,  17,   31,  32,
                                            33, 63, 64, 65, 95, 100, 255, 256, 1000, 1003};

@@ -169,7 +169,7 @@ BOOST_AUTO_TEST_CASE(a_mask_tile_is_the_inverse_transform_of_the_sum_over_the_ra
     Stream stream(4);
     for (const u64 prime : kPrimes)
       for (const std::size_t n : {std::size_t{16}, std::size_t{64}, std::size_t{256}})
-        for (const std::size_t k : {1, 2, 7, 8, 9, 10, 16, 32, 33}) {
+        for (const std::size_t k : {1, 2, 4, 7, 8, 9, 10, 16, 32, 33}) {
           const std::size_t secrets = 1 + (k + n / 16) % 7;
           const Modulus q(prime);
           const NttPlan plan(q, n);
@@ -218,8 +218,10 @@ BOOST_AUTO_TEST_CASE(mask_rows_are_the_rows_of_eight_tiles_with_errors_and_nothi
           AlignedBuffer<u8> with(n * stride), without(n * stride), expected(n * stride);
           for (AlignedBuffer<u8>* rows : {&with, &without, &expected})
             std::fill(rows->begin(), rows->end(), u8{0xa5});
-          row.mask_rows(tiles.data(), 8 * n, errors.data(), n, columns, with.data(), stride, q);
-          row.mask_rows(tiles.data(), 8 * n, nullptr, n, columns, without.data(), stride, q);
+          row.mask_rows(tiles.data(), 8 * n, errors.data(), n, columns, with.data(), stride,
+                        WordRounding(q));
+          row.mask_rows(tiles.data(), 8 * n, nullptr, n, columns, without.data(), stride,
+                        WordRounding(q));
           for (const bool noisy : {true, false}) {
             for (std::size_t r = 0; r < n; ++r)
               for (std::size_t c = 0; c < columns; ++c) {
@@ -230,6 +232,50 @@ BOOST_AUTO_TEST_CASE(mask_rows_are_the_rows_of_eight_tiles_with_errors_and_nothi
               }
             BOOST_TEST(equal(noisy ? with : without, expected),
                        "q " << prime << ", columns " << columns << ", gap " << gap);
+          }
+        }
+  });
+}
+
+BOOST_AUTO_TEST_CASE(rounded_mask_rows_are_the_nearest_multiples) {
+  // p x / q rounded by 128-bit division: halves cannot occur.
+  const auto nearest = [](u64 x, u64 p, u64 q) {
+    return static_cast<u64>((u128{2} * x * p + q) / (u128{2} * q) % p);
+  };
+  for_each_row([&](const KernelSet& row) {
+    Stream stream(7);
+    for (const u64 prime : kRoundedFrom)
+      for (const u64 smaller : {u64{1099511627689}, u64{4294828033}, u64{8796093008887}})
+        for (const std::size_t columns : {5, 64}) {
+          if (smaller >= prime) continue;
+          const Modulus q(prime), p(smaller);
+          constexpr std::size_t n = 64;
+          AlignedBuffer<u64> tiles(64 * n);
+          for (u64& t : tiles) t = stream.residue(prime);
+          AlignedBuffer<i8> errors(64 * n);
+          for (i8& e : errors) e = static_cast<i8>(stream.below(43)) - 21;
+          for (std::size_t r = 0; r < n; ++r) { // around the middle between two multiples
+            const u64 middle = static_cast<u64>((u128{2} * stream.below(smaller) + 1) * prime /
+                                                (u128{2} * smaller));
+            tiles[8 * r] = std::min(middle + r % 2, prime - 1);
+            errors[64 * r] = 0;
+          }
+          tiles[1] = prime - 1, errors[1] = 0; // rounds to p, that is to 0
+          const std::size_t stride = round_up(columns * word_bytes(p), 64);
+          AlignedBuffer<u8> out(n * stride);
+          for (const bool noisy : {true, false}) {
+            row.mask_rows(tiles.data(), 8 * n, noisy ? errors.data() : nullptr, n, columns,
+                          out.data(), stride, WordRounding(q, p));
+            std::size_t wrong = 0;
+            for (std::size_t r = 0; r < n; ++r)
+              for (std::size_t c = 0; c < columns; ++c) {
+                const i64 e = noisy ? errors[64 * r + c] : 0;
+                const u64 x = q.add(tiles[(c / 8 * n + r) * 8 + c % 8],
+                                    e < 0 ? prime - static_cast<u64>(-e) : static_cast<u64>(e));
+                wrong += load_word(out.data() + r * stride + c * word_bytes(p), p.word_bytes) !=
+                         nearest(x, smaller, prime);
+              }
+            BOOST_TEST(wrong == 0u, "q " << prime << ", p " << smaller << ", " << columns);
           }
         }
   });

@@ -107,12 +107,12 @@ BOOST_AUTO_TEST_CASE(inner_products_are_exact_for_any_words_and_signs) {
       for (const std::size_t n : kLengths) {
         const Modulus q(prime);
         Guarded<u8> a(n * word_bytes(q));
-        Guarded<u64> z[2] = {Guarded<u64>(n), Guarded<u64>(n)};
+        Guarded<u64> z[kMaxCheckVectors] = {Guarded<u64>(n), Guarded<u64>(n), Guarded<u64>(n)};
         Guarded<i64> x(n);
         Guarded<i32> shorter(n);
         for (auto& vector : z) fill_residues(vector, prime, stream);
         RowDots expected;
-        std::array<u64, 2> of_shorter{};
+        std::array<u64, kMaxCheckVectors> of_shorter{};
         constexpr i32 kEdges[] = {0, -1, INT32_MAX, INT32_MIN};
         for (std::size_t i = 0; i < n; ++i) {
           // A word from outside need not be below q.
@@ -122,27 +122,33 @@ BOOST_AUTO_TEST_CASE(inner_products_are_exact_for_any_words_and_signs) {
           shorter[i] =
               stream.below(4) == 0 ? kEdges[stream.below(4)] : static_cast<i32>(stream.next());
           expected.below = expected.below && word < prime;
-          for (std::size_t v = 0; v < 2; ++v) {
+          for (std::size_t v = 0; v < kMaxCheckVectors; ++v) {
             expected.words[v] = q.add(expected.words[v], q.mul(word % prime, z[v][i]));
             expected.integers[v] = q.add(expected.integers[v], q.mul(q.from_signed(x[i]), z[v][i]));
             of_shorter[v] = q.add(of_shorter[v], q.mul(q.from_signed(shorter[i]), z[v][i]));
           }
         }
+        CheckVectors check{{z[0].data(), z[1].data(), z[2].data()}, 3};
         const auto dots = [&](const u8* words, const i64* integers) {
-          return row.row_dots(words, integers, z[0].data(), z[1].data(), n, q);
+          return row.row_dots(words, integers, check, n, q);
         };
         BOOST_TEST((dots(a.data(), x.data()) == expected));
         BOOST_TEST((dots(a.data(), nullptr) == RowDots{expected.words, {}, expected.below}));
         BOOST_TEST((dots(nullptr, x.data()) == RowDots{{}, expected.integers, true}));
         BOOST_TEST((dots(nullptr, nullptr) == RowDots{}));
         const auto dots32 = [&](const u8* words, const i32* integers) {
-          return row.row_dots32(words, integers, z[0].data(), z[1].data(), n, q);
+          return row.row_dots32(words, integers, check, n, q);
         };
         BOOST_TEST((dots32(a.data(), shorter.data()) ==
                     RowDots{expected.words, of_shorter, expected.below}));
         BOOST_TEST((dots32(a.data(), nullptr) == RowDots{expected.words, {}, expected.below}));
         BOOST_TEST((dots32(nullptr, shorter.data()) == RowDots{{}, of_shorter, true}));
         BOOST_TEST((dots32(nullptr, nullptr) == RowDots{}));
+        check = {{z[0].data(), z[1].data(), nullptr}, 2}; // the same without the third
+        expected.words[2] = expected.integers[2] = of_shorter[2] = 0;
+        BOOST_TEST((dots(a.data(), x.data()) == expected));
+        BOOST_TEST((dots32(a.data(), shorter.data()) ==
+                    RowDots{expected.words, of_shorter, expected.below}));
       }
   });
 }
@@ -155,7 +161,7 @@ BOOST_AUTO_TEST_CASE(one_word_that_is_not_below_the_modulus_is_seen_wherever_it_
         Guarded<u8> a(n * word_bytes(q));
         Guarded<u64> z(n);
         const auto below = [&] {
-          return row.row_dots(a.data(), nullptr, z.data(), z.data(), n, q).below;
+          return row.row_dots(a.data(), nullptr, {{z.data(), z.data()}, 2}, n, q).below;
         };
         for (std::size_t i = 0; i < n; ++i)
           store_word(a.data() + i * word_bytes(q), prime - 1, q.word_bytes);
@@ -186,8 +192,9 @@ BOOST_AUTO_TEST_CASE(long_inner_products_of_the_largest_numbers_do_not_overflow)
       }
       // (q - 1) = -1 and (1 - q) = 1 mod q.
       const u64 words = q.sub(0, q.mul(word % prime, n)), integers = q.sub(0, n);
-      const RowDots dots = row.row_dots(a.data(), x.data(), z.data(), z.data(), n, q);
-      BOOST_TEST((dots == RowDots{{words, words}, {integers, integers}, false}));
+      const CheckVectors check{{z.data(), z.data(), z.data()}, 3};
+      const RowDots dots = row.row_dots(a.data(), x.data(), check, n, q);
+      BOOST_TEST((dots == RowDots{{words, words, words}, {integers, integers, integers}, false}));
     }
   });
 }

@@ -66,6 +66,58 @@ const Example kSchemas[] = {
     {R"({"type":"number","minimum":-2.5,"maximum":-1})",
      {"-1", "-2", "-1.5"},
      {"-2.7", "0", "-0.5", "1", "-3"}},
+    {R"({"type":"integer","minimum":1})",
+     {"1", "9", "10", "999999999999999"},
+     {"0", "-1", "01", "1000000000000000", "1.5"}},
+    {R"({"type":"number","maximum":1.5})", {"1", "0.75", "-3.5", "-12"}, {"1.25", "1.6", "2"}},
+    {R"({"exclusiveMinimum":0})",
+     {"0.5", "0.00000000000001", "1", "7.25"},
+     {"0", "0.0", "-0", "-1"}},
+    // A double has no number between 99999999999999.99 and 10^14 that these 15 digits could name.
+    {R"({"exclusiveMaximum":100000000000000})",
+     {"99999999999999", "99999999999999.9", "99999999999998.999999"},
+     {"100000000000000", "99999999999999.99"}},
+    {R"({"exclusiveMinimum":-1,"exclusiveMaximum":1})",
+     {"0", "0.5", "-0.5", "0.99999999999999"},
+     {"1", "-1", "0.999999999999999", "-0.0", "1.5"}},
+    {R"({"minItems":2.0,"maxItems":2.0,"items":{"const":1.0}})", {"[1.0,1.0]"}, {"[1.0]", "[1,1]"}},
+    {R"({"prefixItems":[{"const":1},false,true]})", {"[]", "[1]"}, {"[1,2]", "[1,2,3]"}},
+    {R"({"type":"object","maxProperties":2,"additionalProperties":{"const":0}})",
+     {"{}", R"({"a":0})", R"({"a":0,"b":0})"},
+     {R"({"a":0,"b":0,"c":0})"}},
+    {R"({"type":"string","pattern":"^\\S.[^\\s]$"})",
+     {"\"a b\"", "\"é x\""},
+     {"\" bc\"", "\"ab﻿\"", "\"a c\"", "\" bc\""}},
+    {R"({"type":"string","pattern":"^[à-ÿ\\u0100]\\x41\\ud83d\\udca9\\v$"})",
+     {"\"éA💩\\u000b\""},
+     {"\"aA💩\\u000b\"", "\"éA💩\""}},
+    {R"({"type":"string","format":"duration"})",
+     {"\"P3W\"", "\"P1Y2M10D\"", "\"PT1H0M9S\""},
+     {"\"P\"", "\"PT\"", "\"P1Y2D\""}},
+    {R"({"allOf":[{"properties":{"a":{"minimum":3}},"required":["a"]},{"properties":{"b":{"type":"null"}}}],
+          "type":"object","properties":{"a":{"type":"integer","maximum":5}},"additionalProperties":false})",
+     {R"({"a":3})", R"({"a":5})"},
+     {R"({"a":2})", R"({"a":6})", R"({"a":3.5})", R"({"a":3,"b":null})", "{}"}},
+    {R"({"$ref":"#/$defs/t","maxLength":2,"$defs":{"t":{"type":"string","minLength":1}}})",
+     {"\"a\"", "\"ab\""},
+     {"\"\"", "\"abc\"", "1"}},
+    {R"({"type":"object","properties":{"k":{"const":1}},"required":["k"],
+         "anyOf":[{"properties":{"x":{"type":"null"}},"required":["x"]},{"properties":{"k":{"const":2}}},
+                  {"properties":{"y":{"type":"null"}}}]})",
+     {R"({"k":1,"x":null})", R"({"k":1})", R"({"k":1,"y":null})"},
+     {R"({"k":2})", R"({"x":null})"}},
+    {R"({"allOf":[{"anyOf":[{"const":1},{"const":2}]},{"anyOf":[{"const":2},{"const":3}]}]})",
+     {"2"},
+     {"1", "3"}},
+    {R"({"enum":["a","abc","b",7,{"x":1}],"pattern":"a|c","maxLength":2})",
+     {"\"a\"", "7", R"({"x":1})"},
+     {"\"abc\"", "\"b\""}},
+    {R"({"allOf":[{"prefixItems":[{"const":1}],"items":{"const":2}},{"items":{"type":"integer"},"minItems":2}],
+         "maxItems":3})",
+     {"[1,2]", "[1,2,2]"},
+     {"[1]", "[2,2]", "[1,1]"}},
+    {R"({"properties":{"a":false}})", {"{}"}, {R"({"a":1})"}},
+    {R"({"$ref":"#/$defs/a%20b~1c","$defs":{"a b/c":{"type":"null"}}})", {"null"}, {"1"}},
     {R"({"type":"array","items":{"type":"boolean"},"minItems":1,"maxItems":2})",
      {"[true]", "[true,false]", "[true, false]"},
      {"[]", "[true,true,true]", "[1]", "[true,]", "[,true]"}},
@@ -111,6 +163,24 @@ BOOST_AUTO_TEST_CASE(schemas_let_through_what_they_say) {
       for (const auto& text : example.texts) BOOST_TEST(fits(automaton, text), text);
       for (const auto& text : example.others) BOOST_TEST(!fits(automaton, text), text);
     }
+}
+
+/// Each may be there or not, in its place: as many places in the automaton as members, and not 2 to
+/// that.
+BOOST_AUTO_TEST_CASE(many_members_that_may_be_missing_cost_little) {
+  std::string properties;
+  std::string all;
+  for (int i = 0; i < 200; ++i) {
+    const std::string name = "\"m" + std::to_string(i) + "\":";
+    properties +=
+        (i == 0 ? "" : ",") + name + R"({"type":"integer","minimum":1,"exclusiveMaximum":1000})";
+    all += (i == 0 ? "" : ",") + name + std::to_string(i + 1);
+  }
+  Automaton automaton(json_schema_rules(R"({"type":"object","properties":{)" + properties + "}}"));
+  BOOST_TEST(fits(automaton, "{" + all + "}"));
+  BOOST_TEST(fits(automaton, R"({"m3":1,"m150":999})"));
+  BOOST_TEST(!fits(automaton, R"({"m150":1,"m3":1})"));
+  BOOST_TEST(!fits(automaton, R"({"m3":1000})"));
 }
 
 BOOST_AUTO_TEST_CASE(patterns_let_through_what_they_say) {
@@ -220,10 +290,24 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_honoured_is_named) {
   refused(R"({"type":"string","format":"iri"})", "iri");
   refused(R"({"type":"string","pattern":"(?=a)b"})", "looks around");
   refused(R"({"oneOf":[{"minimum":1},{"minimum":2}]})", "oneOf");
-  refused(R"({"allOf":[{"type":"string"},{"minLength":1}]})", "allOf");
+  refused(R"({"allOf":[{"type":"string"},{"type":"integer"}]})", "can match");
+  refused(R"({"allOf":[{"pattern":"a"},{"pattern":"b"}],"type":"string"})", "pattern");
+  refused(R"({"allOf":[{"unevaluatedProperties":false},{"properties":{"a":{}}}]})", "unevaluated");
+  refused(R"({"enum":[1],"contains":{}})", "contains");
+  refused(R"({"enum":["a"],"pattern":5})", "wrong type");
+  refused(R"({"$ref":"#/$defs/a","minLength":1,"$defs":{"a":{"$ref":"#/$defs/a","maxLength":2}}})",
+          "deeply");
   refused(R"({"$ref":"http://example.org/s"})", "$ref");
   refused(R"({"$ref":"#/nothing"})", "nothing");
   refused(R"({"$ref":"#"})", "calls itself");
+  // A pointer into a document with a name of its own would be looked up there.
+  refused(R"({"properties":{"a":{"$id":"http://x/a","$ref":"#/$defs/b","$defs":{"b":{}}}}})",
+          "$id");
+  refused(R"({"$ref":"#/$defs/a/$defs/b","$defs":{"a":{"$id":"http://x/a","$defs":{"b":{}}}}})",
+          "$id");
+  refused(R"({"type":"integer","minimum":1e20})", "15 digits");
+  refused(R"({"type":"object","properties":{"a":{},"b":{}},"maxProperties":1})", "maxProperties");
+  refused(R"({"type":"string","pattern":"\\ud83d"})", "surrogate");
   refused(R"({"type":"string","maxLength":100000})", "maxLength");
   refused(R"({"type":"sting"})", "type");
   refused("false", "no");

@@ -129,8 +129,10 @@ arch::ModelPlan the_rest() {
   return plan;
 }
 
-EngineOptions options_for(bool oblivious, const arch::ModelPlan& plan = smallest()) {
+EngineOptions options_for(bool oblivious, const arch::ModelPlan& plan = smallest(),
+                          const char* parameters = "S48") {
   EngineOptions options;
+  options.scheme.parameters = &remo::lattice_parameters(parameters);
   options.model = std::make_shared<const ModelLoader>(plan, model::synthetic_tensors(plan),
                                                       model::WeightFormat::int8);
   options.threads = 1;
@@ -184,9 +186,10 @@ BOOST_DATA_TEST_CASE(no_branch_and_no_address_depends_on_tokens, bdata::make(tar
 // A router that branched on what it chooses would be seen here, and so would a cap or a GELU.
 BOOST_DATA_TEST_CASE(nothing_that_families_add_depends_on_tokens, bdata::make(targets()), target) {
   kernels::set_active_kernels(kernels::select_kernels(target));
-  for (const arch::ModelPlan& plan : {everything(), the_rest()}) {
+  for (const bool rest : {false, true}) { // and, with the rest, what is masked in rounded words
     SilentProgress progress;
-    Engine engine(options_for(true, plan), progress);
+    Engine engine(options_for(true, rest ? the_rest() : everything(), rest ? "R43" : "S48"),
+                  progress);
     std::vector<u32> expected;
     std::vector<u32> tokens;
     BOOST_TEST(leaks_of([&] { expected = answer(engine, false); }) == 0u);

@@ -218,6 +218,32 @@ BOOST_AUTO_TEST_CASE(the_sequence_that_came_last_gives_way_and_begins_again) {
   BOOST_TEST(ended == (std::vector<enclave::SequenceId>{1, 2}), boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(a_prompt_that_begins_again_hands_back_its_last_logits_once) {
+  const auto store = store_of(4);
+  BatchPlanner planner({.micro_batches = 1, .max_rows = 256, .prefill_chunk = 1}, {}, store);
+  planner.add(1, counted(10), true, LogitsWanted::none, 130); // three blocks in the end
+  u32 left = 130;
+  std::vector<u32> handed_back; ///< positions
+  std::size_t parked = 0;
+  for (u32 round = 0; auto batch = planner.next(); ++round) {
+    parked += planner.take_parked().size();
+    planner.retire(batch->id);
+    for (const auto& s : batch->segments) {
+      if (s.logits_rows > 0) handed_back.push_back(s.start + s.count - 1);
+      if (s.sequence == 2 && s.start + s.count == 120) planner.remove(2);
+      if (!s.sample) continue;
+      if (--left > 0)
+        planner.append(1, 7);
+      else
+        planner.remove(1);
+    }
+    // Not far from its end when the first one needs a third block.
+    if (round == 10) planner.add(2, counted(120), false, LogitsWanted::last);
+  }
+  BOOST_TEST(parked == 1U);
+  BOOST_TEST(handed_back == std::vector<u32>{119}, boost::test_tools::per_element());
+}
+
 BOOST_AUTO_TEST_CASE(under_padding_a_sequence_begins_when_all_of_it_fits) {
   const auto store = store_of(4);
   Padding padding;
@@ -258,6 +284,7 @@ BOOST_AUTO_TEST_CASE(a_sequence_begins_behind_what_the_same_owner_has_computed) 
   BOOST_TEST(rows_of(4, LogitsWanted::none, "a") == 22U);
   BOOST_TEST(rows_of(5, LogitsWanted::none, "b") == 150U);
   BOOST_TEST(rows_of(6, LogitsWanted::all, "a") == 150U);
+  BOOST_TEST(rows_of(9, LogitsWanted::last, "a") == 22U);
   BOOST_TEST(rows_of(7, LogitsWanted::none, "") == 150U);
   BOOST_TEST(rows_of(8, LogitsWanted::none, "") == 150U);
 }

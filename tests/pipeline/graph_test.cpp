@@ -11,13 +11,14 @@ BOOST_AUTO_TEST_SUITE(graph_test)
 
 namespace {
 
-std::vector<std::string> stages_of(const arch::ModelPlan& plan) {
+std::vector<std::string> stages_of(const arch::ModelPlan& plan, bool pools = false) {
   caf::actor_system_config config;
   caf::actor_system system(config);
   GraphParts parts;
   parts.plan = plan;
   parts.tensors.gains.resize(plan.layer_count());
   parts.linears.resize(plan.linears.size());
+  if (pools) parts.pooler = std::make_shared<const enclave::PoolerShape>();
   parts.kv = std::make_shared<const kv::Layout>(plan, kv::Format::fp32);
   parts.team = std::make_shared<enclave::AttentionTeam>(1);
   parts.worker = system.spawn([]() -> worker::Worker::behavior_type {
@@ -66,6 +67,17 @@ BOOST_AUTO_TEST_CASE(a_plain_decoder) {
                          {"final_norm"},
                          product("lm_head"),
                          {"sampler"}}),
+             boost::test_tools::per_element());
+}
+
+BOOST_AUTO_TEST_CASE(nothing_goes_out_behind_the_layers_of_a_model_that_does_not_generate) {
+  arch::ModelPlan plan = model::shape_plan("tiny", 1);
+  plan.logit_soft_cap = 30;
+  plan.replace_head(arch::Head::none);
+  const auto stages = stages_of(plan, /*pools=*/true);
+  BOOST_TEST_REQUIRE(stages.size() > 3U);
+  BOOST_TEST(std::vector(stages.end() - 3, stages.end()) ==
+                 (std::vector<std::string>{"layers.0.down.unmask", "final_norm", "pooler"}),
              boost::test_tools::per_element());
 }
 

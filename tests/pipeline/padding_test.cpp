@@ -527,6 +527,64 @@ BOOST_AUTO_TEST_CASE(dummy_rounds_attend_to_what_rounds_of_the_answer_would) {
   }
 }
 
+namespace {
+
+/// Answers of as many tokens whose guesses are all right, or all wrong.
+Request foreseen_request(bool foreseen, u32 max_tokens) {
+  Request request = answer_request(37, max_tokens);
+  request.sampling.temperature = 1;
+  request.sampling.temperature = 100;           // any of thousands
+  if (foreseen) request.sampling.allowed = {5}; // which the prompt does not hold
+  return request;
+}
+
+} // namespace
+
+// Which guesses were right is in no count of rows; without padding in the number of rounds alone.
+BOOST_AUTO_TEST_CASE(rounds_look_alike_however_many_guesses_are_right) {
+  for (const std::string model : {"qwen2", "mistral"}) { // mistral: with a window
+    for (const bool padded : {false, true}) {
+      const auto counts = std::make_shared<RowCounts>();
+      EngineOptions options = counting(model, counts);
+      options.batch = {.micro_batches = 1,
+                       .max_rows = 40,
+                       .prefill_chunk = 40,
+                       .drafts = 4,
+                       .drafts_always = true};
+      if (padded) options.padding = {{8, 40}, 8, {}};
+      SilentProgress progress;
+      Engine engine(options, progress);
+      std::vector<std::map<u32, std::vector<u32>>> seen;
+      std::vector<u64> work, accepted;
+      for (const bool foreseen : {true, false}) {
+        counts->clear();
+        const CountedPositions counted;
+        const u64 before = engine.draft_counts().accepted;
+        BOOST_TEST(run_to_end(engine, foreseen_request(foreseen, 8)).tokens.size() == 8U);
+        engine.wait_until_idle();
+        seen.push_back(counts->by_matrix());
+        work.push_back(positions);
+        accepted.push_back(engine.draft_counts().accepted - before);
+      }
+      BOOST_TEST(accepted[0] > 4U);
+      BOOST_TEST(accepted[1] == 0U);
+      BOOST_TEST(!counts->repeated());
+      const u32 head = static_cast<u32>(seen[0].size() - 1);
+      for (const auto& rows : seen) {
+        for (const auto& [matrix, sizes] : rows) {
+          const u32 prompt = padded ? (matrix == head ? 8 : 40) : matrix == head ? 1 : 37;
+          // Behind the last attention only the last row of a prompt goes on.
+          BOOST_TEST((sizes.front() == prompt || sizes.front() == (padded ? 8U : 1U)));
+          BOOST_TEST(std::count(sizes.begin() + 1, sizes.end(), padded ? 8U : 5U) ==
+                     static_cast<std::ptrdiff_t>(sizes.size()) - 1);
+        }
+      }
+      BOOST_TEST((seen[0] == seen[1]) == padded);
+      BOOST_TEST((work[0] == work[1]) == padded);
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(the_number_of_rounds_tells_a_multiple_only) {
   const auto counts = std::make_shared<RowCounts>();
   EngineOptions options = counting("qwen2", counts);

@@ -55,13 +55,55 @@ BOOST_AUTO_TEST_CASE(worst_case_precision_of_every_set_is_that_of_the_design) {
                        << bounds_of(row.set, row.d_in, worst(row.d_in)).precision_bits);
 }
 
+BOOST_AUTO_TEST_CASE(precision_of_rounded_words_is_that_of_the_design) {
+  struct Row {
+    const char* set;
+    std::size_t d_in;
+    double norm;
+    bool rounded;
+    int delta_bits;
+    double precision;
+  };
+  for (const Row& row :
+       {Row{"R48", 1024, 1464, true, 14, 11.3}, Row{"R48", 2048, 1950, true, 14, 10.4},
+        Row{"R48", 4096, 2520, true, 14, 9.5}, Row{"R48", 8192, 3340, false, 19, 11.6},
+        Row{"R48", 14336, 4396, false, 19, 10.8}, Row{"R43", 1024, 1464, true, 14, 11.3},
+        Row{"R43", 2048, 1950, true, 15, 9.4}, Row{"R43", 4096, 2520, true, 15, 8.5},
+        Row{"R43", 8192, 3340, true, 15, 7.6}, Row{"R43", 14336, 4396, true, 16, 5.8}}) {
+    const LinearBounds b = bounds_of(row.set, row.d_in, row.norm);
+    BOOST_TEST(b.rounded == row.rounded, row.set << " " << row.d_in);
+    BOOST_TEST(b.delta_bits == row.delta_bits, row.set << " " << row.d_in);
+    BOOST_TEST(std::fabs(b.precision_bits - row.precision) < 0.06,
+               row.set << " " << row.d_in << ": " << b.precision_bits);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_matrix_is_rounded_unless_words_of_q_are_needed_and_help) {
+  for (const char* name : {"R48", "R43"}) {
+    LatticeParameters set = lattice_parameters(name);
+    LatticeParameters unrounded = set;
+    unrounded.p = 0;
+    for (const std::size_t d_in : {64u, 1024u, 4096u, 8192u})
+      for (double norm = 100; norm < worst(d_in) / 2; norm *= 1.1) {
+        const LinearBounds b = linear_bounds(set, "x", d_in, norm);
+        const LinearBounds full = linear_bounds(unrounded, "x", d_in, norm);
+        if (b.rounded)
+          BOOST_TEST((b.precision_bits >= 9 || b.precision_bits > full.precision_bits - 0.51));
+        else
+          BOOST_TEST((b.delta_bits == full.delta_bits && b.noise == full.noise &&
+                      b.activation_norm == full.activation_norm));
+        BOOST_TEST(words_of(set, b).modulus.q == (b.rounded ? set.p : set.q));
+      }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(noise_and_range_leave_room_for_each_other) {
   for (const LatticeParameters& set : kAcceptedParameters)
     for (const std::size_t d_in : {1u, 3u, 17u, 256u, 1024u})
       for (const double norm : {0.0, 1.0, 50.0, worst(d_in)}) {
         const LinearBounds b = linear_bounds(set, "x", d_in, norm);
         const double delta = std::ldexp(1.0, b.delta_bits);
-        const double q = static_cast<double>(set.q);
+        const double q = static_cast<double>(words_of(set, b).modulus.q);
         BOOST_TEST(b.noise < delta / 2);
         BOOST_TEST(2 * (2 * b.noise + 2) > delta); // no bit is wasted
         BOOST_TEST(delta * b.activation_norm * norm + b.noise <= q / 2 - 0.5);
@@ -91,7 +133,7 @@ BOOST_AUTO_TEST_CASE(only_listed_parameters_are_accepted) {
   BOOST_TEST(lattice_parameters("S48").q == kDefaultParameters.q);
   BOOST_CHECK_EXCEPTION(lattice_parameters("S47"), Error, [](const Error& error) {
     return error.code() == Errc::config &&
-           std::string(error.what()).find("S48, S46, S40, S54") != std::string::npos;
+           std::string(error.what()).find("S48, S46, S40, S54, R48, R43") != std::string::npos;
   });
   for (const LatticeParameters& set : kAcceptedParameters) {
     BOOST_TEST(set.core_svp_bits >= 128);

@@ -35,19 +35,24 @@ std::span<const u8> seed() {
 struct Case {
   explicit Case(const Json& values)
       : json(values), parameters(lattice_parameters(values["name"].get<std::string>())),
-        q(parameters.modulus()), d_in(values["d_in"]), d_out(values["d_out"]),
-        rows(values["x"].size()), weights(d_in, d_out) {
+        q(parameters.modulus()),
+        words(parameters.rounds() ? parameters.rounded_words() : parameters.full_words()),
+        d_in(values["d_in"]), d_out(values["d_out"]), rows(values["x"].size()),
+        weights(d_in, d_out) {
     parameters.n = values["n"];
     parameters.k = values["k"];
     for (std::size_t i = 0; i < d_in; ++i)
       for (std::size_t j = 0; j < d_out; ++j) weights.at(i, j) = json["weights"][i][j];
   }
 
+  /// Bytes of a word of masks as they are made, and of one that travels.
   std::size_t word() const { return static_cast<std::size_t>(q.word_bytes); }
+  std::size_t sent_word() const { return words.word_bytes(); }
 
   const Json& json;
   LatticeParameters parameters;
   kernels::Modulus q;
+  WordFormat words; ///< that travel
   std::size_t d_in;
   std::size_t d_out;
   std::size_t rows;
@@ -182,21 +187,27 @@ BOOST_AUTO_TEST_CASE(masks_of_a_given_secret_are_the_reference_masks) {
         for (std::size_t t = 0; t < plan.n; ++t)
           out[t * kMaskGroup + i - first] = c.json["errors"][i][t].get<i8>();
     };
-    AlignedBuffer<u8> u(plan.n * c.d_in * c.word());
-    AlignedBuffer<u8> v(plan.n * c.d_out * c.word());
-    const MaskTarget to_u{&secret, u.data()}, to_v{&secret, v.data()};
-    make_mask_words(plan, tiles_of(c, a.row(0), c.d_in), {&to_u, 1}, c.d_in * c.word(), errors);
-    make_mask_words(plan, tiles_of(c, hint_rows(c).data(), c.d_out), {&to_v, 1}, c.d_out * c.word(),
-                    nullptr);
-
-    for (std::size_t t = 0; t < plan.n; ++t) {
-      for (std::size_t i = 0; i < c.d_in; ++i)
-        BOOST_TEST(kernels::load_word(u.data() + (t * c.d_in + i) * c.word(), c.q.word_bytes) ==
-                   c.json["u"][i][t].get<u64>());
-      for (std::size_t j = 0; j < c.d_out; ++j)
-        BOOST_TEST(kernels::load_word(v.data() + (t * c.d_out + j) * c.word(), c.q.word_bytes) ==
-                   c.json["v"][j][t].get<u64>());
-    }
+    const auto compare = [&](const kernels::Modulus& words, const char* u_name,
+                             const char* v_name) {
+      const auto word = static_cast<std::size_t>(words.word_bytes);
+      const kernels::WordRounding to(c.q, words);
+      AlignedBuffer<u8> u(plan.n * c.d_in * word);
+      AlignedBuffer<u8> v(plan.n * c.d_out * word);
+      const MaskTarget to_u{&secret, u.data()}, to_v{&secret, v.data()};
+      make_mask_words(plan, tiles_of(c, a.row(0), c.d_in), {&to_u, 1}, c.d_in * word, errors, to);
+      make_mask_words(plan, tiles_of(c, hint_rows(c).data(), c.d_out), {&to_v, 1}, c.d_out * word,
+                      nullptr, to);
+      for (std::size_t t = 0; t < plan.n; ++t) {
+        for (std::size_t i = 0; i < c.d_in; ++i)
+          BOOST_TEST(kernels::load_word(u.data() + (t * c.d_in + i) * word, words.word_bytes) ==
+                     c.json[u_name][i][t].get<u64>());
+        for (std::size_t j = 0; j < c.d_out; ++j)
+          BOOST_TEST(kernels::load_word(v.data() + (t * c.d_out + j) * word, words.word_bytes) ==
+                     c.json[v_name][j][t].get<u64>());
+      }
+    };
+    compare(c.words.modulus, "u", "v");
+    if (c.parameters.rounds()) compare(c.q, "unrounded_u", "unrounded_v");
   });
 }
 
@@ -205,40 +216,40 @@ BOOST_AUTO_TEST_CASE(ciphertexts_replies_and_results_are_the_references) {
     const kernels::KernelSet& kernels = kernels::active_kernels();
     const int delta_bits = c.json["delta_bits"];
     const auto x = c.json["x"].get<std::vector<std::vector<i32>>>();
-    AlignedBuffer<u8> sent(c.rows * c.d_in * c.word());
+    AlignedBuffer<u8> sent(c.rows * c.d_in * c.sent_word());
     for (std::size_t r = 0; r < c.rows; ++r) {
       const std::size_t used = c.json["used_rows"][r];
       std::vector<u64> u;
       for (const Json& column : c.json["u"]) u.push_back(column[used].get<u64>());
-      AlignedBuffer<u8> mask(c.d_in * c.word());
-      kernels.pack_words(u.data(), mask.data(), u.size(), c.q);
-      kernels.mask_row(x[r].data(), mask.data(), sent.data() + r * c.d_in * c.word(), c.d_in,
-                       delta_bits, c.q);
+      AlignedBuffer<u8> mask(c.d_in * c.sent_word());
+      kernels.pack_words(u.data(), mask.data(), u.size(), c.words.modulus);
+      kernels.mask_row(x[r].data(), mask.data(), sent.data() + r * c.d_in * c.sent_word(), c.d_in,
+                       delta_bits, c.words.modulus);
     }
-    BOOST_TEST((matrix_of(sent.data(), c.rows, c.d_in, c.q.word_bytes) ==
+    BOOST_TEST((matrix_of(sent.data(), c.rows, c.d_in, c.words.modulus.word_bytes) ==
                 c.json["ciphertext"].get<std::vector<std::vector<u64>>>()));
 
-    AlignedBuffer<u8> reply(c.rows * c.d_out * c.word());
-    kernels.residue_product(sent.data(), c.rows, c.weights, c.q, reply.data(), 0,
+    AlignedBuffer<u8> reply(c.rows * c.d_out * c.sent_word());
+    kernels.residue_product(sent.data(), c.rows, c.weights, c.words.modulus, reply.data(), 0,
                             c.weights.panels());
-    BOOST_TEST((matrix_of(reply.data(), c.rows, c.d_out, c.q.word_bytes) ==
+    BOOST_TEST((matrix_of(reply.data(), c.rows, c.d_out, c.words.modulus.word_bytes) ==
                 c.json["reply"].get<std::vector<std::vector<u64>>>()));
-    const AlignedBuffer<u8> switched = switch_reply(c.parameters, reply.data(), c.rows * c.d_out);
-    BOOST_TEST((matrix_of(switched.data(), c.rows, c.d_out, c.parameters.reply_bytes()) ==
+    const AlignedBuffer<u8> switched = switch_reply(c.words, reply.data(), c.rows * c.d_out);
+    BOOST_TEST((matrix_of(switched.data(), c.rows, c.d_out, c.words.reply_bytes()) ==
                 c.json["switched_reply"].get<std::vector<std::vector<u64>>>()));
 
     AlignedBuffer<u8> widened(reply.size());
-    unswitch_reply(c.parameters, switched.data(), c.rows * c.d_out, widened.data());
+    unswitch_reply(c.words, switched.data(), c.rows * c.d_out, widened.data());
     for (const u8* words : {reply.data(), widened.data()})
       for (std::size_t r = 0; r < c.rows; ++r) {
         const std::size_t used = c.json["used_rows"][r];
         std::vector<u64> v;
         for (const Json& column : c.json["v"]) v.push_back(column[used].get<u64>());
-        AlignedBuffer<u8> mask(c.d_out * c.word());
-        kernels.pack_words(v.data(), mask.data(), v.size(), c.q);
+        AlignedBuffer<u8> mask(c.d_out * c.sent_word());
+        kernels.pack_words(v.data(), mask.data(), v.size(), c.words.modulus);
         std::vector<i64> decoded(c.d_out);
-        kernels.decode_row(words + r * c.d_out * c.word(), mask.data(), decoded.data(), c.d_out,
-                           delta_bits, c.q);
+        kernels.decode_row(words + r * c.d_out * c.sent_word(), mask.data(), decoded.data(),
+                           c.d_out, delta_bits, c.words.modulus);
         BOOST_TEST(decoded == c.json["decoded"][r].get<std::vector<i64>>(),
                    boost::test_tools::per_element());
       }
@@ -250,27 +261,29 @@ BOOST_AUTO_TEST_CASE(signed_limbs_of_the_reference_recombine_to_the_words_sent) 
     for (std::size_t r = 0; r < c.rows; ++r)
       for (std::size_t i = 0; i < c.d_in; ++i) {
         const auto limbs = c.json["limbs"][r][i].get<std::vector<i64>>();
-        BOOST_TEST(limbs.size() == c.word());
+        BOOST_TEST(limbs.size() == c.sent_word());
         i64 value = 0;
         for (std::size_t l = limbs.size(); l-- > 0;) {
           BOOST_TEST((limbs[l] >= -128 && limbs[l] <= 127));
           value = 256 * value + limbs[l];
         }
-        BOOST_TEST(c.q.from_signed(value) == c.json["ciphertext"][r][i].get<u64>());
+        BOOST_TEST(c.words.modulus.from_signed(value) == c.json["ciphertext"][r][i].get<u64>());
       }
   });
 }
 
 BOOST_AUTO_TEST_CASE(integrity_vectors_and_bounds_are_the_references) {
   for_each_case([](const Case& c) {
-    for (std::size_t v = 0; v < 2; ++v) {
+    BOOST_TEST(c.json["z"].size() == c.parameters.check_vectors);
+    for (std::size_t v = 0; v < c.parameters.check_vectors; ++v) {
       const auto z = c.json["z"][v].get<std::vector<u64>>();
       std::vector<u64> t(c.d_in);
-      kernels::weight_dot(c.weights, z.data(), t.data(), c.q);
+      kernels::weight_dot(c.weights, z.data(), t.data(), c.words.modulus);
       BOOST_TEST(t == c.json["t"][v].get<std::vector<u64>>(), boost::test_tools::per_element());
     }
     const double norm = kernels::max_column_norm(c.weights);
     const LinearBounds bounds = linear_bounds(c.parameters, "golden", c.d_in, norm);
+    BOOST_TEST(bounds.rounded == c.parameters.rounds());
     BOOST_TEST(norm == c.json["column_norm"].get<double>(), boost::test_tools::tolerance(1e-12));
     BOOST_TEST(bounds.delta_bits == c.json["delta_bits"].get<int>());
     BOOST_TEST(bounds.noise == c.json["noise"].get<double>(), boost::test_tools::tolerance(1e-12));

@@ -1,8 +1,10 @@
 // No wrong bit passes: not in a reply, not in a hint, not in the worker's weights.
 #include <boost/test/unit_test.hpp>
 
+#include <cmath>
 #include <cstring>
 #include <memory>
+#include <set>
 #include <string>
 
 #include "kernels/modulus.hpp"
@@ -80,10 +82,10 @@ bool hint_rejected(const Error& error) {
 BOOST_AUTO_TEST_SUITE(integrity)
 
 BOOST_AUTO_TEST_CASE(four_thousand_wrong_bits_in_replies_are_all_caught) {
-  const char* moduli[] = {"S48", "S46", "S40", "S54"};
-  for (u64 seed = 0; seed < 40; ++seed) {
+  const char* moduli[] = {"S48", "S46", "S40", "S54", "R48", "R43"};
+  for (u64 seed = 0; seed < 42; ++seed) {
     const SchemeKind kind = seed % 5 == 4 ? SchemeKind::clear : SchemeKind::lattice;
-    Exchange exchange(seed, ReplyFormat::full, kind, moduli[seed % 4]);
+    Exchange exchange(seed, ReplyFormat::full, kind, moduli[seed % 6]);
     const WorkerProduct honest = exchange.worker.product(exchange.masked.tensor);
     for (int run = 0; run < 100; ++run) {
       const std::size_t byte = exchange.random.bits() % honest.bytes->size();
@@ -99,14 +101,15 @@ BOOST_AUTO_TEST_CASE(four_thousand_wrong_bits_in_replies_are_all_caught) {
 
 BOOST_AUTO_TEST_CASE(three_thousand_wrong_bits_in_hints_are_all_caught) {
   TestRandom random(1);
-  const LatticeParameters toy = toy_parameters("S48", 8, 2);
-  SchemeOptions options;
-  options.parameters = &toy;
-  const auto scheme = make_scheme(options);
-  BadHintWorker worker(toy);
+  const LatticeParameters toys[] = {toy_parameters("S48", 8, 2), toy_parameters("R43", 8, 2)};
   SilentProgress progress;
   for (u64 run = 0; run < 3000; ++run) {
     auto rng = seeded_rng(run);
+    const LatticeParameters& toy = toys[run % 2];
+    SchemeOptions options;
+    options.parameters = &toy;
+    const auto scheme = make_scheme(options);
+    BadHintWorker worker(toy);
     const TestLinear linear(static_cast<std::size_t>(random.between(1, 20)),
                             static_cast<std::size_t>(random.between(1, 20)), random.coin(),
                             Weights::uniform, false, random);
@@ -265,21 +268,45 @@ BOOST_AUTO_TEST_CASE(an_error_names_the_matrix_and_no_value) {
              "layers.3.qkv: the worker's answer is not the product (check before decoding)");
 }
 
-BOOST_AUTO_TEST_CASE(the_check_has_two_independent_vectors) {
+BOOST_AUTO_TEST_CASE(the_check_has_independent_vectors_enough_for_96_bits) {
   TestRandom random(10);
   const TestLinear linear(20, 10, false, Weights::uniform, false, random);
-  auto rng = seeded_rng(10);
-  const kernels::Modulus q = kDefaultParameters.modulus();
-  const ProductCheck check(linear.weights, q, rng);
-  std::vector<i32> x(20);
-  x[4] = 1;
-  const ProductCheck::Dots dots = check.sent(nullptr, x.data()).integers;
-  BOOST_TEST(dots[0] != dots[1]);
-  std::vector<i64> r(10);
-  for (std::size_t j = 0; j < r.size(); ++j) r[j] = linear.weights.at(4, j);
-  BOOST_TEST((check.received(nullptr, r.data()).integers == dots));
-  ++r[3];
-  BOOST_TEST((check.received(nullptr, r.data()).integers != dots));
+  for (const LatticeParameters& set : kAcceptedParameters) {
+    auto rng = seeded_rng(10);
+    const kernels::Modulus q =
+        set.rounds() ? set.rounded_words().modulus : set.full_words().modulus;
+    const ProductCheck check(linear.weights, q, set.check_vectors, rng);
+    std::vector<i32> x(20);
+    x[4] = 1;
+    const auto dots = check.sent(nullptr, x.data()).integers;
+    BOOST_TEST(std::set<u64>(dots.begin(), dots.end()).size() == 3u); // the third may be zero
+    BOOST_TEST((dots[2] != 0) == (set.check_vectors == 3), set.name);
+    std::vector<i64> r(10);
+    for (std::size_t j = 0; j < r.size(); ++j) r[j] = linear.weights.at(4, j);
+    BOOST_TEST((check.received(nullptr, r.data()).integers == dots));
+    ++r[3];
+    const auto wrong = check.received(nullptr, r.data()).integers;
+    for (std::size_t v = 0; v < set.check_vectors; ++v) BOOST_TEST(wrong[v] != dots[v]);
+    if (set.rounds()) // of masks' modulus too, for hints
+      BOOST_TEST(set.check_vectors * std::log2(static_cast<double>(set.p)) > 96);
+  }
+}
+
+BOOST_AUTO_TEST_CASE(a_reply_in_the_words_of_the_other_modulus_is_rejected) {
+  Exchange exchange(11, ReplyFormat::full, SchemeKind::lattice, "R48");
+  const WorkerProduct honest = exchange.worker.product(exchange.masked.tensor);
+  BOOST_TEST((honest.kind == ProductKind::rounded));
+  WorkerProduct other = honest;
+  other.kind = ProductKind::residues;
+  BOOST_TEST(is_rejection(exchange.unmask(other)));
+  // Of as many bytes as rounded words are wide, and of the right kind, but beyond p.
+  auto bytes = std::make_shared<AlignedBuffer<u8>>(honest.bytes->size());
+  std::memcpy(bytes->data(), honest.bytes->data(), bytes->size());
+  kernels::store_word(bytes->data(), exchange.parameters.p, 5);
+  other = honest;
+  other.bytes = std::move(bytes);
+  BOOST_TEST(is_rejection(exchange.unmask(other)));
+  BOOST_TEST(bool(exchange.unmask(honest)));
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -158,7 +158,7 @@ BOOST_AUTO_TEST_CASE(equal_rows_never_look_equal_to_the_worker) {
 
 BOOST_AUTO_TEST_CASE(masks_open_up_to_noise_within_its_bound) {
   // v - sum_i u_i W_i must be the small e.W, never zero everywhere and never near Delta / 2.
-  for (const char* set : {"S48", "S40", "S54"}) {
+  for (const char* set : {"S48", "S40", "S54", "R48", "R43"}) {
     Prepared p(SchemeKind::lattice, 100, 130);
     p.parameters = toy_parameters(set, 64, 2);
     SchemeOptions options;
@@ -167,10 +167,13 @@ BOOST_AUTO_TEST_CASE(masks_open_up_to_noise_within_its_bound) {
     worker.hold(p.linear.matrix, copy_of(p.linear.weights));
     SilentProgress progress;
     const auto linear = make_scheme(options)->prepare(p.linear.spec(), worker, p.rng, progress);
-    const kernels::Modulus q = p.parameters.modulus();
-    const auto word = static_cast<std::size_t>(q.word_bytes);
     const LinearBounds bounds =
         linear_bounds(p.parameters, set, 100, kernels::max_column_norm(p.linear.weights));
+    BOOST_TEST(bounds.rounded == p.parameters.rounds());
+    const kernels::Modulus q = words_of(p.parameters, bounds).modulus;
+    const auto word = static_cast<std::size_t>(q.word_bytes);
+    const double step = static_cast<double>(q.q) / static_cast<double>(p.parameters.q);
+    const double variance = 10.5 * step * step + (bounds.rounded ? 1.0 / 12 : 0.0);
 
     const auto rows = linear->make_block(p.rng);
     double energy = 0;
@@ -189,7 +192,7 @@ BOOST_AUTO_TEST_CASE(masks_open_up_to_noise_within_its_bound) {
         BOOST_REQUIRE(std::fabs(noise) < bounds.noise);
         energy += noise * noise;
         for (std::size_t i = 0; i < 100; ++i)
-          expected += 10.5 * p.linear.weights.at(i, j) * p.linear.weights.at(i, j);
+          expected += variance * p.linear.weights.at(i, j) * p.linear.weights.at(i, j);
       }
     }
     BOOST_TEST(std::fabs(energy / expected - 1) < 0.1, set << " " << energy / expected);

@@ -17,32 +17,36 @@ BOOST_AUTO_TEST_SUITE(public_algebra)
 
 BOOST_AUTO_TEST_CASE(switching_rounds_exactly) {
   TestRandom random(1);
+  std::vector<WordFormat> formats;
   for (const LatticeParameters& set : kAcceptedParameters) {
-    std::vector<u64> y = {0, 1, set.q - 1, set.q - 2, set.q / 2, set.q / 2 + 1};
+    formats.push_back(set.full_words());
+    if (set.rounds()) formats.push_back(set.rounded_words());
+  }
+  for (const WordFormat& format : formats) {
+    const kernels::Modulus q = format.modulus;
+    const u64 reply_modulus = format.reply_modulus;
+    std::vector<u64> y = {0, 1, q.q - 1, q.q - 2, q.q / 2, q.q / 2 + 1};
     for (u64 m = 1; m < 50; ++m) { // around the points where the rounding changes
-      const u64 edge = static_cast<u64>((u128{2 * m + 1} * set.q) / (2 * u128{set.reply_modulus}));
+      const u64 edge = static_cast<u64>((u128{2 * m + 1} * q.q) / (2 * u128{reply_modulus}));
       for (const u64 value : {edge - 1, edge, edge + 1, edge + 2}) y.push_back(value);
     }
-    for (int i = 0; i < 2000; ++i) y.push_back(random.bits() % set.q);
-    const kernels::Modulus q = set.modulus();
-    AlignedBuffer<u8> words(y.size() * static_cast<std::size_t>(q.word_bytes));
+    for (int i = 0; i < 2000; ++i) y.push_back(random.bits() % q.q);
+    AlignedBuffer<u8> words(y.size() * format.word_bytes());
     kernels::active_kernels().pack_words(y.data(), words.data(), y.size(), q);
-    const AlignedBuffer<u8> reply = switch_reply(set, words.data(), y.size());
-    BOOST_TEST(reply.size() == y.size() * static_cast<std::size_t>(set.reply_bytes()));
+    const AlignedBuffer<u8> reply = switch_reply(format, words.data(), y.size());
+    const int bytes = format.reply_bytes();
+    BOOST_TEST(reply.size() == y.size() * static_cast<std::size_t>(bytes));
     AlignedBuffer<u8> back(words.size());
-    unswitch_reply(set, reply.data(), y.size(), back.data());
+    unswitch_reply(format, reply.data(), y.size(), back.data());
     for (std::size_t i = 0; i < y.size(); ++i) {
-      const u128 exact = (2 * u128{y[i]} * set.reply_modulus + set.q) / (2 * u128{set.q});
-      const u64 got = kernels::load_word(
-          reply.data() + i * static_cast<std::size_t>(set.reply_bytes()), set.reply_bytes());
-      BOOST_REQUIRE_EQUAL(got, static_cast<u64>(exact % set.reply_modulus));
-      const u64 opened = kernels::load_word(
-          back.data() + i * static_cast<std::size_t>(q.word_bytes), q.word_bytes);
-      const u128 widened =
-          (2 * u128{got} * set.q + set.reply_modulus) / (2 * u128{set.reply_modulus});
-      BOOST_REQUIRE_EQUAL(opened, static_cast<u64>(widened % set.q));
+      const u128 exact = (2 * u128{y[i]} * reply_modulus + q.q) / (2 * u128{q.q});
+      const u64 got = kernels::load_word(reply.data() + i * static_cast<std::size_t>(bytes), bytes);
+      BOOST_REQUIRE_EQUAL(got, static_cast<u64>(exact % reply_modulus));
+      const u64 opened = kernels::load_word(back.data() + i * format.word_bytes(), q.word_bytes);
+      const u128 widened = (2 * u128{got} * q.q + reply_modulus) / (2 * u128{reply_modulus});
+      BOOST_REQUIRE_EQUAL(opened, static_cast<u64>(widened % q.q));
       const i64 away = std::abs(q.centered(q.sub(opened, y[i])));
-      BOOST_REQUIRE(away <= static_cast<i64>(set.q / (2 * set.reply_modulus)) + 1);
+      BOOST_REQUIRE(away <= static_cast<i64>(q.q / (2 * reply_modulus)) + 1);
     }
   }
 }
@@ -57,6 +61,7 @@ BOOST_AUTO_TEST_CASE(the_public_matrix_depends_on_every_input_of_its_name) {
   };
   BOOST_TEST(same_start(PublicMatrix(toy, public_matrix_seed(), 5)));
   BOOST_TEST(!same_start(PublicMatrix(toy, public_matrix_seed().first(7), 5)));
+  BOOST_TEST(!same_start(PublicMatrix(toy_parameters("R48", 16, 2), public_matrix_seed(), 5)));
   BOOST_TEST(!same_start(PublicMatrix(toy, public_matrix_seed(), 6)));
   BOOST_TEST(!same_start(PublicMatrix(toy_parameters("S48", 16, 3), public_matrix_seed(), 5)));
   BOOST_TEST(!same_start(PublicMatrix(toy_parameters("S46", 16, 2), public_matrix_seed(), 5)));
@@ -95,6 +100,13 @@ BOOST_AUTO_TEST_CASE(schemes_and_formats_have_names) {
            std::string(error.what()).find("lattice, hybrid, clear") != std::string::npos;
   });
   BOOST_TEST(to_string(ProductKind::switched) == std::string("switched"));
+  BOOST_TEST(to_string(ProductKind::rounded) == std::string("rounded"));
+  for (const bool rounded : {false, true})
+    for (const bool switched : {false, true}) {
+      const ProductKind kind = kind_of_words(rounded, switched);
+      BOOST_TEST((is_words(kind) && is_rounded(kind) == rounded && is_switched(kind) == switched));
+    }
+  BOOST_TEST((!is_words(ProductKind::int8) && !is_words(ProductKind::float32)));
 }
 
 BOOST_AUTO_TEST_CASE(only_the_lattice_scheme_has_nothing_to_warn_of) {

@@ -79,7 +79,7 @@ masking:
   pool: { rows_ahead: 4096, memory: 2GiB, threads: 3 }
   hybrid: { rank_ratio: 0.25 }
   integrity: none
-pipeline: { micro_batches: 4, max_rows: 512, prefill_chunk: 64, threads: 8, cores: "0-3,8" }
+pipeline: { micro_batches: 4, max_rows: 512, prefill_chunk: 64, threads: 8, cores: "0-3,8", speculate: ngram:6, speculate_always: true }
 workers:
   - { name: gpu-a, address: 10.0.0.5:7600, device: cuda:0, layers: 0-15 }
   - { name: gpu-b, address: "[fd00::6]:7601", device: cuda:1, layers: 16-31 }

@@ -54,7 +54,7 @@ const Mistake kMistakes[] = {
      "F:21:1: serve: is nothing; expected a mapping with listen, tls, attestation, receipts, "
      "insecure, allow_special, hosts, origins, keys, model_name, per_client, stream or limits"},
     // values
-    {"S46", "S47", "F:5:15: masking.parameters: is 'S47'; expected S48, S46, S40 or S54"},
+    {"S46", "S47", "F:5:15: masking.parameters: is 'S47'; expected S48, S46, S40, S54, R48 or R43"},
     {"int16", "int4", "F:6:12: masking.weights: is 'int4'; expected int8 or int16"},
     {"switched", "short", "F:7:10: masking.reply: is 'short'; expected full or switched"},
     {"none", "hope", "F:10:14: masking.integrity: is 'hope'; expected freivalds or none"},
@@ -202,7 +202,7 @@ BOOST_AUTO_TEST_CASE(all_mistakes_are_reported_together_in_the_order_of_the_file
       "F:6:36: workers[1].layers: 3-5 overlaps the layers 0-3 of 'a' in line 5; expected each "
       "layer on one primary worker\n"
       "F:6:41: workers[1].colour: unknown key; expected name, address, device, layers, columns, "
-      "role, threads, cores, tls_name, start, ssh, program, model, cert, key, ca, "
+      "role, addresses, threads, cores, tls_name, start, ssh, program, model, cert, key, ca, "
       "require_attestation, seen_collateral or seal_secret\n"
       "F:7:38: workers[2].layers: starts at layer 7; expected a primary worker for 6 too");
 }
@@ -224,8 +224,8 @@ BOOST_AUTO_TEST_CASE(a_file_that_is_not_yaml_is_refused_with_the_place) {
 }
 
 BOOST_AUTO_TEST_CASE(a_document_that_is_not_a_mapping_is_refused) {
-  const std::string expected = "expected a mapping with model, model_sha256, masking, enclave, "
-                               "pipeline, workers, tls, serve, chat, telemetry, faults, "
+  const std::string expected = "expected a mapping with model, model_sha256, task, masking, "
+                               "enclave, pipeline, workers, tls, serve, chat, telemetry, faults, "
                                "hints or launch";
   BOOST_TEST(complaint("") == "F:1:1: is nothing; " + expected);
   BOOST_TEST(complaint("# only a comment\n") == "F:1:1: is nothing; " + expected);

@@ -28,6 +28,9 @@ BOOST_AUTO_TEST_CASE(defaults_are_those_of_the_rooms_below) {
   BOOST_TEST(options.batch.micro_batches == usual.batch.micro_batches);
   BOOST_TEST(options.batch.max_rows == usual.batch.max_rows);
   BOOST_TEST(options.batch.prefill_chunk == usual.batch.prefill_chunk);
+  BOOST_TEST(options.batch.drafts == usual.batch.drafts);
+  BOOST_TEST(options.batch.drafts_always == usual.batch.drafts_always);
+  BOOST_TEST(config::kMostDrafts == pipeline::kMostDrafts);
   BOOST_TEST(!options.padding.is_on());
   BOOST_TEST(options.oblivious == usual.oblivious);
   BOOST_TEST(options.pool.rows_ahead == usual.pool.rows_ahead);
@@ -62,6 +65,8 @@ BOOST_AUTO_TEST_CASE(every_setting_of_a_full_file_arrives) {
   BOOST_TEST(options.batch.micro_batches == 4U);
   BOOST_TEST(options.batch.max_rows == 512U);
   BOOST_TEST(options.batch.prefill_chunk == 64U);
+  BOOST_TEST(options.batch.drafts == 6U);
+  BOOST_TEST(options.batch.drafts_always);
   BOOST_TEST(options.pool.rows_ahead == 4096U);
   BOOST_TEST(options.pool.memory_bytes == std::size_t{2} << 30);
   BOOST_TEST(options.pool.threads == 3U);

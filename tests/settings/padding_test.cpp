@@ -68,4 +68,25 @@ BOOST_AUTO_TEST_CASE(mistakes_are_named_with_their_place) {
              "like 100ms or 2s");
 }
 
+BOOST_AUTO_TEST_CASE(drafts_are_read_and_mistakes_named) {
+  const ConfigFolder folder;
+  const auto complaint = [&](const std::string& speculate, const std::string& rest = "") {
+    return folder.complaint("model: model\npipeline: { speculate: " + speculate + " }\n" + rest);
+  };
+  for (const auto& [text, drafts] : {std::pair{"off", 0U}, {"ngram:1", 1U}, {"ngram:16", 16U}})
+    BOOST_TEST(folder.parse("model: model\npipeline: { speculate: " + std::string(text) + " }\n")
+                   .pipeline.speculate == drafts);
+  for (const char* wrong : {"on", "4", "ngram", "'ngram:'", "ngram:0", "ngram:17", "ngram:4x"})
+    BOOST_TEST(complaint(wrong).find("expected off, or ngram:N with N from 1 to 16") !=
+                   std::string::npos,
+               wrong);
+  BOOST_TEST(complaint("ngram:4", "enclave: { oblivious: on }\n") ==
+             "F:2:24: pipeline.speculate: has no place beside enclave.oblivious: on, since where "
+             "keys are stored shows how many drafts were right");
+  BOOST_TEST(complaint("ngram:4", "masking: { padding: { buckets: [1, 4] } }\n") ==
+             "F:2:24: pipeline.speculate: 4 drafts make rounds of 5 rows; expected at most 4, the "
+             "rows of one micro-batch (pipeline.max_rows, the largest bucket)");
+  BOOST_TEST(complaint("ngram:4", "masking: { padding: { buckets: [1, 5] } }\n").empty());
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -72,6 +72,7 @@ BOOST_AUTO_TEST_CASE(each_value_knows_where_it_came_from) {
 BOOST_AUTO_TEST_CASE(every_variable_and_every_flag_of_the_table_is_read) {
   const std::map<std::string_view, std::string> values{{"model", (root() / "model").string()},
                                                        {"model_sha256", std::string(64, 'a')},
+                                                       {"task", "score"},
                                                        {"masking.scheme", "lattice"},
                                                        {"masking.parameters", "S48"},
                                                        {"masking.weights", "int16"},
@@ -86,6 +87,7 @@ BOOST_AUTO_TEST_CASE(every_variable_and_every_flag_of_the_table_is_read) {
                                                        {"pipeline.prefill_chunk", "32"},
                                                        {"pipeline.threads", "2"},
                                                        {"pipeline.cores", "0"},
+                                                       {"pipeline.speculate", "ngram:4"},
                                                        {"pipeline.kv.memory", "9MiB"},
                                                        {"pipeline.kv.format", "bf16"},
                                                        {"serve.listen", "127.0.0.1:1"},

@@ -23,6 +23,7 @@ namespace {
 const std::map<std::string_view, const char*> kOtherValues{
     {"model", "elsewhere"},
     {"model_sha256", "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855"},
+    {"task", "embed"},
     {"masking.scheme", "hybrid"},
     {"masking.parameters", "S40"},
     {"masking.weights", "int16"},
@@ -41,6 +42,8 @@ const std::map<std::string_view, const char*> kOtherValues{
     {"pipeline.prefill_chunk", "33"},
     {"pipeline.threads", "3"},
     {"pipeline.cores", "0-1"},
+    {"pipeline.speculate", "ngram:5"},
+    {"pipeline.speculate_always", "true"},
     {"pipeline.kv.memory", "5MiB"},
     {"pipeline.kv.format", "int8"},
     {"pipeline.kv.prefix_cache", "false"},
@@ -84,6 +87,10 @@ const std::map<std::string_view, const char*> kOtherValues{
     {"chat.date", "2026-11-30"},
     {"telemetry.metrics", "127.0.0.1:82"},
     {"telemetry.trace", "traces"},
+    {"telemetry.otlp.endpoint", "https://collector.example/otlp"},
+    {"telemetry.otlp.headers", "otlp.headers"},
+    {"telemetry.otlp.ca", "certs/ca.pem"},
+    {"telemetry.otlp.interval", "11s"},
     {"faults.deadline", "11s"},
     {"faults.request_deadline", "121s"},
     {"faults.retries", "4"},
@@ -94,6 +101,7 @@ const std::map<std::string_view, const char*> kOtherValues{
     {"faults.reconnect.most", "6s"},
     {"faults.quarantine", "6min"},
     {"faults.in_flight", "65"},
+    {"faults.resolve", "9s"},
     {"hints.cache", "hints"},
     {"hints.max_size", "2GiB"},
     {"hints.seal", "owner"},
@@ -187,8 +195,8 @@ std::size_t members(const config::Kv& of) {
   return 3;
 }
 std::size_t members(const config::Pipeline& of) {
-  [[maybe_unused]] const auto& [a, b, c, d, e, kv] = of;
-  return 5 + members(kv);
+  [[maybe_unused]] const auto& [a, b, c, d, e, f, g, kv] = of;
+  return 7 + members(kv);
 }
 std::size_t members(const config::Tls& of) {
   [[maybe_unused]] const auto& [a, b, c, d, e] = of;
@@ -220,13 +228,17 @@ std::size_t members(const config::Serve& of) {
   return 8 + members(config::ServeTls()) + members(config::ServeAttestation()) +
          members(per_client) + members(stream) + members(limits);
 }
+std::size_t members(const config::Otlp& of) {
+  [[maybe_unused]] const auto& [a, b, c, d] = of;
+  return 4;
+}
 std::size_t members(const config::Telemetry& of) {
-  [[maybe_unused]] const auto& [a, b] = of;
-  return 2;
+  [[maybe_unused]] const auto& [a, b, otlp] = of;
+  return 2 + members(otlp);
 }
 std::size_t members(const config::Faults& of) {
-  [[maybe_unused]] const auto& [a, b, c, d, e, f, g, h, i, j] = of;
-  return 10;
+  [[maybe_unused]] const auto& [a, b, c, d, e, f, g, h, i, j, k] = of;
+  return 11;
 }
 std::size_t members(const config::Hints& of) {
   [[maybe_unused]] const auto& [uses_cache, cache, b, c] = of; // the first two are one key
@@ -241,15 +253,15 @@ std::size_t members(const config::Session& of) {
   return 2;
 }
 std::size_t members(const config::WorkerNode& of) {
-  [[maybe_unused]] const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, line,
+  [[maybe_unused]] const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, line,
                                 layers_line, layers_column] = of;
-  return 19;
+  return 20;
 }
 /// Those that are no section, but for `file`, which is no setting.
 std::size_t members(const config::PipelineConfig& of) {
-  [[maybe_unused]] const auto& [file, model, digest, masking, enclave, pipeline, workers, tls,
+  [[maybe_unused]] const auto& [file, model, digest, task, masking, enclave, pipeline, workers, tls,
                                 serve, chat_date, telemetry, faults, hints, launch, session] = of;
-  return 4;
+  return 5;
 }
 
 } // namespace

@@ -34,6 +34,18 @@ BOOST_AUTO_TEST_CASE(loopback_nodes_are_started_and_others_are_not) {
     BOOST_TEST((node("address: " + std::string(address)).start == WorkerNode::Start::never));
 }
 
+BOOST_AUTO_TEST_CASE(every_address_of_a_name_is_a_worker_where_the_file_says_so) {
+  BOOST_TEST(!node("address: gpus:1").each_address);
+  BOOST_TEST(!node("address: gpus:1, addresses: one").each_address);
+  BOOST_TEST(node("address: gpus:1, addresses: each").each_address);
+  const std::string place = "F:3:11: workers[0].addresses: ";
+  BOOST_TEST(complaint(yaml("address: 10.0.0.1:1, addresses: each")) ==
+             place + "each needs a name as address, whose addresses are looked up");
+  BOOST_TEST(complaint(yaml("address: localhost:1, addresses: each")) ==
+             place + "each needs start: never: such workers are started by somebody else");
+  BOOST_TEST(complaint(yaml("address: gpus:1, addresses: all")) != "");
+}
+
 BOOST_AUTO_TEST_CASE(start_says_who_starts_a_node) {
   const std::string ssh = "ssh: me@gpu, cert: /etc/t/w.pem, key: /etc/t/w.key";
   BOOST_TEST((node("address: gpu:1, " + ssh).start == WorkerNode::Start::ssh));

@@ -39,6 +39,7 @@ struct LoopbackShare {
   std::string weights = "int8";
   std::string layers = "all";
   std::string columns = "1/1";
+  std::string parameters = "S48";
 };
 
 /// May turn an honest reply into another one, or into none: then the worker keeps beating and never
@@ -50,12 +51,14 @@ using Lie =
 class LoopbackWorker {
 public:
   LoopbackWorker(const LoopbackCertificates& certificates, const LoopbackShare& what,
-                 Lie lie = nullptr, std::shared_ptr<transport::LinkGate> gate = nullptr)
+                 Lie lie = nullptr, std::shared_ptr<transport::LinkGate> gate = nullptr,
+                 const transport::Address& listen = {"127.0.0.1", 0})
       : tls_(certificates.worker(),
              gate ? transport::Strangers::need_evidence : transport::Strangers::refused) {
     cli::WorkerFlags flags;
     flags.model = what.model;
     flags.weights = what.weights;
+    flags.parameters = what.parameters;
     flags.layers = what.layers;
     flags.columns = what.columns;
     flags.threads = 1;
@@ -73,8 +76,8 @@ public:
     events.log = [](const std::string&) {};
     transport::ServerOptions options;
     options.gate = std::move(gate);
-    server_ = std::make_unique<transport::WorkerServer>(tls_, transport::Address{"127.0.0.1", 0},
-                                                        share.identity, options, std::move(events));
+    server_ = std::make_unique<transport::WorkerServer>(tls_, listen, share.identity, options,
+                                                        std::move(events));
   }
   u16 port() const { return server_->port(); }
 

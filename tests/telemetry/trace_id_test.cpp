@@ -17,8 +17,13 @@ BOOST_AUTO_TEST_CASE(a_new_id_is_no_other_and_not_zero) {
 BOOST_AUTO_TEST_CASE(the_end_of_a_trace_parents_id_is_ours) {
   const auto id = parse_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01");
   BOOST_TEST_REQUIRE(id.has_value());
-  BOOST_TEST(*id == 0x8448eb211c80319cU);
-  BOOST_TEST(to_hex(*id) == "8448eb211c80319c");
+  BOOST_TEST(id->low == 0x8448eb211c80319cU);
+  BOOST_TEST(to_hex(id->low) == "8448eb211c80319c");
+  BOOST_TEST(id->high == 0x0af7651916cd43ddU);
+  BOOST_TEST(id->parent == 0xb7ad6b7169203331U);
+  BOOST_TEST(id->sampled);
+  BOOST_TEST(
+      !parse_traceparent("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-02")->sampled);
   BOOST_TEST(to_hex(0xab) == "00000000000000ab");
   BOOST_TEST(parse_traceparent("cc-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01-later")
                  .has_value());

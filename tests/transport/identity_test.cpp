@@ -34,6 +34,8 @@ BOOST_AUTO_TEST_CASE(each_field_that_matters_is_named) {
              "parameters: this side S48, worker gpu-a nothing");
   BOOST_TEST(difference([](Identity& i) { i.modulus = 97; }) ==
              "modulus: this side 281474976694273, worker gpu-a 97");
+  BOOST_TEST(difference([](Identity& i) { i.rounded_modulus = 97; }) ==
+             "rounded_modulus: this side 0, worker gpu-a 97");
   BOOST_TEST(difference([](Identity& i) { i.dimension = 1; }) ==
              "dimension: this side 2304, worker gpu-a 1");
   BOOST_TEST(difference([](Identity& i) { i.layers = 3; }) ==

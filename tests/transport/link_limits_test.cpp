@@ -81,6 +81,67 @@ BOOST_AUTO_TEST_CASE(bytes_in_flight_are_bounded_but_one_request_always_fits) {
   for (u64 id = 0; id < 3; ++id) inbox.take(id);
 }
 
+// However many links an enclave makes, and whatever it has under way, another has its own places.
+BOOST_AUTO_TEST_CASE(all_links_of_one_enclave_share_its_places_and_leave_others_theirs) {
+  ServerOptions options = patient_server();
+  options.max_jobs_of_one = 3;
+  HoardingWorker worker(options);
+  Inbox inbox;
+  Inbox second_inbox;
+  const auto first = link_to(worker.address(), inbox);
+  auto second = link_to(worker.address(), second_inbox);
+  for (u64 id = 0; id < 4; ++id) {
+    BOOST_TEST_REQUIRE(first->send(id, masked(1, 96, id)));
+    BOOST_TEST_REQUIRE(second->send(id, masked(1, 96, id)));
+  }
+  BOOST_TEST_REQUIRE(worker.wait_for(3));
+  std::this_thread::sleep_for(Milliseconds(100)); // a fourth would come now
+  BOOST_TEST(worker.arrived == 3u);
+
+  const TemporaryFolder folder; // the same authority, another key
+  std::filesystem::copy_file(certificates().files("enclave").ca, folder.path() / "ca.pem");
+  create_certificates(folder.path(), {"127.0.0.1"}, {.authority = certificates().folder.path()});
+  const TlsContext other_tls(
+      {folder.path() / "ca.pem", folder.path() / "enclave.pem", folder.path() / "enclave.key"},
+      End::enclave);
+  Inbox other_inbox;
+  WorkerLink other(other_tls, worker.address(), "127.0.0.1", identity_of("enclave"), patient_link(),
+                   other_inbox.events());
+  for (u64 id = 0; id < 2; ++id) BOOST_TEST_REQUIRE(other.send(id, masked(1, 96, id)));
+  BOOST_TEST_REQUIRE(worker.wait_for(5));
+
+  const auto linked = worker.server.enclaves();
+  BOOST_TEST_REQUIRE(linked.size() == 2u);
+  const auto& crowded = linked[linked[0].sessions == 2 ? 0 : 1];
+  const auto& alone = linked[linked[0].sessions == 2 ? 1 : 0];
+  BOOST_TEST(crowded.sessions == 2u);
+  BOOST_TEST(crowded.use.jobs == 3u);
+  BOOST_TEST(crowded.use.held_back > 0u);
+  BOOST_TEST(alone.sessions == 1u);
+  BOOST_TEST(alone.use.jobs == 2u);
+  BOOST_TEST((crowded.id != alone.id));
+
+  second.reset(); // what it held is given back, and the first link goes on
+  const std::jthread answers([&worker](const std::stop_token& stop) {
+    for (; !stop.stop_requested(); std::this_thread::sleep_for(Milliseconds(1)))
+      worker.answer_all();
+  });
+  for (u64 id = 0; id < 4; ++id)
+    BOOST_TEST(std::get<remo::WorkerProduct>(inbox.take(id)).rows == 1u);
+}
+
+BOOST_AUTO_TEST_CASE(an_enclave_has_so_many_links_and_no_more) {
+  ServerOptions options = patient_server();
+  options.max_sessions_of_one = 2;
+  EchoWorker worker(options);
+  Inbox inbox;
+  const auto first = link_to(worker.address(), inbox);
+  const auto second = link_to(worker.address(), inbox);
+  BOOST_CHECK_EXCEPTION(link_to(worker.address(), inbox), Error, [](const Error& error) {
+    return std::string(error.what()).find("linked 2 times already") != std::string::npos;
+  });
+}
+
 BOOST_AUTO_TEST_CASE(a_full_queue_refuses_without_blocking) {
   ServerOptions server_options = patient_server();
   server_options.max_in_flight = 1;

@@ -81,6 +81,13 @@ BOOST_AUTO_TEST_CASE(values_are_as_wide_as_both_ends_agreed) {
   other.parameters = "unheard of";
   BOOST_TEST(wire_format(other).switched_bytes == 0u);
   BOOST_TEST(wire_format(Identity{}).residue_bytes == 0u);
+  BOOST_TEST(kFormat.rounded_bytes == 0u);
+  other.parameters = "R43";
+  other.modulus = 8796093008897;
+  other.rounded_modulus = 1099511627689;
+  BOOST_TEST(wire_format(other).residue_bytes == 6u);
+  BOOST_TEST(wire_format(other).rounded_bytes == 5u);
+  BOOST_TEST(wire_format(other).switched_bytes == 4u);
 }
 
 BOOST_AUTO_TEST_CASE(hellos_keep_every_field) {
@@ -89,6 +96,7 @@ BOOST_AUTO_TEST_CASE(hellos_keep_every_field) {
   hello.session.fill(0xab);
   hello.identity = identity_of("gpu-a");
   hello.identity->weight_bytes = u64{1} << 40;
+  hello.identity->rounded_modulus = 1099511627689;
   hello.identity->matrices.push_back({8, 1, 2, 3, 4, std::nullopt});
   hello.refusal = Error(Errc::config, "no");
   const Received r = received(encode(hello));
@@ -98,6 +106,7 @@ BOOST_AUTO_TEST_CASE(hellos_keep_every_field) {
   BOOST_TEST((back.refusal->code() == Errc::no_worker)); // of a peer
   BOOST_TEST(back.refusal->what() == "config: no");
   BOOST_TEST(back.identity->name == "gpu-a");
+  BOOST_TEST(back.identity->rounded_modulus == 1099511627689u);
   BOOST_TEST(back.identity->software == "test 0");
   BOOST_TEST(back.identity->device == "cpu");
   BOOST_TEST(back.identity->weight_bytes == u64{1} << 40);
@@ -236,7 +245,9 @@ BOOST_AUTO_TEST_CASE(shapes_must_make_the_bytes) {
   complaint_about(3, 5, 2, 90);
   complaint_about(3, 5, 3, 14);
   complaint_about(3, 5, 3, 60); // what an answer would take
-  BOOST_TEST(contains(complaint_about(3, 5, 4, 90), "unknown kind"));
+  complaint_about(3, 5, 4, 75); // words of a modulus that was not agreed on
+  complaint_about(3, 5, 5, 75);
+  BOOST_TEST(contains(complaint_about(3, 5, 6, 90), "unknown kind"));
   BOOST_TEST(contains(complaint_about(3, 5, 65535, 90), "unknown kind"));
 }
 
@@ -282,6 +293,30 @@ BOOST_AUTO_TEST_CASE(plain_int8_takes_a_byte_a_value_up_and_four_down) {
   const auto reply = decode_reply(down.head.span(), down.payload_bytes, kFormat).second;
   BOOST_TEST((std::get<remo::WorkerProduct>(reply).kind == remo::ProductKind::int8));
   malformed([&] { decode_reply(down.head.span(), 21, kFormat); });
+}
+
+BOOST_AUTO_TEST_CASE(rounded_words_are_as_wide_as_their_modulus_and_need_one) {
+  const WireFormat format{6, 5, 4};
+  for (const auto kind : {remo::ProductKind::rounded, remo::ProductKind::rounded_switched}) {
+    const std::size_t reply_bytes = remo::is_switched(kind) ? 4 : 5;
+    const remo::MaskedTensor tensor{4, kind, 3, 5, random_bytes(3 * 5 * 5, 1)};
+    const Received up = received(encode(9, Request(tensor), format));
+    const auto request = decode_request(up.head.span(), up.payload_bytes, format).second;
+    BOOST_TEST((std::get<remo::MaskedTensor>(request).kind == kind));
+    malformed([&] { decode_request(up.head.span(), 3 * 5 * 6, format); });
+    malformed([&] { decode_request(up.head.span(), up.payload_bytes, kFormat); });
+
+    remo::WorkerProduct product;
+    product.kind = kind;
+    product.rows = 3;
+    product.cols = 7;
+    product.bytes = random_bytes(3 * 7 * reply_bytes, 2);
+    const Received down = received(encode(9, Reply(product), format));
+    const auto reply = decode_reply(down.head.span(), down.payload_bytes, format).second;
+    BOOST_TEST((std::get<remo::WorkerProduct>(reply).kind == kind));
+    malformed([&] { decode_reply(down.head.span(), down.payload_bytes, kFormat); });
+    BOOST_CHECK_THROW(encode(9, Reply(product), kFormat), Error);
+  }
 }
 
 BOOST_AUTO_TEST_CASE(kinds_that_were_not_agreed_on_cannot_travel) {

@@ -27,7 +27,9 @@ public:
         spare_(LargeMemory::process(), kSpareBytes) {
     for (const DeviceInfo& device : devices) {
       devices_.push_back(std::make_unique<Device>(device, options, team_));
-      check_known_answers(*devices_.back(), options.modulus);
+      check_known_answers(*devices_.back(), options.modulus, RowFormat::residues);
+      if (options.rounded_modulus != 0)
+        check_known_answers(*devices_.back(), Modulus(options.rounded_modulus), RowFormat::rounded);
     }
   }
 

@@ -1,6 +1,7 @@
 #include "kernels/cuda/device/device.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/concat.hpp"
 #include "core/error.hpp"
@@ -18,16 +19,23 @@ constexpr std::size_t kStagingBytes = std::size_t{64} << 20;
 constexpr std::size_t kReserveBytes = std::size_t{512} << 20;
 constexpr std::size_t kMaxInputs = (std::size_t{1} << 17) - 1; ///< int32 sums of int8 products
 
+bool is_switched(RowFormat format) {
+  return format == RowFormat::switched || format == RowFormat::rounded_switched;
+}
+
 } // namespace
 
 Device::Device(const DeviceInfo& info, const AcceleratorOptions& options, ThreadTeam& team)
     : memory_(info.index, concat("cuda:", info.index, " ", info.name), options.max_bytes),
-      team_(team), sums_bytes_(options.sums_bytes), limb_format_(options.modulus),
-      recombination_(options.modulus), words_reply_(options.modulus, 0),
-      switched_reply_(options.modulus, options.reply_modulus), in_(info.index),
-      compute_(info.index), out_(info.index), gemm_(memory_) {
-  if (limb_format_.limbs < kLeastLimbs || limb_format_.limbs > kMaxLimbs)
-    throw Error(Errc::internal, concat("no CUDA kernel for ", limb_format_.limbs, " limbs"));
+      team_(team), sums_bytes_(options.sums_bytes), full_(options.modulus, options.reply_modulus),
+      rounded_(options.rounded_modulus == 0
+                   ? std::nullopt
+                   : std::optional<WordPlan>(std::in_place, Modulus(options.rounded_modulus),
+                                             options.reply_modulus)),
+      in_(info.index), compute_(info.index), out_(info.index), gemm_(memory_) {
+  for (const WordPlan* plan : {&full_, rounded_ ? &*rounded_ : &full_})
+    if (plan->limbs.limbs < kLeastLimbs || plan->limbs.limbs > kMaxLimbs)
+      throw Error(Errc::internal, concat("no CUDA kernel for ", plan->limbs.limbs, " limbs"));
 }
 
 Device::~Device() {
@@ -134,19 +142,26 @@ void Device::grow(DeviceBuffer& buffer, std::size_t bytes, const char* purpose) 
   buffer.ensure(memory_, bytes, purpose);
 }
 
+const Device::WordPlan& Device::plan_of(RowFormat format) const {
+  if (format != RowFormat::rounded && format != RowFormat::rounded_switched) return full_;
+  if (!rounded_) throw Error(Errc::internal, "rounded words were sent without a rounded modulus");
+  return *rounded_;
+}
+
 std::size_t Device::value_bytes_in(RowFormat format) const {
   if (format == RowFormat::float32) return sizeof(float);
   if (format == RowFormat::int8) return sizeof(i8);
-  return static_cast<std::size_t>(limb_format_.limbs);
+  return static_cast<std::size_t>(plan_of(format).limbs.limbs);
 }
 
 std::size_t Device::value_bytes_out(RowFormat format) const {
   if (format == RowFormat::float32) return sizeof(float);
   if (format == RowFormat::int8) return sizeof(i32);
-  if (format == RowFormat::residues) return static_cast<std::size_t>(words_reply_.bytes);
-  if (!switched_reply_.switched)
+  const WordPlan& plan = plan_of(format);
+  if (!is_switched(format)) return static_cast<std::size_t>(plan.full.bytes);
+  if (!plan.switched.switched)
     throw Error(Errc::internal, "a switched reply was asked for without a reply modulus");
-  return static_cast<std::size_t>(switched_reply_.bytes);
+  return static_cast<std::size_t>(plan.switched.bytes);
 }
 
 void Device::multiply(const Held& held, RowFormat format, const Rows& rows) {
@@ -175,16 +190,18 @@ void Device::for_column_runs(const Held& held, std::size_t limb_rows, Take take)
 }
 
 void Device::multiply_limbs(const Held& held, RowFormat format, const Rows& rows) {
-  const std::size_t limb_rows = rows.count * static_cast<std::size_t>(limb_format_.limbs);
+  const WordPlan& plan = plan_of(format);
+  const std::size_t limb_rows = rows.count * static_cast<std::size_t>(plan.limbs.limbs);
   grow(limbs_, product_rows(limb_rows) * held.depth, "the limbs of a product");
   const WordsToLimbs split{rows.in,   limbs_.as<u32>(), rows.count,
-                           held.d_in, held.depth,       limb_format_};
+                           held.d_in, held.depth,       plan.limbs};
   check_call(split_limbs(split, compute_.get()), "split_limbs");
-  const ReplyFormat& reply = format == RowFormat::switched ? switched_reply_ : words_reply_;
+  const ReplyFormat& reply = is_switched(format) ? plan.switched : plan.full;
   for_column_runs(held, limb_rows, [&](std::size_t first, std::size_t stride) {
     const std::size_t columns = std::min(stride, held.d_out - first);
-    const SumsToReply job{sums_.as<i32>(), stride, rows.count,     columns, rows.out,
-                          held.d_out,      first,  recombination_, reply,   Packing(reply.bytes)};
+    const SumsToReply job{
+        sums_.as<i32>(), stride, rows.count,         columns, rows.out,
+        held.d_out,      first,  plan.recombination, reply,   Packing(reply.bytes)};
     check_call(recombine(job, compute_.get()), "recombine");
   });
 }

@@ -81,6 +81,17 @@ private:
   void reserve_rows(Slot& slot, std::size_t in_bytes, std::size_t out_bytes);
   /// ensure() for a buffer that work on compute_ may still be using.
   void grow(DeviceBuffer& buffer, std::size_t bytes, const char* purpose);
+  /// How words of one modulus are cut into limbs, put together and sent.
+  struct WordPlan {
+    WordPlan(const Modulus& modulus, u64 reply_modulus)
+        : limbs(modulus), recombination(modulus), full(modulus, 0),
+          switched(modulus, reply_modulus) {}
+    LimbFormat limbs;
+    Recombination recombination;
+    ReplyFormat full;
+    ReplyFormat switched;
+  };
+
   void multiply(const Held& held, RowFormat format, const Rows& rows);
   void multiply_limbs(const Held& held, RowFormat format, const Rows& rows);
   void multiply_int8(const Held& held, const Rows& rows);
@@ -89,6 +100,8 @@ private:
   /// `take(first_column, padded_columns)` is to put work on the stream that reads them.
   template <class Take>
   void for_column_runs(const Held& held, std::size_t limb_rows, Take take);
+  /// @throws Error{internal} for rounded words without a rounded modulus.
+  const WordPlan& plan_of(RowFormat format) const;
   std::size_t value_bytes_in(RowFormat format) const;
   /// @throws Error{internal} for switched replies without a reply modulus.
   std::size_t value_bytes_out(RowFormat format) const;
@@ -101,10 +114,8 @@ private:
   DeviceMemory memory_;
   ThreadTeam& team_;
   const std::size_t sums_bytes_;
-  const LimbFormat limb_format_;
-  const Recombination recombination_;
-  const ReplyFormat words_reply_;
-  const ReplyFormat switched_reply_;
+  const WordPlan full_;
+  const std::optional<WordPlan> rounded_;
 
   std::mutex mutex_; ///< guards what follows, and the order of work on the streams
   Stream in_, compute_, out_;

@@ -13,8 +13,8 @@ namespace talaria::remo {
 
 void make_mask_words(const kernels::NttPlan& plan, const HintTiles& matrix,
                      std::span<const MaskTarget> targets, std::size_t stride,
-                     const ErrorSource& errors) {
-  honest_mask_words(plan, matrix, targets, stride, errors);
+                     const ErrorSource& errors, const kernels::WordRounding& to) {
+  honest_mask_words(plan, matrix, targets, stride, errors, to);
   for (const MaskTarget& target : targets) std::memcpy(target.out + stride, target.out, stride);
 }
 

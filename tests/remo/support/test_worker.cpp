@@ -14,8 +14,7 @@ const PublicMatrix& TestWorker::public_matrix(std::size_t d_in) {
 }
 
 AlignedBuffer<u8> TestWorker::residues(const u8* words, std::size_t rows,
-                                       const kernels::PackedWeights& w) {
-  const kernels::Modulus q = parameters_->modulus();
+                                       const kernels::PackedWeights& w, const kernels::Modulus& q) {
   AlignedBuffer<u8> y(rows * w.d_out() * static_cast<std::size_t>(q.word_bytes));
   kernels::active_kernels().residue_product(words, rows, w, q, y.data(), 0, w.panels());
   return y;
@@ -24,7 +23,8 @@ AlignedBuffer<u8> TestWorker::residues(const u8* words, std::size_t rows,
 WorkerProduct TestWorker::hint_rows(u32 matrix, u32 first, u32 count) {
   const kernels::PackedWeights& w = held_.at(matrix);
   const PublicMatrix& a = public_matrix(w.d_in());
-  auto bytes = std::make_shared<AlignedBuffer<u8>>(residues(a.row(first), count, w));
+  auto bytes =
+      std::make_shared<AlignedBuffer<u8>>(residues(a.row(first), count, w, parameters_->modulus()));
   return {matrix, ProductKind::residues, count, static_cast<u32>(w.d_out()), std::move(bytes)};
 }
 
@@ -42,9 +42,10 @@ WorkerProduct TestWorker::product(const MaskedTensor& rows) {
                                             rows.rows, w, reinterpret_cast<i32*>(y.data()), 0,
                                             w.panels());
   } else {
-    y = residues(rows.bytes->data(), rows.rows, w);
-    if (rows.kind == ProductKind::switched)
-      y = switch_reply(*parameters_, y.data(), rows.rows * w.d_out());
+    const WordFormat words =
+        is_rounded(rows.kind) ? parameters_->rounded_words() : parameters_->full_words();
+    y = residues(rows.bytes->data(), rows.rows, w, words.modulus);
+    if (is_switched(rows.kind)) y = switch_reply(words, y.data(), rows.rows * w.d_out());
   }
   return {rows.matrix, rows.kind, rows.rows, static_cast<u32>(w.d_out()),
           std::make_shared<AlignedBuffer<u8>>(std::move(y))};

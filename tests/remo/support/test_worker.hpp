@@ -21,7 +21,8 @@ public:
   WorkerProduct product(const MaskedTensor& rows) override;
 
 private:
-  AlignedBuffer<u8> residues(const u8* words, std::size_t rows, const kernels::PackedWeights& w);
+  AlignedBuffer<u8> residues(const u8* words, std::size_t rows, const kernels::PackedWeights& w,
+                             const kernels::Modulus& q);
   const PublicMatrix& public_matrix(std::size_t d_in);
 
   const LatticeParameters* parameters_;

@@ -1,0 +1,13 @@
+#pragma once
+
+#include <string>
+
+namespace talaria::planner {
+
+std::string gigabytes(double bytes);
+/// In milliseconds, or in seconds from one on.
+std::string duration(double seconds);
+/// Three digits: 0.96, 123, 1.2e+04.
+std::string three_digits(double value);
+
+} // namespace talaria::planner
