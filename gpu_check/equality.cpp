@@ -91,7 +91,7 @@ void compare_words(Context& context, const LatticeParameters& parameters, bool r
   report(rounded ? "rounded" : "residues",
          count_different(rounded ? RowFormat::rounded : RowFormat::residues, expected.bytes.data(),
                          expected.bytes.size()));
-  report(rounded ? "rounded switched" : "switched",
+  report(rounded ? "rounded_switched" : "switched",
          count_different(rounded ? RowFormat::rounded_switched : RowFormat::switched,
                          switched.data(), switched.size()));
 }

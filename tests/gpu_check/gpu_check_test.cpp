@@ -125,9 +125,9 @@ BOOST_AUTO_TEST_CASE(everything_is_equal_on_a_device_that_works) {
   BOOST_TEST(!read.contains("not_run"));
   std::set<std::string> kinds;
   for (const auto& entry : read["equality"]) kinds.insert(entry["kind"].get<std::string>());
-  const std::set<std::string> wanted = {"self_check", "residues", "switched", "hint",
-                                        "int8",       "int16",    "float32",  "extremes",
-                                        "cuts",       "jobs",     "large"};
+  const std::set<std::string> wanted = {"self_check", "residues", "switched",        "hint", "int8",
+                                        "int16",      "float32",  "extremes",        "cuts", "jobs",
+                                        "large",      "rounded",  "rounded_switched"};
   BOOST_TEST(kinds == wanted, boost::test_tools::per_element());
   for (const char* list : {"copies", "steps", "worker", "hints", "sums", "offers", "graphs"})
     BOOST_TEST(!read[list].empty(), list);
@@ -191,8 +191,8 @@ BOOST_AUTO_TEST_CASE(comparisons_that_were_not_made_are_counted) {
   time_steps(site.context);
   BOOST_TEST(site.report.products() == 0U);
   BOOST_TEST(site.report.failures() == 0U);
-  // Four sets, the other kinds, the cuts; jobs; rows of the matrix, and those of its hint.
-  BOOST_TEST(site.report.left_out() == 4U + 1 + 1 + 1 + 3);
+  // All sets, the other kinds, the cuts; jobs; rows of the matrix, and those of its hint.
+  BOOST_TEST(site.report.left_out() == remo::kAcceptedParameters.size() + 1 + 1 + 1 + 3);
   BOOST_TEST(site.read()["not_run"].size() > site.report.left_out());
 }
 
