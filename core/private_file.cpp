@@ -5,6 +5,7 @@
 #include <cstring>
 #include <fcntl.h>
 #include <string>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "core/error.hpp"
@@ -37,6 +38,15 @@ void sync_folder(const std::filesystem::path& path) {
 }
 
 } // namespace
+
+void replace_public_file(const std::filesystem::path& path, std::string_view content) {
+  std::string temporary = path.string() + ".XXXXXX";
+  const FileDescriptor file(::mkostemp(temporary.data(), O_CLOEXEC));
+  if (file.get() < 0) fail(path, {});
+  if (!write_all(file.get(), content) || ::fchmod(file.get(), 0644) != 0 ||
+      ::rename(temporary.c_str(), path.c_str()) != 0)
+    fail(path, temporary);
+}
 
 void replace_private_file(const std::filesystem::path& path, std::string_view content) {
   std::string temporary = path.string() + ".XXXXXX";

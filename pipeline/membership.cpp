@@ -1,8 +1,8 @@
 #include "pipeline/membership.hpp"
 
+#include <exception>
 #include <utility>
 
-#include "core/error.hpp"
 #include "pipeline/worker_addresses.hpp"
 
 namespace talaria::pipeline {
@@ -55,7 +55,8 @@ bool Membership::bring_about(const ClusterOptions& wanted) {
     session_.reshape(with_addresses(wanted, session_.members()), wanted.policy);
     last_failure_.clear();
     return true;
-  } catch (const Error& error) {
+  } catch (
+      const std::exception& error) { // a thread or memory that cannot be had, too: answers go on
     if (wanted.log && last_failure_ != error.what())
       wanted.log(std::string("workers stay as they are until this is over: ") + error.what());
     last_failure_ = error.what();

@@ -2,10 +2,10 @@
 
 #include <fmt/format.h>
 
+#include <exception>
 #include <memory>
 #include <utility>
 
-#include "core/error.hpp"
 #include "settings/engine/engine_options.hpp"
 #include "settings/reload.hpp"
 
@@ -40,7 +40,7 @@ std::function<void()> reloaded_workers(const GatewayContext& context, pipeline::
                         fmt::join(reload.ignored, ", ")));
       if (reload.changed.empty() && reload.ignored.empty())
         log(fmt::format("{}: no setting has changed", file));
-    } catch (const Error& error) {
+    } catch (const std::exception& error) { // of this thread it would end the gateway
       log(fmt::format("{}: not reloaded, everything stays as it is: {}", file, error.what()));
     }
   };

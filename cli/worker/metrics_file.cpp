@@ -2,11 +2,11 @@
 
 #include <fmt/format.h>
 
-#include <fstream>
-#include <system_error>
+#include <exception>
 #include <utility>
 
 #include "core/error.hpp"
+#include "core/private_file.hpp"
 
 namespace talaria::cli {
 
@@ -94,19 +94,11 @@ MetricsFile::~MetricsFile() {
 }
 
 void MetricsFile::write() const {
-  const std::filesystem::path partial = file_.string() + ".partial";
-  std::ofstream out(partial, std::ios::trunc);
-  out << text_();
-  out.close();
-  std::error_code error;
-  using Perms = std::filesystem::perms; // whoever collects it is another user
-  std::filesystem::permissions(
-      partial, Perms::owner_read | Perms::owner_write | Perms::group_read | Perms::others_read,
-      error);
-  if (out) std::filesystem::rename(partial, file_, error);
-  if (!out || error)
-    throw Error(Errc::io, fmt::format("--metrics {}: cannot be written; is the folder there?",
-                                      file_.string()));
+  try {
+    replace_public_file(file_, text_()); // whoever collects it is another user
+  } catch (const Error& error) {
+    throw Error(error.code(), fmt::format("--metrics {}; is the folder there?", error.what()));
+  }
 }
 
 void MetricsFile::run() {
@@ -119,7 +111,7 @@ void MetricsFile::run() {
     try {
       write();
       last_failure.clear();
-    } catch (const Error& error) {
+    } catch (const std::exception& error) { // memory too: figures are no reason to end
       if (last_failure != error.what()) log_(error.what());
       last_failure = error.what();
     }

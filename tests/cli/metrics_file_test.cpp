@@ -66,9 +66,23 @@ BOOST_AUTO_TEST_CASE(the_file_is_there_at_once_is_whole_and_is_written_a_last_ti
   }
   BOOST_TEST(content(file) == "times " + std::to_string(times) + "\n");
   BOOST_TEST(times > 1);
-  BOOST_TEST(!std::filesystem::exists(file.string() + ".partial"));
+  const auto all = std::filesystem::directory_iterator(folder.path());
+  BOOST_TEST(std::distance(begin(all), end(all)) == 1); // nothing half written is left
+  using Perms = std::filesystem::perms;
+  BOOST_TEST((std::filesystem::status(file).permissions() & Perms::others_read) != Perms::none);
   BOOST_CHECK_THROW(MetricsFile(folder.path() / "nowhere" / "worker.prom", [] { return ""; }, {}),
                     Error);
+}
+
+BOOST_AUTO_TEST_CASE(a_link_in_the_folder_is_replaced_and_not_followed) {
+  const tests::TemporaryFolder folder;
+  const auto key = folder.path() / "worker.key";
+  std::ofstream(key) << "secret";
+  for (const char* name : {"worker.prom", "worker.prom.partial"})
+    std::filesystem::create_symlink(key, folder.path() / name);
+  const MetricsFile metrics(folder.path() / "worker.prom", [] { return "figures"; }, {});
+  BOOST_TEST(content(key) == "secret");
+  BOOST_TEST(content(folder.path() / "worker.prom") == "figures");
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -4,6 +4,7 @@
 #include <boost/test/unit_test.hpp>
 #include <future>
 #include <mutex>
+#include <system_error>
 #include <thread>
 
 #include "core/random.hpp"
@@ -273,6 +274,7 @@ BOOST_AUTO_TEST_CASE(a_name_with_several_addresses_is_several_workers_and_is_loo
   std::mutex mutex;
   std::vector<std::string> addresses{"127.0.0.1"};
   bool is_broken = false;
+  bool lacks_threads = false;
   const auto name_leads_to = [&](std::vector<std::string> where) {
     const std::lock_guard lock(mutex);
     is_broken = where.empty();
@@ -288,6 +290,9 @@ BOOST_AUTO_TEST_CASE(a_name_with_several_addresses_is_several_workers_and_is_loo
   fleet.cluster().resolve = [&](const std::string& host) {
     BOOST_TEST(host == "gpus.example");
     const std::lock_guard lock(mutex);
+    if (lacks_threads)
+      throw std::system_error(std::make_error_code(std::errc::resource_unavailable_try_again),
+                              "thread");
     if (is_broken) throw Error(Errc::no_worker, "no answer of any name server");
     return addresses;
   };
@@ -308,6 +313,14 @@ BOOST_AUTO_TEST_CASE(a_name_with_several_addresses_is_several_workers_and_is_loo
   name_leads_to({}); // no name server: everything stays as it is
   load.rounds(2);
   BOOST_CHECK(fleet.ready() == std::set<std::string>{"gpus@127.0.0.2"});
+  {
+    const std::lock_guard lock(mutex);
+    lacks_threads = true; // what std::thread says then ends no gateway either
+  }
+  BOOST_TEST(
+      tests::eventually([&] { return fleet.mentions("workers stay as they are", "thread"); }),
+      fleet.log());
+  load.rounds(1);
   load.finish();
 }
 
