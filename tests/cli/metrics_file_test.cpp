@@ -69,7 +69,9 @@ BOOST_AUTO_TEST_CASE(the_file_is_there_at_once_is_whole_and_is_written_a_last_ti
   const auto all = std::filesystem::directory_iterator(folder.path());
   BOOST_TEST(std::distance(begin(all), end(all)) == 1); // nothing half written is left
   using Perms = std::filesystem::perms;
-  BOOST_TEST((std::filesystem::status(file).permissions() & Perms::others_read) != Perms::none);
+  const bool is_public =
+      (std::filesystem::status(file).permissions() & Perms::others_read) != Perms::none;
+  BOOST_TEST(is_public);
   BOOST_CHECK_THROW(MetricsFile(folder.path() / "nowhere" / "worker.prom", [] { return ""; }, {}),
                     Error);
 }
