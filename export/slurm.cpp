@@ -82,7 +82,7 @@ drain() {
   trap '' TERM USR1
   for pid in "${steps[@]}"; do
     kill -TERM "$pid" 2>/dev/null || true
-    wait "$pid" || true
+    while kill -0 "$pid" 2>/dev/null; do wait "$pid" || true; done # a signal ends a wait early
   done
   if ((requeue)); then scontrol requeue "$SLURM_JOB_ID"; fi
   exit 0

@@ -5,6 +5,7 @@
 #include <array>
 #include <poll.h>
 #include <pty.h>
+#include <termios.h>
 
 #include "tests/support/models.hpp"
 #include "tests/support/process.hpp"
@@ -44,7 +45,15 @@ public:
   OnTerminal(const OnTerminal&) = delete;
   OnTerminal& operator=(const OnTerminal&) = delete;
 
+  /// Types once the program reads single keys. Until then, and that is for a moment after the
+  /// prompt is shown, the kernel edits lines, and would take a backspace for the last character's.
   void type(const std::string& text) const {
+    termios mode{};
+    for (int waited_ms = 0; ::tcgetattr(terminal_, &mode) == 0 && (mode.c_lflag & ICANON) != 0;
+         ++waited_ms) {
+      BOOST_TEST_REQUIRE(waited_ms < kPatienceMs, "the terminal still edits lines: " << shown_);
+      ::usleep(1000);
+    }
     BOOST_TEST_REQUIRE(::write(terminal_, text.data(), text.size()) ==
                        static_cast<ssize_t>(text.size()));
   }
@@ -57,7 +66,9 @@ public:
   /// Presses `key` until the program has ended, as a person does: between two lines the terminal is
   /// the kernel's for a moment, which takes the key for its own. Returns the exit status.
   int end_by(const std::string& key) {
+    int presses = 0;
     for (bool is_open = true; is_open;) {
+      BOOST_TEST_REQUIRE(++presses < kPatienceMs / 1000, "the program does not end: " << shown_);
       (void)!::write(terminal_, key.data(), key.size()); // may be closed already
       pollfd more{terminal_, POLLIN, 0};
       while (is_open && ::poll(&more, 1, 1000) != 0) is_open = read_more();
@@ -69,7 +80,11 @@ public:
   const std::string& shown() const noexcept { return shown_; }
 
 private:
+  static constexpr int kPatienceMs = 120'000;
+
   bool read_more() {
+    pollfd more{terminal_, POLLIN, 0};
+    if (::poll(&more, 1, kPatienceMs) == 0) return false;
     std::array<char, 4096> piece;
     const ssize_t count = ::read(terminal_, piece.data(), piece.size());
     if (count > 0) shown_.append(piece.data(), static_cast<std::size_t>(count));
