@@ -78,8 +78,12 @@ ClusterPlan plan_cluster(const ClusterOptions& options, const arch::ModelPlan& m
   ClusterPlan plan;
   for (const ClusterNode& node : options.nodes) {
     check_layers(node, model);
-    plan.nodes.push_back(
-        {node.name, node.address, node.tls_name, identity_wanted(model, format, parameters), {}});
+    plan.nodes.push_back({node.name,
+                          node.address,
+                          node.tls_name,
+                          identity_wanted(model, format, parameters),
+                          {},
+                          {}});
   }
   for (const arch::Linear& linear : model.linears) {
     MatrixPlan matrix;
