@@ -1,5 +1,7 @@
 #include <fmt/format.h>
 
+#include <cmath>
+
 #include "planner/plan.hpp"
 #include "planner/words.hpp"
 
@@ -15,7 +17,9 @@ std::string duration(double seconds) {
 }
 
 std::string three_digits(double value) {
-  return fmt::format("{:.3g}", value);
+  if (!(std::abs(value) >= 1000 && std::abs(value) < 1e9)) return fmt::format("{:.3g}", value);
+  const double step = std::pow(10, std::floor(std::log10(std::abs(value))) - 2);
+  return fmt::format("{:.0f}", std::round(value / step) * step);
 }
 
 namespace {
@@ -27,12 +31,13 @@ std::string outcome_row(const Outcome& outcome, const Workload& load) {
   const std::string cost =
       system.has_price ? fmt::format("{:.3g}", cost_per_million(outcome, load)) : "-";
   if (!told.sustains)
-    return fmt::format("{:<24}{:>11.3g}{:>12}{:>12}{:>12}{:>13.4g}{:>11}  {}\n", system.name,
-                       told.capacity, "too much", "-", "-", told.capacity * load.answer_tokens,
-                       cost, told.bottleneck);
-  return fmt::format("{:<24}{:>11.3g}{:>12}{:>12}{:>12.3g}{:>13.4g}{:>11}  {}\n", system.name,
+    return fmt::format("{:<24}{:>11.3g}{:>12}{:>12}{:>12}{:>13}{:>11}  {}\n", system.name,
+                       told.capacity, "too much", "-", "-",
+                       three_digits(told.capacity * load.answer_tokens), cost, told.bottleneck);
+  return fmt::format("{:<24}{:>11.3g}{:>12}{:>12}{:>12.3g}{:>13}{:>11}  {}\n", system.name,
                      told.capacity, duration(told.first_token_s), duration(told.token_s),
-                     1 / told.token_s, told.capacity * load.answer_tokens, cost, told.bottleneck);
+                     1 / told.token_s, three_digits(told.capacity * load.answer_tokens), cost,
+                     told.bottleneck);
 }
 
 std::string memory_text(const Plan& plan) {
@@ -148,8 +153,9 @@ nlohmann::json outcome_json(const Outcome& outcome, const Workload& load) {
 
 std::string simulation_row(const Outcome& outcome) {
   const Simulation& told = *outcome.simulation;
-  std::string text = fmt::format("{:<24}{:>11.3g}{:>13.4g}", outcome.system.name,
-                                 told.requests_per_second, told.answer_tokens_per_second);
+  std::string text =
+      fmt::format("{:<24}{:>11.3g}{:>13}", outcome.system.name, told.requests_per_second,
+                  three_digits(told.answer_tokens_per_second));
   for (const Histogram* histogram : {&told.first_token, &told.token})
     for (const double share : {0.5, 0.9, 0.99})
       text += fmt::format("{:>9}", duration(histogram->quantile(share)));

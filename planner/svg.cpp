@@ -9,7 +9,7 @@ namespace talaria::planner {
 
 namespace {
 
-constexpr double kWidth = 560, kHeight = 300, kLeft = 64, kRight = 12, kTop = 28, kBottom = 44;
+constexpr double kWidth = 560, kHeight = 300, kLeft = 64, kRight = 28, kTop = 28, kBottom = 44;
 constexpr double kDigits = 10;
 
 /// Values to a stretch of the picture.
