@@ -5,6 +5,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/commands.hpp"
+#include "cli/context_figures.hpp"
 #include "cli/engine_flags.hpp"
 #include "cli/placement_table.hpp"
 #include "core/console.hpp"
@@ -156,6 +157,7 @@ json to_json(const Inspection& x) {
         {"bytes_up_per_token", x.bytes_up()},
         {"bytes_down_per_token", x.bytes_down()},
         {"round_trips_per_token", x.rows.size()}}},
+      {"context", context_json(x.model, x.settings)},
       {"placement", to_json(placement_table(x.settings, x.model)).at("nodes")}};
   if (!x.has_weights) {
     out.erase("linears");
@@ -189,6 +191,7 @@ void print(const Inspection& x) {
   print_security(x);
   if (!x.has_weights) {
     print_out("\n{}\n", to_text(placement_table(x.settings, x.model)));
+    print_out("{}", context_text(x.model, x.settings));
     print_out("The folder holds no weights, which the figures of each matrix come from: give the "
               "folder that has both halves for them\n");
     return;
@@ -208,6 +211,7 @@ void print(const Inspection& x) {
   print_out("\n{}\n", to_text(placement_table(x.settings, x.model)));
   print_out("enclave   hints {}, masks {} ahead at most ({} bytes per token)\n",
             mib(x.total([](const Row& r) { return r.hint_bytes; })), mib(stock), mask_bytes);
+  print_out("{}", context_text(x.model, x.settings));
   print_out("oblivious {}: {}\n", x.settings.enclave.oblivious,
             x.settings.enclave.oblivious == "on"
                 ? "look-ups and sampling hide tokens from the enclave's host"

@@ -1,6 +1,7 @@
 #include "kv/layout.hpp"
 
 #include <algorithm>
+#include <limits>
 
 namespace talaria::kv {
 
@@ -86,6 +87,16 @@ std::size_t Layout::bytes_for(u32 positions, u32 chunk, u32 shared) const {
     bytes += blocks * group.bytes;
   }
   return bytes;
+}
+
+u32 Layout::positions_for(std::size_t bytes, u32 chunk) const {
+  u32 fitting = 0;
+  u32 too_many = std::numeric_limits<u32>::max() / 2;
+  while (too_many - fitting > 1) {
+    const u32 middle = fitting + (too_many - fitting) / 2;
+    (bytes_for(middle, chunk) <= bytes ? fitting : too_many) = middle;
+  }
+  return fitting;
 }
 
 } // namespace talaria::kv

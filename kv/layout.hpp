@@ -69,6 +69,9 @@ public:
   /// time at most. Of those the blocks of the first `shared` positions are another's.
   std::size_t bytes_for(u32 positions, u32 chunk, u32 shared = 0) const;
 
+  /// The longest sequence that `bytes` hold, which comes `chunk` rows at a time at most; 0: none.
+  u32 positions_for(std::size_t bytes, u32 chunk) const;
+
   /// Bytes of one position in all layers, states and what blocks are rounded up by left out.
   std::size_t bytes_per_position() const noexcept { return bytes_per_position_; }
 

@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <fmt/format.h>
-#include <limits>
 #include <span>
 
 #include "core/error.hpp"
@@ -49,14 +48,7 @@ void validate(const BatchLimits& limits, const Padding& padding) {
 }
 
 u32 positions_that_fit(const kv::Store& kv, const BatchLimits& limits, const Padding& padding) {
-  const std::size_t budget = kv.usage().budget;
-  u32 fitting = 0;
-  u32 too_many = std::numeric_limits<u32>::max() / 2;
-  while (too_many - fitting > 1) {
-    const u32 middle = fitting + (too_many - fitting) / 2;
-    const bool fits = kv.layout().bytes_for(middle, chunk_of(limits)) <= budget;
-    (fits ? fitting : too_many) = middle;
-  }
+  const u32 fitting = kv.layout().positions_for(kv.usage().budget, chunk_of(limits));
   return fitting - std::min(fitting, padding.rounds - 1 + limits.drafts);
 }
 

@@ -296,6 +296,22 @@ BOOST_AUTO_TEST_CASE(inspect_adds_up) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(inspect_says_how_long_a_context_a_memory_holds) {
+  const auto done = talaria({"inspect", kTiny, "--kv-memory", "48MiB", "--json"});
+  BOOST_TEST_REQUIRE(done.status == 0, done.err);
+  const json context = json::parse(done.out).at("context");
+  BOOST_TEST(context.at("memory_bytes") == 48u << 20);
+  std::size_t before = 0;
+  for (const char* format : {"fp32", "bf16", "int8"}) {
+    const json& figures = context.at("formats").at(format);
+    const auto bytes = figures.at("bytes_per_position").get<std::size_t>();
+    const std::size_t blocks = (std::size_t{48} << 20) / (64 * bytes); // it has no windows
+    BOOST_TEST(figures.at("largest_context").get<std::size_t>() == 64 * blocks);
+    BOOST_TEST(blocks > before);
+    before = blocks;
+  }
+}
+
 BOOST_AUTO_TEST_CASE(bench_measures_the_schemes_side_by_side) {
   const auto done =
       talaria({"bench", "--shape", "tiny", "--layers", "1", "--schemes", "plain,lattice,clear",

@@ -56,6 +56,21 @@ BOOST_AUTO_TEST_CASE(no_part_of_a_block_overlaps_another) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(the_longest_sequence_fits_and_one_block_more_does_not) {
+  const Layout plain(std::vector<LayerShape>{{2, 32, 0}}, Format::bf16);
+  const Layout mixed({{2, 32, 0}, {2, 32, 100}}, Format::bf16);
+  const Layout states({{2, 32, 0}, {0, 0, 0, 0, 1000}}, Format::fp32);
+  for (const Layout* layout : {&plain, &mixed, &states})
+    for (const std::size_t bytes : {0u, 1u, 5000u, 16'384u, 100'000u, 7'654'321u})
+      for (const u32 chunk : {1u, 64u, 100u}) {
+        const u32 most = layout->positions_for(bytes, chunk);
+        BOOST_TEST((most == 0 || layout->bytes_for(most, chunk) <= bytes));
+        BOOST_TEST(layout->bytes_for(most + 1, chunk) > bytes);
+        BOOST_TEST(most % kBlockPositions == 0u); // memory comes in blocks
+      }
+  BOOST_TEST(plain.positions_for(16'384, 1) == 64u); // 2 (k, v) x 2 heads x 32 x 2 bytes x 64
+}
+
 BOOST_AUTO_TEST_CASE(a_window_bounds_what_a_sequence_takes) {
   const Layout layout({{1, 8, 0}, {1, 8, 100}}, Format::fp32);
   const std::size_t block = layout.block_bytes(0);
