@@ -1,8 +1,9 @@
-// speculation_bench [MODEL] [DRAFTS] [DELAY_MS] [ROUNDS] [LAYERS] [always]: one sequence decoding
-// over loopback TLS through a relay that delays each way, with drafts over without, in turns.
-// MODEL: a folder, or a shape with random weights. Three kinds of answers: every draft is right;
-// none is; and, of a folder, what the model says behind a list and behind a story. Lattice masks.
-// Medians.
+// speculation_bench [MODEL] [DRAFTS] [DELAY_MS] [ROUNDS] [LAYERS] [always|judged] [DRAFTER]: one
+// sequence decoding over loopback TLS through a relay that delays each way, with drafts over
+// without, in turns. MODEL: a folder, or a shape with random weights. DRAFTER: the folder of a
+// model that guesses, or random:SHAPE/LAYERS; none: the context does. Three kinds of answers: every
+// draft is right; none is; and, of a folder, what the model says behind a list and behind a story.
+// Lattice masks. Medians.
 //
 // speculation_bench replay FOLDER DRAFTS PROMPT_FILE ANSWER_FILE: tokens a round if a model that is
 // asked PROMPT answered ANSWER, by the tokenizer of FOLDER.
@@ -116,6 +117,15 @@ int replay(char** argv) {
   return 0;
 }
 
+void set_drafter(const char* drafter, pipeline::EngineOptions& options) {
+  const auto plan = model::random_model(drafter);
+  if (plan)
+    options.draft_model.opened = std::make_shared<const pipeline::ModelLoader>(
+        *plan, model::synthetic_tensors(*plan), options.weights);
+  else
+    options.draft_model.folder = drafter;
+}
+
 } // namespace
 
 int main(int argc, char** argv) {
@@ -148,6 +158,7 @@ int main(int argc, char** argv) {
   options.linears = plain.linears();
   options.batch.drafts = drafts;
   options.batch.drafts_always = argc > 6 && std::string_view(argv[6]) == "always";
+  if (argc > 7) set_drafter(argv[7], options);
   pipeline::Engine guessing(options, progress);
 
   relay.delay(delay);

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 
 #include "cli/commands.hpp"
 #include "cli/context_figures.hpp"
@@ -13,6 +14,7 @@
 #include "model/weights/model_folder.hpp"
 #include "model/weights/plan_file.hpp"
 #include "model/weights/synthetic.hpp"
+#include "pipeline/draft_memory.hpp"
 #include "pipeline/model_loader.hpp"
 #include "remo/bounds.hpp"
 #include "settings/engine/engine_options.hpp"
@@ -39,6 +41,7 @@ struct Inspection {
   std::vector<model::FileEntry> files;
   bool has_weights = true; ///< else `rows` is empty
   std::vector<Row> rows;
+  std::optional<pipeline::DraftMemory> drafts; ///< of pipeline.speculate: model:DIR:N
   std::size_t word_bytes(const Row& row) const {
     return remo::words_of(*parameters, row.bounds).word_bytes();
   }
@@ -78,6 +81,8 @@ Inspection inspect(const InspectFlags& flags) {
   out.root = loader.files()->root();
   out.files = loader.files()->entries();
   out.has_weights = loader.has_weights();
+  const auto options = settings::engine_options(out.settings, [](const std::string&) {});
+  if (options.draft_model.is_set()) out.drafts = pipeline::draft_memory(options);
   if (!out.has_weights) return out;
   loader.for_each_linear(progress, [&](const model::QuantizedLinear& linear) {
     Row row;
@@ -159,6 +164,12 @@ json to_json(const Inspection& x) {
         {"round_trips_per_token", x.rows.size()}}},
       {"context", context_json(x.model, x.settings)},
       {"placement", to_json(placement_table(x.settings, x.model)).at("nodes")}};
+  if (x.drafts)
+    out["draft_model"] = {{"path", x.settings.pipeline.speculate.model.string()},
+                          {"drafts", x.settings.pipeline.speculate.drafts},
+                          {"weight_bytes", x.drafts->weight_bytes},
+                          {"kv_bytes_per_token", x.drafts->bytes_per_position},
+                          {"context", x.drafts->max_position}};
   if (!x.has_weights) {
     out.erase("linears");
     out.erase("totals");
@@ -212,6 +223,12 @@ void print(const Inspection& x) {
   print_out("enclave   hints {}, masks {} ahead at most ({} bytes per token)\n",
             mib(x.total([](const Row& r) { return r.hint_bytes; })), mib(stock), mask_bytes);
   print_out("{}", context_text(x.model, x.settings));
+  if (x.drafts)
+    print_out(
+        "drafts    {} a round, of {}: weights {}, {} bytes of keys and values per token; up to "
+        "{} tokens\n",
+        x.settings.pipeline.speculate.drafts, x.settings.pipeline.speculate.model.string(),
+        mib(x.drafts->weight_bytes), x.drafts->bytes_per_position, x.drafts->max_position);
   print_out("oblivious {}: {}\n", x.settings.enclave.oblivious,
             x.settings.enclave.oblivious == "on"
                 ? "look-ups and sampling hide tokens from the enclave's host"

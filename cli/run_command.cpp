@@ -97,7 +97,8 @@ int answer(const RunFlags& flags, const PromptTexts& texts, const std::string& d
                          engine.last_seen(),
                          engine.mask_stats(),
                          engine.padding_cost(),
-                         engine.draft_counts()};
+                         engine.draft_counts(),
+                         engine.draft_counts(pipeline::DraftKind::model)};
   if (flags.json) print_out("{}\n", to_json(report).dump());
   if (flags.stats) print_account(report);
   engine.write_trace();

@@ -97,7 +97,11 @@ json to_json(const RunReport& report) {
               {"speculation",
                {{"rounds", report.drafts.rounds},
                 {"drafted", report.drafts.drafted},
-                {"accepted", report.drafts.accepted}}},
+                {"accepted", report.drafts.accepted},
+                {"of_model",
+                 {{"rounds", report.drafts_of_model.rounds},
+                  {"drafted", report.drafts_of_model.drafted},
+                  {"accepted", report.drafts_of_model.accepted}}}}},
               {"oblivious", report.options.oblivious ? "on" : "off"},
               {"workers", std::move(workers)}};
   json out;
@@ -138,6 +142,9 @@ void print_account(const RunReport& report) {
   if (report.options.batch.drafts > 0)
     print_log("  drafts    {} of {} were right, in {} rounds", report.drafts.accepted,
               report.drafts.drafted, report.drafts.rounds);
+  if (report.options.draft_model.is_set())
+    print_log("            {} of {} of the model's, in {} rounds", report.drafts_of_model.accepted,
+              report.drafts_of_model.drafted, report.drafts_of_model.rounds);
   if (report.options.oblivious)
     print_log("  oblivious look-ups and sampling hide tokens from the enclave's host");
   if (report.options.padding.is_on())

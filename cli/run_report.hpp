@@ -17,6 +17,7 @@ struct RunReport {
   remo::MaskPool::Stats masks;
   pipeline::PaddingCost padding;
   pipeline::DraftCounts drafts;
+  pipeline::DraftCounts drafts_of_model; ///< of these
 };
 
 /// One prompt: the object that `run --json` prints. Several: {"results": [one each], ...} with what

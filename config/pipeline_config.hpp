@@ -55,14 +55,21 @@ struct Kv {
 /// The most tokens that may be guessed in a round.
 inline constexpr u32 kMostDrafts = 16;
 
+/// Tokens guessed in each round.
+struct Speculate {
+  u32 drafts = 0; ///< 0: none
+  /// The folder or GGUF file of the model that guesses; empty: they are taken from the context.
+  std::filesystem::path model;
+};
+
 /// `pipeline:`
 struct Pipeline {
-  u32 micro_batches = 2;         ///< in flight at once
-  u32 max_rows = 256;            ///< of one micro-batch
-  u32 prefill_chunk = 128;       ///< prompt tokens of a sequence in one micro-batch
-  std::size_t threads = 0;       ///< 0: all cores
-  std::string cores;             ///< processors to keep to, "0-3,8"; empty: any
-  u32 speculate = 0;             ///< tokens guessed in each round, from the context; 0: none
+  u32 micro_batches = 2;   ///< in flight at once
+  u32 max_rows = 256;      ///< of one micro-batch
+  u32 prefill_chunk = 128; ///< prompt tokens of a sequence in one micro-batch
+  std::size_t threads = 0; ///< 0: all cores
+  std::string cores;       ///< processors to keep to, "0-3,8"; empty: any
+  Speculate speculate;
   bool speculate_always = false; ///< in every round, whether they are right or not
   Kv kv;
 };

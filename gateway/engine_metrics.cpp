@@ -137,26 +137,54 @@ void add_padding(const pipeline::PaddingCost& cost, std::vector<MetricFamily>& o
                        MetricType::Counter, {}, static_cast<double>(cost.late_rounds)));
 }
 
-/// As vLLM has them.
-void add_drafts(const pipeline::DraftCounts& counts, u32 drafts, const Labels& labels,
+/// As vLLM has them, by where drafts come from.
+void add_drafts(const pipeline::Engine& engine, const Labels& labels,
                 std::vector<MetricFamily>& out) {
-  out.push_back(single("vllm:spec_decode_num_drafts_total", "Rounds in which tokens were guessed",
-                       MetricType::Counter, labels, static_cast<double>(counts.rounds)));
-  out.push_back(single("vllm:spec_decode_num_draft_tokens_total", "Tokens that were guessed",
-                       MetricType::Counter, labels, static_cast<double>(counts.drafted)));
-  out.push_back(single("vllm:spec_decode_num_accepted_tokens_total", "Of these, tokens of answers",
-                       MetricType::Counter, labels, static_cast<double>(counts.accepted)));
+  using pipeline::DraftKind;
+  MetricFamily rounds{"vllm:spec_decode_num_drafts_total",
+                      "Rounds in which tokens were guessed",
+                      MetricType::Counter,
+                      {}};
+  MetricFamily drafted{"vllm:spec_decode_num_draft_tokens_total",
+                       "Tokens that were guessed",
+                       MetricType::Counter,
+                       {}};
+  MetricFamily accepted{"vllm:spec_decode_num_accepted_tokens_total",
+                        "Of these, tokens of answers",
+                        MetricType::Counter,
+                        {}};
   MetricFamily places{"vllm:spec_decode_num_accepted_tokens_per_pos_total",
                       "The same, by the place of the guess in its round",
                       MetricType::Counter,
                       {}};
-  for (u32 i = 0; i < drafts; ++i) {
-    Labels at = labels;
-    at["position"] = std::to_string(i);
-    places.metric.push_back(
-        sample(MetricType::Counter, at, static_cast<double>(counts.by_position[i])));
+  const auto report = engine.draft_model();
+  for (const DraftKind kind : pipeline::kDraftKinds) {
+    if (kind == DraftKind::model && !report) continue;
+    const pipeline::DraftCounts counts = engine.draft_counts(kind);
+    Labels of_kind = labels;
+    of_kind["kind"] = to_string(kind);
+    const auto add = [&](MetricFamily& family, u64 value) {
+      family.metric.push_back(sample(MetricType::Counter, of_kind, static_cast<double>(value)));
+    };
+    add(rounds, counts.rounds);
+    add(drafted, counts.drafted);
+    add(accepted, counts.accepted);
+    for (u32 i = 0; i < engine.drafts(); ++i) {
+      of_kind["position"] = std::to_string(i);
+      add(places, counts.by_position[i]);
+    }
   }
-  out.push_back(std::move(places));
+  for (MetricFamily* family : {&rounds, &drafted, &accepted, &places})
+    out.push_back(std::move(*family));
+  if (!report) return;
+  MetricFamily bytes{"talaria_draft_model_bytes",
+                     "Memory of the model that guesses: weights, and keys and values in use",
+                     MetricType::Gauge,
+                     {}};
+  bytes.metric = {
+      sample(MetricType::Gauge, {{"part", "weights"}}, static_cast<double>(report->weight_bytes)),
+      sample(MetricType::Gauge, {{"part", "keys_values"}}, static_cast<double>(report->kv_used))};
+  out.push_back(std::move(bytes));
 }
 
 /// By name and state; 0 says that a stage has not been at work.
@@ -192,7 +220,7 @@ void add_engine_metrics(const pipeline::Engine& engine, const Labels& labels, bo
   add_masks(engine.mask_stats(), out);
   if (coarse) return;
   add_padding(engine.padding_cost(), out);
-  if (engine.drafts() > 0) add_drafts(engine.draft_counts(), engine.drafts(), labels, out);
+  if (engine.drafts() > 0) add_drafts(engine, labels, out);
   add_keys_and_values(engine.kv_report(), labels, out);
   add_stages(engine.stage_times(), out);
 }

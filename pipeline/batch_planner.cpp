@@ -6,6 +6,7 @@
 
 #include "core/error.hpp"
 #include "core/secret.hpp"
+#include "pipeline/wipe_tokens.hpp"
 
 namespace talaria::pipeline {
 
@@ -16,11 +17,6 @@ namespace {
 
 bool contains(const std::vector<SequenceId>& list, SequenceId id) {
   return std::find(list.begin(), list.end(), id) != list.end();
-}
-
-void wipe_tokens(std::vector<u32>& tokens) {
-  wipe(tokens.data(), tokens.size() * sizeof(u32));
-  tokens.clear();
 }
 
 /// The most rows of one sequence in one micro-batch.
@@ -77,8 +73,7 @@ void BatchPlanner::append(SequenceId id, u32 token, bool computed) {
   const auto it = sequences_.find(id);
   if (it == sequences_.end() || it->second.finished) return;
   Sequence& sequence = it->second;
-  if (!sequence.guess.empty()) sequence.judge.round(sequence.guess.front() == token);
-  wipe_tokens(sequence.guess);
+  judge_round(sequence, token);
   sequence.tokens.push_back(token);
   if (computed) ++sequence.next;
 }
@@ -227,7 +222,7 @@ bool BatchPlanner::park_last(SequenceId wanting, const MicroBatch& batch) {
 
 /// A dummy round waits for the one before it, as a round of decoding would.
 std::size_t BatchPlanner::waiting(SequenceId id, const Sequence& sequence) const {
-  if (!sequence.admitted) return 0;
+  if (!sequence.admitted || sequence.model.awaited) return 0;
   if (!sequence.finished) return sequence.waiting();
   const bool busy = std::any_of(in_flight_.begin(), in_flight_.end(), [id](const auto& entry) {
     return contains(entry.second.carried, id);
@@ -294,9 +289,7 @@ std::optional<MicroBatch> BatchPlanner::next() {
 /// Drafts of a round that begins now. Workers see it, so that it follows from what they see anyway
 /// and, without padding, from what DraftJudge makes of the answer.
 u32 BatchPlanner::drafts_now(const Sequence& sequence) const {
-  const std::size_t rows = sequences_.size() * (1 + std::size_t{sequence.drafts});
-  const std::size_t most = std::max<std::size_t>(limits_.max_rows / 4, 1 + sequence.drafts);
-  if (rows > most) return 0;
+  if (is_crowded(sequence)) return 0;
   const bool always = padding_.is_on() || limits_.drafts_always;
   return always || sequence.judge.worth_it() ? sequence.drafts : 0;
 }
@@ -339,12 +332,7 @@ bool BatchPlanner::take(SequenceId id, Sequence& sequence, MicroBatch& batch, u3
     segment.logits_rows = 1; // whatever else has passed before it began again
   const auto first = sequence.tokens.begin() + static_cast<std::ptrdiff_t>(begin);
   batch.tokens.insert(batch.tokens.end(), first, first + static_cast<std::ptrdiff_t>(count));
-  if (guesses) {
-    sequence.guess.resize(sequence.drafts);
-    draft_from_context(sequence.tokens, sequence.guess);
-    batch.tokens.insert(batch.tokens.end(), sequence.guess.begin(),
-                        sequence.guess.begin() + static_cast<std::ptrdiff_t>(drafts));
-  }
+  if (guesses) add_drafts(sequence, length_of_round(sequence), drafts, batch);
   batch.segments.push_back(std::move(segment));
   return true;
 }
@@ -353,14 +341,14 @@ bool BatchPlanner::take(SequenceId id, Sequence& sequence, MicroBatch& batch, u3
 /// beyond the model's context if need be, and is sampled from. None of its drafts is kept.
 bool BatchPlanner::take_dummy(SequenceId id, Sequence& sequence, MicroBatch& batch) {
   const u32 drafts = drafts_now(sequence);
+  const u32 length = length_of_round(sequence);
   enclave::Segment segment;
   if (!begin_segment(id, sequence, 1, drafts, batch, segment)) return false;
   segment.sample = true;
   segment.dummy = true;
   batch.tokens.push_back(sequence.tokens.back());
-  const std::size_t behind = batch.tokens.size();
-  batch.tokens.resize(behind + drafts);
-  draft_from_context(sequence.tokens, std::span(batch.tokens).subspan(behind));
+  add_drafts(sequence, length, drafts, batch);
+  wipe_tokens(sequence.guess);
   batch.segments.push_back(std::move(segment));
   --sequence.dummy_rounds_left;
   return true;

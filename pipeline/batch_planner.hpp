@@ -27,6 +27,8 @@ struct BatchLimits {
   u32 drafts = 0;          ///< the most tokens guessed in a round, < max_rows; 0: none
   /// In every round, also of answers in which they are hardly ever right. Under padding always.
   bool drafts_always = false;
+  /// Drafts are ordered of a model (BatchPlanner::draft_orders), not looked for in the context.
+  bool drafts_of_model = false;
 };
 
 /// Which logits a sequence hands back besides its tokens.
@@ -60,6 +62,11 @@ void validate(const BatchLimits& limits, const Padding& padding);
 /// does without while there are so many sequences that their rounds would take more than a quarter
 /// of `max_rows`, and until its DraftJudge holds them to be worth it, unless padding is on or the
 /// limits say always.
+///
+/// Where a model guesses, a round that is to have drafts waits for its answer, and one that is not
+/// to have any goes at once; what it would have had is compared if it is there in time. A model
+/// without a place for the sequence is replaced by the context. So are dummy rounds served, whose
+/// drafts cost what others do.
 class BatchPlanner {
 public:
   /// `kv` null: nothing is kept of any sequence, as in tests of planning alone. `prefixes`: over
@@ -83,6 +90,13 @@ public:
   /// `sequence`, none of whose rows is under way, starts again from its first token, without the
   /// keys and values it had. Logits that were handed back are not handed back again.
   void restart(enclave::SequenceId sequence);
+  /// What the model that guesses is to be told and asked now. Sequences that wait for an answer
+  /// have no work until guessed().
+  std::vector<DraftOrder> draft_orders();
+  /// What the model guessed; an answer that comes too late is dropped.
+  void guessed(const DraftAnswer& answer);
+  /// Where the drafts of its last round came from.
+  DraftKind draft_kind(enclave::SequenceId sequence) const;
   /// The sequence is over; rows in flight finish without it. It stops being there at once.
   void remove(enclave::SequenceId sequence);
   /// The same, but it goes on for as many rounds as padding asks for, with its last token again and
@@ -121,13 +135,24 @@ public:
   bool idle() const noexcept { return sequences_.empty() && in_flight_.empty(); }
 
 private:
+  /// How far a sequence and the model that guesses for it are.
+  struct ModelGuess {
+    enum class Look : u8 { none, asked, unseen };
+    u32 told = 0;    ///< first tokens that it knows
+    u32 ordered = 0; ///< tokens of the sequence when it was asked last; 0: never
+    bool awaited = false;
+    bool lost = false;                 ///< it has no place for the sequence
+    Look look = Look::none;            ///< whether it was asked for the round under way
+    DraftKind kind = DraftKind::ngram; ///< of the last round
+  };
   struct Sequence {
     std::vector<u32> tokens; ///< prompt and sampled tokens
     std::size_t next = 0;    ///< first token that has not entered the layers
     u32 written = 0;         ///< positions that have, those of wrong guesses included
     u32 drafts = 0;          ///< of a round
-    std::vector<u32> guess;  ///< what the round under way would draft; empty: none is
+    std::vector<u32> guess;  ///< what the round to come or under way would draft; empty: none is
     DraftJudge judge;
+    ModelGuess model;
     bool sample = true;
     LogitsWanted logits = LogitsWanted::none;
     u32 rounds = 0; ///< that its last row took part in
@@ -153,6 +178,15 @@ private:
   bool begin_segment(enclave::SequenceId id, Sequence& sequence, u32 count, u32 drafts,
                      enclave::MicroBatch& batch, enclave::Segment& segment);
   u32 drafts_now(const Sequence& sequence) const;
+  bool is_crowded(const Sequence& sequence) const;
+  bool asks_model(const Sequence& sequence) const {
+    return limits_.drafts_of_model && !sequence.model.lost;
+  }
+  bool asks_now(enclave::SequenceId id, Sequence& sequence, DraftOrder& order) const;
+  static u32 length_of_round(const Sequence& sequence);
+  static void judge_round(Sequence& sequence, u32 token);
+  void make_guess(Sequence& sequence, u32 length, u32 drafts) const;
+  void add_drafts(Sequence& sequence, u32 length, u32 drafts, enclave::MicroBatch& batch) const;
   static void begin_again(Sequence& sequence);
   void fill_up(enclave::MicroBatch& batch) const;
   void forget(enclave::SequenceId id);

@@ -20,6 +20,7 @@
 #include "model/token_table.hpp"
 #include "pipeline/answered_once.hpp"
 #include "pipeline/cluster_session.hpp"
+#include "pipeline/draft_setup.hpp"
 #include "pipeline/graph.hpp"
 #include "pipeline/membership.hpp"
 #include "pipeline/model_loader.hpp"
@@ -172,19 +173,6 @@ std::vector<float> yes_or_no(const model::TensorStore& store, const arch::ModelP
   return difference;
 }
 
-/// @throws Error{config} if tokens cannot be guessed for this model, or in this way
-void check_drafts(const EngineOptions& options, const arch::ModelPlan& plan) {
-  validate(options.batch, options.padding);
-  if (options.batch.drafts == 0) return;
-  if (options.oblivious)
-    throw Error(Errc::config, "speculation cannot be had with enclave.oblivious: on, since where "
-                              "keys are stored shows how many drafts were right");
-  for (const arch::Layer& layer : plan.layers)
-    if (layer.delta_net)
-      throw Error(Errc::config, "speculation: this model has layers of Gated DeltaNet, whose state "
-                                "cannot go back behind a wrong draft; set pipeline.speculate: off");
-}
-
 /// Lists of likely tokens are made by looking where they are.
 void check_oblivious(const Request& request) {
   if (request.scores.any())
@@ -206,10 +194,9 @@ std::size_t kv_budget(const EngineOptions& options) {
   return (available - std::min(available, masks)) / 2;
 }
 
-std::shared_ptr<kv::Store> make_kv_store(const arch::ModelPlan& plan,
-                                         const EngineOptions& options) {
+std::shared_ptr<kv::Store> make_kv_store(const arch::ModelPlan& plan, const EngineOptions& options,
+                                         std::size_t budget) {
   auto layout = std::make_shared<const kv::Layout>(plan, options.kv.format);
-  const std::size_t budget = kv_budget(options);
   auto store = std::make_shared<kv::Store>(std::move(layout), budget);
   if (positions_that_fit(*store, options.batch, options.padding) < 2)
     throw Error(Errc::config, fmt::format("pipeline.kv.memory: {} bytes hold no sequence of this "
@@ -252,7 +239,9 @@ struct Engine::Impl {
   std::shared_ptr<remo::MaskPool> pool;
   std::shared_ptr<PaddingLedger> padding_ledger = std::make_shared<PaddingLedger>();
   std::shared_ptr<DraftLedger> draft_ledger = std::make_shared<DraftLedger>();
-  u32 drafts = 0; ///< the most in a round
+  u32 drafts = 0;                          ///< the most in a round
+  std::shared_ptr<DraftModel> draft_model; ///< null: the context makes them
+  std::shared_ptr<const Drafter> drafter;  ///< of the same
   std::shared_ptr<kv::Store> kv;
   std::shared_ptr<kv::PrefixCache> prefixes;          ///< null: none
   u32 kv_tokens = 0;                                  ///< that a sequence may have if it is alone
@@ -403,7 +392,10 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   scheduler_options.ledger = padding_ledger;
   scheduler_options.drafts = draft_ledger;
   drafts = options.batch.drafts;
-  scheduler_options.kv = kv = make_kv_store(loader.plan(), options);
+  scheduler_options.limits.drafts_of_model = draft_model != nullptr;
+  const KvBudgets budgets =
+      kv_budgets(options, kv_budget(options), loader.plan(), draft_model.get());
+  scheduler_options.kv = kv = make_kv_store(loader.plan(), options, budgets.target);
   kv_tokens = positions_that_fit(*kv, options.batch, options.padding);
   kv_queue = scheduler_options.kv_queue;
   preemptions = scheduler_options.preemptions;
@@ -447,6 +439,13 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   parts.oblivious = options.oblivious;
   Graph graph = build_graph(system, parts, scheduler);
   stages = std::move(graph.stages);
+  if (draft_model) {
+    auto guessing =
+        make_drafter(options, draft_model, loader.plan(), tokenizer.get(), budgets.drafts);
+    drafter = guessing;
+    graph.wiring.drafter = spawn_drafter(system, std::move(guessing), scheduler);
+    stages.push_back({"drafter", caf::actor_cast<caf::actor>(graph.wiring.drafter)});
+  }
   for (const Graph::Stage& stage : stages) vitals->watch(stage.actor, stage.name);
   vitals->watch(caf::actor_cast<caf::actor>(worker), "worker", Errc::no_worker);
   if (embedded)
@@ -458,7 +457,9 @@ void Engine::Impl::spawn(const EngineOptions& options) {
 Engine::Engine(const EngineOptions& options, Progress& progress)
     : impl_(std::make_unique<Impl>(options)) {
   validate(options.padding, options.batch.max_rows);
-  check_drafts(options, impl_->loader.plan());
+  check_drafts(options, impl_->loader);
+  impl_->draft_model = load_draft_model(options, impl_->loader, impl_->tokenizer.get(),
+                                        thread_count(options.threads), progress);
   if (options.cluster)
     impl_->connect_workers(options);
   else
@@ -661,6 +662,14 @@ PaddingCost Engine::padding_cost() const {
 }
 DraftCounts Engine::draft_counts() const {
   return impl_->draft_ledger->counts();
+}
+DraftCounts Engine::draft_counts(DraftKind kind) const {
+  return impl_->draft_ledger->counts(kind);
+}
+std::optional<DraftModelReport> Engine::draft_model() const {
+  if (!impl_->drafter) return std::nullopt;
+  const kv::Usage usage = impl_->drafter->usage();
+  return DraftModelReport{impl_->draft_model->weight_bytes(), usage.budget, usage.used};
 }
 u32 Engine::drafts() const {
   return impl_->drafts;

@@ -64,7 +64,8 @@ struct EngineOptions {
   model::WeightFormat weights = model::WeightFormat::int8;
   std::size_t threads = 0; ///< of the stages, and of the worker's products; 0: all cores
   BatchLimits batch;
-  Padding padding; ///< of what workers can count; off unless set
+  DraftModelOptions draft_model; ///< that makes the drafts of `batch`; not set: the context does
+  Padding padding;               ///< of what workers can count; off unless set
   /// Embeddings, sampling and the bytes of tokens are looked up in time and at addresses that tell
   /// nothing of tokens and logits (docs/threat_model.md, "Which row is read"). The same answers.
   bool oblivious = false;
@@ -194,6 +195,9 @@ public:
   PaddingCost padding_cost() const;
   /// What guessing tokens has come to so far.
   DraftCounts draft_counts() const;
+  DraftCounts draft_counts(DraftKind kind) const;
+  /// The model that guesses; nothing: none does.
+  std::optional<DraftModelReport> draft_model() const;
   /// Tokens that are guessed in each round of a request that does not say: BatchLimits::drafts.
   u32 drafts() const;
   /// Blocks until no request runs and every dummy round that padding asks for behind the end of an

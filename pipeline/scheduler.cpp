@@ -37,8 +37,9 @@ struct Active {
   std::shared_ptr<const Request> request;
   std::shared_ptr<RequestSink> sink;
   TextStream stream;
-  std::string unsent;       ///< text of the tokens of this round
-  std::size_t accepted = 0; ///< drafts of this round, so far
+  std::string unsent;                ///< text of the tokens of this round
+  std::size_t accepted = 0;          ///< drafts of this round, so far
+  DraftKind kind = DraftKind::ngram; ///< of these
   Completion completion;
   Clock::time_point submitted;
   Clock::time_point first_token;
@@ -134,6 +135,11 @@ public:
     send_ready();
   }
 
+  void drafted(const Drafted& drafted) {
+    for (const DraftAnswer& answer : drafted.answers) planner_.guessed(answer);
+    dispatch();
+  }
+
 private:
   /// Work for one request. An exception of its decoder, its stop strings, its sink or the lack of
   /// memory ends this request and no other. The text of the exception may show the answer.
@@ -152,12 +158,19 @@ private:
   void admit(const Submit& submit) {
     const Request& request = *submit.request;
     const auto now = Clock::now();
-    Active& active =
-        active_
-            .emplace(
-                submit.sequence,
-                Active{submit.request, submit.sink, TextStream(), {}, 0, {}, now, now, now, {}})
-            .first->second;
+    Active& active = active_
+                         .emplace(submit.sequence, Active{submit.request,
+                                                          submit.sink,
+                                                          TextStream(),
+                                                          {},
+                                                          0,
+                                                          DraftKind::ngram,
+                                                          {},
+                                                          now,
+                                                          now,
+                                                          now,
+                                                          {}})
+                         .first->second;
     if (options_.tokenizer)
       active.stream = TextStream(*options_.tokenizer, request.stops,
                                  request.skip_special ? options_.token_table : nullptr,
@@ -198,12 +211,19 @@ private:
   /// Sends micro-batches until enough are in flight, or sees to it that the next tick does.
   void dispatch() {
     tell_if_idle();
+    order_drafts();
     const auto pace = options_.padding.pace;
     if (pace.count() == 0) return send_ready();
     if (tick_is_set_ || !planner_.ready()) return;
     tick_is_set_ = true;
     const auto since_tick = (Clock::now() - first_tick_) % pace;
     self_->delayed_send(self_, pace - since_tick, Tick{});
+  }
+
+  void order_drafts() {
+    OrderDrafts asked;
+    asked.orders = planner_.draft_orders();
+    if (!asked.orders.empty()) self_->send(wiring_.drafter, std::move(asked));
   }
 
   void tell_if_idle() {
@@ -282,7 +302,8 @@ private:
     const u32 length = request_tokens(it->second);
     if (options_.original_length != 0 && !grows_beyond(length))
       segment.acceptable = std::min(segment.acceptable, options_.original_length - length);
-    options_.drafts->sent(segment.drafts);
+    it->second.kind = planner_.draft_kind(segment.sequence);
+    options_.drafts->sent(segment.drafts, it->second.kind);
   }
 
   u64 trace_of(SequenceId id) const {
@@ -328,7 +349,7 @@ private:
     const auto it = active_.find(id);
     if (it == active_.end()) return; // cancelled while its row was in flight, or just over
     Active& active = it->second;
-    if (was_drafted) options_.drafts->accepted(active.accepted++);
+    if (was_drafted) options_.drafts->accepted(active.accepted++, active.kind);
     active.last_token = Clock::now();
     if (active.completion.tokens.empty()) active.first_token = active.last_token;
     active.completion.tokens.push_back(token);
@@ -420,6 +441,7 @@ private:
     enclave::Forget forget;
     forget.sequence = id;
     self_->send(wiring_.sampler, forget);
+    if (wiring_.drafter) self_->send(wiring_.drafter, forget);
     if (planner_.under_way(id)) return tell_attention<enclave::Abandon>(id);
     tell_attention<enclave::Forget>(id);
     lingering_.erase(id);
@@ -459,6 +481,7 @@ Scheduler::behavior_type scheduler(Scheduler::pointer self, SchedulerOptions opt
           [state](const CancelAll&) { state->cancel_all(); },
           [state](const Drain& asked) { state->drain(asked); },
           [state](const Tick&) { state->tick(); },
+          [state](const Drafted& drafted) { state->drafted(drafted); },
           [state](const enclave::Sampled& sampled) { state->sampled(sampled); },
           [state](const enclave::Failure& failure) { state->failed(failure); }};
 }

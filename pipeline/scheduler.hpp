@@ -9,6 +9,7 @@
 #include "model/tokenizer.hpp"
 #include "model/weights/pooling.hpp"
 #include "pipeline/batch_planner.hpp"
+#include "pipeline/drafter_actor.hpp"
 #include "pipeline/request.hpp"
 #include "telemetry/tracer.hpp"
 
@@ -19,6 +20,7 @@ struct Wiring : enclave::StaysInEnclave {
   enclave::EmbedStage entrance;
   enclave::SamplerStage sampler;
   std::vector<enclave::AttentionStage> attention;
+  DrafterActor drafter; ///< with BatchLimits::drafts_of_model; else null
 };
 struct Submit : enclave::StaysInEnclave {
   enclave::SequenceId sequence = 0;
@@ -41,7 +43,8 @@ struct Tick : enclave::StaysInEnclave {};
 using Scheduler =
     caf::typed_actor<caf::reacts_to<Wiring>, caf::reacts_to<Submit>, caf::reacts_to<Cancel>,
                      caf::reacts_to<CancelAll>, caf::reacts_to<Drain>, caf::reacts_to<Tick>,
-                     caf::reacts_to<enclave::Sampled>, caf::reacts_to<enclave::Failure>>;
+                     caf::reacts_to<Drafted>, caf::reacts_to<enclave::Sampled>,
+                     caf::reacts_to<enclave::Failure>>;
 
 /// What the scheduler knows of the model.
 struct SchedulerOptions {
@@ -73,6 +76,7 @@ struct SchedulerOptions {
 ///   Submit ──► scheduler ──► Admit(micro-batch) ──► embed ──► ... ──► sampler
 ///                  ▲                                                    │
 ///                  └──────────────── Sampled | Failure ◄────────────────┘
+///   scheduler ──► OrderDrafts ──► drafter ──► Drafted ──► scheduler, if a model guesses
 Scheduler spawn_scheduler(caf::actor_system& system, SchedulerOptions options);
 
 } // namespace talaria::pipeline

@@ -39,25 +39,49 @@ void draft_from_context(std::span<const u32> context, std::span<u32> drafts) {
 }
 
 void DraftJudge::round(bool foreseen) noexcept {
-  ++rounds_;
   ++since_;
   foreseen_ += foreseen ? 1 : 0;
-  if (rounds_ != decide_at_) return;
-  worth_it_ = foreseen_ * kWorthOneIn >= since_;
+  unseen_round();
+}
+
+void DraftJudge::unseen_round() noexcept {
+  if (++rounds_ == decide_at_) decide();
+}
+
+/// Of what nobody has looked at nothing is known, and it stays as it is.
+void DraftJudge::decide() noexcept {
+  if (since_ != 0) worth_it_ = foreseen_ * kWorthOneIn >= since_;
   decide_at_ *= 2;
   since_ = 0;
   foreseen_ = 0;
 }
 
-DraftCounts DraftLedger::counts() const noexcept {
+const char* to_string(DraftKind kind) noexcept {
+  return kind == DraftKind::model ? "model" : "ngram";
+}
+
+DraftCounts DraftLedger::counts(DraftKind kind) const noexcept {
+  const Tally& tally = tallies_[static_cast<std::size_t>(kind)];
   DraftCounts counts;
-  counts.rounds = rounds_;
-  counts.drafted = drafted_;
+  counts.rounds = tally.rounds;
+  counts.drafted = tally.drafted;
   for (std::size_t i = 0; i < kMostDrafts; ++i) {
-    counts.by_position[i] = by_position_[i];
+    counts.by_position[i] = tally.by_position[i];
     counts.accepted += counts.by_position[i];
   }
   return counts;
+}
+
+DraftCounts DraftLedger::counts() const noexcept {
+  DraftCounts all;
+  for (const DraftKind kind : kDraftKinds) {
+    const DraftCounts part = counts(kind);
+    all.rounds += part.rounds;
+    all.drafted += part.drafted;
+    all.accepted += part.accepted;
+    for (std::size_t i = 0; i < kMostDrafts; ++i) all.by_position[i] += part.by_position[i];
+  }
+  return all;
 }
 
 } // namespace talaria::pipeline

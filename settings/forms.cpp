@@ -207,28 +207,52 @@ Form<std::vector<u32>> buckets() {
           list_shown<u32>, true};
 }
 
-Form<u32> drafts() {
-  const std::string range = fmt::format("off, or ngram:N with N from 1 to {}", config::kMostDrafts);
+namespace {
+
+/// What stands behind the last colon; nothing if that is no number of drafts.
+std::optional<u32> number_of_drafts(std::string_view text) {
+  const std::string_view digits = text.substr(text.rfind(':') + 1);
+  u32 drafts = 0;
+  const auto [end, error] = std::from_chars(digits.data(), digits.data() + digits.size(), drafts);
+  if (error != std::errc() || end != digits.data() + digits.size() || drafts == 0 ||
+      drafts > config::kMostDrafts)
+    return std::nullopt;
+  return drafts;
+}
+
+/// "ngram:4" or "model:DIR:4", whose folder may have colons.
+std::optional<config::Speculate> speculate_of(std::string_view text, const fs::path& folder) {
+  constexpr std::string_view kContext = "ngram:";
+  constexpr std::string_view kModel = "model:";
+  if (text == "off") return config::Speculate{};
+  const auto drafts = number_of_drafts(text);
+  if (!drafts) return std::nullopt;
+  if (text.starts_with(kContext) && text.rfind(':') == kContext.size() - 1)
+    return config::Speculate{*drafts, {}};
+  if (!text.starts_with(kModel) || text.rfind(':') <= kModel.size()) return std::nullopt;
+  const std::string_view model = text.substr(kModel.size(), text.rfind(':') - kModel.size());
+  return config::Speculate{*drafts, (folder / model).lexically_normal()};
+}
+
+} // namespace
+
+Form<config::Speculate> drafts() {
+  const std::string range = fmt::format("off, ngram:N, or model:DIR:N with N from 1 to {} and the "
+                                        "folder or GGUF file of a small model",
+                                        config::kMostDrafts);
   return {"text", range,
-          [range](const Value& value, const fs::path&, u32& out) {
-            constexpr std::string_view kKind = "ngram:";
+          [range](const Value& value, const fs::path& folder, config::Speculate& out) {
             const auto given = config::scalar_text(value, range);
             if (!given) return;
-            std::string_view text = *given;
-            u32 drafts = 0;
-            if (text != "off") {
-              if (!text.starts_with(kKind)) return value.expected(range);
-              text.remove_prefix(kKind.size());
-              const auto [end, error] =
-                  std::from_chars(text.data(), text.data() + text.size(), drafts);
-              if (error != std::errc() || end != text.data() + text.size() || drafts == 0 ||
-                  drafts > config::kMostDrafts)
-                return value.expected(range);
-            }
-            out = drafts;
+            auto read = speculate_of(*given, folder);
+            if (!read) return value.expected(range);
+            out = *std::move(read);
           },
-          [](const u32& value) {
-            return value == 0 ? std::string("off") : fmt::format("ngram:{}", value);
+          [](const config::Speculate& value) {
+            if (value.drafts == 0) return std::string("off");
+            return value.model.empty()
+                       ? fmt::format("ngram:{}", value.drafts)
+                       : fmt::format("model:{}:{}", value.model.string(), value.drafts);
           }};
 }
 

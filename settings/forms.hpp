@@ -47,8 +47,9 @@ Form<std::vector<std::string>> texts(bool (*accepts)(std::string_view), std::str
 Form<std::optional<Sha256Digest>> digest();
 /// 1 to 64 ascending numbers of rows.
 Form<std::vector<u32>> buckets();
-/// "ngram:N", so many tokens that are guessed from the context; off: 0.
-Form<u32> drafts();
+/// "ngram:N", so many tokens that are guessed from the context, or "model:DIR:N", by a model; off:
+/// 0.
+Form<config::Speculate> drafts();
 
 Form<std::filesystem::path> path();
 Form<std::optional<std::filesystem::path>> optional_path();

@@ -41,12 +41,17 @@ void check_buckets(const PipelineConfig& config, const Origins& origins, Problem
 }
 
 void check_drafts(const PipelineConfig& config, const Origins& origins, Problems& problems) {
-  const u32 drafts = config.pipeline.speculate;
+  const u32 drafts = config.pipeline.speculate.drafts;
   if (drafts == 0) return;
   const auto refuse = [&](const std::string& what) {
     problems.add(origins.place_of("pipeline.speculate"), origins.name_of("pipeline.speculate"),
                  what);
   };
+  std::error_code ignored;
+  const fs::path& model = config.pipeline.speculate.model;
+  if (!model.empty() && !problems.files_are_elsewhere() && !fs::exists(model, ignored))
+    refuse(fmt::format("{} is not there; expected the folder or GGUF file of a small model",
+                       config::in_quotes(model.string())));
   if (config.enclave.oblivious == "on")
     refuse("has no place beside enclave.oblivious: on, since where keys are stored shows how many "
            "drafts were right");

@@ -130,8 +130,9 @@ void add_pipeline(std::vector<Setting>& rows) {
                      .from_flag("--cores", FlagGroup::engine)
                      .by_default("any"));
   rows.push_back(row("pipeline.speculate", drafts(), member(pipeline, &Pipeline::speculate),
-                     "drafts of each round of an answer, taken from its context: further tokens "
-                     "that are there at once where they are right")
+                     "drafts of each round of an answer, taken from its context or made by a model "
+                     "inside the enclave: further tokens that are there at once where they are "
+                     "right")
                      .from_flag("--speculate", FlagGroup::engine));
   rows.push_back(row("pipeline.speculate_always", yes_or_no(),
                      member(pipeline, &Pipeline::speculate_always),

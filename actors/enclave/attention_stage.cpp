@@ -227,9 +227,13 @@ private:
 AttentionStage spawn_attention(caf::actor_system& system, StageContext context,
                                AttentionShape shape, std::shared_ptr<AttentionTeam> team,
                                Stage next, SamplerStage drain) {
-  return spawn_mixer(system, std::move(context),
-                     std::make_unique<LayerAttention>(std::move(shape), std::move(team)),
+  return spawn_mixer(system, std::move(context), make_attention(std::move(shape), std::move(team)),
                      std::move(next), std::move(drain));
+}
+
+std::unique_ptr<TokenMixer> make_attention(AttentionShape shape,
+                                           std::shared_ptr<AttentionTeam> team) {
+  return std::make_unique<LayerAttention>(std::move(shape), std::move(team));
 }
 
 } // namespace talaria::enclave

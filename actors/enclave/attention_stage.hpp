@@ -5,6 +5,7 @@
 
 #include "actors/enclave/attention_team.hpp"
 #include "actors/enclave/stage_context.hpp"
+#include "actors/enclave/token_mixer.hpp"
 #include "arch/model_plan.hpp"
 #include "kv/block_list.hpp"
 #include "model/head_preparation.hpp"
@@ -37,5 +38,10 @@ struct AttentionShape {
 AttentionStage spawn_attention(caf::actor_system& system, StageContext context,
                                AttentionShape shape, std::shared_ptr<AttentionTeam> team,
                                Stage next, SamplerStage drain);
+
+/// The arithmetic of that stage without an actor around it, for a model whose rows pass all layers
+/// in one call (pipeline/draft_model.hpp).
+std::unique_ptr<TokenMixer> make_attention(AttentionShape shape,
+                                           std::shared_ptr<AttentionTeam> team);
 
 } // namespace talaria::enclave

@@ -116,8 +116,9 @@ pipeline::EngineOptions engine_options(const config::PipelineConfig& config,
   options.weights = model::parse_weight_format(config.masking.weights);
   options.threads = config.pipeline.threads;
   options.batch = {config.pipeline.micro_batches, config.pipeline.max_rows,
-                   config.pipeline.prefill_chunk, config.pipeline.speculate,
+                   config.pipeline.prefill_chunk, config.pipeline.speculate.drafts,
                    config.pipeline.speculate_always};
+  options.draft_model.folder = config.pipeline.speculate.model;
   options.padding.buckets = config.masking.padding.buckets;
   options.padding.rounds = config.masking.padding.rounds;
   options.padding.pace = config.masking.padding.pace;

@@ -101,8 +101,8 @@ BOOST_AUTO_TEST_CASE(drafts_change_no_answer_and_are_counted) {
   pipeline::Engine drafting(options, progress);
   const RunningServer server(drafting, {});
   const auto metric = [&](const std::string& name, const std::string& more = "") {
-    return server.metric("vllm:spec_decode_num_" + name + "_total{model_name=\"talaria-tiny\"" +
-                         more + "}");
+    return server.metric("vllm:spec_decode_num_" + name +
+                         "_total{kind=\"ngram\",model_name=\"talaria-tiny\"" + more + "}");
   };
   const json body = completion_of(kPrompt, 40);
   const json plain = server.answer("/v1/completions", with(body, {{"num_speculative_tokens", 0}}));

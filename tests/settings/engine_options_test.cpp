@@ -30,6 +30,7 @@ BOOST_AUTO_TEST_CASE(defaults_are_those_of_the_rooms_below) {
   BOOST_TEST(options.batch.prefill_chunk == usual.batch.prefill_chunk);
   BOOST_TEST(options.batch.drafts == usual.batch.drafts);
   BOOST_TEST(options.batch.drafts_always == usual.batch.drafts_always);
+  BOOST_TEST(!options.draft_model.is_set());
   BOOST_TEST(config::kMostDrafts == pipeline::kMostDrafts);
   BOOST_TEST(!options.padding.is_on());
   BOOST_TEST(options.oblivious == usual.oblivious);

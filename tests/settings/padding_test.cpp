@@ -75,11 +75,18 @@ BOOST_AUTO_TEST_CASE(drafts_are_read_and_mistakes_named) {
   };
   for (const auto& [text, drafts] : {std::pair{"off", 0U}, {"ngram:1", 1U}, {"ngram:16", 16U}})
     BOOST_TEST(folder.parse("model: model\npipeline: { speculate: " + std::string(text) + " }\n")
-                   .pipeline.speculate == drafts);
-  for (const char* wrong : {"on", "4", "ngram", "'ngram:'", "ngram:0", "ngram:17", "ngram:4x"})
-    BOOST_TEST(complaint(wrong).find("expected off, or ngram:N with N from 1 to 16") !=
+                   .pipeline.speculate.drafts == drafts);
+  for (const char* wrong :
+       {"on", "4", "ngram", "'ngram:'", "ngram:0", "ngram:17", "ngram:4x", "ngram:model:4",
+        "model:4", "'model::4'", "model:model", "model:model:0", "model:model:17"})
+    BOOST_TEST(complaint(wrong).find("expected off, ngram:N, or model:DIR:N with N from 1 to 16") !=
                    std::string::npos,
                wrong);
+  const auto drafted = folder.parse("model: model\npipeline: { speculate: 'model:./model:4' }\n");
+  BOOST_TEST(drafted.pipeline.speculate.drafts == 4U);
+  BOOST_TEST(drafted.pipeline.speculate.model == drafted.model);
+  BOOST_TEST(complaint("model:there:4").find("there' is not there; expected the folder or GGUF") !=
+             std::string::npos);
   BOOST_TEST(complaint("ngram:4", "enclave: { oblivious: on }\n") ==
              "F:2:24: pipeline.speculate: has no place beside enclave.oblivious: on, since where "
              "keys are stored shows how many drafts were right");

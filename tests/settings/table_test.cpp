@@ -42,7 +42,7 @@ const std::map<std::string_view, const char*> kOtherValues{
     {"pipeline.prefill_chunk", "33"},
     {"pipeline.threads", "3"},
     {"pipeline.cores", "0-1"},
-    {"pipeline.speculate", "ngram:5"},
+    {"pipeline.speculate", "model:model:5"},
     {"pipeline.speculate_always", "true"},
     {"pipeline.kv.memory", "5MiB"},
     {"pipeline.kv.format", "int8"},
