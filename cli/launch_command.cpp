@@ -8,12 +8,15 @@
 #include <memory>
 #include <mutex>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <utility>
 
 #include "cli/cluster_trace.hpp"
 #include "cli/commands.hpp"
 #include "cli/forward.hpp"
+#include "cli/launch_reload.hpp"
 #include "cli/placement_table.hpp"
+#include "cli/reload_watch.hpp"
 #include "cli/setting_flags.hpp"
 #include "core/console.hpp"
 #include "core/error.hpp"
@@ -52,6 +55,11 @@ public:
   void wait() {
     std::unique_lock lock(mutex_);
     changed_.wait(lock, [this] { return requested_; });
+  }
+  /// At most so long. @returns whether it was requested.
+  bool wait_for(std::chrono::milliseconds most) {
+    std::unique_lock lock(mutex_);
+    return changed_.wait_for(lock, most, [this] { return requested_; });
   }
 
 private:
@@ -93,6 +101,9 @@ public:
     return launch::to_json(status_);
   }
 
+  /// The links of the gateway, a JSON array.
+  std::string links() { return ask_workers(); }
+
 private:
   /// Without `mutex_`: the thread that sets the state is the one that the answer comes through.
   std::string ask_workers() {
@@ -130,6 +141,8 @@ struct Run {
   launch::ReadinessReport& report;
   std::shared_ptr<launch::LiveView> view;
   const ClusterTrace& trace;
+  const HangupSignal& hangup;
+  const FileLook& first_look;
 };
 
 void announce(const Run& run, std::size_t nodes, Clock::time_point start) {
@@ -186,6 +199,19 @@ int serve_until_it_ends(const Run& run, StatusBoard& board, const std::function<
   return gateway.run(ready);
 }
 
+/// What the file says now, with the same environment and flags.
+LaunchReload reload_of(const Run& run, StatusBoard& board, StopRequest& stop) {
+  LaunchReload reload;
+  reload.read_again = [&run] {
+    return settings::resolve({run.flags.file, std::nullopt, ::getenv, run.flags.pin.given()})
+        .config;
+  };
+  reload.tell = [&run](std::string_view line) { run.view->line(line); };
+  if (run.config.serve.listen) reload.links = [&board] { return board.links(); };
+  reload.wait = [&stop] { return stop.wait_for(std::chrono::milliseconds(500)); };
+  return reload;
+}
+
 int run_cluster(const Run& run) {
   const auto start = Clock::now();
   const config::PipelineConfig& config = run.config;
@@ -202,6 +228,9 @@ int run_cluster(const Run& run) {
   });
   supervisor.start();
   supervisor.wait_until_ready();
+  const LaunchReload reload = reload_of(run, board, stop);
+  std::optional<ReloadWatch> watch(std::in_place, run.hangup, config.file, run.first_look,
+                                   [&] { reload_nodes(config, reload, supervisor); });
   const auto ready = [&] {
     board.set_state("running");
     announce(run, supervisor.nodes().size(), start);
@@ -214,6 +243,8 @@ int run_cluster(const Run& run) {
     stop.wait();
   }
   board.set_state("stopping");
+  stop.request();
+  watch.reset();
   supervisor.stop();
   run.trace.merge();
   run.view->line("stopped");
@@ -241,8 +272,10 @@ int launch_here(const LaunchFlags& flags, config::PipelineConfig config,
   else
     view = launch::make_live_view(STDERR_FILENO);
   try {
+    const HangupSignal hangup; // before there are other threads
+    const auto first_look = FileLook::at(config.file);
     const ClusterTrace trace(flags.trace, config);
-    return run_cluster({flags, config, interrupts, report, view, trace});
+    return run_cluster({flags, config, interrupts, report, view, trace, hangup, first_look});
   } catch (const Error& error) {
     report.failed(error);
     throw;

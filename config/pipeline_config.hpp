@@ -50,6 +50,7 @@ struct Kv {
   std::optional<std::size_t> memory; ///< bytes; nothing: what the machine has to spare
   std::string format = "fp32";       ///< fp32, bf16 or int8
   bool prefix_cache = true;          ///< computed prompts stay for later requests of the same key
+  std::optional<std::filesystem::path> public_prefix; ///< what prompts of all keys may share
 };
 
 /// The most tokens that may be guessed in a round.

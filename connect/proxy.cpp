@@ -204,7 +204,12 @@ std::unique_ptr<ReceiptWatch> Proxy::Impl::watch(const OutgoingRequest& request,
                          std::end(attest::kReceiptEndpoints);
   if (!options.receipts || !is_answer || !verdict.statement || !verdict.statement->receipt_key)
     return nullptr;
-  return std::make_unique<ReceiptWatch>(*options.receipts, *verdict.statement, request.body);
+  gateway::HttpFields credentials;
+  for (const auto& [name, value] : request.fields)
+    if (gateway::same_name(name, "Authorization") || gateway::same_name(name, "x-api-key"))
+      credentials.emplace_back(name, value);
+  return std::make_unique<ReceiptWatch>(*options.receipts, *verdict.statement, request.body,
+                                        std::move(credentials));
 }
 
 void Proxy::Impl::answer(std::unique_ptr<VerifiedChannel> channel,

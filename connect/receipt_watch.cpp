@@ -2,18 +2,22 @@
 
 #include <fmt/format.h>
 
+#include <utility>
+
 namespace talaria::connect {
 
 namespace {
 
 constexpr std::size_t kLongestComment = std::size_t{1} << 20;
+constexpr std::string_view kFolder = "/v1/receipts/";
 constexpr std::string_view kComment = ": talaria-receipt ";
 
 } // namespace
 
 ReceiptWatch::ReceiptWatch(ReceiptStore& store, const attest::Statement& statement,
-                           std::string_view request)
-    : store_(store), key_(*statement.receipt_key), request_(sha256(attest::as_bytes(request))) {
+                           std::string_view request, gateway::HttpFields credentials)
+    : store_(store), key_(*statement.receipt_key), request_(sha256(attest::as_bytes(request))),
+      credentials_(std::move(credentials)) {
   record_.key = key_;
   if (!store.options().with_bodies) return;
   record_.request = std::string(request);
@@ -25,9 +29,21 @@ void ReceiptWatch::take_head(const ResponseHead& head) {
   is_wanted_ = head.status == kOk;
   is_stream_ = head.field("Content-Type").starts_with("text/event-stream");
   const std::string_view receipt = head.field("Talaria-Receipt");
-  is_elsewhere_ = receipt.starts_with('/');
-  if (!receipt.empty() && !is_elsewhere_)
+  if (receipt.starts_with(kFolder))
+    elsewhere_ = receipt;
+  else if (!receipt.empty())
     take_receipt(receipt, head.field("Talaria-Receipt-Salts"));
+}
+
+std::string_view ReceiptWatch::elsewhere() const noexcept {
+  return is_wanted_ && record_.jws.empty() ? std::string_view(elsewhere_) : std::string_view();
+}
+
+void ReceiptWatch::take_record(const std::string& text) {
+  const auto record = attest::parse_record(text);
+  if (!record) return store_.tell("receipt: " + record.refusal().reason);
+  record_.jws = record->jws;
+  record_.salts = record->salts;
 }
 
 void ReceiptWatch::take_receipt(std::string_view jws, std::string_view salts) {
@@ -88,8 +104,9 @@ std::string ReceiptWatch::check(const attest::SignedReceipt& receipt) const {
 std::string ReceiptWatch::finish() {
   if (!is_wanted_) return {};
   if (record_.jws.empty()) {
-    store_.tell(is_elsewhere_
-                    ? "receipt: too long for the head of an answer; GET /v1/receipts/ID has it"
+    store_.tell(!elsewhere_.empty()
+                    ? "receipt: too long for the head of an answer; GET " + elsewhere_ +
+                          " has it for ten minutes"
                     : "receipt: an answer came without one, although the server signs them");
     return {};
   }

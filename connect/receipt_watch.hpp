@@ -15,12 +15,20 @@ namespace talaria::connect {
 /// thread.
 class ReceiptWatch {
 public:
-  /// @param request  the body as it is sent
-  ReceiptWatch(ReceiptStore& store, const attest::Statement& statement, std::string_view request);
+  /// @param request      the body as it is sent
+  /// @param credentials  the fields of its head that say whose receipt it will be
+  ReceiptWatch(ReceiptStore& store, const attest::Statement& statement, std::string_view request,
+               gateway::HttpFields credentials = {});
 
   void take_head(const ResponseHead& head);
   /// The next part of the body.
   void take(std::string_view part);
+  /// Where a receipt that was too long for the head of the answer can be had: what to ask the
+  /// server for, with the credentials. Empty: there is no such receipt.
+  std::string_view elsewhere() const noexcept;
+  const gateway::HttpFields& credentials() const noexcept { return credentials_; }
+  /// What came from there.
+  void take_record(const std::string& text);
   /// The body is complete: keeps the receipt, or says why not.
   /// @return the thumbprint of a key for which there is no evidence in the folder yet; else empty
   std::string finish();
@@ -41,7 +49,8 @@ private:
   attest::ReceiptRecord record_;
   bool is_wanted_ = false; ///< the answer is such as comes with a receipt
   bool is_stream_ = false;
-  bool is_elsewhere_ = false; ///< the receipt is too long for a head
+  gateway::HttpFields credentials_;
+  std::string elsewhere_; ///< of a receipt that is too long for a head
   // Of a stream: where in it we are.
   bool at_begin_ = true;
   bool in_comment_ = false;

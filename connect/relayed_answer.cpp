@@ -23,7 +23,8 @@ constexpr std::size_t kMostWhole = std::size_t{64} << 20;
 constexpr std::array<std::string_view, 7> kPassed{
     "content-type",      "cache-control",   "retry-after",          "www-authenticate",
     "x-accel-buffering", "talaria-receipt", "talaria-receipt-salts"};
-constexpr auto kForEvidence = 10s;
+constexpr auto kForMore = 10s; // than the answer
+constexpr std::size_t kLongestRecord = std::size_t{4} << 20;
 constexpr std::string_view kPassedPrefix = "x-ratelimit-";
 
 bool is_passed(std::string_view name) {
@@ -69,6 +70,9 @@ std::optional<std::string> RelayedAnswer::next_part() {
 
 void RelayedAnswer::finish_receipt() {
   const auto receipt = std::move(receipt_);
+  if (receipt && !receipt->elsewhere().empty() && channel_->is_reusable())
+    if (const auto record = fetch(receipt->elsewhere(), receipt->credentials(), kLongestRecord))
+      receipt->take_record(*record);
   const std::string key_id = receipt ? receipt->finish() : std::string();
   if (!key_id.empty() && channel_->is_reusable()) fetch_evidence(key_id);
 }
@@ -76,25 +80,31 @@ void RelayedAnswer::finish_receipt() {
 /// For whoever looks at the receipts later, and was not here when the connection was verified. It
 /// is of no use to this program, and whatever comes is judged when it is used.
 void RelayedAnswer::fetch_evidence(const std::string& key_id) {
-  const Patience patience{transport::SteadyClock::now() + kForEvidence,
+  if (const auto document = fetch(attest::kEvidencePath, {}, attest::kMaxDocumentBytes))
+    store_->keep_evidence(key_id, *document);
+}
+
+/// What the server has at `target`; nothing, which the user is told of, if that is not to be had.
+std::optional<std::string>
+RelayedAnswer::fetch(std::string_view target, const gateway::HttpFields& fields, std::size_t most) {
+  const Patience patience{transport::SteadyClock::now() + kForMore,
                           [this] { return pool_.is_stopped(); }};
   constexpr int kOk = 200;
   try {
-    channel_->send({"GET", std::string(attest::kEvidencePath), {}, {}}, patience);
+    channel_->send({"GET", std::string(target), fields, {}}, patience);
     const bool is_given = channel_->await_head(patience).status == kOk;
     std::string document;
     while (auto part = channel_->next_part(patience)) {
       document += *part;
-      if (part->empty() || document.size() > attest::kMaxDocumentBytes)
-        throw ChannelLost("evidence for archives did not come", true, true);
+      if (part->empty() || document.size() > most)
+        throw ChannelLost(fmt::format("{} did not come", target), true, true);
     }
-    if (is_given)
-      store_->keep_evidence(key_id, document);
-    else
-      store_->tell("receipt: the server gives no evidence for archives now");
+    if (is_given) return document;
+    store_->tell(fmt::format("receipt: the server does not give {} now", target));
   } catch (const ChannelLost& lost) {
     store_->tell(fmt::format("receipt: {}", lost.what()));
   }
+  return std::nullopt;
 }
 
 std::string RelayedAnswer::whole_body() {

@@ -3,6 +3,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "connect/channel_pool.hpp"
 #include "connect/receipt_watch.hpp"
@@ -36,6 +37,8 @@ private:
   std::optional<std::string> next_part();
   void finish_receipt();
   void fetch_evidence(const std::string& key_id);
+  std::optional<std::string> fetch(std::string_view target, const gateway::HttpFields& fields,
+                                   std::size_t most);
 
   ChannelPool& pool_;
   std::unique_ptr<VerifiedChannel> channel_;

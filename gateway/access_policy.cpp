@@ -134,7 +134,8 @@ void AccessPolicy::add_fields(const Exchange& exchange, HttpResponse& response) 
   if (exchange.request.has("Origin")) response.set_header("Vary", "Origin");
   if (exchange.origin.empty()) return;
   response.set_header("Access-Control-Allow-Origin", exchange.origin);
-  response.set_header("Access-Control-Expose-Headers", "X-Request-Id, Retry-After");
+  response.set_header("Access-Control-Expose-Headers",
+                      "X-Request-Id, Retry-After, Talaria-Receipt, Talaria-Receipt-Salts");
 }
 
 } // namespace talaria::gateway

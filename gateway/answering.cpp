@@ -215,6 +215,7 @@ attest::ReceiptRecord Answering::sign(bool cut) {
                          generation_->completions()[index]);
   const attest::ReceiptRecord record = receipt_->sign(stream_.writer().id(), cut);
   receipt_.reset();
+  setup_.metrics.receipt_signed();
   return record;
 }
 

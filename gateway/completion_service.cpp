@@ -109,6 +109,7 @@ void CompletionService::answer(Dialect dialect, std::string body, HttpResponse& 
     Prepared prepared =
         prompts_.read(dialect, std::move(body), Httpd::exchange().visit->client().name,
                       [this] { check_client(); });
+    check_dimensions(prepared.request.pooling.dimensions);
     reserve_tokens(prepared, response);
     const bool stream = prepared.request.stream;
     auto answering = std::make_shared<Answering>(setup(), std::move(prepared), std::move(receipt));
@@ -121,6 +122,14 @@ void CompletionService::answer(Dialect dialect, std::string body, HttpResponse& 
   } catch (const Error& error) {
     log_failure(error, trace);
     throw to_api_error(error, prompt_field(dialect), trace);
+  }
+}
+
+void CompletionService::check_dimensions(u32 dimensions) const {
+  try {
+    engine_.check_dimensions(dimensions);
+  } catch (const Error& error) {
+    throw bad_field("dimensions", error.what());
   }
 }
 

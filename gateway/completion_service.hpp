@@ -56,6 +56,8 @@ private:
   void require_possible(Dialect dialect) const;
   AnswerSetup setup();
   void begin_stream(std::shared_ptr<Answering> answering, HttpResponse& response);
+  /// @throws ApiError for a length that embeddings of the model are not cut to
+  void check_dimensions(u32 dimensions) const;
   std::optional<ReceiptDraft> draft_of(Dialect dialect, const std::string& body) const;
   void check_client() const;
   void reserve_tokens(const Prepared& prepared, HttpResponse& response) const;

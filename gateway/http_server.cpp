@@ -264,6 +264,7 @@ void HttpServer::Impl::add_dashboard() {
 /// Another client's receipts are as little here as those that never were.
 void HttpServer::Impl::add_receipts() {
   if (!options.receipts) return;
+  service.metrics().signs_receipts();
   constexpr std::string_view kFolder = "/v1/receipts/";
   api_router.get(std::string(kFolder) + "*", [=, this](HttpResponse& response) {
     const Exchange& exchange = current_exchange();

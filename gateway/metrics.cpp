@@ -134,6 +134,7 @@ struct Metrics::Impl {
                                                            .Name("talaria_http_responses_total")
                                                            .Help("HTTP responses")
                                                            .Register(registry);
+  prometheus::Counter* receipts = nullptr; ///< null: none are signed
 };
 
 Metrics::Metrics(const pipeline::Engine& engine, const Admission& admission,
@@ -158,6 +159,15 @@ void Metrics::attested(bool simulated) {
       .Register(impl_->registry)
       .Add({})
       .Set(simulated ? 1 : 0);
+}
+
+void Metrics::signs_receipts() {
+  impl_->receipts = &counter(impl_->registry, "talaria_receipts_total",
+                             "Receipts that were signed for answers", impl_->labels);
+}
+
+void Metrics::receipt_signed() {
+  if (impl_->receipts != nullptr) impl_->receipts->Increment();
 }
 
 void Metrics::built(const std::string& version) {

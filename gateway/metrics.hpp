@@ -39,6 +39,10 @@ public:
   void responded(const std::string& path, int status);
   /// This server gives evidence; `simulated`: such as proves nothing. Once, before text().
   void attested(bool simulated);
+  /// This server signs receipts, which are counted from now on. Once, before text().
+  void signs_receipts();
+  /// A receipt has been signed.
+  void receipt_signed();
   /// The version of this program. Once, before text().
   void built(const std::string& version);
 

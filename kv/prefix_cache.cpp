@@ -19,7 +19,13 @@ std::size_t common(std::span<const u32> a, std::span<const u32> b) {
 
 } // namespace
 
+PrefixCache::PrefixCache(std::shared_ptr<Store> store, std::size_t owner_bytes,
+                         std::span<const u32> public_prefix)
+    : store_(std::move(store)), owner_bytes_(owner_bytes),
+      public_(public_prefix.begin(), public_prefix.begin() + whole_blocks(public_prefix.size())) {}
+
 u32 PrefixCache::begin(const std::string& owner, std::span<const u32> tokens, SequenceId sequence) {
+  if (owner.empty() && public_.empty()) return 0;
   queries_ += tokens.size();
   u32 positions = 0;
   const auto entry = longest(owner, tokens.first(tokens.size() - 1), positions);
@@ -31,11 +37,20 @@ u32 PrefixCache::begin(const std::string& owner, std::span<const u32> tokens, Se
 }
 
 void PrefixCache::keep(const std::string& owner, std::span<const u32> tokens, SequenceId sequence) {
+  if (!public_.empty() && common(public_, tokens) == public_.size())
+    keep_blocks({}, public_, sequence);
+  if (!owner.empty()) keep_blocks(owner, tokens, sequence);
+}
+
+void PrefixCache::keep_blocks(const std::string& owner, std::span<const u32> tokens,
+                              SequenceId sequence) {
   const std::span<const u32> kept = tokens.first(whole_blocks(tokens.size()));
   if (kept.empty()) return;
   u32 positions = 0;
   const auto holder = longest(owner, kept, positions);
-  if (positions == kept.size()) return entries_.splice(entries_.begin(), entries_, holder);
+  // Blocks of the public entry are not the owner's to keep: an entry of its own lives longer.
+  if (positions == kept.size() && holder->owner == owner)
+    return entries_.splice(entries_.begin(), entries_, holder);
   Entry entry;
   entry.owner = owner;
   entry.sequence = ++last_;
@@ -51,16 +66,19 @@ void PrefixCache::keep(const std::string& owner, std::span<const u32> tokens, Se
 
 bool PrefixCache::evict() {
   if (entries_.empty()) return false;
-  drop(std::prev(entries_.end()));
+  auto last = std::prev(entries_.end());
+  if (last->owner.empty() && last != entries_.begin()) --last; // there is one of these at most
+  drop(last);
   return true;
 }
 
-/// The entry with which `tokens` have the most whole blocks in common; the end if none has one.
+/// The one of the owner's entries, and the public one, with which `tokens` have the most whole
+/// blocks in common; the end if none has one.
 PrefixCache::Entries::iterator PrefixCache::longest(const std::string& owner,
                                                     std::span<const u32> tokens, u32& positions) {
   auto best = entries_.end();
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
-    if (it->owner != owner) continue;
+    if (it->owner != owner && !it->owner.empty()) continue;
     const u32 here = whole_blocks(common(it->tokens.span(), tokens));
     if (here <= positions) continue;
     positions = here;

@@ -2,6 +2,7 @@
 
 #include <cstddef>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "config/pipeline_config.hpp"
@@ -32,7 +33,7 @@ std::vector<std::size_t> idle_local_nodes(const config::PipelineConfig& config);
 /// (PR_SET_PDEATHSIG, also when this process is killed), and with the destructor. A node that ends
 /// by itself with exit code 2 or 3 (or 126, 127) before it was ever ready is not tried again.
 ///
-/// Thread-safe, but start() is called once.
+/// Thread-safe, but start() is called once, and update() by one thread at a time.
 class Supervisor {
 public:
   /// Does nothing yet. @throws Error{io} without resources.
@@ -48,6 +49,14 @@ public:
   /// Returns once every node has been ready. @throws Error{no_worker} naming the first node that
   /// failed, with its last words; Error{cancelled} if stop() was asked for meanwhile.
   void wait_until_ready();
+  /// Goes by another file of the same cluster: starts nodes that are new, and starts those again
+  /// whose command line has changed, one after the other, each when the one before it is ready or
+  /// has failed. Returns at once. Nodes that are no longer in it run on until retire().
+  /// @returns their names
+  /// @throws Error{config} as start(), about new nodes; nothing changes then.
+  std::vector<std::string> update(const config::PipelineConfig& config);
+  /// Ends those of these nodes that the file of the last update() does not have. At once.
+  void retire(const std::vector<std::string>& names);
   /// Empty before start().
   std::vector<NodeState> nodes() const;
   /// Asks all nodes to end and returns at once. For signal watchers.

@@ -173,7 +173,7 @@ bool BatchPlanner::admit(SequenceId id, Sequence& sequence) {
 
 /// Rows whose logits are wanted have to be computed; the last one always is.
 void BatchPlanner::begin_with_prefix(SequenceId id, Sequence& sequence) {
-  if (!prefixes_ || sequence.owner.empty() || sequence.logits == LogitsWanted::all) return;
+  if (!prefixes_ || sequence.logits == LogitsWanted::all) return;
   sequence.inherited = prefixes_->begin(sequence.owner, sequence.tokens, id);
   sequence.next = sequence.written = sequence.inherited;
   if (sequence.rounds == 0) sequence.cached = sequence.inherited;
@@ -182,7 +182,7 @@ void BatchPlanner::begin_with_prefix(SequenceId id, Sequence& sequence) {
 /// Only of a sequence all of whose rows have passed all layers: the stages write nothing more for
 /// one that is abandoned.
 void BatchPlanner::keep_prefix(SequenceId id, const Sequence& sequence) {
-  if (!prefixes_ || sequence.owner.empty() || sequence.failed || under_way(id)) return;
+  if (!prefixes_ || sequence.failed || under_way(id)) return;
   prefixes_->keep(sequence.owner, std::span(sequence.tokens).first(sequence.next), id);
 }
 

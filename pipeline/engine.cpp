@@ -24,6 +24,7 @@
 #include "pipeline/graph.hpp"
 #include "pipeline/membership.hpp"
 #include "pipeline/model_loader.hpp"
+#include "pipeline/public_prefix.hpp"
 #include "pipeline/scheduler.hpp"
 #include "pipeline/vitals.hpp"
 #include "pipeline/worker_addresses.hpp"
@@ -125,6 +126,23 @@ void check_ids(const Request& request, u32 vocab) {
   throw Error(Errc::usage, why);
 }
 
+/// @throws Error{usage} for a length that an embedding is not cut to
+void check_length(u32 dimensions, const model::Pooling& pooling, u32 hidden) {
+  if (dimensions == 0 || dimensions == hidden) return;
+  const auto& trained = pooling.dimensions;
+  if (pooling.task != model::Task::embed || dimensions > hidden ||
+      !(pooling.any_dimensions ||
+        std::find(trained.begin(), trained.end(), dimensions) != trained.end()))
+    wrong_task(fmt::format(
+        "dimensions: {} cannot be had of this model, whose embeddings have {}; {}", dimensions,
+        hidden,
+        trained.empty() ? pooling.any_dimensions
+                              ? "ask for as many or fewer"
+                              : "its config.json has neither is_matryoshka nor "
+                                "matryoshka_dimensions, which say that it may be cut"
+                        : fmt::format("it may be cut to {}", fmt::join(trained, ", "))));
+}
+
 /// @throws Error{usage} for what the model is not served for
 void check_task(const Request& request, const std::optional<model::Pooling>& pooling, u32 hidden) {
   if (!pooling && request.pooled)
@@ -137,20 +155,7 @@ void check_task(const Request& request, const std::optional<model::Pooling>& poo
                            model::to_string(pooling->task)));
   if (request.logits != LogitsWanted::none || request.scores.any() || request.grammar)
     wrong_task("a text that becomes a vector has neither logits nor a grammar");
-  const u32 dimensions = request.dimensions;
-  if (dimensions == 0 || dimensions == hidden) return;
-  const auto& trained = pooling->dimensions;
-  if (pooling->task != model::Task::embed || dimensions > hidden ||
-      !(pooling->any_dimensions ||
-        std::find(trained.begin(), trained.end(), dimensions) != trained.end()))
-    wrong_task(fmt::format(
-        "dimensions: {} cannot be had of this model, whose embeddings have {}; {}", dimensions,
-        hidden,
-        trained.empty() ? pooling->any_dimensions
-                              ? "ask for as many or fewer"
-                              : "its config.json has neither is_matryoshka nor "
-                                "matryoshka_dimensions, which say that it may be cut"
-                        : fmt::format("it may be cut to {}", fmt::join(trained, ", "))));
+  check_length(request.dimensions, *pooling, hidden);
 }
 
 /// A tensor [hidden] that says of a row how much likelier the model is to go on with "yes" than
@@ -183,25 +188,46 @@ void check_oblivious(const Request& request) {
                              "no table for them");
 }
 
+/// Memory for keys and values, and how it came about.
+struct KvBudget {
+  std::size_t bytes = 0;
+  bool is_set = true;        ///< by pipeline.kv.memory
+  std::size_t available = 0; ///< otherwise: what the machine has to spare
+  std::size_t masks = 0;     ///< and what of it the stock of masks may take
+};
+
 /// Half of the memory that is available when the stock of masks is full, which takes half as much
 /// again while it is refilled.
-std::size_t kv_budget(const EngineOptions& options) {
-  if (options.kv.memory_bytes != 0) return options.kv.memory_bytes;
+KvBudget kv_budget(const EngineOptions& options) {
+  if (options.kv.memory_bytes != 0) return {options.kv.memory_bytes};
   constexpr std::size_t kUnknown = std::size_t{4} << 30;
   const std::size_t available = available_memory();
-  if (available == 0) return kUnknown;
+  if (available == 0) return {kUnknown};
   const std::size_t masks = 3 * options.pool.memory_bytes / 2;
-  return (available - std::min(available, masks)) / 2;
+  return {(available - std::min(available, masks)) / 2, false, available, masks};
+}
+
+[[noreturn]] void too_little(const KvBudget& budget, std::size_t needed) {
+  constexpr std::size_t kMiB = std::size_t{1} << 20;
+  if (budget.is_set)
+    throw Error(Errc::config, fmt::format("pipeline.kv.memory: {} bytes hold no sequence of this "
+                                          "model; one of 64 tokens takes {}",
+                                          budget.bytes, needed));
+  throw Error(
+      Errc::config,
+      fmt::format("pipeline.kv.memory: auto leaves {} bytes for keys and values, and a sequence of "
+                  "64 tokens takes {}: {} MiB are available, of which masks may take {} MiB; free "
+                  "some, lower masking.pool_memory, or set pipeline.kv.memory",
+                  budget.bytes, needed, budget.available / kMiB, budget.masks / kMiB));
 }
 
 std::shared_ptr<kv::Store> make_kv_store(const arch::ModelPlan& plan, const EngineOptions& options,
-                                         std::size_t budget) {
+                                         const KvBudget& budget) {
   auto layout = std::make_shared<const kv::Layout>(plan, options.kv.format);
-  auto store = std::make_shared<kv::Store>(std::move(layout), budget);
-  if (positions_that_fit(*store, options.batch, options.padding) < 2)
-    throw Error(Errc::config, fmt::format("pipeline.kv.memory: {} bytes hold no sequence of this "
-                                          "model; one of 64 tokens takes {}",
-                                          budget, store->layout().bytes_for(64, 64)));
+  const std::size_t needed = layout->bytes_for(64, 64);
+  if (budget.bytes < needed) too_little(budget, needed); // a store of nothing is none
+  auto store = std::make_shared<kv::Store>(std::move(layout), budget.bytes);
+  if (positions_that_fit(*store, options.batch, options.padding) < 2) too_little(budget, needed);
   return store;
 }
 
@@ -393,15 +419,21 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   scheduler_options.drafts = draft_ledger;
   drafts = options.batch.drafts;
   scheduler_options.limits.drafts_of_model = draft_model != nullptr;
-  const KvBudgets budgets =
-      kv_budgets(options, kv_budget(options), loader.plan(), draft_model.get());
-  scheduler_options.kv = kv = make_kv_store(loader.plan(), options, budgets.target);
+  KvBudget budget = kv_budget(options);
+  const KvBudgets budgets = kv_budgets(options, budget.bytes, loader.plan(), draft_model.get());
+  budget.bytes = budgets.target;
+  scheduler_options.kv = kv = make_kv_store(loader.plan(), options, budget);
   kv_tokens = positions_that_fit(*kv, options.batch, options.padding);
   kv_queue = scheduler_options.kv_queue;
   preemptions = scheduler_options.preemptions;
   const bool states = kv->layout().state_bytes() != 0; // which only their own sequence can use
   if (options.kv.prefix_cache && original_length(loader.plan()) == 0 && !states)
-    prefixes = std::make_shared<kv::PrefixCache>(kv, kv->usage().budget / 4);
+    prefixes = std::make_shared<kv::PrefixCache>(
+        kv, kv->usage().budget / 4, public_prefix(options.kv.public_prefix, tokenizer.get()));
+  else if (!options.kv.public_prefix.empty())
+    throw Error(Errc::config, "pipeline.kv.public_prefix: computed prompts are not kept "
+                              "(pipeline.kv.prefix_cache: false, or a model that does not allow "
+                              "it); leave it out");
   scheduler_options.prefixes = prefixes;
   scheduler_options.tokenizer = tokenizer;
   if (options.oblivious && tokenizer)
@@ -481,6 +513,10 @@ const arch::ModelPlan& Engine::plan() const {
 }
 const std::optional<model::Pooling>& Engine::pooling() const {
   return impl_->loader.pooling();
+}
+
+void Engine::check_dimensions(u32 dimensions) const {
+  if (pooling()) check_length(dimensions, *pooling(), plan().hidden);
 }
 u32 Engine::longest_prompt() const {
   const auto& pooling = impl_->loader.pooling();

@@ -44,6 +44,9 @@ struct KvOptions {
   /// Keep what sequences with an owner have computed, for others of the same owner: up to a quarter
   /// of the memory each. Off under padding, and for models whose RoPE depends on the length.
   bool prefix_cache = true;
+  /// What prompts of everybody may begin with, and share: a file of text, or of a JSON list of
+  /// token ids. Empty: nothing is shared between owners.
+  std::filesystem::path public_prefix;
 };
 
 /// Memory for keys and values as it is now.
@@ -123,6 +126,8 @@ public:
   /// How texts become embeddings or scores, if that is what the model is served for; nothing: it
   /// generates.
   const std::optional<model::Pooling>& pooling() const;
+  /// @throws Error{usage} for a length that this model's embeddings are not cut to; 0: all of it
+  void check_dimensions(u32 dimensions) const;
   /// The most tokens that a prompt may have.
   u32 longest_prompt() const;
   /// @throws Error{internal} for a model in memory, which has none.

@@ -150,6 +150,11 @@ void add_pipeline(std::vector<Setting>& rows) {
   rows.push_back(row("pipeline.kv.prefix_cache", yes_or_no(),
                      member(pipeline, &Pipeline::kv, &Kv::prefix_cache),
                      "computed prompts stay for later requests of the same key"));
+  rows.push_back(row("pipeline.kv.public_prefix", optional_path(),
+                     member(pipeline, &Pipeline::kv, &Kv::public_prefix),
+                     "file of the text, or the JSON list of token ids, with which prompts of all "
+                     "keys begin: computed once for everybody")
+                     .by_default("none: nothing is shared between keys"));
 }
 
 } // namespace

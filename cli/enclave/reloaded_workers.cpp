@@ -29,6 +29,10 @@ std::function<void()> reloaded_workers(const GatewayContext& context, pipeline::
     if (!context.read_again || file.empty())
       return log("talaria: there is no file whose settings could be read again");
     try {
+      // A FIFO would hold this thread until somebody writes, and the process at its end with it.
+      std::error_code ignored;
+      if (!std::filesystem::is_regular_file(file, ignored))
+        throw Error(Errc::io, "is no regular file, and only such is read again");
       settings::Reload reload = settings::reload(*running, context.read_again());
       if (!reload.changed.empty()) {
         take_over(reload, engine);

@@ -4,7 +4,7 @@
 #include <string>
 
 #include "cli/enclave/gateway_context.hpp"
-#include "cli/enclave/reload_watch.hpp"
+#include "cli/reload_watch.hpp"
 #include "pipeline/engine.hpp"
 
 namespace talaria::cli {

@@ -167,6 +167,14 @@ Automaton::State Automaton::intern(StateData state) {
   return known->second;
 }
 
+std::vector<ByteSet> Automaton::byte_sets(State state) const {
+  std::vector<ByteSet> out;
+  for (const auto& [place, behind] : states_[static_cast<std::size_t>(state)].points)
+    if (std::find(out.begin(), out.end(), places_[place].bytes) == out.end())
+      out.push_back(places_[place].bytes);
+  return out;
+}
+
 Automaton::State Automaton::next(State from, u8 byte) {
   const auto index = static_cast<std::size_t>(from);
   if (states_[index].next.empty()) states_[index].next.assign(256, kUnknown);

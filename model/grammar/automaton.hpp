@@ -30,6 +30,8 @@ public:
   /// The fewest bytes that complete the text; kNoEnd if none do.
   u32 bytes_to_end(State state) const { return states_[static_cast<std::size_t>(state)].to_end; }
   static constexpr u32 kNoEnd = 1U << 30;
+  /// Sets of bytes: two that stand in the same ones lead to the same next state.
+  std::vector<ByteSet> byte_sets(State state) const;
   std::size_t states() const noexcept { return states_.size(); }
 
   static constexpr std::size_t kMaxStates = 100'000;

@@ -82,6 +82,26 @@ Expression any_json_character() {
   return value;
 }
 
+Expression plain_json_character() {
+  static const Expression value = [] {
+    CharacterSet all;
+    all.ascii.set();
+    all.others = {{0x80, kLastCharacter}};
+    return json_characters(all);
+  }();
+  return value;
+}
+
+Expression plain_json_text(std::string_view text) {
+  std::vector<Expression> parts;
+  for (const char c : text) {
+    CharacterSet one;
+    if (static_cast<u8>(c) < 0x80) one.ascii.set(static_cast<u8>(c));
+    parts.push_back(one.ascii.any() ? json_characters(one) : literal(std::string_view(&c, 1)));
+  }
+  return sequence(std::move(parts));
+}
+
 Expression quoted_text(Expression inside) {
   return sequence({literal("\""), std::move(inside), literal("\"")});
 }

@@ -2,6 +2,7 @@
 
 #include <map>
 #include <string>
+#include <string_view>
 
 #include "model/grammar/expression.hpp"
 #include "model/grammar/regex.hpp"
@@ -14,6 +15,11 @@ Expression json_blanks();
 Expression json_characters(const CharacterSet& set);
 /// Any character inside a JSON string.
 Expression any_json_character();
+/// Any character inside a JSON string as json_characters() writes it: in one way only.
+Expression plain_json_character();
+/// The inside of a JSON string with these characters, written that way.
+/// @param text  in UTF-8
+Expression plain_json_text(std::string_view text);
 /// A JSON string of what stands between its quotes.
 Expression quoted_text(Expression inside);
 /// `item` any number of times, or `most` times at most if that is not 0, between brackets.

@@ -2,11 +2,13 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 #include <set>
 #include <string_view>
+#include <utility>
 
-#include "model/grammar/automaton.hpp"
-#include "model/grammar/regex.hpp"
+#include "core/integers.hpp"
+#include "model/grammar/schema_logic.hpp"
 
 namespace talaria::model::grammar {
 
@@ -16,8 +18,7 @@ using Json = SchemaJson;
 using Refuse = std::function<void(const std::string& keyword)>;
 
 constexpr std::size_t kMostPairs = 64; // of alternatives
-constexpr int kDeepestMatch = 64;
-constexpr std::size_t kMostSteps = 20'000; // schemas that one value is held to
+constexpr u64 kLargestMultiple = 1'000'000'000;
 
 Json list_of(const Json& value) {
   return value.is_array() ? value : Json::array({value});
@@ -42,7 +43,8 @@ Json common_types(const Json& a, const Json& b) {
 Json common_values(const Json& a, const Json& b) {
   Json out = Json::array();
   for (const Json& value : a)
-    if (std::find(b.begin(), b.end(), value) != b.end()) out.push_back(value);
+    if (std::any_of(b.begin(), b.end(), [&](const Json& each) { return same_value(each, value); }))
+      out.push_back(value);
   return out;
 }
 
@@ -51,6 +53,12 @@ Json plain(const Json& schema) {
   Json out = Json::object();
   for (const auto& [keyword, value] : schema.items())
     if (!is_note(keyword) && keyword != "const") out[keyword] = value;
+  if (!schema.contains("if"))
+    for (const char* without : {"then", "else"}) out.erase(without);
+  if (!schema.contains("contains"))
+    for (const char* without : {"minContains", "maxContains"}) out.erase(without);
+  else if (!schema.contains("minContains"))
+    out["minContains"] = 1;
   if (schema.contains("const")) {
     const Json one = Json::array({schema["const"]});
     out["enum"] = out.contains("enum") ? common_values(out["enum"], one) : one;
@@ -67,13 +75,20 @@ public:
     if (!left.is_object()) return right.is_object() ? plain(right) : Json(true);
     if (!right.is_object()) return plain(left);
     const Json a = plain(left);
-    const Json b = plain(right);
+    Json b = plain(right);
     Json out = Json::object();
-    for (const auto* each : {&a, &b})
+    if (a.contains("if") && b.contains("if")) set_aside(b, {"if", "then", "else"}, out);
+    for (const char* keyword : {"oneOf", "dependentRequired", "dependentSchemas"})
+      if (a.contains(keyword) && b.contains(keyword)) set_aside(b, {keyword}, out);
+    for (const Json* each : {&a, &std::as_const(b)})
       for (const auto& [keyword, value] : each->items())
-        if (!out.contains(keyword)) out[keyword] = value;
+        if (keyword == "allOf" && value.is_array())
+          for (const Json& part : value) add_part(part, out);
+        else if (!out.contains(keyword))
+          out[keyword] = value;
     for (const auto& [keyword, value] : b.items())
-      if (a.contains(keyword) && a[keyword] != value) combine(keyword, a[keyword], value, out);
+      if (keyword != "allOf" && a.contains(keyword) && a[keyword] != value)
+        combine(keyword, a[keyword], value, out);
     for (const char* choices : {"type", "enum"})
       if (out.contains(choices) && out[choices].empty()) return false;
     merge_members(a, b, out);
@@ -84,13 +99,28 @@ public:
   }
 
 private:
+  /// Keywords that belong together become a part of their own, which is merged later.
+  static void set_aside(Json& from, std::initializer_list<const char*> keywords, Json& out) {
+    Json part = Json::object();
+    for (const char* keyword : keywords)
+      if (from.contains(keyword)) {
+        part[keyword] = from[keyword];
+        from.erase(keyword);
+      }
+    out["allOf"].push_back(std::move(part));
+  }
+  static void add_part(const Json& part, Json& out) {
+    Json& parts = out["allOf"];
+    if (std::find(parts.begin(), parts.end(), part) == parts.end()) parts.push_back(part);
+  }
+
   void combine(const std::string& keyword, const Json& a, const Json& b, Json& out) const {
-    static const std::set<std::string> greater{"minimum", "exclusiveMinimum", "minLength",
-                                               "minItems", "minProperties"};
-    static const std::set<std::string> smaller{"maximum", "exclusiveMaximum", "maxLength",
-                                               "maxItems", "maxProperties"};
+    static const std::set<std::string> greater{"minimum",  "exclusiveMinimum", "minLength",
+                                               "minItems", "minProperties",    "minContains"};
+    static const std::set<std::string> smaller{"maximum",  "exclusiveMaximum", "maxLength",
+                                               "maxItems", "maxProperties",    "maxContains"};
     static const std::set<std::string> by_others{"properties", "additionalProperties", "items",
-                                                 "prefixItems"};
+                                                 "prefixItems", "patternProperties"};
     if (by_others.contains(keyword)) return;
     if (greater.contains(keyword) || smaller.contains(keyword)) {
       if (!a.is_number() || !b.is_number()) return refuse_(keyword);
@@ -107,8 +137,14 @@ private:
       out[keyword] = a == true || b == true;
     } else if (keyword == "$ref") {
       out["allOf"].push_back(Json{{"$ref", b}});
-    } else if (keyword == "allOf") {
+    } else if (keyword == "not") {
+      out[keyword] = Json{{"anyOf", Json::array({a, b})}};
+    } else if (keyword == "pattern") {
+      out[kPatterns].push_back(b);
+    } else if (keyword == kNotEnum || keyword == kNotPatterns || keyword == kPatterns) {
       for (const Json& each : b) out[keyword].push_back(each);
+    } else if (keyword == "multipleOf") {
+      out[keyword] = common_multiple(a, b);
     } else if (keyword == "anyOf" && a.size() * b.size() <= kMostPairs) {
       out[keyword] = pairs(a, b);
     } else {
@@ -123,6 +159,44 @@ private:
     return out;
   }
 
+  Json common_multiple(const Json& a, const Json& b) const {
+    const auto whole = [&](const Json& value) -> u64 {
+      const double number = value.is_number() ? value.get<double>() : 0;
+      if (number < 1 || number != std::floor(number) || number > kLargestMultiple)
+        refuse_("multipleOf twice, one of them no whole number");
+      return static_cast<u64>(number);
+    };
+    return std::lcm(whole(a), whole(b));
+  }
+
+  /// What a schema says of a member beside its patterns, which stay patterns.
+  static Json said_of(const Json& schema, const std::string& name) {
+    const Json named = schema.value("properties", Json::object());
+    if (named.contains(name)) return named[name];
+    const Json patterns = schema.value("patternProperties", Json::object());
+    for (const auto& [pattern, value] : patterns.items())
+      if (matches_pattern(name, pattern)) return true;
+    return schema.value("additionalProperties", Json(true));
+  }
+
+  /// A name that only one of them has a pattern for is another member of the other one.
+  Json merged_patterns(const Json& a, const Json& b) const {
+    const Json of_a = a.value("patternProperties", Json::object());
+    const Json of_b = b.value("patternProperties", Json::object());
+    const Json others_of_a = a.value("additionalProperties", Json(true));
+    const Json others_of_b = b.value("additionalProperties", Json(true));
+    if (!of_a.empty() && !of_b.empty() && of_a != of_b &&
+        (others_of_a != true || others_of_b != true))
+      refuse_("patternProperties of several schemas beside additionalProperties");
+    Json out = Json::object();
+    for (const auto& [pattern, value] : of_a.items())
+      out[pattern] = merged(value, of_b.value(pattern, of_b.empty() ? others_of_b : Json(true)));
+    for (const auto& [pattern, value] : of_b.items())
+      if (!out.contains(pattern))
+        out[pattern] = merged(value, of_a.empty() ? others_of_a : Json(true));
+    return out;
+  }
+
   /// additionalProperties is about what its own schema does not name.
   void merge_members(const Json& a, const Json& b, Json& out) const {
     const Json of_a = a.value("properties", Json::object());
@@ -130,10 +204,11 @@ private:
     const Json others_of_a = a.value("additionalProperties", Json(true));
     const Json others_of_b = b.value("additionalProperties", Json(true));
     Json members = Json::object();
-    for (const auto& [name, value] : of_a.items())
-      members[name] = merged(value, of_b.value(name, others_of_b));
-    for (const auto& [name, value] : of_b.items())
-      if (!members.contains(name)) members[name] = merged(others_of_a, value);
+    for (const auto* each : {&of_a, &of_b})
+      for (const auto& [name, value] : each->items())
+        if (!members.contains(name)) members[name] = merged(said_of(a, name), said_of(b, name));
+    Json patterns = merged_patterns(a, b);
+    if (!patterns.empty()) out["patternProperties"] = std::move(patterns);
     if (!members.empty()) out["properties"] = std::move(members);
     if (others_of_a != true || others_of_b != true)
       out["additionalProperties"] = merged(others_of_a, others_of_b);
@@ -156,111 +231,6 @@ private:
   const Refuse& refuse_;
 };
 
-bool has_type(const Json& value, const Json& type) {
-  if (type.is_array())
-    return std::any_of(type.begin(), type.end(),
-                       [&](const Json& each) { return has_type(value, each); });
-  if (type == "integer")
-    return value.is_number_integer() ||
-           (value.is_number() && value.get<double>() == std::floor(value.get<double>()));
-  if (type == "number") return value.is_number();
-  return type == value.type_name();
-}
-
-std::size_t characters_of(const std::string& text) {
-  return static_cast<std::size_t>(std::count_if(
-      text.begin(), text.end(), [](char c) { return (static_cast<u8>(c) & 0xC0) != 0x80; }));
-}
-
-bool matches_pattern(const std::string& text, const std::string& pattern) {
-  Automaton automaton({{parse_regex(pattern, false, plain_characters)}});
-  auto state = automaton.start();
-  for (const char byte : text) {
-    state = automaton.next(state, static_cast<u8>(byte));
-    if (state == Automaton::kDead) return false;
-  }
-  return automaton.accepts(state);
-}
-
-class Judge {
-public:
-  Judge(const std::function<Json(const Json&)>& resolve, const Refuse& refuse)
-      : resolve_(resolve), refuse_(refuse) {}
-
-  bool matches(const Json& value, const Json& schema, int depth) const {
-    if (schema.is_boolean()) return schema == true;
-    if (depth > kDeepestMatch || ++steps_ > kMostSteps || !schema.is_object())
-      refuse_("const or enum beside so much else");
-    for (const auto& [keyword, said] : schema.items())
-      if (!is_note(keyword) && !holds(value, keyword, said, schema, depth)) return false;
-    return true;
-  }
-
-private:
-  bool holds(const Json& value, const std::string& keyword, const Json& said, const Json& schema,
-             int depth) const {
-    const auto count = [&] {
-      return std::count_if(said.begin(), said.end(),
-                           [&](const Json& each) { return matches(value, each, depth + 1); });
-    };
-    if (keyword == "type") return has_type(value, said);
-    if (keyword == "const") return value == said;
-    if (keyword == "enum") return std::find(said.begin(), said.end(), value) != said.end();
-    if (keyword == "$ref") return matches(value, resolve_(said), depth + 1);
-    if (keyword == "allOf") return count() == static_cast<std::ptrdiff_t>(said.size());
-    if (keyword == "anyOf") return count() > 0;
-    if (keyword == "oneOf") return count() == 1;
-    if (keyword == "not") return !matches(value, said, depth + 1);
-    if (keyword == "minimum") return !value.is_number() || value >= said;
-    if (keyword == "maximum") return !value.is_number() || value <= said;
-    if (keyword == "exclusiveMinimum") return !value.is_number() || value > said;
-    if (keyword == "exclusiveMaximum") return !value.is_number() || value < said;
-    if (keyword == "minLength" || keyword == "maxLength")
-      return !value.is_string() || is_within(keyword, characters_of(value), said);
-    if (keyword == "minItems" || keyword == "maxItems")
-      return !value.is_array() || is_within(keyword, value.size(), said);
-    if (keyword == "minProperties" || keyword == "maxProperties")
-      return !value.is_object() || is_within(keyword, value.size(), said);
-    if (keyword == "pattern") return !value.is_string() || matches_pattern(value, said);
-    if (keyword == "required")
-      return !value.is_object() || std::all_of(said.begin(), said.end(), [&](const Json& name) {
-        return value.contains(name.get<std::string>());
-      });
-    if (keyword == "properties" || keyword == "additionalProperties")
-      return !value.is_object() || members_match(value, schema, depth);
-    if (keyword == "prefixItems" || keyword == "items")
-      return !value.is_array() || items_match(value, schema, depth);
-    refuse_(keyword);
-    return false;
-  }
-
-  static bool is_within(const std::string& keyword, std::size_t size, const Json& bound) {
-    const double limit = bound.is_number() ? bound.get<double>() : -1;
-    return keyword.starts_with("min") ? static_cast<double>(size) >= limit
-                                      : static_cast<double>(size) <= limit;
-  }
-
-  bool members_match(const Json& value, const Json& schema, int depth) const {
-    const Json named = schema.value("properties", Json::object());
-    const Json others = schema.value("additionalProperties", Json(true));
-    for (const auto& [name, member] : value.items())
-      if (!matches(member, named.value(name, others), depth + 1)) return false;
-    return true;
-  }
-
-  bool items_match(const Json& value, const Json& schema, int depth) const {
-    const Json first = schema.value("prefixItems", Json::array());
-    const Json others = schema.value("items", Json(true));
-    for (std::size_t i = 0; i < value.size(); ++i)
-      if (!matches(value[i], i < first.size() ? first[i] : others, depth + 1)) return false;
-    return true;
-  }
-
-  const std::function<Json(const Json&)>& resolve_;
-  const Refuse& refuse_;
-  mutable std::size_t steps_ = 0;
-};
-
 } // namespace
 
 bool is_note(const std::string& keyword) {
@@ -273,12 +243,6 @@ bool is_note(const std::string& keyword) {
 
 Json merged_schemas(const Json& a, const Json& b, const Refuse& refuse) {
   return Merger(refuse).merged(a, b);
-}
-
-bool matches_schema(const Json& value, const Json& schema,
-                    const std::function<Json(const Json& reference)>& resolve,
-                    const Refuse& refuse) {
-  return Judge(resolve, refuse).matches(value, schema, 0);
 }
 
 } // namespace talaria::model::grammar

@@ -25,6 +25,10 @@ bool is_note(const std::string& keyword);
 SchemaJson merged_schemas(const SchemaJson& a, const SchemaJson& b,
                           const std::function<void(const std::string& keyword)>& refuse);
 
+/// Whether a pattern of JSON Schema is found in a text.
+/// @throws Error{usage} for a pattern that cannot be honoured
+bool matches_pattern(const std::string& text, const std::string& pattern);
+
 /// Whether a value matches a schema.
 /// @param resolve  what a reference points to
 /// @param refuse   throws for a keyword that is not known

@@ -119,6 +119,25 @@ void GgufModel::check_split() const {
   }
 }
 
+namespace {
+
+/// As sentence-transformers say it; empty: nothing is said. llama.cpp makes vectors of length 1.
+std::string pooling_config(const GgufFields& fields) {
+  const auto architecture = fields.text("general.architecture");
+  if (!architecture) return {};
+  const std::string key = *architecture + ".pooling_type";
+  const char* const ways[] = {"", "mean", "cls", "lasttoken", "rank"};
+  const u64 type = fields.integer(key).value_or(0);
+  if (type >= std::size(ways)) fields.refuse(key, "1 (mean) or 3 (last)");
+  return type == 0 ? std::string() : fmt::format(R"({{"pooling_mode": "{}"}})", ways[type]);
+}
+
+constexpr const char* kEmbeddingModules =
+    R"([{"type": "Transformer", "path": ""}, {"type": "Pooling", "path": "1_Pooling"},)"
+    R"( {"type": "Normalize", "path": "2_Normalize"}])";
+
+} // namespace
+
 TextFiles GgufModel::texts() const {
   const GgufFields fields(metadata(), path().string());
   GgufTokenizer tokenizer = gguf_tokenizer(fields);
@@ -127,6 +146,10 @@ TextFiles GgufModel::texts() const {
   out.add("tokenizer.json", made(path(), "tokenizer.json", std::move(tokenizer.tokenizer)));
   out.add("tokenizer_config.json",
           made(path(), "tokenizer_config.json", std::move(tokenizer.tokenizer_config)));
+  if (std::string pooling = pooling_config(fields); !pooling.empty()) {
+    out.add("modules.json", made(path(), "modules.json", kEmbeddingModules));
+    out.add(std::string(kPoolingFile), made(path(), "1_Pooling/config.json", std::move(pooling)));
+  }
   return out;
 }
 

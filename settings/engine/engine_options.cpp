@@ -129,6 +129,7 @@ pipeline::EngineOptions engine_options(const config::PipelineConfig& config,
   options.kv.memory_bytes = config.pipeline.kv.memory.value_or(0);
   options.kv.format = kv_format(config.pipeline.kv.format);
   options.kv.prefix_cache = config.pipeline.kv.prefix_cache;
+  options.kv.public_prefix = config.pipeline.kv.public_prefix.value_or("");
   options.trace = config.session.trace;
   options.cluster = cluster_options(config, log);
   options.hints = hint_options(config.hints, config.serve.attestation.has_value(), log);

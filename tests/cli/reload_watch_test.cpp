@@ -1,4 +1,4 @@
-#include "cli/enclave/reload_watch.hpp"
+#include "cli/reload_watch.hpp"
 
 #include <boost/test/unit_test.hpp>
 #include <csignal>

@@ -118,6 +118,40 @@ BOOST_AUTO_TEST_CASE(the_receipt_of_a_stream_is_its_last_comment) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_receipt_too_long_for_a_head_is_taken_from_its_place) {
+  const auto answered = [](Exchange& exchange, const std::string& place) {
+    connect::ReceiptWatch watch(exchange.store(), exchange.statement(), kRequest,
+                                {{"Authorization", "Bearer key"}});
+    watch.take_head(head("application/json", {{"Talaria-Receipt", place}}));
+    watch.take("{}");
+    return watch;
+  };
+  Exchange exchange;
+  auto watch = answered(exchange, "/v1/receipts/cmpl-1");
+  BOOST_TEST(watch.elsewhere() == "/v1/receipts/cmpl-1");
+  BOOST_TEST(watch.credentials().front().second == "Bearer key");
+  const auto [jws, salts] = exchange.receipt("{}");
+  attest::ReceiptRecord record;
+  record.jws = jws;
+  record.salts = *attest::parse_salts(salts);
+  watch.take_record(attest::to_json(record));
+  BOOST_TEST(watch.elsewhere().empty());
+  BOOST_TEST(!watch.finish().empty());
+  BOOST_TEST(exchange.log.empty());
+  BOOST_TEST(exchange.only_record().jws == jws);
+
+  Exchange spoilt;
+  auto other = answered(spoilt, "/v1/receipts/cmpl-1");
+  other.take_record("{}");
+  other.finish(); // says where it still is
+  BOOST_TEST_REQUIRE(spoilt.log.size() == 2U);
+  BOOST_TEST(spoilt.log.back().find("GET /v1/receipts/cmpl-1") != std::string::npos);
+  BOOST_TEST(spoilt.files().empty());
+
+  Exchange led_away; // nothing else of a server is asked for with a key
+  BOOST_TEST(answered(led_away, "/v1/elsewhere").elsewhere().empty());
+}
+
 BOOST_AUTO_TEST_CASE(a_receipt_of_something_else_is_refused_and_kept_apart) {
   const auto outcome = [](auto&& spoil) {
     Exchange exchange;

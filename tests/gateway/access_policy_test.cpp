@@ -120,6 +120,10 @@ BOOST_AUTO_TEST_CASE(only_listed_origins_may_read_answers) {
   BOOST_TEST(response.field("Access-Control-Allow-Origin") == "https://chat.example.org");
   BOOST_TEST(response.field("Access-Control-Allow-Headers") == "authorization,x-a");
   BOOST_TEST(response.field("Vary") == "Origin");
+  for (const char* read_by_pages : {"X-Request-Id", "Talaria-Receipt", "Talaria-Receipt-Salts"})
+    BOOST_TEST(response.field("Access-Control-Expose-Headers").find(read_by_pages) !=
+                   std::string_view::npos,
+               read_by_pages);
 
   Exchange own = asking("127.0.0.1", {{"Origin", "http://127.0.0.1"}});
   policy.check(own, "127.0.0.1");

@@ -251,7 +251,7 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_honoured_is_refused_by_its_field) {
   };
   beside({{"encoding_format", "int8"}}, "float or base64", "encoding_format");
   beside({{"dimensions", 0}}, "whole number", "dimensions");
-  beside({{"dimensions", 65}}, "dimensions: 65", "");
+  beside({{"dimensions", 65}}, "dimensions: 65", "dimensions");
   beside({{"truncate_prompt_tokens", 4}}, "not cut", "truncate_prompt_tokens");
   beside({{"temperature", 1}}, "not supported", "temperature");
   beside({{"stream", true}}, "as a whole", "stream");

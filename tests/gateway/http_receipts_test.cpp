@@ -236,6 +236,24 @@ BOOST_AUTO_TEST_CASE(a_client_that_leaves_can_still_fetch_the_receipt_of_what_wa
     BOOST_TEST((receipt.answers[0].ids == attest::salted_ids(read->salts.response, again.tokens)));
 }
 
+BOOST_AUTO_TEST_CASE(receipts_are_counted) {
+  const Signing signing;
+  const auto count = [](const RunningServer& server) {
+    const auto text = httplib::Client("127.0.0.1", server.metrics_port()).Get("/metrics")->body;
+    const std::string begin = "\ntalaria_receipts_total{model_name=\"talaria-tiny\"} ";
+    const std::size_t at = text.find(begin);
+    return at == std::string::npos ? -1.0 : std::stod(text.substr(at + begin.size()));
+  };
+  BOOST_TEST(count(signing.server) == 0);
+  signing.server.post("/v1/completions", completion_of("Once", 2));
+  json body = chat_of("Hello there", 2);
+  body["stream"] = true;
+  signing.server.post("/v1/chat/completions", body);
+  signing.server.post("/v1/completions", {{"prompt", ""}, {"n", 0}}); // refused: has none
+  BOOST_TEST(count(signing.server) == 2);
+  BOOST_TEST(count(RunningServer{}) == -1);
+}
+
 BOOST_AUTO_TEST_CASE(a_receipt_is_its_owners_and_for_a_while) {
   gateway::ReceiptBook::Clock::time_point now{};
   gateway::ReceiptBook::Options options;

@@ -11,12 +11,13 @@ BOOST_AUTO_TEST_SUITE(prefix_cache_test)
 namespace {
 
 struct Fixture {
-  explicit Fixture(std::size_t blocks = 100, std::size_t owner_blocks = 100, u32 window = 0) {
+  explicit Fixture(std::size_t blocks = 100, std::size_t owner_blocks = 100, u32 window = 0,
+                   const std::vector<u32>& public_prefix = {}) {
     const auto layout =
         std::make_shared<const Layout>(std::vector<LayerShape>{{1, 2, window}}, Format::fp32);
     block = layout->block_bytes(0);
     store = std::make_shared<Store>(layout, blocks * block);
-    cache.emplace(store, owner_blocks * block);
+    cache.emplace(store, owner_blocks * block, public_prefix);
   }
   /// A sequence of these tokens comes, is computed, and is over.
   void pass(const std::string& owner, const std::vector<u32>& tokens) {
@@ -112,6 +113,50 @@ BOOST_AUTO_TEST_CASE(windows_share_only_what_they_still_see) {
   f.pass("a", tokens(0, 640));
   BOOST_TEST(f.found("a", tokens(0, 700)) == 640U);
   BOOST_TEST(f.found("a", tokens(0, 300)) == 0U); // its last 63 positions are gone
+}
+
+BOOST_AUTO_TEST_CASE(a_public_prefix_is_everybodys_and_nothing_behind_it) {
+  Fixture f(100, 100, 0, tokens(0, 150));        // two whole blocks
+  BOOST_TEST(f.found("", tokens(0, 400)) == 0U); // nobody has computed it yet
+  f.pass("a", tokens(0, 400));
+  BOOST_TEST(f.cache->entries() == 2U);
+  BOOST_TEST(f.used() == 6U); // shared with the owner's
+  BOOST_TEST(f.found("a", tokens(0, 400)) == 384U);
+  for (const char* other : {"b", ""}) {
+    BOOST_TEST(f.found(other, tokens(0, 400)) == 128U);
+    BOOST_TEST(f.found(other, tokens(0, 100)) == 64U);
+    BOOST_TEST(f.found(other, tokens(1, 400)) == 0U);
+  }
+  f.pass("", tokens(0, 300)); // keeps nothing of its own
+  BOOST_TEST(f.found("", tokens(0, 300)) == 128U);
+  BOOST_TEST(f.found("b", tokens(0, 300)) == 128U);
+  BOOST_TEST(f.cache->entries() == 2U);
+}
+
+BOOST_AUTO_TEST_CASE(who_computes_a_public_prefix_makes_no_difference) {
+  for (const char* first : {"a", ""}) {
+    Fixture f(100, 100, 0, tokens(0, 128));
+    f.pass(first, tokens(0, 129));
+    BOOST_TEST(f.found("b", tokens(0, 200)) == 128U);
+    BOOST_TEST(f.found("", tokens(0, 200)) == 128U);
+  }
+  Fixture part(100, 100, 0, tokens(0, 128));
+  part.pass("a", tokens(0, 120)); // only a part of it
+  BOOST_TEST(part.found("b", tokens(0, 200)) == 0U);
+  BOOST_TEST(part.found("a", tokens(0, 200)) == 64U);
+}
+
+BOOST_AUTO_TEST_CASE(a_public_prefix_is_given_back_last) {
+  Fixture f(100, 100, 0, tokens(0, 128));
+  f.pass("a", tokens(0, 200));
+  f.pass("b", tokens(1000, 200));
+  BOOST_TEST(f.cache->entries() == 3U);
+  BOOST_TEST(f.cache->evict());
+  BOOST_TEST(f.cache->evict());
+  BOOST_TEST(f.found("c", tokens(0, 200)) == 128U);
+  BOOST_TEST(f.cache->evict());
+  BOOST_TEST(f.used() == 0U);
+  BOOST_TEST(!f.cache->evict());
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -140,4 +140,83 @@ BOOST_AUTO_TEST_CASE(without_nodes_everything_is_ready) {
   BOOST_TEST(supervisor->nodes().empty());
 }
 
+namespace {
+
+pid_t pid_of(const launch::Supervisor& supervisor, const std::string& name) {
+  for (const auto& node : supervisor.nodes())
+    if (node.name == name) return node.phase == Phase::ready ? node.pid : 0;
+  return 0;
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(another_file_starts_new_nodes_and_leaves_the_others_alone) {
+  add("stays", tests::kGoodNode);
+  add("goes", tests::kGoodNode);
+  const auto supervisor = this->supervisor();
+  supervisor->start();
+  supervisor->wait_until_ready();
+  const pid_t stays = pid_of(*supervisor, "stays");
+  const pid_t goes = pid_of(*supervisor, "goes");
+  const config::WorkerNode gone = config.workers.back();
+  config.workers.pop_back();
+  add("comes", tests::kGoodNode);
+  BOOST_TEST((supervisor->update(config) == std::vector<std::string>{"goes"}));
+  BOOST_TEST_REQUIRE(tests::eventually([&] { return pid_of(*supervisor, "comes") != 0; }));
+  BOOST_TEST(pid_of(*supervisor, "stays") == stays);
+  BOOST_TEST(tests::is_running(goes)); // until somebody knows that nobody needs it
+  supervisor->retire({"goes", "stays"});
+  BOOST_TEST(tests::eventually([&] { return !tests::is_running(goes); }));
+  BOOST_TEST(tests::eventually([&] { return supervisor->nodes().size() == 2U; }));
+  BOOST_TEST(pid_of(*supervisor, "stays") == stays); // it is in the file
+  config.workers.push_back(gone);
+  BOOST_TEST(supervisor->update(config).empty());
+  BOOST_TEST(tests::eventually([&] { return pid_of(*supervisor, "goes") != 0; }));
+  supervisor->stop();
+  for (const auto& node : supervisor->nodes()) BOOST_TEST(node.pid == 0);
+}
+
+BOOST_AUTO_TEST_CASE(nodes_whose_command_line_has_changed_start_again_in_turn) {
+  const auto order = root() / "order";
+  const auto body = [&](const std::string& name) {
+    return "echo " + name + " begins >> " + order.string() + "\nsleep 0.1\necho " + name +
+           " is ready >> " + order.string() + "\n" + tests::kGoodNode;
+  };
+  add("a", body("a"));
+  add("b", body("b"));
+  add("same", tests::kGoodNode);
+  const auto supervisor = this->supervisor();
+  supervisor->start();
+  supervisor->wait_until_ready();
+  const pid_t a = pid_of(*supervisor, "a");
+  const pid_t b = pid_of(*supervisor, "b");
+  const pid_t same = pid_of(*supervisor, "same");
+  std::filesystem::remove(order);
+  for (std::size_t i = 0; i < 2; ++i) config.workers[i].address.port = 2; // of the same scripts
+  BOOST_TEST(supervisor->update(config).empty());
+  BOOST_TEST_REQUIRE(tests::eventually([&] {
+    const pid_t now = pid_of(*supervisor, "b");
+    return now != 0 && now != b;
+  }));
+  BOOST_TEST(pid_of(*supervisor, "a") != a);
+  BOOST_TEST(pid_of(*supervisor, "same") == same);
+  BOOST_TEST(tests::text_of(order) == "a begins\na is ready\nb begins\nb is ready\n");
+  supervisor->stop();
+}
+
+BOOST_AUTO_TEST_CASE(a_file_whose_new_node_cannot_start_changes_nothing) {
+  add("a", tests::kGoodNode);
+  const auto supervisor = this->supervisor();
+  supervisor->start();
+  supervisor->wait_until_ready();
+  const pid_t a = pid_of(*supervisor, "a");
+  config.workers[0].address.port = 2;
+  add("b", tests::kGoodNode).program = root() / "missing";
+  BOOST_CHECK_THROW(supervisor->update(config), Error);
+  supervisor->retire({});
+  BOOST_TEST(pid_of(*supervisor, "a") == a);
+  BOOST_TEST(supervisor->nodes().size() == 1U);
+  supervisor->stop();
+}
+
 BOOST_AUTO_TEST_SUITE_END()

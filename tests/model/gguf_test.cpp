@@ -14,6 +14,7 @@
 #include "model/weights/gguf_tokenizer.hpp"
 #include "model/weights/model_files.hpp"
 #include "model/weights/plan_file.hpp"
+#include "model/weights/pooling.hpp"
 #include "tests/model/gguf_writer.hpp"
 #include "tests/model/model_folder.hpp"
 #include "tests/support/models.hpp"
@@ -445,6 +446,27 @@ BOOST_AUTO_TEST_CASE(a_sentence_piece_tokenizer_merges_by_score) {
   const std::vector<u32> with_byte{first, 3 + u32{'d'}, first + 5};
   BOOST_TEST(tokenizer.encode("dab", false) == with_byte, boost::test_tools::per_element());
   BOOST_TEST(tokenizer.decode(tokenizer.encode("abc dab", true), true) == "abc dab");
+}
+
+/// What llama.cpp's converter writes of embedding models, in the words of sentence-transformers.
+BOOST_AUTO_TEST_CASE(the_pooling_of_a_file_is_the_one_that_counts) {
+  const auto pooling_of = [](const GgufWriter& model) {
+    const TemporaryFolder folder;
+    const GgufModel read(folder.write("model.gguf", model.file()));
+    const TextFiles texts = read.texts();
+    return pooling_for(Task::embed, texts, parse_model_plan(texts.get("config.json")));
+  };
+  const auto with = [&](u32 type) {
+    return pooling_of(small_model().integer("llama.pooling_type", type));
+  };
+  BOOST_TEST((pooling_of(small_model())->kind == PoolingKind::last));
+  BOOST_TEST((with(0)->kind == PoolingKind::last));
+  BOOST_TEST((with(1)->kind == PoolingKind::mean));
+  BOOST_TEST((with(3)->kind == PoolingKind::last));
+  BOOST_TEST(with(1)->normalise);
+  for (const auto& [type, word] : {std::pair{2U, "pooling_mode"}, std::pair{4U, "pooling_mode"},
+                                   std::pair{5U, "pooling_type"}})
+    check_error([&] { with(type); }, Errc::model, {word});
 }
 
 BOOST_AUTO_TEST_SUITE_END()

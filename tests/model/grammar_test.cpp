@@ -282,18 +282,11 @@ BOOST_AUTO_TEST_CASE(what_cannot_be_honoured_is_named) {
              std::string(error.what()).find(word) != std::string::npos;
     });
   };
-  refused(R"({"type":"object","patternProperties":{"a":{}}})", "patternProperties");
-  refused(R"({"not":{"type":"string"}})", "not");
-  refused(R"({"if":true})", "if");
   refused(R"({"type":"array","uniqueItems":true})", "uniqueItems");
-  refused(R"({"type":"integer","multipleOf":3})", "multipleOf");
   refused(R"({"type":"string","format":"iri"})", "iri");
   refused(R"({"type":"string","pattern":"(?=a)b"})", "looks around");
-  refused(R"({"oneOf":[{"minimum":1},{"minimum":2}]})", "oneOf");
   refused(R"({"allOf":[{"type":"string"},{"type":"integer"}]})", "can match");
-  refused(R"({"allOf":[{"pattern":"a"},{"pattern":"b"}],"type":"string"})", "pattern");
   refused(R"({"allOf":[{"unevaluatedProperties":false},{"properties":{"a":{}}}]})", "unevaluated");
-  refused(R"({"enum":[1],"contains":{}})", "contains");
   refused(R"({"enum":["a"],"pattern":5})", "wrong type");
   refused(R"({"$ref":"#/$defs/a","minLength":1,"$defs":{"a":{"$ref":"#/$defs/a","maxLength":2}}})",
           "deeply");

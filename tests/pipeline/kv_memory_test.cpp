@@ -1,11 +1,14 @@
 // Memory for keys and values changes when an answer comes, never what it is.
 #include <boost/test/unit_test.hpp>
 #include <cmath>
+#include <fstream>
 #include <future>
+#include <nlohmann/json.hpp>
 #include <vector>
 
 #include "pipeline/engine.hpp"
 #include "tests/support/models.hpp"
+#include "tests/support/temporary_folder.hpp"
 
 namespace talaria::pipeline {
 
@@ -121,6 +124,34 @@ BOOST_AUTO_TEST_CASE(prefixes_that_were_computed_change_no_answer) {
       BOOST_TEST(again[0].second == 64U);
     }
   }
+}
+
+// The first block is everybody's once anybody has computed it, and changes nothing.
+BOOST_AUTO_TEST_CASE(a_public_prefix_changes_no_answer_and_is_everybodys) {
+  SilentProgress progress;
+  Request request = request_of(5, 150, 10);
+  const Completion alone = [&] {
+    Engine engine(options_for("qwen3"), progress);
+    return run_to_end(engine, request);
+  }();
+  const tests::TemporaryFolder folder;
+  EngineOptions options = options_for("qwen3");
+  options.kv.public_prefix = folder.path() / "prefix.json";
+  std::ofstream(options.kv.public_prefix) << nlohmann::json(
+      std::vector<u32>(request.prompt.begin(), request.prompt.begin() + 70)); // one whole block
+  Engine engine(options, progress);
+  const auto cached = [&](const std::string& owner) {
+    request.owner = owner;
+    const Completion answer = run_to_end(engine, request);
+    BOOST_TEST((answer.tokens == alone.tokens), owner);
+    return answer.cached_tokens;
+  };
+  BOOST_TEST(cached("") == 0U);
+  BOOST_TEST(cached("") == 64U);
+  BOOST_TEST(cached("key a") == 64U);
+  BOOST_TEST(cached("key a") == 128U);
+  BOOST_TEST(cached("key b") == 64U);
+  BOOST_TEST(cached("") == 64U);
 }
 
 BOOST_AUTO_TEST_CASE(no_prefix_is_shared_where_layers_have_a_state) {

@@ -47,6 +47,7 @@ const std::map<std::string_view, const char*> kOtherValues{
     {"pipeline.kv.memory", "5MiB"},
     {"pipeline.kv.format", "int8"},
     {"pipeline.kv.prefix_cache", "false"},
+    {"pipeline.kv.public_prefix", "/etc/talaria/prefix.txt"},
     {"tls.ca", "certs/ca.pem"},
     {"tls.cert", "certs/enclave.pem"},
     {"tls.key", "certs/enclave.key"},
@@ -191,8 +192,8 @@ std::size_t members(const config::Enclave& of) {
   return 1;
 }
 std::size_t members(const config::Kv& of) {
-  [[maybe_unused]] const auto& [a, b, c] = of;
-  return 3;
+  [[maybe_unused]] const auto& [a, b, c, d] = of;
+  return 4;
 }
 std::size_t members(const config::Pipeline& of) {
   [[maybe_unused]] const auto& [a, b, c, d, e, f, g, kv] = of;
