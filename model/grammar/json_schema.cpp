@@ -25,6 +25,7 @@ using Json = SchemaJson;
 constexpr int kDeepestSchema = 64;
 constexpr std::size_t kMaxSchemaValues = 20'000;
 constexpr std::size_t kLongestSchema = 64 << 10;
+constexpr std::size_t kLongestChoices = 512 << 10; // a byte is a part of 100 bytes
 constexpr std::size_t kMostMerges = 1000;
 constexpr u32 kMaxCalls = 16;
 
@@ -88,12 +89,17 @@ private:
 
   /// The values that are listed, as far as they match what else the schema says.
   Expression constants(const Json& schema, const std::string& path) {
+    const char* const source = schema.contains("const") ? "const" : "enum";
     const Json values = schema.contains("const") ? Json::array({schema["const"]}) : schema["enum"];
     if (!values.is_array()) fail(path + "/enum", "is not a list");
-    const auto resolve = [&](const Json& reference) { return pointed_at(reference, path); };
+    Json rest = schema;
+    rest.erase(source); // which they all match
+    const auto resolve = [&](const Json& reference) -> const Json& {
+      return pointed_at(reference, path);
+    };
     std::vector<Expression> forms;
     for (const Json& value : values)
-      if (matches_schema(value, schema, resolve,
+      if (matches_schema(value, rest, costs_, resolve,
                          [&](const std::string& keyword) { refuse(path, keyword); }))
         forms.push_back(literal(json_text(value)));
     if (forms.empty()) nothing(path, "has no value that matches");
@@ -401,7 +407,7 @@ private:
 
   Expression reference(const Json& schema, const std::string& path, int depth) {
     const Json& target = schema["$ref"];
-    const Json found = pointed_at(target, path);
+    const Json& found = pointed_at(target, path);
     if (const auto known = references_.find(target); known != references_.end())
       return rule(known->second);
     const std::size_t number = rules_.bodies.size();
@@ -412,7 +418,7 @@ private:
   }
 
   /// What a fragment points at, e.g. "#/$defs/a%20b".
-  Json pointed_at(const Json& target, const std::string& path) const {
+  const Json& pointed_at(const Json& target, const std::string& path) const {
     if (!target.is_string()) fail(path + "/$ref", "is not a string");
     const auto& fragment = target.get_ref<const std::string&>();
     if (!fragment.starts_with("#") || (fragment.size() > 1 && fragment[1] != '/'))
@@ -450,6 +456,7 @@ private:
   std::map<std::string, std::size_t> references_;
   std::size_t values_ = 0;
   std::size_t merges_ = 0;
+  MatchCosts costs_;
 };
 
 } // namespace
@@ -470,7 +477,14 @@ Rules json_schema_rules(std::string_view schema) {
 Rules choice_rules(const std::vector<std::string>& texts) {
   if (texts.empty()) throw Error(Errc::usage, "there is no text to choose");
   std::vector<Expression> forms;
-  for (const std::string& text : texts) forms.push_back(literal(text));
+  std::size_t bytes = 0;
+  for (const std::string& text : texts) {
+    bytes += text.size();
+    if (bytes > kLongestChoices)
+      throw Error(Errc::usage, fmt::format("the texts to choose from are longer than {} bytes",
+                                           kLongestChoices));
+    forms.push_back(literal(text));
+  }
   return {{any_of(std::move(forms))}};
 }
 

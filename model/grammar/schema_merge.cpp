@@ -5,7 +5,6 @@
 #include <set>
 #include <string_view>
 
-#include "model/grammar/automaton.hpp"
 #include "model/grammar/regex.hpp"
 
 namespace talaria::model::grammar {
@@ -17,7 +16,6 @@ using Refuse = std::function<void(const std::string& keyword)>;
 
 constexpr std::size_t kMostPairs = 64; // of alternatives
 constexpr int kDeepestMatch = 64;
-constexpr std::size_t kMostSteps = 20'000; // schemas that one value is held to
 
 Json list_of(const Json& value) {
   return value.is_array() ? value : Json::array({value});
@@ -172,25 +170,21 @@ std::size_t characters_of(const std::string& text) {
       text.begin(), text.end(), [](char c) { return (static_cast<u8>(c) & 0xC0) != 0x80; }));
 }
 
-bool matches_pattern(const std::string& text, const std::string& pattern) {
-  Automaton automaton({{parse_regex(pattern, false, plain_characters)}});
-  auto state = automaton.start();
-  for (const char byte : text) {
-    state = automaton.next(state, static_cast<u8>(byte));
-    if (state == Automaton::kDead) return false;
-  }
-  return automaton.accepts(state);
+/// @throws Json::exception if `object` is none
+const Json& member_or(const Json& object, const std::string& name, const Json& otherwise) {
+  if (!object.is_object()) return object.at(name);
+  const auto found = object.find(name);
+  return found == object.end() ? otherwise : *found;
 }
 
 class Judge {
 public:
-  Judge(const std::function<Json(const Json&)>& resolve, const Refuse& refuse)
-      : resolve_(resolve), refuse_(refuse) {}
+  Judge(MatchCosts& costs, const SchemaResolver& resolve, const Refuse& refuse)
+      : costs_(costs), resolve_(resolve), refuse_(refuse) {}
 
   bool matches(const Json& value, const Json& schema, int depth) const {
     if (schema.is_boolean()) return schema == true;
-    if (depth > kDeepestMatch || ++steps_ > kMostSteps || !schema.is_object())
-      refuse_("const or enum beside so much else");
+    if (depth > kDeepestMatch || !costs_.pay(1) || !schema.is_object()) refuse_(kSoMuchElse);
     for (const auto& [keyword, said] : schema.items())
       if (!is_note(keyword) && !holds(value, keyword, said, schema, depth)) return false;
     return true;
@@ -205,7 +199,10 @@ private:
     };
     if (keyword == "type") return has_type(value, said);
     if (keyword == "const") return value == said;
-    if (keyword == "enum") return std::find(said.begin(), said.end(), value) != said.end();
+    if (keyword == "enum") {
+      if (!costs_.pay(said.size() / kComparisons)) refuse_(kSoMuchElse);
+      return std::find(said.begin(), said.end(), value) != said.end();
+    }
     if (keyword == "$ref") return matches(value, resolve_(said), depth + 1);
     if (keyword == "allOf") return count() == static_cast<std::ptrdiff_t>(said.size());
     if (keyword == "anyOf") return count() > 0;
@@ -234,6 +231,23 @@ private:
     return false;
   }
 
+  bool matches_pattern(const std::string& text, const std::string& pattern) const {
+    const auto [known, is_new] = costs_.patterns.try_emplace(pattern);
+    if (is_new) {
+      known->second =
+          std::make_unique<Automaton>(Rules{{parse_regex(pattern, false, plain_characters)}});
+      if (!costs_.pay(known->second->places() / kPlaces)) refuse_(kSoMuchElse);
+    }
+    if (!costs_.pay(text.size() / kComparisons)) refuse_(kSoMuchElse);
+    Automaton& automaton = *known->second;
+    auto state = automaton.start();
+    for (const char byte : text) {
+      state = automaton.next(state, static_cast<u8>(byte));
+      if (state == Automaton::kDead) return false;
+    }
+    return automaton.accepts(state);
+  }
+
   static bool is_within(const std::string& keyword, std::size_t size, const Json& bound) {
     const double limit = bound.is_number() ? bound.get<double>() : -1;
     return keyword.starts_with("min") ? static_cast<double>(size) >= limit
@@ -241,24 +255,29 @@ private:
   }
 
   bool members_match(const Json& value, const Json& schema, int depth) const {
-    const Json named = schema.value("properties", Json::object());
-    const Json others = schema.value("additionalProperties", Json(true));
+    const Json& others = member_or(schema, "additionalProperties", kAny);
+    const Json& named = member_or(schema, "properties", kNone);
     for (const auto& [name, member] : value.items())
-      if (!matches(member, named.value(name, others), depth + 1)) return false;
+      if (!matches(member, member_or(named, name, others), depth + 1)) return false;
     return true;
   }
 
   bool items_match(const Json& value, const Json& schema, int depth) const {
-    const Json first = schema.value("prefixItems", Json::array());
-    const Json others = schema.value("items", Json(true));
+    const Json& first = member_or(schema, "prefixItems", kEmpty);
+    const Json& others = member_or(schema, "items", kAny);
     for (std::size_t i = 0; i < value.size(); ++i)
       if (!matches(value[i], i < first.size() ? first[i] : others, depth + 1)) return false;
     return true;
   }
 
-  const std::function<Json(const Json&)>& resolve_;
+  static constexpr const char* kSoMuchElse = "const or enum beside so much else";
+  static constexpr std::size_t kComparisons = 64; ///< that take as long as a step
+  static constexpr std::size_t kPlaces = 16;      ///< of an automaton, the same
+
+  const Json kAny = true, kNone = Json::object(), kEmpty = Json::array();
+  MatchCosts& costs_;
+  const SchemaResolver& resolve_;
   const Refuse& refuse_;
-  mutable std::size_t steps_ = 0;
 };
 
 } // namespace
@@ -275,10 +294,9 @@ Json merged_schemas(const Json& a, const Json& b, const Refuse& refuse) {
   return Merger(refuse).merged(a, b);
 }
 
-bool matches_schema(const Json& value, const Json& schema,
-                    const std::function<Json(const Json& reference)>& resolve,
-                    const Refuse& refuse) {
-  return Judge(resolve, refuse).matches(value, schema, 0);
+bool matches_schema(const Json& value, const Json& schema, MatchCosts& costs,
+                    const SchemaResolver& resolve, const Refuse& refuse) {
+  return Judge(costs, resolve, refuse).matches(value, schema, 0);
 }
 
 } // namespace talaria::model::grammar
