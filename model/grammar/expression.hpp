@@ -27,9 +27,9 @@ struct Node {
 
 /// The most copies that a bounded repetition may have.
 inline constexpr u32 kMaxCopies = 4096;
-/// The most parts within parts: the end of an expression is that of its parts, a recursion, and what
-/// a client writes may not decide how far it goes. A list whose every item is optional has two for
-/// each of them.
+/// The most parts within parts: the end of an expression is that of its parts, a recursion, and
+/// what a client writes may not decide how far it goes. A list whose every item is optional has two
+/// for each of them.
 inline constexpr u32 kDeepestExpression = 10'000;
 
 // The functions below throw Error{usage} for an expression that is deeper than kDeepestExpression.
