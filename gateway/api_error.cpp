@@ -35,6 +35,12 @@ const char* anthropic_type_of(int status) {
   }
 }
 
+/// Messages quote what clients wrote, perhaps a part of a character: whoever asked is told in any
+/// case.
+std::string text_of(const nlohmann::ordered_json& object) {
+  return object.dump(-1, ' ', false, nlohmann::ordered_json::error_handler_t::replace);
+}
+
 nlohmann::ordered_json or_null(const std::string& text) {
   if (text.empty()) return nullptr;
   return text;
@@ -48,14 +54,14 @@ std::string ApiError::body(ErrorShape shape, const std::string& request) const {
         {"type", "error"},
         {"error", {{"type", anthropic_type_of(status_)}, {"message", what()}}},
         {"request_id", or_null(request)}};
-    return error.dump();
+    return text_of(error);
   }
   const nlohmann::ordered_json object{{"error",
                                        {{"message", what()},
                                         {"type", type_of(status_)},
                                         {"param", or_null(param_)},
                                         {"code", or_null(code_)}}}};
-  return object.dump();
+  return text_of(object);
 }
 
 ApiError bad_field(const std::string& field, const std::string& message) {

@@ -20,21 +20,16 @@ std::string_view first_word(std::string_view text) {
   return text.substr(0, text.find_first_of(" \t\r\n<"));
 }
 
-/// Whether a text, or what it may become, begins with `beginning`.
-bool may_begin_with(std::string_view text, std::string_view beginning) {
-  return text.starts_with(beginning) || beginning.starts_with(text);
-}
-
 } // namespace
 
 AnswerParts HarmonyChannels::take(std::string& held, bool at_end) {
   AnswerParts parts;
   if (first_ && !held.empty()) {
     const std::string_view begin = without_blanks(held);
-    if (!may_begin_with(begin, kChannel) && !may_begin_with(begin, kRecipient))
-      body_ = Body::text;
-    else if (begin.size() < kRecipient.size() && !at_end)
-      return parts;
+    const bool is_header = begin.starts_with(kChannel) || begin.starts_with(kRecipient);
+    const bool may_be_one = kChannel.starts_with(begin) || kRecipient.starts_with(begin);
+    if (!is_header && may_be_one && !at_end) return parts; // the next piece tells
+    if (!is_header && !may_be_one) body_ = Body::text;
     first_ = false;
   }
   while (body_ == Body::none ? read_header(parts, held, at_end) : read_body(parts, held, at_end)) {

@@ -128,15 +128,24 @@ bool ToolCallFinder::step(AnswerParts& parts, bool at_end) {
   case State::unusual:
     return read_unusual(parts, at_end);
   default:
-    add_text(parts, held_.size());
+    if (at_end || !waits_for_text(held_)) add_text(parts, held_.size());
     return false;
   }
 }
 
-/// Gives the first bytes as text. Blanks between calls are none of the answer.
+/// Behind a call blanks wait for what they stand before: a text, to which they belong, or another
+/// call or the end, and then they are none of the answer.
+bool ToolCallFinder::waits_for_text(std::string_view text) const {
+  return count_ > 0 && !in_text_ && without_blanks(text).empty();
+}
+
+/// Gives the first bytes as text.
 void ToolCallFinder::add_text(AnswerParts& parts, std::size_t size) {
   const std::string text = held_.substr(0, size);
-  if (count_ == 0 || !without_blanks(text).empty()) parts.text += text;
+  if (!waits_for_text(text)) {
+    parts.text += text;
+    in_text_ = true;
+  }
   held_.erase(0, size);
 }
 
@@ -155,10 +164,7 @@ bool ToolCallFinder::look_for_call(AnswerParts& parts, bool at_end) {
   }
   if (begin == std::string::npos) {
     const std::size_t size = held_.size() - (at_end ? 0 : keep);
-    // Behind a call blanks wait for what they stand before.
-    const bool waits =
-        count_ > 0 && without_blanks(std::string_view(held_).substr(0, size)).empty();
-    if (at_end || !waits) add_text(parts, size);
+    if (at_end || !waits_for_text(std::string_view(held_).substr(0, size))) add_text(parts, size);
     return false;
   }
   add_text(parts, begin);
@@ -227,6 +233,7 @@ bool ToolCallFinder::read_head(AnswerParts& parts, bool at_end) {
 
 void ToolCallFinder::begin_call(AnswerParts& parts, std::string name) {
   arguments_ = {};
+  in_text_ = false;
   given_ = parallel_ || count_ == 0;
   if (!given_) return;
   ++count_;

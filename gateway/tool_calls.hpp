@@ -42,6 +42,7 @@ private:
   bool read_arguments(AnswerParts& parts, bool at_end);
   bool read_tail(bool at_end);
   bool read_unusual(AnswerParts& parts, bool at_end);
+  bool waits_for_text(std::string_view text) const;
   void add_text(AnswerParts& parts, std::size_t size);
   void begin_call(AnswerParts& parts, std::string name);
   void add_arguments(AnswerParts& parts, std::string_view part, bool ends);
@@ -53,6 +54,7 @@ private:
   ObjectScanner arguments_;
   bool given_ = false; ///< the call whose arguments come is one that is given
   std::size_t count_ = 0;
+  bool in_text_ = false;     ///< of which some came since the last call
   HarmonyChannels channels_; ///< of harmony
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <limits>
 #include <string>
 #include <string_view>
@@ -60,8 +61,10 @@ public:
   }
   float real(const char* name) {
     const nlohmann::json& value = take(name);
-    if (!value.is_number()) refuse_receipt(what_ + ": " + name + " is no number");
-    return value.get<float>();
+    const double number = value.is_number() ? value.get<double>() : HUGE_VAL;
+    if (std::abs(number) > double{std::numeric_limits<float>::max()})
+      refuse_receipt(what_ + ": " + name + " is no number that a float holds");
+    return static_cast<float>(number);
   }
   /// A number of 64 bits as text: readers of JSON elsewhere round above 2^53.
   u64 long_number(const char* name) {

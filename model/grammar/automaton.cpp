@@ -10,7 +10,11 @@ namespace talaria::model::grammar {
 namespace {
 
 constexpr std::size_t kMaxPlaces = 500'000;
-constexpr std::size_t kMaxVisited = 20'000; // of one state: alternatives, not texts
+constexpr std::size_t kMaxVisited = 60'000; // of one state: alternatives, not texts
+constexpr std::size_t kFewVisited = 64;
+constexpr std::size_t kMaxVisits = 100'000'000;   // of all bytes of all states: a few seconds
+constexpr std::size_t kMaxPoints = 4'000'000;     // of all states: 64 MB
+constexpr std::size_t kMaxMeasured = 100'000'000; // places times passes: less than a second
 
 } // namespace
 
@@ -22,6 +26,7 @@ Automaton::Automaton(const Rules& rules) {
   compiled_.clear();
   measure();
   StateData first;
+  visited_.clear();
   close(rules_.front(), 0, first);
   if (intern(std::move(first)) == kDead)
     throw Error(Errc::usage, "the grammar has no text: it calls itself before a byte");
@@ -36,60 +41,85 @@ u32 Automaton::add(Place place) {
 
 /// Where `expression` begins, if `next` comes behind it. Expressions share parts, e.g. what may
 /// come behind one of the optional members of an object: without a memory for them there would be
-/// twice as many places with every member.
+/// twice as many places with every member. Without recursion, because clients choose how deep they
+/// are.
 u32 Automaton::compile(const Expression& expression, u32 next) {
-  const std::pair<const Node*, u32> key(expression.get(), next);
-  if (expression.use_count() == 1) return compile_anew(*expression, next);
-  if (const auto known = compiled_.find(key); known != compiled_.end()) return known->second;
-  const u32 begin = compile_anew(*expression, next);
-  compiled_.emplace(key, begin);
+  std::vector<Compiling> open;
+  u32 begin = 0; // of the part that was compiled last
+  const auto enter = [&](const Expression& part, u32 behind) {
+    const bool is_shared = part.use_count() != 1;
+    const auto known = is_shared ? compiled_.find({part.get(), behind}) : compiled_.end();
+    if (known != compiled_.end())
+      begin = known->second;
+    else
+      open.push_back({part.get(), behind, behind, is_shared});
+  };
+  enter(expression, next);
+  while (!open.empty()) {
+    Compiling& here = open.back();
+    if (const Expression* const part = next_part(here, begin)) {
+      enter(*part, here.at);
+      continue;
+    }
+    begin = here.at;
+    if (here.is_shared) compiled_.emplace(std::pair(here.node, here.next), begin);
+    open.pop_back();
+  }
   return begin;
 }
 
-u32 Automaton::compile_anew(const Node& node, u32 next) {
+/// What has to be compiled next, with `here.at` behind it; null if `here.at` is where it begins.
+/// @param begin  of the part that was asked for before
+const Expression* Automaton::next_part(Compiling& here, u32 begin) {
+  const Node& node = *here.node;
   switch (node.kind) {
   case Node::Kind::bytes:
-    return add({Place::Kind::bytes, node.bytes, {next}, 0});
-  case Node::Kind::sequence:
-    for (auto part = node.parts.rbegin(); part != node.parts.rend(); ++part)
-      next = compile(*part, next);
-    return next;
-  case Node::Kind::any_of: {
-    Place split{Place::Kind::split, {}, {}, 0};
-    for (const Expression& part : node.parts) split.next.push_back(compile(part, next));
-    return add(std::move(split));
-  }
-  case Node::Kind::repeat:
-    return compile_repeat(node, next);
+    here.at = add({Place::Kind::bytes, node.bytes, {here.next}, 0});
+    return nullptr;
   case Node::Kind::rule:
-    return add({Place::Kind::call, {}, {next}, node.rule});
+    here.at = add({Place::Kind::call, {}, {here.next}, node.rule});
+    return nullptr;
+  case Node::Kind::sequence:
+    if (here.turn > 0) here.at = begin;
+    return here.turn < node.parts.size() ? &node.parts[node.parts.size() - ++here.turn] : nullptr;
+  case Node::Kind::any_of:
+    if (here.turn > 0) here.ways.push_back(begin);
+    if (here.turn < node.parts.size()) return &node.parts[here.turn++];
+    here.at = add({Place::Kind::split, {}, std::move(here.ways), 0});
+    return nullptr;
+  case Node::Kind::repeat:
+    return next_copy(here, begin);
   }
-  return next;
+  return nullptr;
 }
 
-u32 Automaton::compile_repeat(const Node& node, u32 next) {
-  const Expression& part = node.parts.front();
-  u32 at = next;
-  if (node.most == 0) {
-    const u32 loop = add({Place::Kind::split, {}, {next}, 0});
-    const u32 body = compile(part, loop);
-    places_[loop].next.push_back(body);
-    at = loop;
-  }
-  for (u32 i = node.least; i < node.most; ++i) {
-    const u32 body = compile(part, at);
-    at = add({Place::Kind::split, {}, {next, body}, 0});
-  }
-  for (u32 i = 0; i < node.least; ++i) at = compile(part, at);
-  return at;
+/// Of a repetition: one copy that leads back to itself if there is no bound, then those that may be
+/// there, then those that have to be, which come first in a text.
+const Expression* Automaton::next_copy(Compiling& here, u32 begin) {
+  const Node& node = *here.node;
+  const std::size_t loops = node.most == 0 ? 1 : 0;
+  const std::size_t loose = loops + (node.most > node.least ? node.most - node.least : 0);
+  if (here.turn == 0 && loops == 1)
+    here.at = add({Place::Kind::split, {}, {here.next}, 0});
+  else if (here.turn > 0 && here.turn <= loops)
+    places_[here.at].next.push_back(begin);
+  else if (here.turn > 0)
+    here.at = here.turn <= loose ? add({Place::Kind::split, {}, {here.next, begin}, 0}) : begin;
+  if (here.turn == loose + node.least) return nullptr;
+  ++here.turn;
+  return &node.parts.front();
 }
 
 /// Shortest texts, by the rule that a way is no longer than what follows it says, until none gets
 /// shorter. What comes behind a place has mostly a lower number: few passes are needed.
 void Automaton::measure() {
   to_end_.assign(places_.size(), kNoEnd);
+  std::size_t measured = 0;
   for (bool changed = true; changed;) {
     changed = false;
+    measured += places_.size();
+    if (measured > kMaxMeasured)
+      throw Error(Errc::usage, "the grammar is too large for rules that call each other so deeply");
     for (std::size_t i = 0; i < places_.size(); ++i) {
       const Place& place = places_[i];
       u32 least = place.kind == Place::Kind::leave ? 0 : kNoEnd;
@@ -117,17 +147,35 @@ Automaton::Stack Automaton::push(u32 place, Stack below) {
   return known->second;
 }
 
-/// Adds what can be reached from a place without a byte.
+void Automaton::Visited::clear() {
+  few_.clear();
+  if (!many_.empty()) std::unordered_set<u64>().swap(many_); // clear() would keep a large table
+}
+
+bool Automaton::Visited::add(Point point) {
+  const auto packed = [](Point p) { return u64{p.first} << 32 | p.second; };
+  if (few_.size() < kFewVisited) {
+    if (std::find(few_.begin(), few_.end(), point) != few_.end()) return false;
+    few_.push_back(point);
+    if (few_.size() == kFewVisited)
+      for (const Point& each : few_) many_.insert(packed(each));
+    return true;
+  }
+  if (!many_.insert(packed(point)).second) return false;
+  if (many_.size() > kMaxVisited)
+    throw Error(Errc::usage, "the grammar calls itself without a byte in between, or has too many "
+                             "alternatives in one place");
+  return true;
+}
+
+/// Adds what can be reached from a place without a byte, unless the state has been there: a
+/// client's thousand alternatives that end in one place are one way on, not a thousand.
 void Automaton::close(u32 place, Stack stack, StateData& state) {
-  visited_.clear();
   std::vector<Point> open{{place, stack}};
   while (!open.empty()) {
     const auto [at, behind] = open.back();
     open.pop_back();
-    if (std::find(visited_.begin(), visited_.end(), Point(at, behind)) != visited_.end()) continue;
-    visited_.emplace_back(at, behind);
-    if (visited_.size() > kMaxVisited)
-      throw Error(Errc::usage, "the grammar calls itself without a byte in between");
+    if (!visited_.add({at, behind})) continue;
     const Place& here = places_[at];
     switch (here.kind) {
     case Place::Kind::bytes:
@@ -163,6 +211,9 @@ Automaton::State Automaton::intern(StateData state) {
   if (!is_new) return known->second;
   if (states_.size() >= kMaxStates)
     throw Error(Errc::usage, "the grammar has too many states; use smaller bounds of repetitions");
+  points_ += state.points.size();
+  if (points_ > kMaxPoints)
+    throw Error(Errc::usage, "the grammar's states are too large; use fewer alternatives");
   states_.push_back(std::move(state));
   return known->second;
 }
@@ -181,8 +232,12 @@ Automaton::State Automaton::next(State from, u8 byte) {
   if (const State known = states_[index].next[byte]; known != kUnknown) return known;
   StateData reached;
   const auto points = states_[index].points;
+  visited_.clear();
   for (const auto& [place, behind] : points)
     if (places_[place].bytes[byte]) close(places_[place].next[0], behind, reached);
+  visits_ += points.size() + visited_.size();
+  if (visits_ > kMaxVisits)
+    throw Error(Errc::usage, "the grammar's states are too large; use fewer alternatives");
   const State to = intern(std::move(reached));
   states_[index].next[byte] = to;
   return to;

@@ -1,8 +1,10 @@
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <map>
 #include <memory>
+#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -23,7 +25,7 @@ public:
   explicit Automaton(const Rules& rules);
 
   State start() const noexcept { return 0; }
-  /// @throws Error{usage} for more than kMaxStates
+  /// @throws Error{usage} for more than kMaxStates, or states that take too much memory together
   State next(State state, u8 byte);
   /// The text so far is one of the grammar.
   bool accepts(State state) const { return states_[static_cast<std::size_t>(state)].accepts; }
@@ -33,6 +35,8 @@ public:
   /// Sets of bytes: two that stand in the same ones lead to the same next state.
   std::vector<ByteSet> byte_sets(State state) const;
   std::size_t states() const noexcept { return states_.size(); }
+  /// Parts that the grammar was compiled to.
+  std::size_t places() const noexcept { return places_.size(); }
 
   static constexpr std::size_t kMaxStates = 100'000;
 
@@ -53,11 +57,32 @@ private:
     std::vector<State> next; ///< [256] once one was asked for; kUnknown where it was not
   };
   static constexpr State kUnknown = -2;
+  /// What a state has been closed over. Mostly a few points, among which a search is the cheapest.
+  class Visited {
+  public:
+    void clear();
+    /// False if it is there. @throws Error{usage} for more than a state may have
+    bool add(Point point);
+    std::size_t size() const noexcept { return std::max(few_.size(), many_.size()); }
+
+  private:
+    std::vector<Point> few_;
+    std::unordered_set<u64> many_; ///< the same ones, once they are not few
+  };
 
   u32 add(Place place);
+  /// An expression of which some parts are compiled.
+  struct Compiling {
+    const Node* node;
+    u32 next; ///< comes behind it
+    u32 at;   ///< comes behind the part that is compiled next; at last, where all of it begins
+    bool is_shared;
+    std::size_t turn = 0;    ///< parts that were asked for
+    std::vector<u32> ways{}; ///< of any_of: where its parts begin
+  };
   u32 compile(const Expression& expression, u32 next);
-  u32 compile_anew(const Node& node, u32 next);
-  u32 compile_repeat(const Node& node, u32 next);
+  const Expression* next_part(Compiling& here, u32 begin);
+  const Expression* next_copy(Compiling& here, u32 begin);
   void measure();
   u32 bytes_from(Point point) const;
   Stack push(u32 place, Stack below);
@@ -74,7 +99,9 @@ private:
   std::map<std::pair<u32, Stack>, Stack> known_stacks_;
   std::vector<StateData> states_;
   std::map<std::pair<bool, std::vector<Point>>, State> known_states_;
-  std::vector<Point> visited_; ///< while a state is closed
+  std::size_t points_ = 0; ///< of all states
+  std::size_t visits_ = 0; ///< while they were found
+  Visited visited_;        ///< while a state is closed
 };
 
 } // namespace talaria::model::grammar

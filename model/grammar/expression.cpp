@@ -2,6 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
+
 #include "core/error.hpp"
 
 namespace talaria::model::grammar {
@@ -9,7 +11,16 @@ namespace talaria::model::grammar {
 namespace {
 
 Expression made(Node node) {
+  for (const Expression& part : node.parts) node.depth = std::max(node.depth, part->depth + 1);
+  if (node.depth > kDeepestExpression)
+    throw Error(Errc::usage, fmt::format("its parts are nested more than {} deep; use fewer "
+                                         "repetitions of repetitions, and fewer optional parts",
+                                         kDeepestExpression));
   return std::make_shared<const Node>(std::move(node));
+}
+
+bool is_empty_text(const Expression& expression) {
+  return expression->kind == Node::Kind::sequence && expression->parts.empty();
 }
 
 } // namespace
@@ -34,6 +45,7 @@ Expression literal(std::string_view text) {
 }
 
 Expression sequence(std::vector<Expression> parts) {
+  std::erase_if(parts, is_empty_text);
   if (parts.size() == 1) return parts.front();
   Node node;
   node.parts = std::move(parts);
@@ -53,6 +65,7 @@ Expression repeat(Expression part, u32 least, u32 most) {
     throw Error(Errc::usage, fmt::format("a repetition from {} to {} times cannot be had; at most "
                                          "{} are counted",
                                          least, most, kMaxCopies));
+  if (is_empty_text(part)) return part;
   Node node;
   node.kind = Node::Kind::repeat;
   node.parts = {std::move(part)};

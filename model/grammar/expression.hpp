@@ -22,10 +22,20 @@ struct Node {
   std::vector<Expression> parts{}; ///< of sequence, any_of; the one of repeat
   u32 least = 0, most = 0;         ///< of repeat; most 0: no bound
   std::size_t rule = 0;            ///< by number
+  u32 depth = 1;                   ///< of parts within parts
 };
 
 /// The most copies that a bounded repetition may have.
 inline constexpr u32 kMaxCopies = 4096;
+/// The most parts within parts: the end of an expression is that of its parts, a recursion, and
+/// what a client writes may not decide how far it goes. A list whose every item is optional has two
+/// for each of them.
+inline constexpr u32 kDeepestExpression = 10'000;
+
+// The functions below throw Error{usage} for an expression that is deeper than kDeepestExpression.
+// The empty text has one form, an empty sequence, and is left out of sequences: every other
+// expression stands for something, so that no number of copies costs time without showing in the
+// size of an automaton.
 
 Expression one_of(const ByteSet& bytes);
 Expression byte_range(u8 first, u8 last);

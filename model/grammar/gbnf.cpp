@@ -45,6 +45,12 @@ private:
   }
 
   bool at_end() const { return at_ >= text_.size(); }
+  /// With all of its bytes, so that a message can quote it.
+  std::string_view character_from(std::size_t begin) const {
+    std::size_t end = begin + 1;
+    while (end < text_.size() && (static_cast<u8>(text_[end]) & 0xC0) == 0x80) ++end;
+    return begin < text_.size() ? text_.substr(begin, end - begin) : std::string_view();
+  }
   char here() const { return at_end() ? '\0' : text_[at_]; }
 
   void skip_blanks() {
@@ -69,7 +75,7 @@ private:
     const std::size_t begin = at_;
     while (is_name_sign(here())) ++at_;
     if (at_ == begin)
-      fail(fmt::format("a name of a rule is expected, not '{}'", text_.substr(at_, 1)));
+      fail(fmt::format("a name of a rule is expected, not '{}'", character_from(at_)));
     std::string name(text_.substr(begin, at_ - begin));
     skip_blanks();
     return name;
@@ -110,7 +116,7 @@ private:
     }
     if (here() == '"') return text();
     if (here() == '[') return character_class();
-    if (take(".")) return characters({}, true);
+    if (take(".")) return written(".", {}, true);
     return rule(number_of(rule_name()) + 1); // rule 0 is none of the grammar's own
   }
 
@@ -167,7 +173,7 @@ private:
   }
 
   Expression character_class() {
-    ++at_;
+    const std::size_t begin = at_++;
     const bool others = here() == '^';
     if (others) ++at_;
     CodePoints set;
@@ -183,9 +189,17 @@ private:
       set.emplace_back(first, last);
     }
     ++at_;
+    const std::string_view source = text_.substr(begin, at_ - begin);
     skip_blanks();
     if (set.empty() && !others) fail("a class without characters");
-    return characters(std::move(set), others);
+    return written(source, std::move(set), others);
+  }
+
+  /// A class is many parts, one sign long to write, and therefore made once.
+  Expression written(std::string_view source, CodePoints set, bool others) {
+    Expression& known = classes_[std::string(source)];
+    if (!known) known = characters(std::move(set), others);
+    return known;
   }
 
   u32 character() {
@@ -203,6 +217,7 @@ private:
   }
 
   u32 escaped() {
+    if (at_end()) fail("the grammar ends inside a text");
     const char sign = here();
     ++at_;
     switch (sign) {
@@ -220,7 +235,7 @@ private:
       return hexadecimal(8);
     default:
       if (sign == '\0' || std::string_view("\\\"[]-^/").find(sign) == std::string_view::npos)
-        fail(fmt::format("'\\{}' is not known", sign));
+        fail(fmt::format("'\\{}' is not known", character_from(at_ - 1)));
       return static_cast<u8>(sign);
     }
   }
@@ -259,6 +274,7 @@ private:
   std::size_t at_ = 0;
   std::map<std::string, std::size_t> names_;
   std::map<std::size_t, Expression> bodies_;
+  std::map<std::string, Expression> classes_; ///< by how they are written
 };
 
 } // namespace

@@ -1,5 +1,7 @@
 #include "model/grammar/json_schema.hpp"
 
+#include <fmt/format.h>
+
 #include "core/error.hpp"
 #include "model/grammar/json_text.hpp"
 #include "model/grammar/regex.hpp"
@@ -10,6 +12,7 @@ namespace talaria::model::grammar {
 namespace {
 
 constexpr u32 kMaxCalls = 16;
+constexpr std::size_t kLongestChoices = 512 << 10; // a byte is a part of 100 bytes
 
 } // namespace
 
@@ -29,7 +32,14 @@ Rules json_schema_rules(std::string_view schema) {
 Rules choice_rules(const std::vector<std::string>& texts) {
   if (texts.empty()) throw Error(Errc::usage, "there is no text to choose");
   std::vector<Expression> forms;
-  for (const std::string& text : texts) forms.push_back(literal(text));
+  std::size_t bytes = 0;
+  for (const std::string& text : texts) {
+    bytes += text.size();
+    if (bytes > kLongestChoices)
+      throw Error(Errc::usage, fmt::format("the texts to choose from are longer than {} bytes",
+                                           kLongestChoices));
+    forms.push_back(literal(text));
+  }
   return {{any_of(std::move(forms))}};
 }
 

@@ -18,7 +18,7 @@ Rules json_object_rules();
 /// @throws Error{usage} naming the keyword that cannot be honoured, and where it stands
 Rules json_schema_rules(std::string_view schema);
 
-/// One of the texts as it is. @throws Error{usage} for none
+/// One of the texts as it is. @throws Error{usage} for none, or texts that are too long together
 Rules choice_rules(const std::vector<std::string>& texts);
 /// A whole match of a regular expression (regex.hpp).
 Rules regex_rules(std::string_view pattern);

@@ -4,7 +4,9 @@
 
 #include <algorithm>
 #include <charconv>
+#include <map>
 #include <optional>
+#include <string>
 
 #include "core/error.hpp"
 
@@ -173,15 +175,17 @@ private:
       if (!take(')')) fail(begin, "a group without an end");
       return inside;
     }
-    case '[':
-      return writer_(character_class());
+    case '[': {
+      const CharacterSet set = character_class();
+      return written(begin, set);
+    }
     case '.':
-      return writer_(everything_but_newlines());
+      return written(begin, everything_but_newlines());
     case '\\': {
       if (!more()) fail(begin, "a backslash at its end");
       if (const auto set = named_set(pattern_[at_])) {
         ++at_;
-        return writer_(*set);
+        return written(begin, *set);
       }
       return character(escape());
     }
@@ -197,6 +201,14 @@ private:
       --at_;
       return character(plain_character());
     }
+  }
+
+  /// A set that stands in the pattern from `begin` to here. Sets are many parts, one sign long to
+  /// write, and therefore made once.
+  Expression written(std::size_t begin, const CharacterSet& set) {
+    Expression& known = sets_[std::string(pattern_.substr(begin, at_ - begin))];
+    if (!known) known = writer_(set);
+    return known;
   }
 
   Expression character(u32 c) const {
@@ -270,7 +282,9 @@ private:
     default:
       if ((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
           static_cast<u8>(c) >= 0x80)
-        fail(at_ - 2, fmt::format("\\{}", c));
+        fail(at_ - 2, static_cast<u8>(c) < 0x80
+                          ? fmt::format("\\{}", c)
+                          : std::string("a backslash before a character beyond ASCII"));
       return static_cast<u8>(c);
     }
   }
@@ -314,6 +328,7 @@ private:
   const CharacterWriter& writer_;
   std::size_t at_ = 0;
   bool top_alternatives_ = false;
+  std::map<std::string, Expression> sets_; ///< by how they are written
 };
 
 } // namespace
@@ -326,6 +341,8 @@ Expression plain_characters(const CharacterSet& set) {
 }
 
 Expression parse_regex(std::string_view pattern, bool whole, const CharacterWriter& writer) {
+  if (pattern.size() > kLongestPattern)
+    throw Error(Errc::usage, fmt::format("the pattern is longer than {} bytes", kLongestPattern));
   return RegexParser(pattern, writer).parse(whole);
 }
 

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <string_view>
 
@@ -12,6 +13,9 @@ struct CharacterSet {
   std::bitset<128> ascii{};
   CodePoints others{};
 };
+
+/// The longest pattern that is read, in bytes.
+inline constexpr std::size_t kLongestPattern = std::size_t{64} << 10;
 
 /// How one character of a set is written, e.g. escaped in a JSON string.
 using CharacterWriter = std::function<Expression(const CharacterSet&)>;

@@ -14,7 +14,7 @@ constexpr std::size_t kMostMerges = 1000;
 
 SchemaCompiler::Json SchemaCompiler::merged(const Json& a, const Json& b, const std::string& path) {
   if (++merges_ > kMostMerges) fail(path, "has too many alternatives beside other keywords");
-  return merged_schemas(a, b, [&](const std::string& keyword) { refuse(path, keyword); });
+  return merged_schemas(a, b, costs_, [&](const std::string& keyword) { refuse(path, keyword); });
 }
 
 Expression SchemaCompiler::combination(const Json& schema, const std::string& key,

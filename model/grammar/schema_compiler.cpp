@@ -81,8 +81,9 @@ void SchemaCompiler::refuse(const std::string& path, const std::string& keyword)
 }
 
 SchemaScope SchemaCompiler::scope(const std::string& path) const {
-  return {[this, path](const Json& reference) { return pointed_at(reference, path); },
-          [this, path](const std::string& keyword) { refuse(path, keyword); }};
+  return {
+      [this, path](const Json& reference) -> const Json& { return pointed_at(reference, path); },
+      [this, path](const std::string& keyword) { refuse(path, keyword); }, costs_};
 }
 
 void SchemaCompiler::check_keywords(const Json& schema, const std::string& path) const {
@@ -135,12 +136,15 @@ std::optional<Expression> SchemaCompiler::if_any_named(const Json& schema, const
 
 /// The values that are listed, as far as they match what else the schema says.
 Expression SchemaCompiler::constants(const Json& schema, const std::string& path) {
+  const char* const source = schema.contains("const") ? "const" : "enum";
   const Json values = schema.contains("const") ? Json::array({schema["const"]}) : schema["enum"];
   if (!values.is_array()) fail(path + "/enum", "is not a list");
+  Json rest = schema;
+  rest.erase(source); // which they all match
   const SchemaScope here = scope(path);
   std::vector<Expression> forms;
   for (const Json& value : values)
-    if (matches_schema(value, schema, here.resolve, here.refuse))
+    if (matches_schema(value, rest, costs_, here.resolve, here.refuse))
       forms.push_back(literal(value.dump()));
   if (forms.empty()) nothing(path, "has no value that matches");
   return any_of(std::move(forms));
@@ -209,7 +213,7 @@ u32 SchemaCompiler::count(const Json& schema, const char* key, const std::string
 
 Expression SchemaCompiler::reference(const Json& schema, const std::string& path, int depth) {
   const Json& target = schema["$ref"];
-  const Json found = pointed_at(target, path);
+  const Json& found = pointed_at(target, path);
   if (const auto known = references_.find(target); known != references_.end())
     return rule(known->second);
   const std::size_t number = rules_.bodies.size();
@@ -222,7 +226,8 @@ Expression SchemaCompiler::reference(const Json& schema, const std::string& path
 }
 
 /// What a fragment points at, e.g. "#/$defs/a%20b".
-SchemaCompiler::Json SchemaCompiler::pointed_at(const Json& target, const std::string& path) const {
+const SchemaCompiler::Json& SchemaCompiler::pointed_at(const Json& target,
+                                                       const std::string& path) const {
   if (!target.is_string()) fail(path + "/$ref", "is not a string");
   const auto& fragment = target.get_ref<const std::string&>();
   if (!fragment.starts_with("#") || (fragment.size() > 1 && fragment[1] != '/'))

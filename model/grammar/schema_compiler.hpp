@@ -45,7 +45,7 @@ private:
   Expression of_type(const std::string& type, const Json& schema, const std::string& path,
                      int depth);
   Expression reference(const Json& schema, const std::string& path, int depth);
-  Json pointed_at(const Json& target, const std::string& path) const;
+  const Json& pointed_at(const Json& target, const std::string& path) const;
   /// A keyword that counts. `otherwise` if it is not there.
   u32 count(const Json& schema, const char* key, const std::string& path, u32 otherwise) const;
 
@@ -85,6 +85,7 @@ private:
   std::map<std::string, std::size_t> references_;
   std::size_t values_ = 0;
   std::size_t merges_ = 0;
+  mutable MatchCosts costs_; ///< whatever looks at a value pays
 };
 
 } // namespace talaria::model::grammar

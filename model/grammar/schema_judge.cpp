@@ -14,10 +14,11 @@ namespace talaria::model::grammar {
 namespace {
 
 using JudgedJson = SchemaJson;
-using JudgeRefuses = std::function<void(const std::string& keyword)>;
 
 constexpr int kDeepestMatch = 64;
-constexpr std::size_t kMostSteps = 20'000; // schemas that one value is held to
+constexpr const char* kSoMuchElse = "const or enum beside so much else";
+constexpr std::size_t kComparisons = 64; // that take as long as a step
+constexpr std::size_t kPlaces = 16;      // of an automaton, the same
 
 bool has_type(const JudgedJson& value, const JudgedJson& type) {
   if (type.is_array())
@@ -28,6 +29,14 @@ bool has_type(const JudgedJson& value, const JudgedJson& type) {
            (value.is_number() && value.get<double>() == std::floor(value.get<double>()));
   if (type == "number") return value.is_number();
   return type == value.type_name();
+}
+
+/// @throws Json::exception if `object` is none
+const JudgedJson& member_or(const JudgedJson& object, const std::string& name,
+                            const JudgedJson& otherwise) {
+  if (!object.is_object()) return object.at(name);
+  const auto found = object.find(name);
+  return found == object.end() ? otherwise : *found;
 }
 
 bool is_listed(const JudgedJson& value, const JudgedJson& values) {
@@ -62,25 +71,34 @@ bool is_within(const std::string& keyword, std::size_t size, const JudgedJson& b
 
 class Judge {
 public:
-  Judge(const std::function<JudgedJson(const JudgedJson&)>& resolve, const JudgeRefuses& refuse)
-      : resolve_(resolve), refuse_(refuse) {}
+  Judge(MatchCosts& costs, const SchemaResolver& resolve, const SchemaRefuser& refuse)
+      : costs_(costs), resolve_(resolve), refuse_(refuse) {}
 
   bool matches(const JudgedJson& value, const JudgedJson& schema, int depth) const {
     if (schema.is_boolean()) return schema == true;
-    if (depth > kDeepestMatch || ++steps_ > kMostSteps || !schema.is_object())
-      refuse_("const or enum beside so much else");
+    if (depth > kDeepestMatch || !schema.is_object()) refuse_(kSoMuchElse);
+    pay(1);
     for (const auto& [keyword, said] : schema.items())
       if (!is_note(keyword) && !holds(value, keyword, said, schema, depth)) return false;
     return true;
   }
 
 private:
+  void pay(std::size_t steps) const {
+    if (!costs_.pay(steps)) refuse_(kSoMuchElse);
+  }
+  bool has_pattern(const std::string& text, const std::string& pattern) const {
+    return matches_pattern(text, pattern, costs_, refuse_);
+  }
+
   bool holds(const JudgedJson& value, const std::string& keyword, const JudgedJson& said,
              const JudgedJson& schema, int depth) const {
     if (keyword == "type") return has_type(value, said);
     if (keyword == "const") return same_value(value, said);
-    if (keyword == "enum") return is_listed(value, said);
-    if (keyword == kNotEnum) return !is_listed(value, said);
+    if (keyword == "enum" || keyword == kNotEnum) {
+      pay(said.size() / kComparisons);
+      return is_listed(value, said) == (keyword == "enum");
+    }
     for (const auto check : {&Judge::part_holds, &Judge::number_holds, &Judge::text_holds,
                              &Judge::list_holds, &Judge::object_holds})
       if (const auto answer = (this->*check)(value, keyword, said, schema, depth)) return *answer;
@@ -125,15 +143,15 @@ private:
                                  int /*depth*/) const {
     if (keyword == "minLength" || keyword == "maxLength")
       return !value.is_string() || is_within(keyword, characters_of(value), said);
-    if (keyword == "pattern") return !value.is_string() || matches_pattern(value, said);
+    if (keyword == "pattern") return !value.is_string() || has_pattern(value, said);
     if (keyword == kPatterns)
       return !value.is_string() ||
              std::all_of(said.begin(), said.end(),
-                         [&](const JudgedJson& each) { return matches_pattern(value, each); });
+                         [&](const JudgedJson& each) { return has_pattern(value, each); });
     if (keyword == kNotPatterns)
       return !value.is_string() ||
              std::none_of(said.begin(), said.end(),
-                          [&](const JudgedJson& each) { return matches_pattern(value, each); });
+                          [&](const JudgedJson& each) { return has_pattern(value, each); });
     return std::nullopt;
   }
 
@@ -142,7 +160,11 @@ private:
                                  int depth) const {
     if (keyword == "minItems" || keyword == "maxItems")
       return !value.is_array() || is_within(keyword, value.size(), said);
-    if (keyword == "uniqueItems") return said != true || !value.is_array() || are_unique(value);
+    if (keyword == "uniqueItems") {
+      if (said != true || !value.is_array()) return true;
+      pay(value.size() * value.size() / kComparisons);
+      return are_unique(value);
+    }
     if (keyword == "prefixItems" || keyword == "items")
       return !value.is_array() || items_match(value, schema, depth);
     if (keyword == "minContains" || keyword == "maxContains") return true; // with `contains`
@@ -185,14 +207,14 @@ private:
   }
 
   bool members_match(const JudgedJson& value, const JudgedJson& schema, int depth) const {
-    const JudgedJson named = schema.value("properties", JudgedJson::object());
-    const JudgedJson patterns = schema.value("patternProperties", JudgedJson::object());
-    const JudgedJson others = schema.value("additionalProperties", JudgedJson(true));
+    const JudgedJson& named = member_or(schema, "properties", kNone);
+    const JudgedJson& patterns = member_or(schema, "patternProperties", kNone);
+    const JudgedJson& others = member_or(schema, "additionalProperties", kAny);
     for (const auto& [name, member] : value.items()) {
       bool known = named.contains(name);
-      if (known && !matches(member, named[name], depth + 1)) return false;
+      if (known && !matches(member, named.at(name), depth + 1)) return false;
       for (const auto& [pattern, said] : patterns.items()) {
-        if (!matches_pattern(name, pattern)) continue;
+        if (!has_pattern(name, pattern)) continue;
         known = true;
         if (!matches(member, said, depth + 1)) return false;
       }
@@ -202,22 +224,31 @@ private:
   }
 
   bool items_match(const JudgedJson& value, const JudgedJson& schema, int depth) const {
-    const JudgedJson first = schema.value("prefixItems", JudgedJson::array());
-    const JudgedJson others = schema.value("items", JudgedJson(true));
+    const JudgedJson& first = member_or(schema, "prefixItems", kEmpty);
+    const JudgedJson& others = member_or(schema, "items", kAny);
     for (std::size_t i = 0; i < value.size(); ++i)
       if (!matches(value[i], i < first.size() ? first[i] : others, depth + 1)) return false;
     return true;
   }
 
-  const std::function<JudgedJson(const JudgedJson&)>& resolve_;
-  const JudgeRefuses& refuse_;
-  mutable std::size_t steps_ = 0;
+  const JudgedJson kAny = true, kNone = JudgedJson::object(), kEmpty = JudgedJson::array();
+  MatchCosts& costs_;
+  const SchemaResolver& resolve_;
+  const SchemaRefuser& refuse_;
 };
 
 } // namespace
 
-bool matches_pattern(const std::string& text, const std::string& pattern) {
-  Automaton automaton({{parse_regex(pattern, false, plain_characters)}});
+bool matches_pattern(const std::string& text, const std::string& pattern, MatchCosts& costs,
+                     const SchemaRefuser& refuse) {
+  const auto [known, is_new] = costs.patterns.try_emplace(pattern);
+  if (is_new) {
+    known->second =
+        std::make_unique<Automaton>(Rules{{parse_regex(pattern, false, plain_characters)}});
+    if (!costs.pay(known->second->places() / kPlaces)) refuse(kSoMuchElse);
+  }
+  if (!costs.pay(text.size() / kComparisons)) refuse(kSoMuchElse);
+  Automaton& automaton = *known->second;
   auto state = automaton.start();
   for (const char byte : text) {
     state = automaton.next(state, static_cast<u8>(byte));
@@ -226,10 +257,9 @@ bool matches_pattern(const std::string& text, const std::string& pattern) {
   return automaton.accepts(state);
 }
 
-bool matches_schema(const JudgedJson& value, const JudgedJson& schema,
-                    const std::function<JudgedJson(const JudgedJson& reference)>& resolve,
-                    const JudgeRefuses& refuse) {
-  return Judge(resolve, refuse).matches(value, schema, 0);
+bool matches_schema(const JudgedJson& value, const JudgedJson& schema, MatchCosts& costs,
+                    const SchemaResolver& resolve, const SchemaRefuser& refuse) {
+  return Judge(costs, resolve, refuse).matches(value, schema, 0);
 }
 
 } // namespace talaria::model::grammar

@@ -19,7 +19,7 @@ constexpr int kMostLooks = 5000;
 constexpr double kMostIntegers = 64; // that are listed
 
 bool matches_in(const LogicJson& value, const LogicJson& schema, const SchemaScope& scope) {
-  return matches_schema(value, schema, scope.resolve, scope.refuse);
+  return matches_schema(value, schema, scope.costs, scope.resolve, scope.refuse);
 }
 
 /// `enum` or `const`; nothing if there is none.
@@ -93,7 +93,7 @@ private:
     const auto unknown = [](const std::string&) { throw Error(Errc::usage, "unknown"); };
     try {
       return std::none_of(values->begin(), values->end(), [&](const LogicJson& value) {
-        return matches_schema(value, b, scope_.resolve, unknown);
+        return matches_schema(value, b, scope_.costs, scope_.resolve, unknown);
       });
     } catch (const Error&) {
       return false;

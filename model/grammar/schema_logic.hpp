@@ -10,10 +10,12 @@
 
 namespace talaria::model::grammar {
 
-/// What schemas stand in: how a reference is followed, and how a keyword is refused.
+/// What schemas stand in: how a reference is followed, how a keyword is refused, and what may still
+/// be spent on the document.
 struct SchemaScope {
-  std::function<SchemaJson(const SchemaJson& reference)> resolve;
-  std::function<void(const std::string& keyword)> refuse; ///< throws
+  SchemaResolver resolve;
+  SchemaRefuser refuse;
+  MatchCosts& costs;
 };
 
 /// Keywords of our own, which merged_schemas() and negated() leave: patterns that a value has to

@@ -68,7 +68,7 @@ Json plain(const Json& schema) {
 
 class Merger {
 public:
-  explicit Merger(const Refuse& refuse) : refuse_(refuse) {}
+  Merger(MatchCosts& costs, const Refuse& refuse) : costs_(costs), refuse_(refuse) {}
 
   Json merged(const Json& left, const Json& right) const {
     if (left == false || right == false) return false;
@@ -170,12 +170,12 @@ private:
   }
 
   /// What a schema says of a member beside its patterns, which stay patterns.
-  static Json said_of(const Json& schema, const std::string& name) {
+  Json said_of(const Json& schema, const std::string& name) const {
     const Json named = schema.value("properties", Json::object());
     if (named.contains(name)) return named[name];
     const Json patterns = schema.value("patternProperties", Json::object());
     for (const auto& [pattern, value] : patterns.items())
-      if (matches_pattern(name, pattern)) return true;
+      if (matches_pattern(name, pattern, costs_, refuse_)) return true;
     return schema.value("additionalProperties", Json(true));
   }
 
@@ -228,6 +228,7 @@ private:
     if (others_of_a != true || others_of_b != true) out["items"] = merged(others_of_a, others_of_b);
   }
 
+  MatchCosts& costs_;
   const Refuse& refuse_;
 };
 
@@ -241,8 +242,8 @@ bool is_note(const std::string& keyword) {
   return notes.contains(keyword);
 }
 
-Json merged_schemas(const Json& a, const Json& b, const Refuse& refuse) {
-  return Merger(refuse).merged(a, b);
+Json merged_schemas(const Json& a, const Json& b, MatchCosts& costs, const Refuse& refuse) {
+  return Merger(costs, refuse).merged(a, b);
 }
 
 } // namespace talaria::model::grammar

@@ -55,7 +55,7 @@ SchemaCompiler::Members SchemaCompiler::named_members(const Json& schema, const 
     Json said = Json::array();
     if (properties.contains(name)) said.push_back(properties[name]);
     for (const auto& [pattern, value] : patterns.items())
-      if (matches_pattern(name, pattern)) said.push_back(value);
+      if (matches_pattern(name, pattern, costs_, scope(path).refuse)) said.push_back(value);
     const bool needed = std::find(required.begin(), required.end(), name) != required.end();
     if (said.empty() && more == false)
       nothing(path + "/required", "names what additionalProperties forbids");

@@ -180,6 +180,13 @@ BOOST_AUTO_TEST_CASE(even_the_signer_cannot_write_what_is_no_receipt) {
   BOOST_TEST(with("sim", false) != "taken");
   BOOST_TEST(with("endpoint", "/v1/other") != "taken");
   BOOST_TEST(with("prompts", nlohmann::ordered_json::array()).find("prompt") != std::string::npos);
+  auto sampling = claims.at("sampling");
+  for (const nlohmann::ordered_json& number :
+       {nlohmann::ordered_json(1e300), nlohmann::ordered_json(-4e38),
+        nlohmann::ordered_json("1")}) {
+    sampling["temperature"] = number; // a float would be infinite, and could not be written again
+    BOOST_TEST(with("sampling", sampling).find("a float holds") != std::string::npos);
+  }
   auto lacking = claims;
   lacking.erase("res");
   BOOST_TEST(reason_of(signed_claims(lacking.dump())).find("no res") != std::string::npos);

@@ -137,6 +137,15 @@ BOOST_AUTO_TEST_CASE(texts_together_keep_to_the_budget) {
   BOOST_TEST(parse_client_json(std::string(50'000, ' ') + "[4]", &budget).value == json({4}));
 }
 
+/// An error that could not be written would end the connection without a word.
+BOOST_AUTO_TEST_CASE(errors_are_told_whatever_they_quote) {
+  const ApiError error(400, "half of a character: \xC3", "fi\xE2\x82");
+  for (const auto shape : {gateway::ErrorShape::openai, gateway::ErrorShape::anthropic}) {
+    const json told = json::parse(error.body(shape));
+    BOOST_TEST(told.at("error").at("message") == "half of a character: \uFFFD");
+  }
+}
+
 BOOST_AUTO_TEST_SUITE_END()
 
 } // namespace talaria::tests

@@ -161,6 +161,20 @@ const Example kExamples[] = {
      "Bye",
      {{"f", "{}"}}},
     {ToolSyntax::harmony, "{\"a\": 1}", "{\"a\": 1}", {}},
+    // Blanks within a text behind a call, whichever piece they come in.
+    {ToolSyntax::hermes,
+     "<tool_call>{\"name\":\"f\",\"arguments\":{}}</tool_call>\n One \n\n two "
+     "\n<tool_call>{\"name\":\"g\","
+     "\"arguments\":{}}</tool_call> \n",
+     "\n One \n\n two \n",
+     {{"f", "{}"}, {"g", "{}"}}},
+    {ToolSyntax::llama,
+     "{\"name\": \"f\", \"parameters\": {}} one \n\n two \n",
+     "one \n\n two \n",
+     {{"f", "{}"}}},
+    // As a header begins, until it does not.
+    {ToolSyntax::harmony, "<|chaos|> is no <|message|>", "<|chaos|> is no <|message|>", {}},
+    {ToolSyntax::harmony, "to be or not", "to be or not", {}},
 };
 
 } // namespace

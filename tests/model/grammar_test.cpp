@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdio>
+#include <functional>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -446,6 +447,121 @@ BOOST_AUTO_TEST_CASE(calls_of_tools_hold_what_their_schemas_say) {
        {std::string(R"(<call>{"name": "f", "arguments": {"n":"x"}}</call>)"),
         std::string(R"(<call>{"name": "g", "arguments": {"s":1}}</call>)"), f + g, std::string()})
     BOOST_TEST(!fits(automaton, text), text);
+}
+
+namespace {
+
+/// Repeats a text, e.g. to write what a client may send.
+std::string times(std::size_t count, const std::string& text) {
+  std::string out;
+  for (std::size_t i = 0; i < count; ++i) out += text;
+  return out;
+}
+
+void check_refused(const std::function<void()>& read, const std::string& word) {
+  BOOST_CHECK_EXCEPTION(read(), Error, [&](const Error& error) {
+    BOOST_TEST(std::string(error.what()).find(word) != std::string::npos, error.what());
+    return error.code() == Errc::usage;
+  });
+}
+
+} // namespace
+
+/// Expressions were gone through by recursion, and end by one: 60 KB of question marks
+/// ended the process.
+BOOST_AUTO_TEST_CASE(no_grammar_is_too_deep_for_the_stack) {
+  const std::string marks = times(60'000, "?");
+  check_refused([&] { Automaton(gbnf_rules("root ::= \"a\"" + marks)); }, "nested");
+  check_refused([&] { Automaton(regex_rules("a" + marks)); }, "nested");
+  check_refused(
+      [&] { Automaton(json_schema_rules(R"({"type":"string","pattern":"a)" + marks + "\"}")); },
+      "nested");
+  // The longest lists, one behind the other's last place.
+  const std::string trues = times(4090, "true,");
+  std::string schema = R"({"type":"null"})";
+  for (int i = 0; i < 3; ++i)
+    schema = R"({"type":"array","items":false,"prefixItems":[)" + trues + schema + "]}";
+  check_refused([&] { Automaton(json_schema_rules(schema)); }, "nested");
+  Automaton longest(
+      json_schema_rules(R"({"type":"array","items":{"type":"null"},"maxItems":4096})"));
+  BOOST_TEST(fits(longest, "[null,null]"));
+}
+
+/// None of these had an end that anybody would have seen.
+BOOST_AUTO_TEST_CASE(nothing_is_repeated_that_is_not_there) {
+  for (const std::string& empty : {std::string("\"\""), std::string("(\"\" (\"\" \"\"))"),
+                                   std::string("\"a\"{0}"), std::string("()")}) {
+    Automaton automaton(gbnf_rules("root ::= " + empty + times(8, "{4096}")));
+    BOOST_TEST(fits(automaton, ""), empty);
+    BOOST_TEST(!fits(automaton, "a"), empty);
+  }
+  Automaton beside(gbnf_rules("root ::= ((" + times(10'000, "\"\" ") + "\"a\"){4}){2}"));
+  BOOST_TEST(fits(beside, "aaaaaaaa"));
+  BOOST_TEST(!fits(beside, "aaaaaaa"));
+  Automaton pattern(regex_rules("(?:(?:){4000}){4000}" + times(4, "{4000}") + "b"));
+  BOOST_TEST(fits(pattern, "b"));
+}
+
+/// Of each state, all ways that lead to one place are one; there were as many as pairs of
+/// alternatives, each found by going through all of them.
+BOOST_AUTO_TEST_CASE(equal_alternatives_are_followed_once) {
+  Automaton automaton(gbnf_rules("root ::= ([a-z]" + times(10'000, "|[a-z]") + ")*"));
+  BOOST_TEST(fits(automaton, "abcdefghijklmnopqrstuvwxyz"));
+  BOOST_TEST(!fits(automaton, "abC"));
+}
+
+BOOST_AUTO_TEST_CASE(what_takes_too_much_time_or_memory_is_refused) {
+  check_refused([] { regex_rules(times(70'000, ".")); }, "longer");
+  check_refused([] { choice_rules({"a", times(600'000, "b")}); }, "longer");
+  std::string chain = "root ::= r1\n";
+  for (int i = 1; i < 3000; ++i)
+    chain += "r" + std::to_string(i) + " ::= r" + std::to_string(i + 1) + "\n";
+  check_refused([&] { Automaton(gbnf_rules(chain + "r3000 ::= " + times(100, "\"c\"{4000}"))); },
+                "too large");
+  // Each of 4000 states knows some 4000 places where it may be.
+  Automaton states(regex_rules("(?:a?){4000}"));
+  const auto walk = [&] {
+    auto state = states.start();
+    for (int i = 0; i < 4000; ++i) state = states.next(state, 'a');
+  };
+  check_refused(walk, "too large");
+}
+
+/// Clients are told in JSON, which takes no half of a character.
+BOOST_AUTO_TEST_CASE(messages_quote_whole_characters) {
+  const auto told = [](const std::function<Rules()>& read) {
+    try {
+      read();
+    } catch (const Error& error) {
+      return nlohmann::json(error.what()).dump();
+    }
+    return std::string();
+  };
+  BOOST_TEST(told([] { return gbnf_rules("é ::= \"a\""); }).find("'é'") != std::string::npos);
+  BOOST_TEST(told([] { return gbnf_rules("root ::= \"\\é\""); }).find("\\\\é") !=
+             std::string::npos);
+  BOOST_TEST(told([] { return gbnf_rules("root ::= \"\\"); }).find("line 1") != std::string::npos);
+  BOOST_TEST(told([] { return regex_rules("a\\é"); }).find("backslash") != std::string::npos);
+}
+
+/// Values times schemas that they are held to, both of a client's choice.
+BOOST_AUTO_TEST_CASE(many_values_are_held_to_few_schemas) {
+  std::string values = "\"v0\"";
+  for (int i = 1; i < 4000; ++i) values += ",\"v" + std::to_string(i) + "\"";
+  const std::string listed = R"({"enum":[)" + values + "]";
+  Automaton plain(json_schema_rules(listed + "}"));
+  BOOST_TEST(fits(plain, "\"v3999\""));
+  BOOST_TEST(!fits(plain, "\"v4000\""));
+  Automaton some(json_schema_rules(listed + R"(,"type":"string","pattern":"v[0-9]7$"})"));
+  BOOST_TEST(fits(some, "\"v17\""));
+  BOOST_TEST(!fits(some, "\"v18\""));
+  const std::string reference = R"({"$ref":"#/$defs/a"})";
+  check_refused(
+      [&] {
+        json_schema_rules(listed + R"(,"allOf":[)" + times(99, reference + ",") + reference +
+                          R"(],"$defs":{"a":{"type":"string"}}})");
+      },
+      "so much else");
 }
 
 BOOST_AUTO_TEST_SUITE_END()
