@@ -70,6 +70,36 @@ AttackResult cell(const std::string& where, const std::vector<RowCounts>& known,
   return out;
 }
 
+/// Twice as many rows for each expert as an even spread would need.
+class FixedRows {
+public:
+  FixedRows(const arch::ModelPlan& plan, u32 length) {
+    const auto layer =
+        std::find_if(plan.layers.begin(), plan.layers.end(), [](const arch::Layer& other) {
+          return other.feed_forward.router.has_value();
+        });
+    experts_ = layer->feed_forward.experts.size();
+    routed_ = layer->feed_forward.routed();
+    const std::size_t needed = std::size_t{2} * length * layer->feed_forward.router->chosen;
+    capacity_ = static_cast<u32>((needed + routed_ - 1) / routed_);
+  }
+
+  std::string name() const {
+    return fmt::format("{} rows to each expert, the rest in further rounds", capacity_);
+  }
+  std::vector<RowCounts> rounds(const std::vector<RowCounts>& counts) const {
+    std::vector<RowCounts> out;
+    for (const RowCounts& one : counts)
+      out.push_back(rounds_with_capacity(one, experts_, routed_, capacity_));
+    return out;
+  }
+
+private:
+  std::size_t experts_ = 0;
+  std::size_t routed_ = 0;
+  u32 capacity_ = 0;
+};
+
 } // namespace
 
 AttackInfo routing_info() {
@@ -117,6 +147,17 @@ std::vector<RowCounts> counts_without_padding(const Recording& clear,
   return out;
 }
 
+RowCounts rounds_with_capacity(const RowCounts& counts, std::size_t experts, std::size_t routed,
+                               u32 capacity) {
+  RowCounts out;
+  for (std::size_t layer = 0; layer + experts <= counts.size(); layer += experts) {
+    const auto begin = counts.begin() + static_cast<std::ptrdiff_t>(layer);
+    const u32 most = *std::max_element(begin, begin + static_cast<std::ptrdiff_t>(routed));
+    out.push_back((most + capacity - 1) / capacity);
+  }
+  return out;
+}
+
 std::vector<RowCounts> counts_as_sent(const Recording& recording) {
   std::vector<RowCounts> out;
   for (const Arrival& arrival : recording.view.arrivals) {
@@ -154,9 +195,13 @@ std::vector<AttackResult> routing(const pipeline::EngineOptions& engine,
   const auto sent_counts = [&](const std::vector<PlannedRequest>& requests) {
     return counts_as_sent(recorded(engine.scheme.kind, requests, {.first = 1, .others = 1}));
   };
+  const auto known = clear_counts(prompts);
+  const auto seen = clear_counts(asked);
   std::vector<AttackResult> out;
-  out.push_back(
-      cell("rows to chosen experts only", clear_counts(prompts), clear_counts(asked), order));
+  out.push_back(cell("rows to chosen experts only", known, seen, order));
+  out.back().judges = false;
+  const FixedRows fixed(plan, options.length);
+  out.push_back(cell(fixed.name(), fixed.rounds(known), fixed.rounds(seen), order));
   out.back().judges = false;
   out.push_back(cell("every row to every expert", sent_counts(prompts), sent_counts(asked), order));
   return out;

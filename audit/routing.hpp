@@ -29,6 +29,12 @@ std::vector<std::size_t> nearest_counts(const std::vector<RowCounts>& known,
 /// @param lengths of the requests' prompts, which fitted one micro-batch each.
 std::vector<RowCounts> counts_without_padding(const Recording& clear,
                                               const std::vector<u32>& lengths);
+/// Rounds that each layer would take if every expert got `capacity` rows in each of them, real ones
+/// or dummies, and rows that find no place went in the next: all that a worker would count.
+/// @param counts [layers, experts], the first `routed` of each layer to be chosen among
+/// @param capacity at least 1
+RowCounts rounds_with_capacity(const RowCounts& counts, std::size_t experts, std::size_t routed,
+                               u32 capacity);
 /// What it counted: rows of every matrix and round.
 std::vector<RowCounts> counts_as_sent(const Recording& recording);
 
@@ -39,8 +45,9 @@ struct RoutingOptions {
 };
 
 /// The attacker knows a list of prompts of one length, one of which was asked, and how many rows
-/// each matrix is sent for each of them. Without padding (computed: there is no such mode) and as
-/// configured, which is judged. Nothing for a model without experts.
+/// each matrix is sent for each of them. Without padding, with a fixed number of rows for each
+/// expert (both computed: there are no such modes, docs/adr/0030) and as it is, which is judged.
+/// Nothing for a model without experts.
 /// @throws Error as the engine does.
 std::vector<AttackResult> routing(const pipeline::EngineOptions& engine,
                                   const std::shared_ptr<const PublicModel>& model,

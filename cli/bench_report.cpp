@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <nlohmann/json.hpp>
 
+#include "cli/expert_figures.hpp"
 #include "core/console.hpp"
 
 namespace talaria::cli {
@@ -75,6 +76,7 @@ void print_head(const BenchReport& report) {
             "GOPS\n",
             machine.kernels, machine.threads, machine.read_bytes_per_s / 1e9,
             machine.int8_ops_per_s / 1e9);
+  if (model.experts) print_out("{}\n", to_text(*model.experts));
   print_out("prefill of {} tokens, {} tokens decoded behind a prompt of {}, {} rounds in turn, "
             "medians, {} micro-batches\n\n",
             report.prefill, report.decode, report.context, report.rounds, report.micro_batches);
@@ -115,25 +117,27 @@ BenchShares shares_of(const BenchReport& report, const BenchResult& result) {
 json to_json(const BenchReport& report) {
   json results = json::array();
   for (const BenchResult& r : report.results) results.push_back(result_json(report, r));
-  return {{"machine",
-           {{"kernels", report.machine.kernels},
-            {"threads", report.machine.threads},
-            {"read_bytes_per_s", report.machine.read_bytes_per_s},
-            {"int8_ops_per_s", report.machine.int8_ops_per_s}}},
-          {"model",
-           {{"name", report.model.name},
-            {"layers", report.model.layers},
-            {"weights", report.model.weights},
-            {"weight_bytes", report.model.weight_bytes},
-            {"parameters", report.parameters},
-            {"hint_bytes", report.hint_bytes}}},
-          {"settings",
-           {{"prefill", report.prefill},
-            {"decode", report.decode},
-            {"decode_prompt", report.context},
-            {"rounds", report.rounds},
-            {"micro_batches", report.micro_batches}}},
-          {"results", std::move(results)}};
+  json out = {{"machine",
+               {{"kernels", report.machine.kernels},
+                {"threads", report.machine.threads},
+                {"read_bytes_per_s", report.machine.read_bytes_per_s},
+                {"int8_ops_per_s", report.machine.int8_ops_per_s}}},
+              {"model",
+               {{"name", report.model.name},
+                {"layers", report.model.layers},
+                {"weights", report.model.weights},
+                {"weight_bytes", report.model.weight_bytes},
+                {"parameters", report.parameters},
+                {"hint_bytes", report.hint_bytes}}},
+              {"settings",
+               {{"prefill", report.prefill},
+                {"decode", report.decode},
+                {"decode_prompt", report.context},
+                {"rounds", report.rounds},
+                {"micro_batches", report.micro_batches}}},
+              {"results", std::move(results)}};
+  if (report.model.experts) out["model"]["experts"] = to_json(*report.model.experts);
+  return out;
 }
 
 void print_table(const BenchReport& report) {

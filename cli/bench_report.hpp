@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "arch/expert_cost.hpp"
 #include "cli/bench_measure.hpp"
 #include "cli/machine_probe.hpp"
 
@@ -17,6 +18,7 @@ struct BenchModel {
   std::string weights;          ///< int8 or int16
   std::size_t weight_bytes = 0; ///< read once for every step of decoding
   std::size_t head_bytes = 0;   ///< of these the lm_head's, not needed for most prompt tokens
+  std::optional<arch::ExpertCost> experts; ///< of a mixture
 };
 
 /// One scheme at one batch size; medians over the rounds.

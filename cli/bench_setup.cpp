@@ -43,6 +43,7 @@ BenchModel describe(const BenchFlags& flags, const config::PipelineConfig& setti
   out.weights = to_string(loader.format());
   for (const arch::Linear& linear : plan.linears)
     out.weight_bytes += model::weight_bytes(linear, loader.format());
+  out.experts = arch::expert_cost(plan);
   if (plan.linears.has_head())
     out.head_bytes = model::weight_bytes(plan.linears.head(), loader.format());
   return out;

@@ -8,6 +8,7 @@
 #include "cli/commands.hpp"
 #include "cli/context_figures.hpp"
 #include "cli/engine_flags.hpp"
+#include "cli/expert_figures.hpp"
 #include "cli/placement_table.hpp"
 #include "core/console.hpp"
 #include "estimator/security_level.hpp"
@@ -50,6 +51,15 @@ struct Inspection {
   }
   std::size_t bytes_down() const {
     return total([this](const Row& r) { return r.figures.columns * word_bytes(r); });
+  }
+
+  /// Of a model with mixtures whose weights are there.
+  std::optional<ExpertFigures> experts() const {
+    if (!has_weights || rows.empty()) return std::nullopt;
+    WireWidths widths;
+    widths.columns_per_output = rows.front().figures.columns / rows.front().figures.d_out;
+    for (const Row& row : rows) widths.word_bytes.push_back(word_bytes(row));
+    return expert_figures(model, widths);
   }
 
   template <class Figure>
@@ -170,6 +180,7 @@ json to_json(const Inspection& x) {
                           {"weight_bytes", x.drafts->weight_bytes},
                           {"kv_bytes_per_token", x.drafts->bytes_per_position},
                           {"context", x.drafts->max_position}};
+  if (const auto experts = x.experts()) out["experts"] = to_json(*experts);
   if (!x.has_weights) {
     out.erase("linears");
     out.erase("totals");
@@ -235,6 +246,7 @@ void print(const Inspection& x) {
                 : "the enclave's host can see which pages of the embedding table are read");
   print_out("per token {} bytes up, {} bytes down, {} round trips\n", x.bytes_up(), x.bytes_down(),
             x.rows.size());
+  if (const auto experts = x.experts()) print_out("{}", to_text(*experts));
 }
 
 } // namespace

@@ -6,11 +6,14 @@
 #include <fstream>
 #include <future>
 #include <memory>
+#include <nlohmann/json.hpp>
+#include <optional>
 #include <vector>
 
 #include "cli/commands.hpp"
 #include "cli/engine_flags.hpp"
 #include "cli/local_nodes.hpp"
+#include "cli/perplexity_base.hpp"
 #include "core/console.hpp"
 #include "settings/engine/process_setup.hpp"
 
@@ -21,7 +24,9 @@ namespace {
 struct PerplexityFlags {
   EngineFlags engine;
   std::string file;
-  std::size_t window = 512;
+  std::string base;      ///< to compare with
+  std::string save_base; ///< to write
+  u32 window = 512;
   u32 batch = 4;
   bool json = false;
 };
@@ -82,22 +87,9 @@ Likelihood measure(pipeline::Engine& engine, const std::vector<u32>& ids,
   return sum;
 }
 
-int perplexity(const PerplexityFlags& flags, InterruptWatch& interrupts) {
+/// Of the whole text. @throws Error{usage} if it is too short.
+void report_likelihood(pipeline::Engine& engine, const PerplexityFlags& flags) {
   const std::string text = read_text(flags.file);
-  const config::PipelineConfig config = flags.engine.resolve();
-  const pipeline::EngineOptions options = flags.engine.engine_options(config);
-  settings::set_up_process(config);
-  const auto nodes = start_local_nodes(config, interrupts);
-  TerminalProgress progress;
-  pipeline::Engine engine(options, progress);
-  print_warnings(engine);
-  const OnInterrupt cancel(interrupts, [&engine] { engine.cancel_all(); });
-
-  const std::size_t most =
-      std::min<std::size_t>(engine.plan().max_position, engine.kv_report().max_tokens);
-  if (flags.window > most)
-    throw Error(Errc::usage, fmt::format("--window {} is more than this model's context of {}",
-                                         flags.window, most));
   const std::vector<u32> ids = engine.tokenizer().encode(text, /*add_special=*/false);
   const std::vector<u32> prefix = engine.tokenizer().encode("", /*add_special=*/true);
   if (ids.size() + prefix.size() < 2)
@@ -116,6 +108,91 @@ int perplexity(const PerplexityFlags& flags, InterruptWatch& interrupts) {
   else
     print_out("perplexity {:.4f} over {} tokens in windows of {}, {:.4f} bits per byte\n",
               perplexity, sum.tokens, flags.window, bits_per_byte);
+}
+
+void report_saved(pipeline::Engine& engine, const PerplexityFlags& flags) {
+  const BaseText text = base_text(engine, read_text(flags.file), flags.window);
+  save_base(engine, text, flags.save_base, flags.batch);
+  const std::size_t positions = text.windows() * text.scored();
+  if (flags.json)
+    print_out("{{\"positions\":{},\"window\":{}}}\n", positions, text.window);
+  else
+    print_out("{}: log probabilities of {} positions in {} windows of {}\n", flags.save_base,
+              positions, text.windows(), text.window);
+}
+
+nlohmann::json to_json(const Estimate& estimate) {
+  return {{"value", estimate.value}, {"error", estimate.error}};
+}
+
+void report_divergence(pipeline::Engine& engine, BaseReader& base, const PerplexityFlags& flags) {
+  const DivergenceReport r = compare_with(engine, base, flags.batch);
+  const u32 window = base.text().window;
+  if (flags.json) {
+    const nlohmann::json divergence = {{"mean", to_json(r.divergence)},
+                                       {"median", r.median},
+                                       {"p99", r.p99},
+                                       {"p999", r.p999},
+                                       {"largest", r.largest}};
+    const nlohmann::json out = {{"positions", r.positions},
+                                {"window", window},
+                                {"perplexity", to_json(r.perplexity)},
+                                {"base_perplexity", to_json(r.base_perplexity)},
+                                {"log_ratio", to_json(r.log_ratio)},
+                                {"divergence", divergence},
+                                {"probability_change", to_json(r.change)},
+                                {"same_top", to_json(r.same_top)},
+                                {"kv_format", kernels::to_string(engine.kv_report().format)}};
+    print_out("{}\n", out.dump());
+    return;
+  }
+  print_out("{} positions in windows of {}; +- is one standard error\n", r.positions, window);
+  print_out("perplexity     {:.4f} +- {:.4f}, of the base {:.4f} +- {:.4f}\n", r.perplexity.value,
+            r.perplexity.error, r.base_perplexity.value, r.base_perplexity.error);
+  print_out("ln of ratio    {:.3g} +- {:.2g}\n", r.log_ratio.value, r.log_ratio.error);
+  print_out("KL divergence  mean {:.3g} +- {:.2g}; median {:.3g}, 99 % {:.3g}, 99.9 % {:.3g}, "
+            "largest {:.3g}\n",
+            r.divergence.value, r.divergence.error, r.median, r.p99, r.p999, r.largest);
+  print_out("probability    of the token that came changes by {:.4f} % +- {:.4f} % (root of the "
+            "mean square)\n",
+            100 * r.change.value, 100 * r.change.error);
+  print_out("same top       {:.3f} % +- {:.3f} %\n", 100 * r.same_top.value,
+            100 * r.same_top.error);
+}
+
+void check_flags(const PerplexityFlags& flags) {
+  if (flags.file.empty() == flags.base.empty())
+    throw Error(Errc::usage, "give either --file TEXT, or --base FILE, which has the text in it");
+  if (!flags.save_base.empty() && !flags.base.empty())
+    throw Error(Errc::usage, "--save-base writes what --base reads: give one of them");
+}
+
+int perplexity(const PerplexityFlags& flags, InterruptWatch& interrupts) {
+  check_flags(flags);
+  std::optional<BaseReader> base;
+  if (!flags.base.empty()) base.emplace(flags.base);
+  const u32 window = base ? base->text().window : flags.window;
+  const config::PipelineConfig config = flags.engine.resolve();
+  const pipeline::EngineOptions options = flags.engine.engine_options(config);
+  settings::set_up_process(config);
+  const auto nodes = start_local_nodes(config, interrupts);
+  TerminalProgress progress;
+  pipeline::Engine engine(options, progress);
+  print_warnings(engine);
+  const OnInterrupt cancel(interrupts, [&engine] { engine.cancel_all(); });
+
+  const std::size_t most =
+      std::min<std::size_t>(engine.plan().max_position, engine.kv_report().max_tokens);
+  if (window > most)
+    throw Error(Errc::usage,
+                fmt::format("{} {} is more than this model's context of {}",
+                            base ? flags.base + ": a window of" : "--window", window, most));
+  if (base)
+    report_divergence(engine, *base, flags);
+  else if (!flags.save_base.empty())
+    report_saved(engine, flags);
+  else
+    report_likelihood(engine, flags);
   engine.write_trace();
   return 0;
 }
@@ -127,9 +204,14 @@ void add_perplexity_command(CLI::App& app, Action& chosen) {
   CLI::App* command = app.add_subcommand(
       "perplexity", "How likely a model holds a text to be: what quantisation costs");
   flags->engine.add_to(*command);
-  command->add_option("--file", flags->file, "the text, UTF-8")->required();
+  command->add_option("--file", flags->file, "the text, UTF-8");
   command->add_option("--window", flags->window, "tokens that are looked at together (default 512)")
       ->check(CLI::Range(2, 1 << 20));
+  command->add_option("--save-base", flags->save_base,
+                      "write the log probabilities of every token, for --base: 2 bytes each");
+  command->add_option("--base", flags->base,
+                      "print how far this model's answers are from those of --save-base, or of "
+                      "llama.cpp's --save-all-logits: KL divergence, same top token");
   command->add_option("--batch", flags->batch, "windows at a time (default 4)")
       ->check(CLI::Range(1, 256));
   command->add_flag("--json", flags->json, "print one JSON object");
