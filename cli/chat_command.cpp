@@ -13,6 +13,7 @@
 #include "cli/commands.hpp"
 #include "cli/engine_flags.hpp"
 #include "cli/local_nodes.hpp"
+#include "cli/lora_flag.hpp"
 #include "cli/prompts.hpp"
 #include "core/console.hpp"
 #include "settings/engine/process_setup.hpp"
@@ -23,6 +24,7 @@ namespace {
 
 struct ChatCommandFlags {
   EngineFlags engine;
+  LoraFlag lora;
   ChatFlags chat;
   SamplingFlags sampling;
   std::optional<u32> max_tokens;
@@ -73,7 +75,8 @@ int converse_with(Answerer& answerer, const ChatCommandFlags& flags, InterruptWa
 
 int chat_with_engine(const ChatCommandFlags& flags, InterruptWatch& interrupts) {
   config::PipelineConfig settings = flags.engine.resolve();
-  const pipeline::EngineOptions options = flags.engine.engine_options(settings);
+  pipeline::EngineOptions options = flags.engine.engine_options(settings);
+  flags.lora.load(options);
   settings::set_up_process(settings);
   const auto nodes = start_local_nodes(settings, interrupts);
   int status = 0;
@@ -86,7 +89,7 @@ int chat_with_engine(const ChatCommandFlags& flags, InterruptWatch& interrupts) 
         engine,
         flags.chat.encoder(engine.model_files().texts(), engine.tokenizer(), settings.chat_date),
         {[&] { return flags.sampling.resolve(engine.generation_config()); },
-         flags.max_tokens.value_or(kMaxTokens), settings.masking.scheme});
+         flags.max_tokens.value_or(kMaxTokens), settings.masking.scheme, flags.lora.of(engine)});
     status = converse_with(answerer, flags, interrupts);
   }
   if (nodes) nodes->stop();
@@ -121,6 +124,7 @@ void add_chat_command(CLI::App& app, Action& chosen) {
   CLI::App* command = app.add_subcommand(
       "chat", "Chat in the terminal, with the engine in this process or an endpoint (--url)");
   flags->engine.add_to(*command);
+  CLI::Option* const lora = flags->lora.add_to(*command);
   flags->chat.add_to(*command);
   flags->sampling.add_to(*command);
   command->add_option("--max-tokens", flags->max_tokens,
@@ -138,6 +142,7 @@ void add_chat_command(CLI::App& app, Action& chosen) {
                    "what the endpoint calls the model (default: the first it names)")
       ->needs(url);
   for (const char* other : {"--model", "--config"}) url->excludes(command->get_option(other));
+  url->excludes(lora);
   command->add_flag("--stats", flags->stats,
                     "tokens and times behind each answer, on standard error, without a terminal "
                     "too");

@@ -8,6 +8,7 @@
 #include "cli/commands.hpp"
 #include "cli/engine_flags.hpp"
 #include "cli/local_nodes.hpp"
+#include "cli/lora_flag.hpp"
 #include "core/console.hpp"
 #include "settings/engine/process_setup.hpp"
 
@@ -53,6 +54,7 @@ void print_best(const std::vector<std::vector<float>>& rows, const model::Tokeni
 
 struct LogitsFlags {
   EngineFlags engine;
+  LoraFlag lora;
   std::string tokens;
   bool all = false;
   bool json = false;
@@ -61,7 +63,8 @@ struct LogitsFlags {
 int logits(const LogitsFlags& flags, InterruptWatch& interrupts) {
   const std::vector<u32> prompt = parse_token_list(flags.tokens, "--tokens");
   const config::PipelineConfig settings = flags.engine.resolve();
-  const pipeline::EngineOptions options = flags.engine.engine_options(settings);
+  pipeline::EngineOptions options = flags.engine.engine_options(settings);
+  flags.lora.load(options);
   settings::set_up_process(settings);
   const auto nodes = start_local_nodes(settings, interrupts);
   TerminalProgress progress;
@@ -74,6 +77,7 @@ int logits(const LogitsFlags& flags, InterruptWatch& interrupts) {
   auto done = sink->done.get_future();
   pipeline::Request request;
   request.prompt = prompt;
+  request.adapter = flags.lora.of(engine);
   request.logits = flags.all ? pipeline::LogitsWanted::all : pipeline::LogitsWanted::last;
   engine.submit(std::move(request), sink);
   const pipeline::Completion completion = done.get();
@@ -93,6 +97,7 @@ void add_logits_command(CLI::App& app, Action& chosen) {
   auto flags = std::make_shared<LogitsFlags>();
   CLI::App* command = app.add_subcommand("logits", "Logits of the last (or every) prompt position");
   flags->engine.add_to(*command);
+  flags->lora.add_to(*command);
   command->add_option("--tokens", flags->tokens, "prompt token ids: 1,2,3")->required();
   command->add_flag("--all", flags->all, "of every position, not only the last");
   command->add_flag("--json", flags->json, "print {\"logits\":[[...]]} with exact fp32 values");

@@ -40,6 +40,7 @@ void add_receipt_replay(CLI::App& receipt, Action& chosen) {
                 "not genuine, 8 another model, 9 different");
   command->add_option("FILE", flags->file, "receipt with its salts")->required();
   command->add_option("--model", flags->model, "folder or GGUF file of the same model")->required();
+  command->add_option("--lora", flags->lora, "PEFT folder of the adapter that the receipt names");
   CLI::Option* request = command->add_option(
       "--request", flags->request, "body of the request (default: the one kept with the receipt)");
   CLI::Option* prompt = command->add_option("--prompt", flags->prompt,

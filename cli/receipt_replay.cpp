@@ -16,6 +16,7 @@
 #include "gateway/engine_requests.hpp"
 #include "gateway/prompt_reader.hpp"
 #include "model/chat_encoder.hpp"
+#include "pipeline/adapters.hpp"
 #include "pipeline/engine.hpp"
 #include "pipeline/model_loader.hpp"
 
@@ -143,6 +144,9 @@ gateway::Prepared prepare(pipeline::Engine& engine, const Receipt& receipt, std:
                           const ReplayOptions& options) {
   gateway::ApiDefaults defaults;
   defaults.model = receipt.model;
+  if (receipt.adapter)
+    defaults.adapters =
+        gateway::ServedAdapters({{receipt.adapter->name, receipt.adapter->root, {}}});
   defaults.generation = engine.generation_config();
   defaults.prompts = kManyPrompts;
   defaults.drafts = pipeline::kMostDrafts; // how many there were changes no answer
@@ -175,6 +179,7 @@ Compared recompute(pipeline::Engine& engine, const attest::ReceiptSalts& salts,
       prepared.request, prepared.prompts[answer.prompt], 0, prepared.grammar);
   request.sampling.seed = answer.seed;
   request.scores = {};
+  if (!engine.adapters().empty()) request.adapter = engine.adapters().front();
   request.drafts.reset();
   // Where it ended for want of room or of a client, that server's memory decided, not the model.
   if (answer.finish != "stop") request.max_tokens = answer.tokens;
@@ -244,6 +249,27 @@ bool is_model_of(const Receipt& receipt, const pipeline::ModelLoader& model,
   return false;
 }
 
+/// Reads the adapter that the answers were made with.
+bool has_adapter_of(const Receipt& receipt, const ReplayOptions& options,
+                    pipeline::EngineOptions& engine_options) {
+  if (!receipt.adapter && !options.lora.empty())
+    throw Error(Errc::usage, "--lora: the answers of this receipt were made without an adapter");
+  if (!receipt.adapter) return true;
+  const attest::AdapterClaim& claim = *receipt.adapter;
+  if (options.lora.empty())
+    throw Error(Errc::usage,
+                fmt::format("the answers of this receipt were made with the adapter {} ({}); give "
+                            "its PEFT folder by --lora DIR",
+                            claim.name, to_hex(claim.root)));
+  pipeline::load_adapters({{claim.name, options.lora}}, engine_options);
+  const Sha256Digest digest = engine_options.adapters.front()->digest();
+  if (digest == claim.root) return true;
+  print_log("talaria: the answers were made with the adapter {} with SHA-256 {}, and {} holds one "
+            "with {}: another adapter gives other answers, which would prove nothing",
+            claim.name, to_hex(claim.root), options.lora.string(), to_hex(digest));
+  return false;
+}
+
 } // namespace
 
 int replay_receipt(const ReplayOptions& options, InterruptWatch& interrupts) {
@@ -263,6 +289,7 @@ int replay_receipt(const ReplayOptions& options, InterruptWatch& interrupts) {
   engine_options.model =
       std::make_shared<const pipeline::ModelLoader>(options.model, engine_options.weights);
   if (!is_model_of(receipt, *engine_options.model, options)) return kOtherModel;
+  if (!has_adapter_of(receipt, options, engine_options)) return kOtherModel;
   if (receipt.software != "talaria " TALARIA_VERSION)
     print_log("talaria: warning: the answer is of {}, and this is talaria " TALARIA_VERSION,
               receipt.software);

@@ -8,6 +8,7 @@
 #include "cli/commands.hpp"
 #include "cli/engine_flags.hpp"
 #include "cli/local_nodes.hpp"
+#include "cli/lora_flag.hpp"
 #include "cli/prompts.hpp"
 #include "cli/run_report.hpp"
 #include "core/console.hpp"
@@ -19,6 +20,7 @@ namespace {
 
 struct RunFlags {
   EngineFlags engine;
+  LoraFlag lora;
   PromptFlags prompts;
   SamplingFlags sampling;
   u32 max_tokens = 256;
@@ -76,6 +78,7 @@ int answer(const RunFlags& flags, const PromptTexts& texts, const std::string& d
     request.ignore_eos = flags.ignore_eos;
     request.stops = flags.stops;
     request.sampling = flags.sampling.resolve(engine.generation_config());
+    request.adapter = flags.lora.of(engine);
     auto sink = std::make_shared<AnswerSink>(single && !flags.json, engine);
     pending.push_back(sink->completion());
     engine.submit(std::move(request), sink);
@@ -110,7 +113,8 @@ int run(const RunFlags& flags, InterruptWatch& interrupts) {
     throw Error(Errc::usage, "--max-tokens is 0: nothing to generate; ask for at least one token");
   const PromptTexts texts = flags.prompts.read();
   config::PipelineConfig settings = flags.engine.resolve();
-  const pipeline::EngineOptions options = flags.engine.engine_options(settings);
+  pipeline::EngineOptions options = flags.engine.engine_options(settings);
+  flags.lora.load(options);
   settings::set_up_process(settings);
   const ClusterTrace trace(options.trace, settings);
   const auto nodes = start_local_nodes(settings, interrupts);
@@ -126,6 +130,7 @@ void add_run_command(CLI::App& app, Action& chosen) {
   auto flags = std::make_shared<RunFlags>();
   CLI::App* command = app.add_subcommand("run", "Answer prompts; text streams as it comes");
   flags->engine.add_to(*command);
+  flags->lora.add_to(*command);
   flags->prompts.add_to(*command);
   flags->sampling.add_to(*command);
   command->add_option("--max-tokens", flags->max_tokens,

@@ -110,14 +110,16 @@ std::shared_ptr<attest::EvidenceSource> evidence_source(const config::ServeAttes
 
 std::shared_ptr<attest::Attester>
 make_attester(const config::PipelineConfig& settings, const std::string& model_name,
-              const Sha256Digest& model_root,
-              const std::optional<std::array<u8, 32>>& receipt_key) {
+              const Sha256Digest& model_root, const std::optional<std::array<u8, 32>>& receipt_key,
+              const std::vector<attest::AdapterClaim>& adapters) {
   if (!settings.serve.attestation) return nullptr;
   const config::ServeAttestation& attestation = *settings.serve.attestation;
   if (attestation.platform == "simulated") print_log("{}", attest::kSimulationWarning);
   const std::vector<u8> program = whole_file("/proc/self/exe");
   attest::Statement statement = statement_of(settings, model_name, model_root, program);
   statement.receipt_key = receipt_key;
+  statement.adapters = adapters;
+  static_cast<void>(attest::to_json(statement)); // if they are too many, that is said now
   return std::make_shared<attest::Attester>(
       evidence_source(attestation, program, statement.configuration), statement);
 }

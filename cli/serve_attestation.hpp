@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "attest/endpoint/attester.hpp"
 #include "config/pipeline_config.hpp"
@@ -18,11 +19,13 @@ namespace talaria::cli {
 /// @param model_name  what clients call the model
 /// @param model_root  of its files
 /// @param receipt_key  that receipts are signed with; nothing: it signs none
+/// @param adapters  that requests may name
 /// @throws Error{io, config} for a platform that cannot be used.
 std::shared_ptr<attest::Attester>
 make_attester(const config::PipelineConfig& settings, const std::string& model_name,
               const Sha256Digest& model_root,
-              const std::optional<std::array<u8, 32>>& receipt_key = std::nullopt);
+              const std::optional<std::array<u8, 32>>& receipt_key = std::nullopt,
+              const std::vector<attest::AdapterClaim>& adapters = {});
 
 /// The same evidence for workers that demand it (pipeline::ClusterOptions::evidence); empty without
 /// that section.

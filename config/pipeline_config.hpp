@@ -142,6 +142,13 @@ struct ServeStream {
   std::chrono::milliseconds pace{0}; ///< between events; 0: as tokens come
 };
 
+/// An entry of `serve.lora_modules:` an adapter that requests may name as their model.
+struct LoraModule {
+  std::string name;
+  std::filesystem::path path;    ///< a PEFT folder
+  std::vector<std::string> keys; ///< whose holders may use it (serve.keys); empty: everybody
+};
+
 /// `serve.attestation:` what vouches for this program before its clients.
 struct ServeAttestation {
   std::string platform;         ///< auto, sev-snp, tdx, or simulated: a folder that `talaria attest
@@ -170,6 +177,7 @@ struct Serve {
   std::vector<std::string> origins; ///< of web pages that may use the API
   std::optional<std::filesystem::path> keys; ///< a file of keys; needed where others reach it
   std::optional<std::string> model_name;     ///< what clients call the model; nothing: its folder
+  std::vector<LoraModule> lora_modules;      ///< what else they may name
   ServePerClient per_client;
   ServeStream stream;
   bool allow_special = false; ///< messages may hold special tokens, as in Hugging Face

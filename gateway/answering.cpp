@@ -57,7 +57,10 @@ Answering::Answering(const AnswerSetup& setup, Prepared prepared,
       grammar_(std::move(prepared.grammar)),
       texts_(std::move(prepared.texts)), usage_{tokens_in(prompts_)},
       stream_(writer(), setup.stream.pace, Clock::now()) {
-  if (receipt_) receipt_->asked(request_, prompts_);
+  if (receipt_) {
+    receipt_->asked(request_, prompts_);
+    if (const auto* adapter = setup.adapters.find(request_.adapter)) receipt_->adapted(*adapter);
+  }
   add_parsers();
   times_ = std::make_shared<TokenTimes>(prompts_.size() * request_.best_of,
                                         setup.metrics.between_tokens());
@@ -118,12 +121,14 @@ bool Answering::continue_stream(BodySink& sink) {
 ResponseShape Answering::shape() const {
   ResponseShape shape;
   shape.chat = request_.dialect != Dialect::completions;
-  shape.model = setup_.model;
+  const ServedAdapter* const adapter = setup_.adapters.find(request_.adapter);
+  shape.model = adapter != nullptr ? adapter->name : setup_.model;
   shape.answers = prompts_.size() * request_.choices;
   shape.include_usage = request_.include_usage;
   if (request_.obfuscation.value_or(setup_.stream.obfuscation)) // for all that a round may bring
     shape.room = setup_.longest_token * (1 + request_.drafts.value_or(setup_.engine.drafts()));
-  shape.fingerprint = setup_.fingerprint;
+  shape.fingerprint =
+      adapter != nullptr ? fingerprint_with(setup_.fingerprint, *adapter) : setup_.fingerprint;
   shape.echo = request_.echo;
   shape.logprobs = request_.logprobs;
   shape.bytes = [&tokenizer = setup_.engine.tokenizer()](u32 token) {
@@ -196,11 +201,14 @@ u64 Answering::reasoning_tokens(std::size_t answer) const {
 /// For each prompt as many as it takes.
 std::vector<pipeline::Request> Answering::engine_requests() const {
   std::vector<pipeline::Request> requests;
+  const model::AdapterPtr adapter =
+      request_.adapter.empty() ? nullptr : setup_.engine.adapter(request_.adapter);
   for (const auto& prompt : prompts_)
     for (u32 i = 0; i < request_.best_of; ++i) {
       requests.push_back(engine_request(request_, prompt, i, grammar_));
       requests.back().trace = exchange_.trace;
       requests.back().owner = exchange_.visit->client().identity;
+      requests.back().adapter = adapter;
     }
   return requests;
 }

@@ -37,6 +37,7 @@ struct AnswerSetup {
   const StreamOptions& stream;
   const std::string& model; ///< the served name
   const std::string& fingerprint;
+  const ServedAdapters& adapters;
   std::size_t longest_token; ///< in escaped bytes
   ToolSyntax syntax;         ///< how the model writes calls
   bool thinks_in_tags;       ///< and that it writes what it thinks between <think> and </think>

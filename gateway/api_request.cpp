@@ -202,9 +202,12 @@ void read_prompt(const std::string& field, const json& value, Draft& draft) {
 }
 
 void read_model(const std::string& field, const json& value, Draft& draft) {
-  if (text_of(field, value) != draft.defaults.model)
+  const std::string name = text_of(field, value);
+  if (name == draft.defaults.model) return;
+  if (draft.defaults.adapters.find(name) == nullptr)
     throw ApiError(404, fmt::format("this model is not served here; '{}' is", draft.defaults.model),
                    field, "model_not_found");
+  draft.request.adapter = name;
 }
 
 FieldReader token_count(std::optional<u32> Draft::*member, u32 least) {

@@ -10,6 +10,7 @@
 #include "gateway/api_error.hpp"
 #include "gateway/byte_budget.hpp"
 #include "gateway/dialect.hpp"
+#include "gateway/served_adapters.hpp"
 #include "model/chat_template.hpp"
 #include "model/generation_config.hpp"
 #include "model/sampler.hpp"
@@ -22,7 +23,8 @@ struct ApiDefaults {
   model::GenerationConfig generation; ///< the model's own sampling defaults
   std::size_t prompts = 1;            ///< at most in one request
   ByteBudget* parsing = nullptr;      ///< for all bodies that are being read; null: no limit
-  u32 drafts = 0; ///< that the engine guesses in a round, and a request may ask for
+  u32 drafts = 0;            ///< that the engine guesses in a round, and a request may ask for
+  ServedAdapters adapters{}; ///< which a request may name as its model
 };
 
 /// max_tokens of a request that does not say: whatever the context holds.
@@ -62,6 +64,7 @@ struct PoolingUse {
 /// prompt of ids in their place), or `prompts` of the others.
 struct ApiRequest {
   Dialect dialect = Dialect::chat;
+  std::string adapter; ///< named as the model; empty: none
   std::vector<model::ChatMessage> messages;
   std::vector<Prompt> prompts;
   model::ChatOptions chat;

@@ -54,6 +54,15 @@ json model_json(const std::string& model, u32 context, i64 created) {
           {"created_at", fmt::format("{:%Y-%m-%dT%H:%M:%SZ}", fmt::gmtime(created))}};
 }
 
+/// As vLLM has it, with the digest of its files.
+json adapter_json(const ServedAdapter& adapter, const std::string& model, u32 context,
+                  i64 created) {
+  json out = model_json(adapter.name, context, created);
+  out["parent"] = model;
+  out["sha256"] = to_hex(adapter.digest);
+  return out;
+}
+
 json stream_choice(bool chat, std::size_t index, json delta, std::string_view text, json reason) {
   return chat ? chat_choice(index, std::move(delta), std::move(reason))
               : completion_choice(index, text, std::move(reason));
@@ -257,12 +266,21 @@ std::string model_body(const std::string& model, u32 context, i64 created) {
   return model_json(model, context, created).dump();
 }
 
-std::string models_body(const std::string& model, u32 context, i64 created) {
+std::string adapter_body(const ServedAdapter& adapter, const std::string& model, u32 context,
+                         i64 created) {
+  return adapter_json(adapter, model, context, created).dump();
+}
+
+std::string models_body(const std::string& model, const ServedAdapters& adapters, u32 context,
+                        i64 created) {
+  json list = json::array({model_json(model, context, created)});
+  for (const ServedAdapter& each : adapters.all())
+    list.push_back(adapter_json(each, model, context, created));
   const json body{{"object", "list"},
-                  {"data", json::array({model_json(model, context, created)})},
+                  {"data", list},
                   {"has_more", false},
                   {"first_id", model},
-                  {"last_id", model}};
+                  {"last_id", list.back().at("id")}};
   return body.dump();
 }
 

@@ -11,6 +11,7 @@
 #include "gateway/answer_writer.hpp"
 #include "gateway/event_frame.hpp"
 #include "gateway/logprobs_json.hpp"
+#include "gateway/served_adapters.hpp"
 
 namespace talaria::gateway {
 
@@ -63,9 +64,13 @@ private:
   EventFrame frame_;
 };
 
-/// The body of /v1/models.
-std::string models_body(const std::string& model, u32 context, i64 created);
+/// The body of /v1/models: the model, and behind it what else may be named.
+std::string models_body(const std::string& model, const ServedAdapters& adapters, u32 context,
+                        i64 created);
 /// The body of /v1/models/NAME.
 std::string model_body(const std::string& model, u32 context, i64 created);
+/// The same of an adapter of `model`.
+std::string adapter_body(const ServedAdapter& adapter, const std::string& model, u32 context,
+                         i64 created);
 
 } // namespace talaria::gateway

@@ -52,6 +52,7 @@ AnswerSetup CompletionService::setup() {
           options_.stream,
           options_.defaults.model,
           options_.fingerprint,
+          options_.defaults.adapters,
           longest_token_,
           prompts_.tool_syntax(),
           prompts_.thinks_in_tags(),

@@ -56,8 +56,9 @@ std::string access_line(const Exchange& exchange) {
 CompletionService::Options service_options(const pipeline::Engine& engine, ServerOptions& options,
                                            ByteBudget& parsing, const HttpServer::Log& log) {
   CompletionService::Options out;
-  out.defaults = {options.model_name, engine.generation_config(), options.max_running, &parsing,
-                  engine.drafts()};
+  out.defaults = {options.model_name,  engine.generation_config(),
+                  options.max_running, &parsing,
+                  engine.drafts(),     options.adapters};
   if (options.chat_template)
     out.chat.emplace(std::move(*options.chat_template), engine.tokenizer(), options.allow_special);
   // More would wait for memory, in the order of its arrival and not in that of fairness.
@@ -152,11 +153,18 @@ void HttpServer::Impl::route() {
                                                   exchange.request.field("X-Api-Key")));
   });
   api_router.get("/v1/models", [=, this](HttpResponse& response) {
-    answer_json(response, models_body(options.model_name, context, created));
+    const auto open = options.adapters.open_to(Httpd::exchange().visit->client().name);
+    answer_json(response, models_body(options.model_name, open, context, created));
   });
   api_router.get("/v1/models/" + options.model_name, [=, this](HttpResponse& response) {
     answer_json(response, model_body(options.model_name, context, created));
   });
+  for (const ServedAdapter& adapter : options.adapters.all())
+    api_router.get("/v1/models/" + adapter.name, [=, this](HttpResponse& response) {
+      const auto open = options.adapters.open_to(Httpd::exchange().visit->client().name);
+      if (open.find(adapter.name) == nullptr) throw ApiError(404, "no such endpoint");
+      answer_json(response, adapter_body(adapter, options.model_name, context, created));
+    });
   add_answers("/v1/chat/completions", Dialect::chat);
   add_answers("/v1/completions", Dialect::completions);
   add_answers("/v1/responses", Dialect::responses);

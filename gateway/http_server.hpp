@@ -13,6 +13,7 @@
 #include "gateway/event_stream.hpp"
 #include "gateway/httpd.hpp"
 #include "gateway/receipt_book.hpp"
+#include "gateway/served_adapters.hpp"
 #include "model/chat_template.hpp"
 #include "pipeline/engine.hpp"
 #include "telemetry/otlp_exporter.hpp"
@@ -34,8 +35,9 @@ struct ServerOptions {
   HttpLimits limits;
   /// Figures of single answers are rounded or left out: they would undo masking.padding.
   bool coarse_metrics = false;
-  std::string model_name; ///< what clients call the model; not empty
-  std::string version;    ///< of this program, for /version
+  std::string model_name;  ///< what clients call the model; not empty
+  std::string version;     ///< of this program, for /version
+  ServedAdapters adapters; ///< those of the engine: what else clients may name, and who
   /// What answers depend on besides requests (`system_fingerprint`); empty: not told.
   std::string fingerprint;
   /// Nothing: /v1/chat/completions is refused.

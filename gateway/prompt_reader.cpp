@@ -23,6 +23,13 @@ constexpr std::size_t kShortBodies = 64; // read at once: some 100 MB at most
 constexpr std::size_t kCoresPerLongBody = 4;
 constexpr std::size_t kAnyNumber = std::numeric_limits<std::size_t>::max();
 
+/// The defaults with those adapters that a client may name.
+ApiDefaults defaults_for(const ApiDefaults& all, const std::string& client) {
+  ApiDefaults out = all;
+  out.adapters = all.adapters.open_to(client);
+  return out;
+}
+
 std::size_t long_bodies() {
   return std::max<std::size_t>(1, std::thread::hardware_concurrency() / kCoresPerLongBody);
 }
@@ -50,7 +57,7 @@ Prepared PromptReader::read(Dialect dialect, std::string body, const std::string
                             const std::function<void()>& check) {
   const auto place = turn(body.size(), client, check);
   Prepared prepared;
-  prepared.request = parse_request(dialect, body, defaults_);
+  prepared.request = parse_request(dialect, body, defaults_for(defaults_, client));
   std::string().swap(body);
   check_possible(prepared.request);
   ban_words(prepared.request);
@@ -146,16 +153,17 @@ std::unique_ptr<Admission::Ticket> PromptReader::turn(std::size_t bytes, const s
 u64 PromptReader::count(Dialect dialect, std::string body, const std::string& client,
                         const std::function<void()>& check) {
   const auto place = turn(body.size(), client, check);
+  const ApiDefaults defaults = defaults_for(defaults_, client);
   ApiRequest request = dialect == Dialect::messages
-                           ? parse_messages_request(body, defaults_, /*counts=*/true)
-                           : parse_request(dialect, body, defaults_);
+                           ? parse_messages_request(body, defaults, /*counts=*/true)
+                           : parse_request(dialect, body, defaults);
   return chat_prompt(request).size();
 }
 
 PromptReader::Tokenized PromptReader::tokenize(std::string body, const std::string& client,
                                                const std::function<void()>& check) {
   const auto place = turn(body.size(), client, check);
-  auto [request, with_strings] = parse_tokenize_request(body, defaults_);
+  auto [request, with_strings] = parse_tokenize_request(body, defaults_for(defaults_, client));
   if (request.messages.empty()) return {prompt(request.prompts.front(), request), with_strings};
   if (!chat_) throw bad_field("messages", "the model has no chat template");
   return {chat_prompt(request), with_strings};
@@ -164,7 +172,7 @@ PromptReader::Tokenized PromptReader::tokenize(std::string body, const std::stri
 std::string PromptReader::detokenize(std::string body, const std::string& client,
                                      const std::function<void()>& check) {
   const auto place = turn(body.size(), client, check);
-  const auto ids = parse_detokenize_request(body, defaults_);
+  const auto ids = parse_detokenize_request(body, defaults_for(defaults_, client));
   return engine_.tokenizer().decode(ids, /*skip_special=*/false);
 }
 

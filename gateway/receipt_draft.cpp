@@ -53,6 +53,11 @@ void ReceiptDraft::asked(const ApiRequest& request, const std::vector<std::vecto
         {static_cast<u32>(prompt.size()), attest::salted_ids(salts_.request, prompt)});
 }
 
+void ReceiptDraft::adapted(const ServedAdapter& adapter) {
+  receipt_.adapter = attest::AdapterClaim{adapter.name, adapter.digest};
+  receipt_.fingerprint = fingerprint_with(receipt_.fingerprint, adapter);
+}
+
 void ReceiptDraft::answered(std::size_t prompt, u64 seed, const pipeline::Completion& completion) {
   attest::ReceiptAnswer answer;
   answer.prompt = static_cast<u32>(prompt);

@@ -20,6 +20,8 @@ public:
 
   /// What the request came to.
   void asked(const ApiRequest& request, const std::vector<std::vector<u32>>& prompts);
+  /// Its answers are made with an adapter.
+  void adapted(const ServedAdapter& adapter);
   /// Another part of the response's body; comments of a stream are none.
   void sent(std::string_view part) { body_.update(attest::as_bytes(part)); }
   /// The next answer that was given: number `choice` of those made to `prompt`.

@@ -18,6 +18,7 @@
 #include "core/machine_memory.hpp"
 #include "model/grammar/token_grammar.hpp"
 #include "model/token_table.hpp"
+#include "pipeline/adapters.hpp"
 #include "pipeline/answered_once.hpp"
 #include "pipeline/cluster_session.hpp"
 #include "pipeline/draft_setup.hpp"
@@ -265,9 +266,10 @@ struct Engine::Impl {
   std::shared_ptr<remo::MaskPool> pool;
   std::shared_ptr<PaddingLedger> padding_ledger = std::make_shared<PaddingLedger>();
   std::shared_ptr<DraftLedger> draft_ledger = std::make_shared<DraftLedger>();
-  u32 drafts = 0;                          ///< the most in a round
-  std::shared_ptr<DraftModel> draft_model; ///< null: the context makes them
-  std::shared_ptr<const Drafter> drafter;  ///< of the same
+  u32 drafts = 0;                                    ///< the most in a round
+  std::shared_ptr<DraftModel> draft_model;           ///< null: the context makes them
+  std::shared_ptr<const Drafter> drafter;            ///< of the same
+  std::shared_ptr<const model::AdapterSet> adapters; ///< never null
   std::shared_ptr<kv::Store> kv;
   std::shared_ptr<kv::PrefixCache> prefixes;          ///< null: none
   u32 kv_tokens = 0;                                  ///< that a sequence may have if it is alone
@@ -469,6 +471,7 @@ void Engine::Impl::spawn(const EngineOptions& options) {
   parts.team = std::make_shared<enclave::AttentionTeam>(thread_count(options.threads));
   parts.kv = kv->layout_ptr();
   parts.oblivious = options.oblivious;
+  if (!adapters->all().empty()) parts.adapters = adapters;
   Graph graph = build_graph(system, parts, scheduler);
   stages = std::move(graph.stages);
   if (draft_model) {
@@ -492,6 +495,8 @@ Engine::Engine(const EngineOptions& options, Progress& progress)
   check_drafts(options, impl_->loader);
   impl_->draft_model = load_draft_model(options, impl_->loader, impl_->tokenizer.get(),
                                         thread_count(options.threads), progress);
+  impl_->adapters = std::make_shared<const model::AdapterSet>(
+      options.adapters, impl_->loader.plan(), options.padding.is_on());
   if (options.cluster)
     impl_->connect_workers(options);
   else
@@ -538,6 +543,12 @@ const model::ModelFiles& Engine::model_files() const {
 bool Engine::oblivious() const {
   return impl_->oblivious;
 }
+const std::vector<model::AdapterPtr>& Engine::adapters() const {
+  return impl_->adapters->all();
+}
+model::AdapterPtr Engine::adapter(std::string_view name) const {
+  return named_adapter(*impl_->adapters, name);
+}
 const std::string& Engine::warning() const {
   return impl_->warning;
 }
@@ -582,6 +593,7 @@ enclave::SequenceId Engine::submit(Request request, std::shared_ptr<RequestSink>
     if (!request.ignore_eos) ends.insert(ends.end(), impl_->eos.begin(), impl_->eos.end());
   }
   check_ids(request, model.vocab);
+  if (request.adapter) take_adapter(*impl_->adapters, request);
   if (impl_->oblivious) check_oblivious(request);
   request.drafts = request.drafts.value_or(impl_->drafts);
   if (*request.drafts > impl_->drafts)

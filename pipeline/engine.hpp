@@ -5,6 +5,7 @@
 #include <memory>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "actors/worker/product_engine.hpp"
@@ -12,6 +13,7 @@
 #include "core/vm_generation.hpp"
 #include "kv/prefix_cache.hpp"
 #include "kv/store.hpp"
+#include "model/adapter/adapter_set.hpp"
 #include "model/chat_template.hpp"
 #include "model/generation_config.hpp"
 #include "model/tokenizer.hpp"
@@ -90,6 +92,8 @@ struct EngineOptions {
   std::vector<std::shared_ptr<const remo::MaskedLinear>> linears;
   /// Where news come from that this virtual machine was copied; masks in stock are dropped then.
   std::function<std::unique_ptr<VmGenerationSource>()> vm_generation = kernel_vm_generation;
+  /// What requests may add to the model's matrices, each of this model (load_adapters()).
+  std::vector<model::AdapterPtr> adapters;
   /// Who stands in front of the embedded worker (pipeline/worker_decorator.hpp); null: nobody.
   std::shared_ptr<const WorkerDecorator> decorate_worker;
 };
@@ -138,6 +142,10 @@ public:
   const model::ModelFiles& model_files() const;
   /// Whether EngineOptions::oblivious was set.
   bool oblivious() const;
+  /// What requests may name: EngineOptions::adapters.
+  const std::vector<model::AdapterPtr>& adapters() const;
+  /// @throws Error{usage} if there is none of this name; the others are named.
+  model::AdapterPtr adapter(std::string_view name) const;
   /// Line to print about the scheme in use; empty for lattice.
   const std::string& warning() const;
   std::size_t hint_bytes() const;
@@ -156,7 +164,8 @@ public:
 
   /// @throws Error{usage} for an empty prompt, an id outside the vocabulary, a prompt longer than
   /// the context or than its keys and values may be, more drafts than the engine makes, scores and
-  /// special tokens of an oblivious engine, or what the model is not served for (pooling()).
+  /// special tokens of an oblivious engine, an adapter of another engine, or what the model is not
+  /// served for (pooling()).
   /// max_tokens is cut to what the context and the memory for keys and values hold; a request that
   /// finds the memory taken by others waits. The sink is told everything else, possibly before this
   /// returns; whatever happens, it hears finished() once. Returns the request's name for cancel().

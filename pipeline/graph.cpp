@@ -164,7 +164,8 @@ private:
     steps_.push_back([this, &linear, mode](Stage next) {
       const u32 id = linear.id.value;
       const std::string& name = linear.name;
-      const enclave::OutsourcedLinear target{parts_.linears[id], parts_.pool, id};
+      const enclave::OutsourcedLinear target{parts_.linears[id], parts_.pool, id,
+                                             adapters_of(linear)};
       const auto unmask =
           keep(name + ".unmask", enclave::spawn_unmask(system_, context(name + ".unmask"), target,
                                                        mode, std::move(next)));
@@ -173,6 +174,17 @@ private:
       return keep(name + ".mask",
                   enclave::spawn_mask(system_, context(name + ".mask"), target, outsource, unmask));
     });
+  }
+
+  std::shared_ptr<const enclave::LinearAdapters> adapters_of(const arch::Linear& linear) const {
+    if (!parts_.adapters || !parts_.adapters->touches(linear.id)) return nullptr;
+    const auto comes_before_mixer = {LinearKind::qkv, LinearKind::heads,
+                                     LinearKind::per_layer_inputs};
+    const bool wanted_only =
+        linear.layer + 1 == parts_.plan.layer_count() &&
+        std::count(comes_before_mixer.begin(), comes_before_mixer.end(), linear.kind) == 0;
+    return std::make_shared<const enclave::LinearAdapters>(
+        enclave::LinearAdapters{parts_.adapters, linear.id, wanted_only, parts_.team});
   }
 
   void norm(const std::string& name, const arch::Norm& norm, const std::vector<float>& gain) {

@@ -8,6 +8,7 @@
 #include "actors/enclave/mask_stage.hpp"
 #include "actors/enclave/pooler_stage.hpp"
 #include "actors/worker_interface.hpp"
+#include "model/adapter/adapter_set.hpp"
 #include "model/weights/quantized.hpp"
 #include "pipeline/scheduler.hpp"
 #include "remo/mask_pool.hpp"
@@ -28,8 +29,9 @@ struct GraphParts {
   worker::Worker worker;
   telemetry::Tracer* tracer = nullptr;
   std::shared_ptr<enclave::AttentionTeam> team;
-  std::shared_ptr<const kv::Layout> kv; ///< of the plan's layers
-  bool oblivious = false;               ///< EngineOptions::oblivious
+  std::shared_ptr<const kv::Layout> kv;              ///< of the plan's layers
+  bool oblivious = false;                            ///< EngineOptions::oblivious
+  std::shared_ptr<const model::AdapterSet> adapters; ///< null: none
 };
 
 /// The stages of a model, wired front to back (docs/architecture.md draws them).

@@ -13,6 +13,10 @@
 #include "model/token_scores.hpp"
 #include "pipeline/batch_planner.hpp"
 
+namespace talaria::model {
+class Adapter;
+}
+
 namespace talaria::model::grammar {
 class TokenGrammar;
 }
@@ -43,6 +47,9 @@ struct Request {
   /// None are guessed for one that wants logits, or scores of its prompt.
   std::optional<u32> drafts;
   u64 trace = 0; ///< its name in traces and logs; 0: the engine makes one
+  /// What is added to the model's matrices for this request: one of Engine::adapters(); null:
+  /// nothing.
+  std::shared_ptr<const model::Adapter> adapter;
   /// Whose prompts it may share computed prefixes with (kv::PrefixCache): who asks, as this side
   /// has authenticated it. Empty: nobody's, so that no other request's time tells of it.
   std::string owner;

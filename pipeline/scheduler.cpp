@@ -177,6 +177,7 @@ private:
                                  {request.with_stop, request.skip_special});
     const bool sample = request.max_tokens > 0;
     length_of_[submit.sequence] = static_cast<u32>(request.prompt.size());
+    if (request.adapter) adapter_of_[submit.sequence] = request.adapter;
     const auto logits = request.scores.prompt ? LogitsWanted::all
                         : request.pooled      ? rows_to_pool()
                                               : request.logits;
@@ -258,6 +259,8 @@ private:
     for (auto& segment : plan.segments) {
       segment.trace = trace_of(segment.sequence);
       segment.length = length_of_.at(segment.sequence);
+      if (const auto own = adapter_of_.find(segment.sequence); own != adapter_of_.end())
+        segment.adapter = own->second;
       note_start(segment.sequence);
       note_drafts(segment);
     }
@@ -446,6 +449,7 @@ private:
     tell_attention<enclave::Forget>(id);
     lingering_.erase(id);
     length_of_.erase(id);
+    adapter_of_.erase(id);
   }
 
   void record(const Active& active) {
@@ -464,6 +468,7 @@ private:
   Wiring wiring_;
   std::map<SequenceId, Active> active_;
   std::map<SequenceId, u32> length_of_; ///< enclave::Segment::length, until it is let go
+  std::map<SequenceId, std::shared_ptr<const model::Adapter>> adapter_of_; ///< the same
   std::map<SequenceId, u64>
       lingering_; ///< over, and not let go yet; the trace ids of their requests
   bool tick_is_set_ = false;

@@ -94,11 +94,30 @@ void check_otlp(const PipelineConfig& config, const Origins& origins, Problems& 
                            authority));
 }
 
+/// Adapters are called otherwise than the model, and keys are asked for where some need one.
+void check_adapters(const Serve& serve, const Origins& origins, Problems& problems) {
+  const auto complain = [&](const std::string& what) {
+    problems.add(origins.place_of("serve.lora_modules"), origins.name_of("serve.lora_modules"),
+                 what);
+  };
+  for (const config::LoraModule& each : serve.lora_modules) {
+    if (serve.model_name && each.name == *serve.model_name)
+      complain(fmt::format("has an adapter called {}, as the model is (serve.model_name); expected "
+                           "a name of its own",
+                           each.name));
+    if (!each.keys.empty() && !serve.keys)
+      complain(fmt::format("keeps {} for holders of keys, but nobody is asked for one; expected "
+                           "serve.keys: FILE",
+                           each.name));
+  }
+}
+
 } // namespace
 
 void check_serving(const PipelineConfig& config, const Origins& origins, Problems& problems) {
   check_exposure(config.serve, origins, problems);
   check_attestation(config.serve, origins, problems);
+  check_adapters(config.serve, origins, problems);
   check_bodies(config.serve.limits, origins, problems);
   check_metrics(config, origins, problems);
   check_otlp(config, origins, problems);

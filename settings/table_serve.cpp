@@ -2,6 +2,7 @@
 
 #include "config/scalars.hpp"
 #include "settings/forms.hpp"
+#include "settings/lora_modules.hpp"
 #include "settings/network_forms.hpp"
 #include "settings/table_parts.hpp"
 
@@ -154,6 +155,11 @@ void add_serve(std::vector<Setting>& rows) {
           optional_text(is_model_name, "1 to 256 printable ASCII characters without blanks"),
           member(serve, &Serve::model_name), "what clients call the model")
           .by_default("the last part of the model's path"));
+  rows.push_back(row("serve.lora_modules", lora_modules(), member(serve, &Serve::lora_modules),
+                     "LoRA adapters (PEFT folders) that requests may name as their model; with "
+                     "keys only by holders of these")
+                     .by_default("none")
+                     .from_flag("--lora-modules", FlagGroup::serve));
 }
 
 void add_clients(std::vector<Setting>& rows) {

@@ -30,7 +30,7 @@ Stage::behavior_type mask_stage(Stage::pointer self, StageContext context, Outso
 
       Pending pending;
       pending.flow = flow;
-      pending.flow.x.reset(); // the opening has what it needs of x
+      if (!target.adapters) pending.flow.x.reset(); // the opening has what it needs of x
       pending.ticket = ++ticket;
       pending.opening = std::make_shared<std::unique_ptr<remo::Opening>>(std::move(masked.opening));
       pending.tensor = masked.tensor;

@@ -2,6 +2,7 @@
 
 #include <memory>
 
+#include "actors/enclave/linear_adapters.hpp"
 #include "actors/enclave/stage_context.hpp"
 #include "remo/mask_pool.hpp"
 #include "remo/masking_scheme.hpp"
@@ -13,9 +14,11 @@ struct OutsourcedLinear {
   std::shared_ptr<const remo::MaskedLinear> linear;
   std::shared_ptr<remo::MaskPool> pool;
   std::size_t pool_index = 0;
+  std::shared_ptr<const LinearAdapters> adapters = nullptr; ///< null: none adds to this matrix
 };
 
-/// Hides x. The masked tensor and the means to open its reply part ways here.
+/// Hides x. The masked tensor and the means to open its reply part ways here. With adapters x goes
+/// along with the latter.
 ///
 ///   Flow{x} ──► mask ──┬── Pending{opening} ──► unmask      (first, so that it is there before the
 ///   answer)

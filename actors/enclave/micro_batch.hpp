@@ -15,6 +15,10 @@
 // What the stages pass to each other, as values: without CAF, so that whoever plans micro-batches
 // or asks an engine does not compile it (docs/adr/0010).
 
+namespace talaria::model {
+class Adapter;
+}
+
 namespace talaria::enclave {
 
 /// Base of every message that must never leave the process. Serialising one is refused with
@@ -60,6 +64,8 @@ struct Segment {
   u32 inherited = 0; ///< first positions of the sequence that earlier ones have written
   /// Where the keys and values of these rows go, and where those before them are that they see.
   kv::BlockListPtr blocks = nullptr;
+  /// What the request adds to the model's matrices, dummy rounds of it as well; null: nothing.
+  std::shared_ptr<const model::Adapter> adapter = nullptr;
 
   /// Trailing rows that go through the head.
   u32 wanted_rows() const { return std::max(logits_rows, sample ? 1 + drafts : 0U); }

@@ -18,6 +18,7 @@ struct Waiting {
   std::chrono::steady_clock::time_point asked;
   std::string dispute;      ///< what was wrong with the last answer; empty if there was none
   std::set<u32> distrusted; ///< who gave the wrong parts of answers
+  std::unique_ptr<const model::AdapterDelta> delta; ///< null: nothing is to be added
 };
 
 class UnmaskState {
@@ -28,12 +29,17 @@ public:
         next_(std::move(next)) {}
 
   void expect(const Pending& pending) {
-    waiting_.insert_or_assign(pending.ticket, Waiting{pending.flow,
-                                                      std::move(*pending.opening),
-                                                      pending.tensor,
-                                                      std::chrono::steady_clock::now(),
-                                                      {},
-                                                      {}});
+    Waiting waiting{pending.flow,
+                    std::move(*pending.opening),
+                    pending.tensor,
+                    std::chrono::steady_clock::now(),
+                    {},
+                    {},
+                    nullptr};
+    guarded(self_, context_, pending.flow.batch->id, [&] {
+      if (target_.adapters) adapt(waiting);
+      waiting_.insert_or_assign(pending.ticket, std::move(waiting));
+    });
   }
 
   void on_reply(const Answer& answer) {
@@ -50,7 +56,9 @@ public:
         return;
       }
       Flow flow = std::move(waiting.flow);
-      flow.x = share_clear(std::move(product).value());
+      Matrix<float> opened = std::move(product).value();
+      if (waiting.delta) waiting.delta->add_to(opened);
+      flow.x = share_clear(std::move(opened));
       if (mode_ == Unmasked::into_residual) flow.residual = flow.x;
       flow.sent = context_.now();
       self_->send(next_, std::move(flow));
@@ -58,6 +66,15 @@ public:
   }
 
 private:
+  /// Lets go of x.
+  void adapt(Waiting& waiting) const {
+    Flow& flow = waiting.flow;
+    const auto span =
+        context_.span(telemetry::SpanKind::activation, *flow.batch, flow.x->rows(), {});
+    waiting.delta = target_.adapters->delta(*flow.batch, *flow.x);
+    flow.x.reset();
+  }
+
   /// Names the matrix once, whoever failed.
   Error failure_of(const Waiting& waiting, const caf::error& failure) const {
     const Error why = from_caf(failure);

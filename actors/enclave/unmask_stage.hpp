@@ -12,7 +12,8 @@ enum class Unmasked {
 };
 
 /// Checks and opens the worker's answers. A full reply that is not the product is disputed: the
-/// same masked bytes go to somebody else for the column shards that fail their own check.
+/// same masked bytes go to somebody else for the column shards that fail their own check. What
+/// adapters add to the product is computed here, in clear, while the worker is at work.
 ///
 ///   Pending{opening} ──►┐
 ///                       ├─ unmask ──► Flow ──► next

@@ -70,6 +70,17 @@ void take_model(const json& object, Statement& statement) {
   model.finish();
 }
 
+void take_adapters(const json& list, Statement& statement) {
+  if (!list.is_array() || list.empty()) refuse_statement("adapters is no list of some");
+  for (const json& each : list) {
+    Fields fields(each, "an adapter");
+    AdapterClaim& adapter = statement.adapters.emplace_back();
+    adapter.name = fields.text("name");
+    adapter.root = fields.digest("root");
+    fields.finish();
+  }
+}
+
 void take_receipt_key(const json& object, Statement& statement) {
   Fields key(object, "receipt_key");
   if (key.text("kty") != "OKP" || key.text("crv") != "Ed25519")
@@ -89,6 +100,7 @@ Statement read_statement(std::string_view text) {
   statement.binary = fields.digest("binary");
   statement.configuration = fields.digest("config");
   take_model(fields.take("model"), statement);
+  if (object.contains("adapters")) take_adapters(fields.take("adapters"), statement);
   statement.weights = fields.text("weights");
   statement.scheme = fields.text("scheme");
   statement.parameters = fields.text("parameters");
@@ -126,10 +138,19 @@ std::string to_json(const Statement& statement) {
       {"padding", statement.padding},
       {"tls_key", to_hex(statement.tls_key)},
       {"issued", to_text(statement.issued)}};
+  for (const AdapterClaim& adapter : statement.adapters) {
+    if (!is_line(adapter.name))
+      throw Error(Errc::usage, "an adapter's name is no line of 256 printable characters");
+    object["adapters"].push_back({{"name", adapter.name}, {"root", to_hex(adapter.root)}});
+  }
   if (statement.receipt_key)
     object["receipt_key"] = {
         {"kty", "OKP"}, {"crv", "Ed25519"}, {"x", to_base64url(*statement.receipt_key)}};
-  return object.dump();
+  std::string text = object.dump();
+  if (text.size() > kMaxStatementBytes)
+    throw Error(Errc::usage, "the statement has more than 8 KiB; serve fewer adapters "
+                             "(serve.lora_modules), or give them shorter names");
+  return text;
 }
 
 Parsed<Statement> parse_statement(std::string_view text) {

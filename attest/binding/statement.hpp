@@ -7,13 +7,14 @@
 #include <vector>
 
 #include "attest/binding/document.hpp"
+#include "attest/evidence/adapter_claim.hpp"
 #include "core/digest.hpp"
 
 namespace talaria::attest {
 
 /// What an enclave says about itself. It is worth what the measurement beside it is worth, and is
-/// looked at only after that has passed. Every field must be there, but the key of receipts: a
-/// server that signs none has none.
+/// looked at only after that has passed. Every field must be there, but the key of receipts, since
+/// a server that signs none has none, and the list of adapters, where there is none.
 struct Statement {
   std::string service;                           ///< name of the service, as in its certificate
   std::array<u8, 32> instance{};                 ///< random at start
@@ -22,6 +23,7 @@ struct Statement {
   Sha256Digest configuration{};                  ///< of pipeline.yaml
   std::string model;                             ///< its name
   Sha256Digest model_root{};                     ///< of its files, as `talaria inspect` prints it
+  std::vector<AdapterClaim> adapters;            ///< that requests may name, in any order
   std::string weights;                           ///< "int8", "int16"
   std::string scheme;                            ///< "lattice"
   std::string parameters;                        ///< "S48"

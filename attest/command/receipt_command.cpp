@@ -68,11 +68,13 @@ void compare_with_statement(const Receipt& receipt, const Statement& statement, 
       receipt.service == statement.service && receipt.model == statement.model &&
       receipt.model_root == statement.model_root && receipt.weights == statement.weights &&
       receipt.scheme == statement.scheme && receipt.parameters == statement.parameters &&
-      receipt.integrity == statement.integrity && receipt.software == statement.software;
-  checks.require(is_same, Stage::policy, "receipt-statement",
-                 "the receipt is about another model, scheme or program than the statement that "
-                 "vouches for its key",
-                 to_hex(statement.model_root), to_hex(receipt.model_root));
+      receipt.integrity == statement.integrity && receipt.software == statement.software &&
+      (!receipt.adapter || std::ranges::count(statement.adapters, *receipt.adapter) != 0);
+  checks.require(
+      is_same, Stage::policy, "receipt-statement",
+      "the receipt is about another model, adapter, scheme or program than the statement that "
+      "vouches for its key",
+      to_hex(statement.model_root), to_hex(receipt.model_root));
 }
 
 /// The key that signed, as far as something vouches for it.

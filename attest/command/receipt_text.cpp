@@ -23,6 +23,9 @@ std::string receipt_text(const SignedReceipt& each) {
       receipt.cut ? ", cut by the client" : "", receipt.service, receipt.software, receipt.model,
       to_hex(receipt.model_root), receipt.weights, receipt.scheme, receipt.parameters,
       receipt.integrity, each.key_id, to_hex(receipt.chain), receipt.number);
+  if (receipt.adapter)
+    text +=
+        fmt::format("  adapter    {} {}\n", receipt.adapter->name, to_hex(receipt.adapter->root));
   for (std::size_t i = 0; i < receipt.prompts.size(); ++i)
     text += fmt::format("  prompt {}   {} tokens\n", i, receipt.prompts[i].tokens);
   for (std::size_t i = 0; i < receipt.answers.size(); ++i)

@@ -68,13 +68,15 @@ std::string image_text(const ImageMatch& image) {
 }
 
 std::string statement_text(const Statement& statement) {
-  return fmt::format("it says of itself\n  service    {}\n  software   {}\n  model      {} {}\n"
-                     "  weights    {}\n  masking    {} {}, integrity {}, padding {}\n"
-                     "  config     {}\n",
-                     statement.service, statement.software, statement.model,
-                     to_hex(statement.model_root), statement.weights, statement.scheme,
-                     statement.parameters, statement.integrity, statement.padding,
-                     to_hex(statement.configuration));
+  std::string text = fmt::format(
+      "it says of itself\n  service    {}\n  software   {}\n  model      {} {}\n"
+      "  weights    {}\n  masking    {} {}, integrity {}, padding {}\n  config     {}\n",
+      statement.service, statement.software, statement.model, to_hex(statement.model_root),
+      statement.weights, statement.scheme, statement.parameters, statement.integrity,
+      statement.padding, to_hex(statement.configuration));
+  for (const AdapterClaim& adapter : statement.adapters)
+    text += fmt::format("  adapter    {} {}\n", adapter.name, to_hex(adapter.root));
+  return text;
 }
 
 std::string checks_text(const Checks& checks) {

@@ -102,14 +102,24 @@ void read_exchange(ClaimFields& fields, Receipt& receipt) {
   receipt.response = fields.bytes<32>("res");
 }
 
+/// Name and root of the model, or of an adapter beside it.
+void read_name_and_root(const json& object, const char* what, std::string& name,
+                        Sha256Digest& digest) {
+  ClaimFields fields(object, what);
+  name = fields.text("name");
+  const auto root = from_hex(fields.text("root"));
+  if (!root || root->size() != digest.size())
+    refuse_receipt(std::string(what) + ": root does not have 32 bytes");
+  std::ranges::copy(*root, digest.begin());
+  fields.finish();
+}
+
 void read_model(ClaimFields& fields, Receipt& receipt) {
-  ClaimFields model(fields.take("model"), "model");
-  receipt.model = model.text("name");
-  const auto root = from_hex(model.text("root"));
-  if (!root || root->size() != receipt.model_root.size())
-    refuse_receipt("model: root does not have 32 bytes");
-  std::ranges::copy(*root, receipt.model_root.begin());
-  model.finish();
+  read_name_and_root(fields.take("model"), "model", receipt.model, receipt.model_root);
+  if (fields.has("adapter")) {
+    AdapterClaim& adapter = receipt.adapter.emplace();
+    read_name_and_root(fields.take("adapter"), "adapter", adapter.name, adapter.root);
+  }
   receipt.weights = fields.text("weights");
   receipt.scheme = fields.text("scheme");
   receipt.parameters = fields.text("parameters");
@@ -179,6 +189,8 @@ std::string to_json(const Receipt& receipt) {
                  {"chain", to_base64url(receipt.chain)},
                  {"seq", receipt.number}};
   if (receipt.previous) object["prev"] = to_base64url(*receipt.previous);
+  if (receipt.adapter && !is_claim_line(receipt.adapter->name))
+    throw Error(Errc::usage, "the adapter's name is no line of 256 printable characters");
   object.update(Ordered{{"endpoint", receipt.endpoint},
                         {"stream", receipt.stream},
                         {"cut", receipt.cut},
@@ -199,6 +211,8 @@ std::string to_json(const Receipt& receipt) {
     object["prompts"].push_back({{"tokens", prompt.tokens}, {"ids", to_base64url(prompt.ids)}});
   for (const ReceiptAnswer& answer : receipt.answers)
     object["answers"].push_back(answer_json(answer));
+  if (receipt.adapter)
+    object["adapter"] = {{"name", receipt.adapter->name}, {"root", to_hex(receipt.adapter->root)}};
   if (receipt.simulated) object["sim"] = true;
   return object.dump();
 }

@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "attest/evidence/adapter_claim.hpp"
 #include "attest/evidence/bytes.hpp"
 #include "core/digest.hpp"
 
@@ -84,7 +85,8 @@ struct Receipt {
   Sha256Digest request{};  ///< salted, of the body as received, a Content-Encoding undone
   Sha256Digest response{}; ///< salted, of the body as sent; of a stream without its comments
   std::string model;
-  Sha256Digest model_root{}; ///< as `talaria inspect` prints it
+  Sha256Digest model_root{};           ///< as `talaria inspect` prints it
+  std::optional<AdapterClaim> adapter; ///< that the answers were made with; nothing: none
   std::string weights, scheme, parameters, integrity;
   std::string kv;          ///< format of keys and values
   std::string software;    ///< "talaria 0.4.0"

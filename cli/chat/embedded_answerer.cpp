@@ -74,6 +74,7 @@ AnswerFigures EmbeddedAnswerer::answer(const std::vector<model::ChatMessage>& me
   request.prompt = encoder_.encode(messages);
   request.max_tokens = options_.max_tokens;
   request.sampling = options_.sampling();
+  request.adapter = options_.adapter;
   request.owner = "chat"; // what was said before need not be computed again
   const auto sink = std::make_shared<ChatSink>(text, [this] { engine_.cancel_all(); });
   engine_.submit(std::move(request), sink);

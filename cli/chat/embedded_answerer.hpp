@@ -16,7 +16,8 @@ public:
   struct Options {
     std::function<model::SamplingParameters()> sampling; ///< of the next answer
     u32 max_tokens = 0;
-    std::string scheme; ///< as the settings name it
+    std::string scheme;        ///< as the settings name it
+    model::AdapterPtr adapter; ///< of the engine; null: none
   };
   /// `engine` must outlive this object.
   EmbeddedAnswerer(pipeline::Engine& engine, model::ChatEncoder encoder, Options options);

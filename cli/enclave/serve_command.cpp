@@ -26,6 +26,7 @@
 #include "gateway/http_server.hpp"
 #include "gateway/keys.hpp"
 #include "model/tokenizer.hpp"
+#include "pipeline/adapters.hpp"
 #include "pipeline/cluster_plan.hpp"
 #include "pipeline/model_loader.hpp"
 #include "settings/engine/engine_options.hpp"
@@ -116,6 +117,36 @@ std::string fingerprint(const pipeline::EngineOptions& options) {
          to_hex(sha256({reinterpret_cast<const u8*>(text.data()), text.size()})).substr(0, 16);
 }
 
+/// Those of `serve.lora_modules`, which has a list of them that were loaded in its order.
+gateway::ServedAdapters served_adapters(const config::Serve& serve,
+                                        const pipeline::EngineOptions& options) {
+  std::vector<gateway::ServedAdapter> served;
+  for (std::size_t i = 0; i < options.adapters.size(); ++i)
+    served.push_back(
+        {serve.lora_modules[i].name, options.adapters[i]->digest(), serve.lora_modules[i].keys});
+  return gateway::ServedAdapters(std::move(served));
+}
+
+void load_adapters(const config::Serve& serve, const std::string& model,
+                   pipeline::EngineOptions& options) {
+  std::vector<pipeline::AdapterFolder> folders;
+  for (const config::LoraModule& each : serve.lora_modules) {
+    if (each.name == model)
+      throw Error(Errc::config, fmt::format("serve.lora_modules: {} is what the model is called; "
+                                            "give the adapter a name of its own",
+                                            each.name));
+    folders.push_back({each.name, each.path});
+  }
+  pipeline::load_adapters(folders, options);
+}
+
+std::vector<attest::AdapterClaim> adapter_claims(const pipeline::EngineOptions& options) {
+  std::vector<attest::AdapterClaim> claims;
+  for (const model::AdapterPtr& each : options.adapters)
+    claims.push_back({each->name(), each->digest()});
+  return claims;
+}
+
 gateway::ServerOptions server_options(const config::PipelineConfig& settings,
                                       const pipeline::EngineOptions& engine_options) {
   gateway::ServerOptions options;
@@ -136,6 +167,7 @@ gateway::ServerOptions server_options(const config::PipelineConfig& settings,
   options.model_name = model_name(settings);
   options.version = TALARIA_VERSION;
   options.fingerprint = fingerprint(engine_options);
+  options.adapters = served_adapters(settings.serve, engine_options);
   options.chat_template = load_chat_template(settings, *engine_options.model);
   options.allow_special = settings.serve.allow_special;
   options.access = access_options(settings);
@@ -238,11 +270,12 @@ int serve(GatewayContext& context, Announce announce) {
       engine_options.task);
   load_chat_template(settings,
                      *engine_options.model); // what is wrong with it shows before hours of hints
+  load_adapters(settings.serve, model_name(settings), engine_options); // likewise
   // One for clients and workers: they are told of the same instance.
   const auto signer = receipt_signer(settings.serve);
-  const auto attester =
-      make_attester(settings, model_name(settings), engine_options.model->files()->root(),
-                    signer ? std::optional(signer->public_key()) : std::nullopt);
+  const auto attester = make_attester(
+      settings, model_name(settings), engine_options.model->files()->root(),
+      signer ? std::optional(signer->public_key()) : std::nullopt, adapter_claims(engine_options));
   if (attester && engine_options.cluster)
     engine_options.cluster->evidence = [attester](const Sha256Digest&) {
       return link_evidence(attester);

@@ -185,13 +185,12 @@ std::vector<KeptTensor> kept_tensors(const arch::ModelPlan& plan) {
       if (!layer.attention.reads_layer) kept.push_back({layer.attention.k_norm.tensor, {k}});
     }
     add_kept_of_mixers(layer, plan, kept);
+    // Also where they are folded into matrices: adapters need them (model/adapter).
     for (const auto& norm : {layer.attention_norm, layer.feed_forward_norm})
-      if (norm && plan.exact_weights) kept.push_back({norm->tensor, {plan.hidden}});
+      if (norm) kept.push_back({norm->tensor, {plan.hidden}});
     for (const auto& norm : {layer.attention_out_norm, layer.feed_forward_out_norm})
       if (norm) kept.push_back({norm->tensor, {plan.hidden}});
     if (const auto& router = layer.feed_forward.router) {
-      if (layer.feed_forward_norm && !plan.exact_weights)
-        kept.push_back({layer.feed_forward_norm->tensor, {plan.hidden}});
       kept.push_back({router->tensor, {layer.feed_forward.routed(), plan.hidden}});
       if (!router->shared_gate.empty()) kept.push_back({router->shared_gate, {1, plan.hidden}});
       const std::size_t routed = layer.feed_forward.routed();
@@ -199,6 +198,11 @@ std::vector<KeptTensor> kept_tensors(const arch::ModelPlan& plan) {
         if (!name.empty()) kept.push_back({name, {routed}});
       if (const std::string& name = layer.feed_forward.down_bias; !name.empty())
         kept.push_back({name, {routed, plan.hidden}});
+    }
+    if (const auto& latent = layer.attention.latent) {
+      if (latent->query_rank != 0)
+        kept.push_back({latent->query_norm.tensor, {latent->query_rank}});
+      kept.push_back({latent->kv_norm.tensor, {latent->kv_rank}});
     }
     if (!layer.attention.sinks.empty())
       kept.push_back({layer.attention.sinks, {layer.attention.heads}});

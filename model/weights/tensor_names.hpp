@@ -14,8 +14,8 @@ struct KeptTensor {
   std::vector<std::size_t> shape;
 };
 
-/// The embedding, the gains of norms that are not folded into a matrix, that of the final norm
-/// always, and biases, in the order of the forward pass. The same list for reading, preparing and
+/// The embedding, the gains of norms, also of those that are folded into matrices, and biases, in
+/// the order of the forward pass. The same list for reading, preparing and
 /// inventing a model.
 std::vector<KeptTensor> kept_tensors(const arch::ModelPlan& plan);
 

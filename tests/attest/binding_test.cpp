@@ -238,4 +238,22 @@ BOOST_AUTO_TEST_CASE(a_statement_comes_back_and_nothing_else_is_one) {
   BOOST_CHECK_THROW(attest::to_json(wrong), Error);
 }
 
+BOOST_AUTO_TEST_CASE(a_statement_lists_the_adapters_that_there_are) {
+  BOOST_TEST(attest::to_json(statement()).find("adapters") == std::string::npos);
+  auto adapted = statement();
+  adapted.adapters = {{"tone", filled(3)}, {"sql", filled(4)}};
+  const std::string json = attest::to_json(adapted);
+  const auto read = attest::parse_statement(json);
+  BOOST_TEST_REQUIRE(bool(read));
+  BOOST_TEST((read->adapters == adapted.adapters));
+  for (const auto& [from, to] :
+       {std::pair{"\"tone\"", "7"}, {"\"root\":\"0303", "\"root\":\"03"}}) {
+    std::string other = json;
+    other.replace(other.find(from), std::string(from).size(), to);
+    BOOST_TEST(!attest::parse_statement(other), from);
+  }
+  adapted.adapters.assign(100, {"tone", filled(3)});
+  BOOST_CHECK_THROW(attest::to_json(adapted), Error); // larger than a statement may be
+}
+
 BOOST_AUTO_TEST_SUITE_END()

@@ -117,6 +117,19 @@ BOOST_AUTO_TEST_CASE(what_is_signed_is_what_is_read) {
   BOOST_TEST(!receipt.is_signed_by(ReceiptKey::create().public_key()));
 }
 
+BOOST_AUTO_TEST_CASE(an_adapter_is_signed_where_there_is_one) {
+  BOOST_TEST(attest::to_json(sample()).find("adapter") == std::string::npos);
+  Receipt adapted = sample();
+  adapted.adapter = attest::AdapterClaim{"tone", sha256({})};
+  const SignedReceipt read = read_signed(attest::sign_receipt(adapted, the_key()));
+  BOOST_TEST((read.receipt.adapter == adapted.adapter));
+  std::string json = attest::to_json(adapted);
+  json.replace(json.find("\"tone\""), 6, "5");
+  BOOST_TEST(!attest::parse_receipt(json));
+  adapted.adapter->name = "two\nlines";
+  BOOST_CHECK_THROW(attest::to_json(adapted), Error);
+}
+
 // RFC 8037, appendices A.2 and A.3.
 BOOST_AUTO_TEST_CASE(names_of_keys_are_those_of_the_standard) {
   attest::ReceiptPublicKey key{};

@@ -174,17 +174,20 @@ BOOST_DATA_TEST_CASE(a_workers_folder_holds_matrices_and_nothing_of_the_enclave,
   for (const arch::Linear& linear : plan.linears) BOOST_TEST(matrices.contains(linear.name));
 }
 
-BOOST_AUTO_TEST_CASE(the_enclaves_folder_holds_no_weight_matrix_and_one_folded_gain) {
+BOOST_AUTO_TEST_CASE(the_enclaves_folder_holds_no_weight_matrix_and_the_folded_gains) {
   const PreparedModel model(WeightFormat::int8, "talaria-tiny");
   const PreparedEnclave enclave(model.enclave());
   const SafetensorsFile file(model.enclave() / "enclave.safetensors");
   for (const auto& [name, view] : file.tensors()) {
     const bool expected = name == "model.embed_tokens.weight" || name.ends_with(".scale") ||
                           name.ends_with(".bias") || name.ends_with("q_norm.weight") ||
-                          name.ends_with("k_norm.weight") || name == "model.norm.weight";
+                          name.ends_with("k_norm.weight") || name.ends_with("layernorm.weight") ||
+                          name == "model.norm.weight";
     BOOST_TEST(expected, name << " is in the enclave's folder");
   }
-  BOOST_TEST(file.tensors().contains("model.norm.weight")); // for embeddings
+  BOOST_TEST(file.tensors().contains("model.norm.weight"));                     // for embeddings
+  BOOST_TEST(file.tensors().contains("model.layers.5.input_layernorm.weight")); // for adapters
+  BOOST_TEST(file.tensors().contains("model.layers.5.post_attention_layernorm.weight"));
   check_error(
       [&] { load_linear(*enclave.tensors(), enclave.plan().linears[{0}], WeightFormat::int8); },
       Errc::model, {"q_proj.weight", "missing"});

@@ -52,7 +52,9 @@ const Mistake kMistakes[] = {
      "F:9:11: masking.hybrid: is '0.25'; expected a mapping with rank_ratio"},
     {"{ listen: 127.0.0.1:8000 }", "~",
      "F:21:1: serve: is nothing; expected a mapping with listen, tls, attestation, receipts, "
-     "insecure, allow_special, hosts, origins, keys, model_name, per_client, stream or limits"},
+     "insecure, allow_special, hosts, origins, keys, model_name, lora_modules, per_client, stream "
+     "or "
+     "limits"},
     // values
     {"S46", "S47", "F:5:15: masking.parameters: is 'S47'; expected S48, S46, S40, S54, R48 or R43"},
     {"int16", "int4", "F:6:12: masking.weights: is 'int4'; expected int8 or int16"},

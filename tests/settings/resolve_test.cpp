@@ -70,29 +70,31 @@ BOOST_AUTO_TEST_CASE(each_value_knows_where_it_came_from) {
 }
 
 BOOST_AUTO_TEST_CASE(every_variable_and_every_flag_of_the_table_is_read) {
-  const std::map<std::string_view, std::string> values{{"model", (root() / "model").string()},
-                                                       {"model_sha256", std::string(64, 'a')},
-                                                       {"task", "score"},
-                                                       {"masking.scheme", "lattice"},
-                                                       {"masking.parameters", "S48"},
-                                                       {"masking.weights", "int16"},
-                                                       {"masking.reply", "switched"},
-                                                       {"masking.hybrid.rank_ratio", "0.5"},
-                                                       {"masking.padding.buckets", "4,32"},
-                                                       {"masking.padding.rounds", "2"},
-                                                       {"masking.padding.pace", "2ms"},
-                                                       {"enclave.oblivious", "on"},
-                                                       {"pipeline.micro_batches", "3"},
-                                                       {"pipeline.max_rows", "64"},
-                                                       {"pipeline.prefill_chunk", "32"},
-                                                       {"pipeline.threads", "2"},
-                                                       {"pipeline.cores", "0"},
-                                                       {"pipeline.speculate", "ngram:4"},
-                                                       {"pipeline.kv.memory", "9MiB"},
-                                                       {"pipeline.kv.format", "bf16"},
-                                                       {"serve.listen", "127.0.0.1:1"},
-                                                       {"session.trace", "t.json"},
-                                                       {"session.isa", "reference"}};
+  const std::map<std::string_view, std::string> values{
+      {"model", (root() / "model").string()},
+      {"model_sha256", std::string(64, 'a')},
+      {"task", "score"},
+      {"masking.scheme", "lattice"},
+      {"masking.parameters", "S48"},
+      {"masking.weights", "int16"},
+      {"masking.reply", "switched"},
+      {"masking.hybrid.rank_ratio", "0.5"},
+      {"masking.padding.buckets", "4,32"},
+      {"masking.padding.rounds", "2"},
+      {"masking.padding.pace", "2ms"},
+      {"enclave.oblivious", "on"},
+      {"pipeline.micro_batches", "3"},
+      {"pipeline.max_rows", "64"},
+      {"pipeline.prefill_chunk", "32"},
+      {"pipeline.threads", "2"},
+      {"pipeline.cores", "0"},
+      {"pipeline.speculate", "ngram:4"},
+      {"pipeline.kv.memory", "9MiB"},
+      {"pipeline.kv.format", "bf16"},
+      {"serve.listen", "127.0.0.1:1"},
+      {"serve.lora_modules", "tone=/adapters/tone"},
+      {"session.trace", "t.json"},
+      {"session.isa", "reference"}};
   for (const auto& setting : settings::table()) {
     if (setting.flag == nullptr && setting.variable == nullptr) continue;
     BOOST_TEST_REQUIRE(values.contains(setting.key), "no value to try for " << setting.key);
@@ -125,6 +127,10 @@ BOOST_AUTO_TEST_CASE(what_a_flag_gives_need_not_stand_in_the_file) {
       resolve("model: model\nserve: { insecure: true }\n", {}, {{"--listen", "127.0.0.1:9"}})
           .config;
   BOOST_TEST(serve.serve.listen.value() == "127.0.0.1:9");
+  const auto adapted = resolve("model: model\n", {}, {{"--lora-modules", "a=x,b=/y"}}).config.serve;
+  BOOST_TEST_REQUIRE(adapted.lora_modules.size() == 2u);
+  BOOST_TEST(adapted.lora_modules[0].path == "x"); // as a shell means it
+  BOOST_TEST(adapted.lora_modules[1].name == "b");
   BOOST_TEST(refusal("pipeline: { threads: 1 }\n", {}, {{"--threads", "1"}}) ==
              "F:1:1: model: missing; it is required");
 }

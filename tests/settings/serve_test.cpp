@@ -43,6 +43,19 @@ const Mistake kMistakes[] = {
     {"serve: { listen: 127.0.0.1:8000, model_name: \"a b\" }",
      "F:2:46: serve.model_name: is 'a b'; expected 1 to 256 printable ASCII characters without "
      "blanks"},
+    {"serve: { listen: 127.0.0.1:8000, lora_modules: [tone] }",
+     "F:2:49: serve.lora_modules[0]: is 'tone'; expected NAME=PATH, the path that of a PEFT "
+     "folder"},
+    {"serve: { listen: 127.0.0.1:8000, lora_modules: [a=b, { name: a, path: c }] }",
+     "F:2:54: serve.lora_modules[1]: is called a, as one before; expected a name of its own"},
+    {"serve: { listen: 127.0.0.1:8000, lora_modules: [{ name: a }] }",
+     "F:2:49: serve.lora_modules[0].path: missing; it is required"},
+    {"serve: { listen: 127.0.0.1:8000, model_name: m, lora_modules: [m=b] }",
+     "F:2:49: serve.lora_modules: has an adapter called m, as the model is (serve.model_name); "
+     "expected a name of its own"},
+    {"serve: { listen: 127.0.0.1:8000, lora_modules: [{ name: a, path: b, keys: [alice] }] }",
+     "F:2:34: serve.lora_modules: keeps a for holders of keys, but nobody is asked for one; "
+     "expected serve.keys: FILE"},
     {"serve: { listen: 127.0.0.1:8000, per_client: { requests: -1 } }",
      "F:2:58: serve.per_client.requests: is '-1'; expected a whole number from 0 to 1000000"},
     {"serve: { listen: 127.0.0.1:8000, stream: { pace: 5ms } }",
@@ -140,6 +153,9 @@ BOOST_AUTO_TEST_CASE(everything_that_can_be_said_arrives) {
                            "  origins: [https://chat.example.org, http://localhost:3000]\n"
                            "  keys: keys.txt\n"
                            "  model_name: house/model-1\n"
+                           "  lora_modules:\n"
+                           "    - { name: tone, path: adapters/tone, keys: [alice, bob] }\n"
+                           "    - sql=/srv/sql\n"
                            "  allow_special: true\n"
                            "  per_client: { requests: 8, tokens_per_minute: 20000 }\n"
                            "  stream: { obfuscation: false, pace: 50ms }\n"
@@ -157,6 +173,13 @@ BOOST_AUTO_TEST_CASE(everything_that_can_be_said_arrives) {
               std::vector<std::string>{"https://chat.example.org", "http://localhost:3000"}));
   BOOST_TEST(serve.keys.value() == root() / "keys.txt");
   BOOST_TEST(serve.model_name.value() == "house/model-1");
+  BOOST_TEST_REQUIRE(serve.lora_modules.size() == 2u);
+  BOOST_TEST(serve.lora_modules[0].name == "tone");
+  BOOST_TEST(serve.lora_modules[0].path == root() / "adapters/tone");
+  BOOST_TEST((serve.lora_modules[0].keys == std::vector<std::string>{"alice", "bob"}));
+  BOOST_TEST(serve.lora_modules[1].name == "sql");
+  BOOST_TEST(serve.lora_modules[1].path == "/srv/sql");
+  BOOST_TEST(serve.lora_modules[1].keys.empty());
   BOOST_TEST(serve.per_client.requests == 8u);
   BOOST_TEST(serve.per_client.tokens_per_minute == 20'000u);
   BOOST_TEST(!serve.stream.obfuscation);

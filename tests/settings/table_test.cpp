@@ -72,6 +72,7 @@ const std::map<std::string_view, const char*> kOtherValues{
     {"serve.origins", "https://chat.example"},
     {"serve.keys", "client.keys"},
     {"serve.model_name", "house"},
+    {"serve.lora_modules", "tone=adapters/tone,sql=adapters/sql"},
     {"serve.per_client.requests", "6"},
     {"serve.per_client.tokens_per_minute", "999"},
     {"serve.stream.obfuscation", "false"},
@@ -224,9 +225,9 @@ std::size_t members(const config::ServeAttestation& of) {
   return 7;
 }
 std::size_t members(const config::Serve& of) {
-  [[maybe_unused]] const auto& [a, tls, attestation, b, c, d, e, f, h, per_client, stream, g,
+  [[maybe_unused]] const auto& [a, tls, attestation, b, c, d, e, f, h, i, per_client, stream, g,
                                 limits] = of;
-  return 8 + members(config::ServeTls()) + members(config::ServeAttestation()) +
+  return 9 + members(config::ServeTls()) + members(config::ServeAttestation()) +
          members(per_client) + members(stream) + members(limits);
 }
 std::size_t members(const config::Otlp& of) {
