@@ -24,8 +24,8 @@ PrefixCache::PrefixCache(std::shared_ptr<Store> store, std::size_t owner_bytes,
     : store_(std::move(store)), owner_bytes_(owner_bytes),
       public_(public_prefix.begin(), public_prefix.begin() + whole_blocks(public_prefix.size())) {}
 
-u32 PrefixCache::begin(const std::string& owner, std::span<const u32> tokens, SequenceId sequence) {
-  if (owner.empty() && public_.empty()) return 0;
+u32 PrefixCache::begin(const PrefixOwner& owner, std::span<const u32> tokens, SequenceId sequence) {
+  if (owner.name.empty() && (public_.empty() || !owner.takes_public)) return 0;
   queries_ += tokens.size();
   u32 positions = 0;
   const auto entry = longest(owner, tokens.first(tokens.size() - 1), positions);
@@ -36,10 +36,10 @@ u32 PrefixCache::begin(const std::string& owner, std::span<const u32> tokens, Se
   return shared;
 }
 
-void PrefixCache::keep(const std::string& owner, std::span<const u32> tokens, SequenceId sequence) {
-  if (!public_.empty() && common(public_, tokens) == public_.size())
+void PrefixCache::keep(const PrefixOwner& owner, std::span<const u32> tokens, SequenceId sequence) {
+  if (owner.takes_public && !public_.empty() && common(public_, tokens) == public_.size())
     keep_blocks({}, public_, sequence);
-  if (!owner.empty()) keep_blocks(owner, tokens, sequence);
+  if (!owner.name.empty()) keep_blocks(owner.name, tokens, sequence);
 }
 
 void PrefixCache::keep_blocks(const std::string& owner, std::span<const u32> tokens,
@@ -74,11 +74,14 @@ bool PrefixCache::evict() {
 
 /// The one of the owner's entries, and the public one, with which `tokens` have the most whole
 /// blocks in common; the end if none has one.
-PrefixCache::Entries::iterator PrefixCache::longest(const std::string& owner,
+PrefixCache::Entries::iterator PrefixCache::longest(const PrefixOwner& owner,
                                                     std::span<const u32> tokens, u32& positions) {
   auto best = entries_.end();
   for (auto it = entries_.begin(); it != entries_.end(); ++it) {
-    if (it->owner != owner && !it->owner.empty()) continue;
+    // An entry without an owner is the public one, which nobody has by its name.
+    if ((it->owner.empty() || it->owner != owner.name) &&
+        !(owner.takes_public && it->owner.empty()))
+      continue;
     const u32 here = whole_blocks(common(it->tokens.span(), tokens));
     if (here <= positions) continue;
     positions = here;

@@ -56,7 +56,7 @@ BatchPlanner::BatchPlanner(BatchLimits limits, Padding padding, std::shared_ptr<
 }
 
 void BatchPlanner::add(SequenceId id, std::vector<u32> prompt, bool sample, LogitsWanted logits,
-                       u32 max_tokens, std::string owner, u32 drafts) {
+                       u32 max_tokens, kv::PrefixOwner owner, u32 drafts) {
   Sequence sequence;
   sequence.drafts = sample && logits == LogitsWanted::none ? std::min(drafts, limits_.drafts) : 0;
   sequence.tokens = std::move(prompt);

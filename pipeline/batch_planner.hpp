@@ -78,10 +78,10 @@ public:
 
   /// A new sequence. `sample`: the last position's logits pick a token; `max_tokens`: how many
   /// follow at most. With the prompt, and dummy rounds, they must be within
-  /// positions_that_fit(). `owner`: whose prefixes it shares; empty: nobody's. `drafts`: tokens
+  /// positions_that_fit(). `owner`: whose prefixes it shares. `drafts`: tokens
   /// guessed in each of its rounds, at most as many as the limits say; 0 with `logits`.
   void add(enclave::SequenceId sequence, std::vector<u32> prompt, bool sample, LogitsWanted logits,
-           u32 max_tokens = 0, std::string owner = {}, u32 drafts = 0);
+           u32 max_tokens = 0, kv::PrefixOwner owner = {}, u32 drafts = 0);
   /// Tokens of its prompt that it did not have to compute.
   u32 cached_tokens(enclave::SequenceId sequence) const;
   /// The next token sampled for `sequence`; it has work again, unless the token was a draft of the
@@ -164,7 +164,7 @@ private:
     bool failed = false;         ///< rows of it may not have been written
     u32 inherited = 0;           ///< positions that it shares from its beginning
     u32 cached = 0;              ///< the same, when it began for the first time
-    std::string owner;
+    kv::PrefixOwner owner;
     std::size_t waiting() const { return tokens.size() - next; }
   };
   struct Flying {

@@ -36,7 +36,7 @@ std::vector<DraftOrder> BatchPlanner::draft_orders() {
     for (std::size_t i = order.from; i < length; ++i)
       order.tokens.push_back(i < tokens.size() ? tokens[i] : tokens.back());
     order.most = sequence.most;
-    if (!padding_.is_on()) order.owner = sequence.owner; // hits would show as time
+    if (!padding_.is_on()) order.owner = sequence.owner.name; // hits would show as time
     sequence.model.told = length;
     orders.push_back(std::move(order));
   }

@@ -181,7 +181,8 @@ private:
     const auto logits = request.scores.prompt ? LogitsWanted::all
                         : request.pooled      ? rows_to_pool()
                                               : request.logits;
-    planner_.add(submit.sequence, request.prompt, sample, logits, request.max_tokens, request.owner,
+    planner_.add(submit.sequence, request.prompt, sample, logits, request.max_tokens,
+                 kv::PrefixOwner(request.owner, request.adapter == nullptr),
                  request.drafts.value_or(options_.limits.drafts));
     if (sample || request.pooled || request.scores.any()) {
       enclave::Enrol enrol;

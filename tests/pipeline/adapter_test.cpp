@@ -344,6 +344,31 @@ BOOST_AUTO_TEST_CASE(computed_prefixes_are_shared_within_one_adapter_only) {
     BOOST_TEST(ask(name) >= 128U);
 }
 
+// The public prefix is what the model alone computes: an adapter has it neither from others nor
+// for them.
+BOOST_AUTO_TEST_CASE(a_public_prefix_is_the_models_alone) {
+  const Tenants tenants;
+  const TemporaryFolder folder;
+  const auto prompt = prompt_of(150, 4);
+  auto options = options_of(model_folder("llama3"));
+  const auto plain = engine_of(options, tenants.folders());
+  options.kv.public_prefix = folder.path() / "prefix.json";
+  std::ofstream file(options.kv.public_prefix);
+  for (u32 i = 0; i < 64; ++i) file << (i == 0 ? "[" : ",") << prompt[i];
+  file << "]" << std::flush;
+  for (const bool adapter_first : {false, true}) {
+    const auto engine = engine_of(options, tenants.folders());
+    for (const bool adapted : {adapter_first, !adapter_first, adapter_first}) {
+      const auto ask = [&](const pipeline::Engine& of) {
+        return asking(prompt, 3, adapted ? of.adapter("first") : nullptr);
+      };
+      const Collected got = run_together(*engine, {ask(*engine)}).front();
+      BOOST_TEST(same_bits(run_together(*plain, {ask(*plain)}).front(), got));
+      BOOST_TEST((!adapted || got.completion.cached_tokens == 0U));
+    }
+  }
+}
+
 BOOST_AUTO_TEST_CASE(a_prepared_model_takes_adapters_if_it_has_the_gains) {
   const Tenants tenants;
   const TemporaryFolder folder;
