@@ -315,7 +315,8 @@ BOOST_AUTO_TEST_CASE(sequences_end_however_little_memory_there_is) {
         const auto n = static_cast<u32>(1 + rng.below(100));
         const auto more = static_cast<u32>(1 + rng.below(90));
         expected[++last] = {0, n, more - 1};
-        planner.add(last, counted(n), true, LogitsWanted::none, more, last % 3 == 0 ? "a" : "b");
+        planner.add(last, counted(n), true, LogitsWanted::none, more,
+                    std::string(last % 3 == 0 ? "a" : "b"));
       }
       auto batch = planner.next();
       for (const auto id : planner.take_parked()) {
