@@ -125,7 +125,7 @@ BOOST_AUTO_TEST_CASE(a_distribution_does_not_diverge_from_itself_by_what_is_roun
   auto rng = ChaChaRng::from_system();
   std::vector<PositionDivergence> all;
   for (int round = 0; round < 200; ++round) {
-    auto logits = random_logits(rng, 500, 12); // some are 24 apart: not all are kept
+    auto logits = random_logits(rng, 500, 12);                // some are 24 apart: not all are kept
     *std::max_element(logits.begin(), logits.end()) += 0.01F; // by more than 16 bits tell apart
     all.push_back(compare_row(logits, packed(logits), 7));
     BOOST_TEST(all.back().divergence >= 0);
