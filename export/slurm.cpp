@@ -59,7 +59,7 @@ keep() {
     child=$!
     status=0
     wait "$child" || status=$?
-    while kill -0 "$child" 2>/dev/null; do
+    while ((status > 128)) && kill -0 "$child" 2>/dev/null; do
       status=0
       wait "$child" || status=$?
     done
@@ -82,7 +82,12 @@ drain() {
   trap '' TERM USR1
   for pid in "${steps[@]}"; do
     kill -TERM "$pid" 2>/dev/null || true
-    while kill -0 "$pid" 2>/dev/null; do wait "$pid" || true; done # a signal ends a wait early
+    ended=0
+    wait "$pid" || ended=$?
+    while ((ended > 128)) && kill -0 "$pid" 2>/dev/null; do # a signal has ended the wait, not the step
+      ended=0
+      wait "$pid" || ended=$?
+    done
   done
   if ((requeue)); then scontrol requeue "$SLURM_JOB_ID"; fi
   exit 0
