@@ -4,12 +4,15 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstdlib>
 #include <cstring>
+#include <fcntl.h>
 #include <filesystem>
 
 #include <fmt/format.h>
 
 #include "core/error.hpp"
+#include "core/file_descriptor.hpp"
 
 namespace talaria::cli {
 
@@ -28,6 +31,19 @@ constexpr u32 kMaxWindow = 1U << 24;
 
 void put_number(std::ofstream& out, u32 number) {
   out.write(reinterpret_cast<const char*>(&number), sizeof number);
+}
+
+/// Of a name that nobody foresees, so that no link waits there; 0600, as the text's tokens are in
+/// it.
+std::string new_file_beside(const std::string& file) {
+  std::error_code ignored;
+  const auto there = std::filesystem::symlink_status(file, ignored);
+  if (std::filesystem::exists(there) && !std::filesystem::is_regular_file(there))
+    throw Error(Errc::io, fmt::format("{}: is there and no regular file; name another", file));
+  std::string name = file + ".XXXXXX";
+  const FileDescriptor made(::mkostemp(name.data(), O_CLOEXEC));
+  if (made.get() < 0) throw Error(Errc::io, fmt::format("{}: cannot be written", file));
+  return name;
 }
 
 } // namespace
@@ -57,7 +73,7 @@ void unpack_row(std::span<const u16> row, std::span<float> out) {
 }
 
 BaseWriter::BaseWriter(std::string file, const BaseText& text)
-    : file_(std::move(file)), partial_(file_ + ".partial"), out_(partial_, std::ios::binary) {
+    : file_(std::move(file)), partial_(new_file_beside(file_)), out_(partial_, std::ios::binary) {
   out_.write(kMagic.data(), static_cast<std::streamsize>(kMagic.size()));
   put_number(out_, text.window);
   put_number(out_, text.vocab);

@@ -120,6 +120,24 @@ BOOST_AUTO_TEST_CASE(divergence_is_the_sum_of_its_definition) {
   }
 }
 
+BOOST_AUTO_TEST_CASE(a_base_takes_no_place_but_a_files_and_is_its_owners) {
+  namespace fs = std::filesystem;
+  const tests::TemporaryFolder folder;
+  const fs::path link = folder.path() / "link", elsewhere = folder.path() / "elsewhere";
+  fs::create_symlink(elsewhere, link);
+  for (const fs::path& taken : {link, fs::path("/dev/full"), folder.path()})
+    BOOST_CHECK_THROW(BaseWriter(taken.string(), small_text()), Error);
+  BOOST_TEST(!fs::exists(elsewhere));
+  BOOST_TEST(fs::is_character_file("/dev/full"));
+  const fs::path file = folder.path() / "base";
+  fs::create_symlink(elsewhere, file.string() + ".partial"); // a name that was once foreseen
+  BaseWriter writer(file.string(), small_text());
+  writer.add(std::vector<u16>(16));
+  writer.finish();
+  BOOST_TEST((fs::status(file).permissions() == (fs::perms::owner_read | fs::perms::owner_write)));
+  BOOST_TEST(!fs::exists(elsewhere));
+}
+
 // The sum of p ln(p / q) of these is off by 1e-5 and more, either way.
 BOOST_AUTO_TEST_CASE(a_distribution_does_not_diverge_from_itself_by_what_is_rounded) {
   auto rng = ChaChaRng::from_system();
