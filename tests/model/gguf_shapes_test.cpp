@@ -363,4 +363,81 @@ BOOST_DATA_TEST_CASE(a_file_of_another_form_is_the_folder_it_was_made_of, bdata:
   BOOST_TEST(row == expected_row, boost::test_tools::per_element());
 }
 
+namespace {
+
+GgufWriter decoder(const std::string& architecture) {
+  GgufWriter out;
+  out.string("general.architecture", architecture);
+  for (const auto& [name, value] : {std::pair{"block_count", 2u},
+                                    {"context_length", 64u},
+                                    {"embedding_length", 32u},
+                                    {"attention.head_count", 4u},
+                                    {"rope.scaling.original_context_length", 32u}})
+    if (architecture != "mistral3" || std::string(name).find("original") == std::string::npos)
+      out.integer(architecture + "." + name, value);
+  out.number(architecture + ".attention.layer_norm_rms_epsilon", 1e-5F);
+  return out;
+}
+
+/// What the metadata become, if the tensors have what these architectures look at.
+std::string config_of(const GgufWriter& file) {
+  const std::string bytes = file.file();
+  const GgufHeader header =
+      parse_gguf_header({reinterpret_cast<const u8*>(bytes.data()), bytes.size()}, "shapes.gguf");
+  GgufTensors tensors;
+  tensors.shapes = {{"token_embd.weight", {100, 32}}, {"blk.1.ffn_gate_exps.weight", {2, 8, 32}}};
+  tensors.values = [](const std::string&) { return std::vector<float>{1, 1e30F, 1e30F, 1e30F}; };
+  return gguf_config(GgufFields(header.metadata, "shapes.gguf"), tensors);
+}
+
+void check_refused(const GgufWriter& file, const std::string& key) {
+  check_error([&] { config_of(file); }, Errc::model, {"shapes.gguf: ", key});
+}
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(what_makes_another_model_of_another_form_is_refused_by_key) {
+  GgufWriter mistral = decoder("mistral3");
+  mistral.integer("mistral3.feed_forward_length", 64);
+  BOOST_TEST(config_of(mistral).find("llama_4_scaling_beta") == std::string::npos);
+  mistral.number("mistral3.attention.temperature_scale", 0.1F);
+  check_refused(mistral, "mistral3.rope.scaling.original_context_length");
+
+  GgufWriter latent = decoder("deepseek2");
+  for (const auto& [name, value] : {std::pair{"feed_forward_length", 64u},
+                                    {"attention.key_length", 24u},
+                                    {"attention.value_length", 16u},
+                                    {"attention.kv_lora_rank", 16u},
+                                    {"rope.dimension_count", 8u},
+                                    {"expert_count", 2u},
+                                    {"expert_used_count", 1u}})
+    latent.integer(std::string("deepseek2.") + name, value);
+  BOOST_TEST(json::parse(config_of(latent))["qk_nope_head_dim"] == 16);
+  GgufWriter gated = latent;
+  check_refused(gated.integer("deepseek2.expert_gating_func", 3), "expert_gating_func");
+  GgufWriter stretched = latent;
+  stretched.string("deepseek2.rope.scaling.type", "yarn");
+  stretched.number("deepseek2.rope.scaling.factor", 4);
+  check_refused(stretched, "yarn_log_multiplier");
+
+  const auto shared = [](const std::vector<u32>& widths, u32 sharing) {
+    GgufWriter gemma = decoder("gemma4");
+    gemma.list("gemma4.feed_forward_length", GgufWriter::kU32, widths);
+    for (const auto& [name, value] : {std::pair{"attention.key_length", 8u},
+                                      {"attention.key_length_swa", 4u},
+                                      {"attention.sliding_window", 16u},
+                                      {"attention.head_count_kv", 2u},
+                                      {"attention.shared_kv_layers", sharing}})
+      gemma.integer(std::string("gemma4.") + name, value);
+    return gemma;
+  };
+  const json config = json::parse(config_of(shared({32, 64}, 1)));
+  BOOST_TEST((config["use_double_wide_mlp"] == true && config["intermediate_size"] == 32));
+  BOOST_TEST(config["rope_parameters"]["full_attention"]["partial_rotary_factor"] == 0.25);
+  check_refused(shared({32, 64}, 0), "gemma4.feed_forward_length");
+  check_refused(shared({32, 48}, 1), "gemma4.feed_forward_length");
+  check_refused(shared({32}, 1), "gemma4.feed_forward_length");
+  check_refused(shared({32, 32}, 2), "gemma4.attention.shared_kv_layers");
+}
+
 BOOST_AUTO_TEST_SUITE_END()
