@@ -38,6 +38,14 @@ constexpr const char* kTekken =
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char* kGpt4o =
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr const char* kDeepseekLetters =
+    R"(\s?(?:(?![\x{10D0}-\x{10FF}])[\p{Lu}\p{Ll}\p{Lt}])+)"; // cased ones, but for Georgian's
+constexpr const char* kDeepseekMarks =
+    R"(\s?[!-/:-~\x{FF01}-\x{FF0F}\x{FF1A}-\x{FF5E}\x{2018}-\x{201F}\x{3000}-\x{3002}]+)";
+constexpr const char* kDeepseekHan = R"([\x{0800}-\x{9FA5}\x{AC00}-\x{D7FF}]+)";
+constexpr const char* kDeepseekKana = R"([\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+)";
+constexpr const char* kDeepseekV3 =
+    R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char* kPunctuation = R"([\p{P}\$\+<=>\^~\|]+)";
 
 /// What a name of tokenizer.ggml.pre stands for.
@@ -74,6 +82,10 @@ const std::vector<PreTokenizerKind>& pre_tokenizers() {
       {"command-r", {R"(\p{N})", kGpt2}},
       {"codeshell", {R"(\p{N})", kGpt2}},
       {"exaone", {R"(\p{N})", kGpt2}},
+      {"deepseek-llm",
+       {R"([\r\n])", kDeepseekLetters, kDeepseekMarks, R"(\s+$)", kDeepseekHan, R"(\p{N}+)"}},
+      {"deepseek-coder", {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", kDeepseekHan, R"(\p{N})"}},
+      {"deepseek-v3", {R"(\p{N}{1,3})", kDeepseekKana, kDeepseekV3}},
       {"default", {kPunctuation, kGpt2, R"(\p{N}+)", "[0-9][0-9][0-9]"}},
   };
   return kinds;
@@ -107,9 +119,11 @@ public:
       write_byte_level();
     else if (kind == "llama")
       write_sentence_piece();
+    else if (kind == "gemma4")
+      write_gemma4();
     else
       fields_.refuse("tokenizer.ggml.model",
-                     fmt::format("gpt2 or llama; {} is not supported", printable(kind)));
+                     fmt::format("gpt2, llama or gemma4; {} is not supported", printable(kind)));
     if (fields_.boolean("tokenizer.ggml.add_eos_token").value_or(false))
       after_.push_back(required_id("eos"));
     write_around();
@@ -198,13 +212,9 @@ private:
                                       name.empty() ? "it is missing: convert the model again"
                                                    : printable(name) + " is not supported"));
     write_vocabulary(false);
-    const GgufValue::List* const merges = fields_.texts("tokenizer.ggml.merges");
-    if (merges == nullptr) fields_.refuse("tokenizer.ggml.merges", "a list; it is missing");
-    json pairs = json::array();
-    for (const GgufValue& pair : *merges) pairs.push_back(std::get<std::string>(pair.is));
     json& model = out_["model"];
     model["type"] = "BPE";
-    model["merges"] = std::move(pairs);
+    model["merges"] = merges();
     model["ignore_merges"] = kind->ignore_merges;
     json steps = json::array();
     for (const char* cut : kind->cuts)
@@ -219,10 +229,31 @@ private:
     add_bos(kind->add_bos);
   }
 
+  json merges() const {
+    const GgufValue::List* const list = fields_.texts("tokenizer.ggml.merges");
+    if (list == nullptr) fields_.refuse("tokenizer.ggml.merges", "a list; it is missing");
+    json pairs = json::array();
+    for (const GgufValue& pair : *list) pairs.push_back(std::get<std::string>(pair.is));
+    return pairs;
+  }
+
+  /// Gemma 4: pieces of SentencePiece, put together by merges.
+  void write_gemma4() {
+    write_vocabulary(false);
+    out_["model"]["merges"] = merges();
+    write_pieces(fields_.boolean("tokenizer.ggml.add_space_prefix").value_or(false));
+  }
+
   void write_sentence_piece() {
     const bool prefix = fields_.boolean("tokenizer.ggml.add_space_prefix").value_or(true);
     restore_blanks();
     write_vocabulary(fields_.text("general.architecture") == "phi3");
+    out_["model"]["merges"] = merges_by_score();
+    write_pieces(prefix);
+  }
+
+  /// What stands around the vocabulary and the merges of SentencePiece.
+  void write_pieces(bool prefix) {
     json& model = out_["model"];
     model["type"] = "BPE";
     model["byte_fallback"] = true;
@@ -230,7 +261,6 @@ private:
     const auto unknown = std::find(types_.begin(), types_.end(), u64{kUnknown});
     if (unknown != types_.end())
       model["unk_token"] = tokens_[static_cast<std::size_t>(unknown - types_.begin())];
-    model["merges"] = merges_by_score();
     const json blank{{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", kBlank}};
     json normalizers = json::array();
     if (prefix) normalizers.push_back({{"type", "Prepend"}, {"prepend", kBlank}});
