@@ -13,6 +13,7 @@
 
 #include "arch/json_fields.hpp"
 #include "core/error.hpp"
+#include "model/weights/token_parts.hpp"
 
 namespace talaria::model {
 
@@ -291,6 +292,50 @@ private:
     }
   }
 
+  struct Merge {
+    double score;
+    std::size_t left, right; ///< characters
+    u64 token;
+    std::size_t cut; ///< bytes of the left part
+    u64 left_id, right_id;
+  };
+
+  /// In the order of tokens, and of those with the same in that of their parts.
+  std::vector<Merge> all_merges(const GgufValue::List& scores) const {
+    std::vector<std::string_view> texts;
+    std::vector<u64> ids;
+    for (u64 id = 0; id < tokens_.size(); ++id) {
+      if (!in_vocabulary(id) || !is_first(id)) continue;
+      texts.emplace_back(tokens_[id]);
+      ids.push_back(id);
+    }
+    const TokenParts parts(texts);
+    std::vector<Merge> merges;
+    std::size_t bytes = 0;
+    for (std::size_t index = 0; index < ids.size(); ++index) {
+      const u64 id = ids[index];
+      if (!is_piece(id)) continue;
+      const std::string_view token = texts[index];
+      const double score = std::get<double>(scores[id].is);
+      std::vector<Merge> here;
+      for (const auto& [cut, left, right] : parts.cuts(index))
+        if ((static_cast<unsigned char>(token[cut]) & 0xC0) != 0x80)
+          here.push_back({score, characters(token.substr(0, cut)), characters(token.substr(cut)),
+                          id, cut, ids[left], ids[right]});
+      bytes += here.size() * token.size();
+      if (merges.size() + here.size() > kMaxMerges || bytes > kMaxMergeBytes)
+        fields_.refuse("tokenizer.ggml.tokens",
+                       fmt::format("a vocabulary whose tokens are made of others in at most {} "
+                                   "ways, and of {} MiB together",
+                                   kMaxMerges, kMaxMergeBytes >> 20));
+      std::sort(here.begin(), here.end(), [](const Merge& a, const Merge& b) {
+        return std::tie(a.left_id, a.right_id) < std::tie(b.left_id, b.right_id);
+      });
+      merges.insert(merges.end(), here.begin(), here.end());
+    }
+    return merges;
+  }
+
   /// Every way to put a token together from two others; the highest score first, then the longest
   /// left part, then the longest right one.
   json merges_by_score() const {
@@ -298,37 +343,7 @@ private:
     if (scores == nullptr || scores->size() != tokens_.size())
       fields_.refuse("tokenizer.ggml.scores",
                      fmt::format("{} numbers, one for each token", tokens_.size()));
-    struct Merge {
-      double score;
-      std::size_t left, right; ///< characters
-      u64 token;
-      std::size_t cut; ///< bytes of the left part
-      u64 left_id, right_id;
-    };
-    std::vector<Merge> merges;
-    for (u64 id = 0; id < tokens_.size(); ++id) {
-      const std::string_view token = tokens_[id];
-      if (!is_piece(id)) continue;
-      const double score = std::get<double>((*scores)[id].is);
-      const std::size_t length = characters(token);
-      std::size_t left = 0;
-      std::vector<Merge> here;
-      for (std::size_t cut = 1; cut < token.size(); ++cut) {
-        if ((static_cast<unsigned char>(token[cut]) & 0xC0) == 0x80) continue;
-        ++left;
-        const auto first = ids_.find(token.substr(0, cut));
-        const auto second = ids_.find(token.substr(cut));
-        if (first == ids_.end() || second == ids_.end()) continue;
-        if (!in_vocabulary(first->second) || !in_vocabulary(second->second)) continue;
-        here.push_back({score, left, length - left, id, cut, first->second, second->second});
-      }
-      std::sort(here.begin(), here.end(), [](const Merge& a, const Merge& b) {
-        return std::tie(a.left_id, a.right_id) < std::tie(b.left_id, b.right_id);
-      });
-      merges.insert(merges.end(), here.begin(), here.end());
-      if (merges.size() > kMaxMerges)
-        fields_.refuse("tokenizer.ggml.tokens", "a vocabulary with fewer pairs");
-    }
+    std::vector<Merge> merges = all_merges(*scores);
     std::stable_sort(merges.begin(), merges.end(), [](const Merge& a, const Merge& b) {
       return std::tie(a.score, a.left, a.right) > std::tie(b.score, b.left, b.right);
     });
@@ -341,11 +356,14 @@ private:
   }
 
   bool in_vocabulary(u64 id) const { return types_[id] != kControl; }
-  /// A token that merges make: the first of its text, and neither a byte nor one of control.
-  bool is_piece(u64 id) const {
-    if (types_[id] != kNormal && types_[id] != kUserDefined) return false;
+  /// The first of its text, and not unused.
+  bool is_first(u64 id) const {
     const auto at = ids_.find(tokens_[id]);
     return at != ids_.end() && at->second == id;
+  }
+  /// A token that merges make: neither a byte nor one of control.
+  bool is_piece(u64 id) const {
+    return (types_[id] == kNormal || types_[id] == kUserDefined) && is_first(id);
   }
 
   void write_around() {
@@ -378,6 +396,8 @@ private:
   }
 
   static constexpr std::size_t kMaxMerges = std::size_t{1} << 23;
+  /// Of the texts of all of them; vocabularies of 256,000 pieces have 10 MiB.
+  static constexpr std::size_t kMaxMergeBytes = std::size_t{1} << 28;
 
   const GgufFields& fields_;
   std::vector<std::string> tokens_;
