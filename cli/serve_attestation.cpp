@@ -7,7 +7,7 @@
 #include <fmt/format.h>
 #include <fmt/ranges.h>
 
-#include "attest/endpoint/guest_source.hpp"
+#include "attest/endpoint/machine_source.hpp"
 #include "attest/endpoint/simulated_source.hpp"
 #include "attest/evidence/encodings.hpp"
 #include "attest/evidence/public_key.hpp"
@@ -86,6 +86,7 @@ attest::GuestOptions real_guest(const config::ServeAttestation& attestation,
   attest::GuestOptions options;
   options.platform = attestation.platform == "sev-snp" ? sev_snp
                      : attestation.platform == "tdx"   ? tdx
+                     : attestation.platform == "azure" ? azure
                                                        : automatic;
   options.configuration = configuration;
   if (attestation.bundle.empty()) return options;
@@ -101,7 +102,7 @@ std::shared_ptr<attest::EvidenceSource> evidence_source(const config::ServeAttes
                                                         const std::vector<u8>& program,
                                                         const Sha256Digest& configuration) {
   if (attestation.platform != "simulated")
-    return std::make_shared<attest::GuestSource>(real_guest(attestation, configuration));
+    return attest::machine_source(real_guest(attestation, configuration));
   return std::make_shared<attest::SimulatedSource>(attestation.folder,
                                                    guest_of(attestation, program, configuration));
 }

@@ -93,8 +93,9 @@ struct WorkerNode {
   Start start = Start::never; ///< local for loopback hosts, ssh if `ssh` is given, else never
   std::string ssh;            ///< [USER@]HOST of its machine
   std::filesystem::path require_attestation; ///< a policy that it demands of enclaves; empty: none
-  std::filesystem::path seen_collateral; ///< a file, with that; empty: nothing outlives the worker
-  std::filesystem::path seal_secret;     ///< a file, with that; empty: enclaves get no key
+  std::filesystem::path seen_collateral;  ///< a file, with that; empty: nothing outlives the worker
+  std::filesystem::path fetch_collateral; ///< a folder, with that; empty: it asks nobody
+  std::filesystem::path seal_secret;      ///< a file, with that; empty: enclaves get no key
   // On its own machine; relative to the file's folder for local nodes, kept as written for others.
   // Empty: see node_files().
   std::filesystem::path program, model, cert, key, ca;
@@ -151,8 +152,8 @@ struct LoraModule {
 
 /// `serve.attestation:` what vouches for this program before its clients.
 struct ServeAttestation {
-  std::string platform;         ///< auto, sev-snp, tdx, or simulated: a folder that `talaria attest
-                                ///< simulate init` made
+  std::string platform; ///< auto, sev-snp, tdx, azure, or simulated: a folder that `talaria attest
+                        ///< simulate init` made
   std::filesystem::path folder; ///< of a simulated one
   std::filesystem::path bundle; ///< collateral of a real one (talaria attest bundle); empty: none
   std::string evidence = "snp"; ///< snp or tdx

@@ -1,5 +1,7 @@
 #include "gateway/byte_budget.hpp"
 
+#include <malloc.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -19,9 +21,16 @@ ByteBudget::Lease& ByteBudget::Lease::operator=(Lease&& other) noexcept {
 
 void ByteBudget::Lease::give_back() noexcept {
   if (budget_ == nullptr) return;
+  budget_->note_freed(bytes_);
   const std::lock_guard lock(budget_->mutex_);
   budget_->taken_ -= bytes_;
   budget_->freed_.notify_all();
+}
+
+void ByteBudget::note_freed(std::size_t bytes) noexcept {
+  if (freed_bytes_.fetch_add(bytes) + bytes < kTrimAfter) return;
+  freed_bytes_ = 0;
+  ::malloc_trim(0);
 }
 
 ByteBudget::Lease ByteBudget::take(std::size_t bytes) {

@@ -1,5 +1,6 @@
 #pragma once
 
+#include <atomic>
 #include <condition_variable>
 #include <cstddef>
 #include <mutex>
@@ -7,7 +8,11 @@
 
 namespace talaria::gateway {
 
-/// How many bytes of one kind may be held at once, over all requests. Thread-safe.
+/// How many bytes of one kind may be held at once, over all requests. Thread-safe. Whoever gives a
+/// lease back has freed what it was for; the allocator, which keeps that for the thread that freed
+/// it, is made to give it to the system now and then, before anybody else takes a lease: otherwise
+/// the process holds as much as every thread ever held. Where all memory is locked it does so still
+/// (the kernel takes no locked page back).
 class ByteBudget {
 public:
   /// Bytes taken from a budget; given back at its end. Movable.
@@ -40,7 +45,12 @@ public:
   std::size_t taken() const;
 
 private:
+  /// Bytes of leases given back, after which free memory goes to the system.
+  static constexpr std::size_t kTrimAfter = std::size_t{64} << 20;
+  void note_freed(std::size_t bytes) noexcept;
+
   const std::size_t total_;
+  std::atomic<std::size_t> freed_bytes_{0}; ///< since memory was last given to the system
   mutable std::mutex mutex_;
   std::condition_variable freed_;
   std::size_t taken_ = 0;

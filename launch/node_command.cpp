@@ -56,6 +56,7 @@ std::vector<std::string> worker_command(const config::PipelineConfig& config,
     if (config.serve.attestation && config.serve.attestation->platform == "simulated")
       words.emplace_back("--allow-simulated");
     if (!node.seen_collateral.empty()) add("--seen-collateral", node.seen_collateral.string());
+    if (!node.fetch_collateral.empty()) add("--fetch-collateral", node.fetch_collateral.string());
     if (!node.seal_secret.empty()) add("--seal-secret", node.seal_secret.string());
   }
   if (config.tls && config.tls->enclave_name != config::Tls().enclave_name)

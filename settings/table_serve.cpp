@@ -68,7 +68,8 @@ bool is_measurement(std::string_view text) {
 }
 
 void add_attestation(std::vector<Setting>& rows) {
-  rows.push_back(row("serve.attestation.platform", choice({"auto", "sev-snp", "tdx", "simulated"}),
+  rows.push_back(row("serve.attestation.platform",
+                     choice({"auto", "sev-snp", "tdx", "azure", "simulated"}),
                      attestation(&ServeAttestation::platform),
                      "what vouches for this program before its clients; simulated proves nothing")
                      .required());

@@ -71,8 +71,9 @@ WorkerNode read_worker(const Value& value, const Reading& reading) {
   if (value.node.kind == config::YamlNode::Kind::mapping) check_ssh(value, node);
   check_addresses(value, node);
   if (node.start != Start::ssh)
-    for (auto* path : {&node.program, &node.model, &node.cert, &node.key, &node.ca,
-                       &node.require_attestation, &node.seen_collateral, &node.seal_secret})
+    for (auto* path :
+         {&node.program, &node.model, &node.cert, &node.key, &node.ca, &node.require_attestation,
+          &node.seen_collateral, &node.fetch_collateral, &node.seal_secret})
       if (!path->empty()) *path = (reading.folder / *path).lexically_normal();
   return node;
 }

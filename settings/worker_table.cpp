@@ -73,6 +73,9 @@ void add_start(std::vector<WorkerSetting>& rows) {
   rows.push_back(row("seen_collateral", path(), member(&WorkerNode::seen_collateral),
                      "with that: a file over there, of this worker alone, that keeps the dates of "
                      "the newest collateral; older is refused"));
+  rows.push_back(row("fetch_collateral", path(), member(&WorkerNode::fetch_collateral),
+                     "with that: a folder over there; AMD and Intel are asked for collateral that "
+                     "evidence lacks, and learn of the enclave's machine"));
   rows.push_back(row("seal_secret", path(), member(&WorkerNode::seal_secret),
                      "with that: a file over there of 64 hexadecimal digits, of which enclaves get "
                      "keys for their hints (hints.seal)"));

@@ -54,7 +54,10 @@ class LinkGate {
 public:
   virtual ~LinkGate() = default;
   /// @param document  as the enclave has sent it: anything
-  virtual GateVerdict judge(std::string_view document, const LinkBinding& own) = 0;
+  /// @param patience  how long it may wait for something that the document lacks; 0 if the link is
+  ///                  in use, since its heartbeats and new requests wait for this verdict
+  virtual GateVerdict judge(std::string_view document, const LinkBinding& own,
+                            std::chrono::milliseconds patience) = 0;
 };
 
 /// The worker's owner refuses this enclave. Errc::config: trying again at once will not help; or

@@ -11,15 +11,15 @@ namespace {
 constexpr Milliseconds kLastWords{500}; ///< for a refused enclave to read why
 } // namespace
 
-ServerAdmission::ServerAdmission(std::shared_ptr<LinkGate> gate, Milliseconds patience,
+ServerAdmission::ServerAdmission(std::shared_ptr<LinkGate> gate, Times times,
                                  ServerSession& session,
                                  std::function<void(const std::string&)> log)
-    : gate_(std::move(gate)), patience_(patience), session_(session), log_(std::move(log)) {}
+    : gate_(std::move(gate)), times_(times), session_(session), log_(std::move(log)) {}
 
 void ServerAdmission::ask(TlsChannel& control) {
   kernel_random(nonce_);
   asked_ = true;
-  due_ = SteadyClock::now() + patience_;
+  due_ = SteadyClock::now() + times_.evidence;
   control.set_deadline(due_);
   write_frame(control, encode(AttestRequest{nonce_}));
 }
@@ -37,10 +37,10 @@ void ServerAdmission::refuse(TlsChannel& control, bool undecided, const std::str
 }
 
 void ServerAdmission::admit(TlsChannel& control) {
-  if (!session_.wait_until_complete(SteadyClock::now() + patience_))
+  if (!session_.wait_until_complete(SteadyClock::now() + times_.evidence))
     throw Error(Errc::no_worker, "its other connections did not come");
   ask(control);
-  if (!control.wait_readable(patience_)) tick(control);
+  if (!control.wait_readable(times_.evidence)) tick(control);
   FrameReader reader(control, kPrefixBytes + kMaxHeadBytes);
   const FrameReader::Head head = reader.next();
   const ControlFrame frame = decode_control(head.bytes, head.payload_bytes);
@@ -52,7 +52,8 @@ void ServerAdmission::admit(TlsChannel& control) {
 void ServerAdmission::tick(TlsChannel& control) {
   if (SteadyClock::now() < due_) return;
   if (asked_)
-    refuse(control, true, fmt::format("evidence-late: none came within {} ms", patience_.count()));
+    refuse(control, true,
+           fmt::format("evidence-late: none came within {} ms", times_.evidence.count()));
   session_.hold();
   ask(control);
 }
@@ -62,7 +63,10 @@ void ServerAdmission::take(TlsChannel& control, FrameReader& reader) {
   asked_ = false; // a nonce serves once
   const remo::SharedBytes document = reader.payload();
   const std::string_view text(reinterpret_cast<const char*>(document->data()), document->size());
-  const GateVerdict verdict = gate_->judge(text, session_.binding(nonce_));
+  const Milliseconds patience = is_first_ ? times_.verdict : Milliseconds(0);
+  const GateVerdict verdict = gate_->judge(text, session_.binding(nonce_), patience);
+  is_first_ = false;
+  control.set_deadline(SteadyClock::now() + times_.evidence); // the verdict may have taken a while
   if (!verdict.accepted)
     refuse(control, verdict.undecided, fmt::format("{}: {}", verdict.code, verdict.reason));
   const auto valid_for = std::max(verdict.valid_for, std::chrono::seconds(1));

@@ -13,8 +13,11 @@ namespace talaria::transport {
 /// and asks again when a verdict has run out. Of the thread of the control connection.
 class ServerAdmission {
 public:
-  /// @param patience  for evidence, from the request
-  ServerAdmission(std::shared_ptr<LinkGate> gate, Milliseconds patience, ServerSession& session,
+  struct Times {
+    Milliseconds evidence; ///< until it must be there, from the request
+    Milliseconds verdict;  ///< for the gate to get what the first evidence lacks
+  };
+  ServerAdmission(std::shared_ptr<LinkGate> gate, Times times, ServerSession& session,
                   std::function<void(const std::string&)> log);
 
   /// The first time: waits for the other connections, asks, and waits for evidence. Then the
@@ -34,12 +37,13 @@ private:
   [[noreturn]] void refuse(TlsChannel& control, bool undecided, const std::string& reason);
 
   const std::shared_ptr<LinkGate> gate_;
-  const Milliseconds patience_;
+  const Times times_;
   ServerSession& session_;
   const std::function<void(const std::string&)> log_;
   LinkNonce nonce_{};
   bool asked_ = false;
-  TimePoint due_{}; ///< asked: of the evidence; otherwise of the next question
+  bool is_first_ = true; ///< the link is not in use before the first verdict
+  TimePoint due_{};      ///< asked: of the evidence; otherwise of the next question
 };
 
 } // namespace talaria::transport

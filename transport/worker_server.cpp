@@ -320,8 +320,10 @@ private:
     FrameReader reader(channel, kPrefixBytes + kMaxHeadBytes);
     std::optional<ServerAdmission> admission;
     if (options_.gate) {
-      admission.emplace(options_.gate, options_.evidence_timeout, session,
-                        [this](const std::string& line) { log(line); });
+      admission.emplace(
+          options_.gate,
+          ServerAdmission::Times{options_.evidence_timeout, options_.verdict_patience}, session,
+          [this](const std::string& line) { log(line); });
       admission->admit(channel);
       settle(c);
     }

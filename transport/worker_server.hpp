@@ -40,6 +40,9 @@ struct ServerOptions {
   /// right certificate is answered.
   std::shared_ptr<LinkGate> gate;
   Milliseconds evidence_timeout{10000}; ///< for an enclave to give evidence, each time
+  /// For the gate to get what an enclave's first evidence lacks: less than `silence`, since nothing
+  /// is said meanwhile, and than LinkOptions::evidence_timeout, for which the enclave waits.
+  Milliseconds verdict_patience{6000};
 };
 
 /// The worker's end: accepts links from enclaves that show the right certificate and want what this

@@ -48,6 +48,8 @@ std::string rope_kind(const JsonFields& rope) {
 
 using Known = std::span<const char* const>;
 constexpr const char* kPlain[] = {"factor"};
+// transformers 5 writes the second one, and computes with max_position_embeddings.
+constexpr const char* kDynamic[] = {"factor", "original_max_position_embeddings"};
 constexpr const char* kMrope[] = {"mrope_section", "mrope_interleaved"};
 constexpr const char* kLlama3[] = {"factor", "low_freq_factor", "high_freq_factor",
                                    "original_max_position_embeddings"};
@@ -59,7 +61,8 @@ constexpr const char* kYarn[] = {"factor",
                                  "attention_factor",
                                  "truncate",
                                  "original_max_position_embeddings",
-                                 "llama_4_scaling_beta"};
+                                 "llama_4_scaling_beta",
+                                 "finetuned"}; // says how the model was trained
 constexpr const char* kLongrope[] = {"factor",
                                      "short_factor",
                                      "long_factor",
@@ -99,10 +102,10 @@ public:
 
   RopeScaling read() {
     const std::string kind = rope_kind(rope_);
-    if (kind == "default") return plain(RopeScaling::Kind::none);
-    if (kind == "linear") return plain(RopeScaling::Kind::linear);
+    if (kind == "default") return plain(RopeScaling::Kind::none, kPlain);
+    if (kind == "linear") return plain(RopeScaling::Kind::linear, kPlain);
     if (kind == "dynamic") {
-      RopeScaling out = plain(RopeScaling::Kind::dynamic);
+      RopeScaling out = plain(RopeScaling::Kind::dynamic, kDynamic);
       out.original_max_position = max_position_;
       return out;
     }
@@ -125,10 +128,10 @@ private:
     return rope_.number(name, positive, "a positive number").value_or(otherwise);
   }
 
-  RopeScaling plain(RopeScaling::Kind kind) const {
+  RopeScaling plain(RopeScaling::Kind kind, Known known) const {
     RopeScaling out;
     out.kind = kind;
-    refuse_unknown_rope_fields(object_, rope_, kPlain, ignored_);
+    refuse_unknown_rope_fields(object_, rope_, known, ignored_);
     if (kind != RopeScaling::Kind::none) out.factor = required("factor");
     return out;
   }
@@ -278,7 +281,9 @@ void ConfigText::refuse_what_is_not_computed(const Defaults& defaults,
   if (!defaults.partial_rotary &&
       fields_.number("partial_rotary_factor", positive, "1").value_or(1) != 1)
     fields_.refuse("partial_rotary_factor", "1: RoPE over the whole head");
-  if (fields_.text(defaults.activation_key).value_or(defaults.activation) != defaults.activation)
+  std::string activation = fields_.text(defaults.activation_key).value_or(defaults.activation);
+  if (activation == "swish") activation = "silu"; // transformers' other name of it
+  if (activation != defaults.activation)
     fields_.refuse(defaults.activation_key, fmt::format("\"{}\"", defaults.activation));
   if (!defaults.attention_bias && fields_.boolean("attention_bias").value_or(false))
     fields_.refuse("attention_bias", fmt::format("false with model_type {}", type));
@@ -287,11 +292,16 @@ void ConfigText::refuse_what_is_not_computed(const Defaults& defaults,
 }
 
 void ConfigText::read_dimensions(const Defaults& defaults, DecoderConfig& config) const {
-  config.hidden = fields_.required_integer("hidden_size", 1, kMaxWidth);
-  config.intermediate = fields_.required_integer("intermediate_size", 1, kMaxWidth);
-  config.layers = fields_.required_integer("num_hidden_layers", 1, kMaxLayers);
-  config.heads = fields_.required_integer("num_attention_heads", 1, kMaxHeads);
-  config.vocab = fields_.required_integer("vocab_size", 1, kMaxVocab);
+  const auto dimension = [this](const char* name, u32 most, u32 usual) {
+    const bool said = !nested() || usual == 0 || fields_.present(name);
+    return said ? fields_.required_integer(name, 1, most) : usual;
+  };
+  const UsualDimensions& usual = defaults.dimensions;
+  config.hidden = dimension("hidden_size", kMaxWidth, usual.hidden);
+  config.intermediate = dimension("intermediate_size", kMaxWidth, usual.intermediate);
+  config.layers = dimension("num_hidden_layers", kMaxLayers, usual.layers);
+  config.heads = dimension("num_attention_heads", kMaxHeads, usual.heads);
+  config.vocab = dimension("vocab_size", kMaxVocab, usual.vocab);
   config.max_position =
       fields_.integer("max_position_embeddings", 1, kMaxPosition).value_or(defaults.max_position);
 
@@ -323,8 +333,8 @@ ConfigText::RopeText ConfigText::rope(const Defaults& defaults, const char* laye
                                       u32 max_position) const {
   const json* older = fields_.find("rope_scaling");
   const json* newer = fields_.find("rope_parameters");
-  if (older != nullptr && newer != nullptr)
-    fields_.refuse("rope_scaling", "null beside rope_parameters");
+  if (older != nullptr && newer != nullptr && *older != *newer)
+    fields_.refuse("rope_scaling", "null beside rope_parameters, or the same");
   const char* name = newer != nullptr ? "rope_parameters" : "rope_scaling";
   const json* object = newer != nullptr ? newer : older;
   const auto share = [](const JsonFields& fields) {
@@ -364,7 +374,8 @@ ConfigText::RopeText ConfigText::rope(const Defaults& defaults, const char* laye
   return out;
 }
 
-std::optional<u32> ConfigText::window() const {
+std::optional<u32> ConfigText::window(std::optional<u32> otherwise) const {
+  if (!fields_.present("sliding_window")) return otherwise;
   return fields_.integer("sliding_window", 1, ~0u);
 }
 
@@ -458,13 +469,13 @@ DecoderConfig ConfigText::decoder(const Defaults& defaults) const {
       fields_
           .number(
               "rms_norm_eps", [](float x) { return x > 0 && x < 1; }, "a number between 0 and 1")
-          .value_or(1e-6f);
+          .value_or(defaults.rms_eps);
   if (!defaults.ropes_by_type) read_rope(defaults, config);
   // A checkpoint that also sees says at the outer level whether the head is the embedding.
   config.tied_embeddings =
       outer_fields_.boolean("tie_word_embeddings")
           .value_or(fields_.boolean("tie_word_embeddings").value_or(defaults.tied_embeddings));
-  const bool attention_bias = fields_.boolean("attention_bias").value_or(false);
+  const bool attention_bias = fields_.boolean("attention_bias").value_or(defaults.biased);
   config.qkv_bias = attention_bias;
   config.o_bias = attention_bias;
   config.mlp_bias = fields_.boolean("mlp_bias").value_or(false);

@@ -10,14 +10,27 @@
 
 namespace talaria::arch {
 
+/// Dimensions of a configuration class; 0: the file has to say it. Only inner objects
+/// (`text_config`) leave out what is as their class has it.
+struct UsualDimensions {
+  u32 hidden = 0;
+  u32 intermediate = 0;
+  u32 layers = 0;
+  u32 heads = 0;
+  u32 vocab = 0;
+};
+
 /// Defaults of a family in transformers, for keys that are absent.
 struct Defaults {
+  UsualDimensions dimensions;
   u32 kv_heads = 0; ///< 0: as many as heads
   u32 head_dim = 0; ///< 0: hidden / heads
   u32 max_position = 2048;
   float rope_theta = 10000;
+  float rms_eps = 1e-6F;
   bool tied_embeddings = false;
   bool attention_bias = false; ///< the field exists
+  bool biased = false;         ///< attention_bias where the file does not say
   bool mlp_bias = false;       ///< the field exists
   bool partial_rotary = false; ///< the field exists
   bool experts = false;        ///< a mixture of experts
@@ -61,8 +74,8 @@ public:
     bool of_this_type = false; ///< there is an entry for this very layer type
   };
   RopeText rope(const Defaults& defaults, const char* layer_type, u32 max_position) const;
-  /// The window of `sliding_window`: null or absent is none.
-  std::optional<u32> window() const;
+  /// The window of `sliding_window`: null is none, and so is absent without a default.
+  std::optional<u32> window(std::optional<u32> otherwise = {}) const;
   /// For each layer whether it slides: `layer_types`, or if absent `rule(layer)`.
   /// @throws Error{model} if the list has another length or other words.
   std::vector<bool> sliding_layers(u32 layers, bool (*rule)(u32 layer, u32 pattern),

@@ -20,13 +20,14 @@ struct Version {
   u32 max_position;
   u32 dense_layers; ///< first ones, if the file does not say
   u32 chosen;
+  u32 shared; ///< experts
   bool sigmoid;
   bool normalise;
   float scale;
 };
 
-constexpr Version kV2{"DeepseekV2ForCausalLM", 2048, 0, 6, false, false, 1};
-constexpr Version kV3{"DeepseekV3ForCausalLM", 4096, 3, 8, true, true, 2.5f};
+constexpr Version kV2{"DeepseekV2ForCausalLM", 2048, 0, 6, 2, false, false, 1};
+constexpr Version kV3{"DeepseekV3ForCausalLM", 4096, 3, 8, 1, true, true, 2.5f};
 
 Latent latent_of(const ConfigText& config, const std::string& prefix, u32 turned) {
   const JsonFields& fields = config.fields();
@@ -117,7 +118,8 @@ void mix_layers(const ConfigText& config, const Version& version, u32 hidden, Mo
   text.width = expert_width(config, "moe_intermediate_size");
   text.default_chosen = version.chosen;
   text.normalise = fields.boolean("norm_topk_prob").value_or(version.normalise);
-  text.shared = text.width * fields.integer("n_shared_experts", 0, 1024).value_or(0);
+  const u32 shared = fields.present("n_shared_experts") ? 0 : version.shared; // null: none
+  text.shared = text.width * fields.integer("n_shared_experts", 0, 1024).value_or(shared);
   for (u32 l = dense; l < plan.layer_count(); ++l) {
     mix(config, text, plan.layers[l]);
     route(config, version, plan.layers[l]);

@@ -10,6 +10,7 @@ namespace {
 
 Defaults gemma_defaults() {
   Defaults defaults;
+  defaults.kv_heads = 4;
   defaults.head_dim = 256;
   defaults.max_position = 8192;
   defaults.tied_embeddings = true;
@@ -19,9 +20,16 @@ Defaults gemma_defaults() {
   return defaults;
 }
 
-float soft_cap(const JsonFields& fields, const char* name) {
+/// 0: none. Null is none; of a key that is absent the class has its own.
+float soft_cap(const JsonFields& fields, const char* name, float otherwise) {
+  if (!fields.present(name)) return otherwise;
   return fields.number(name, positive, "null or a positive number").value_or(0);
 }
+
+struct SoftCaps {
+  float scores = 0;
+  float logits = 0;
+};
 
 /// Published folders store w where the gain is 1 + w. GGUF files store the gain; the config.json
 /// that is made of their metadata says so.
@@ -30,7 +38,7 @@ bool gains_lack_one(const JsonFields& fields) {
 }
 
 /// x = E sqrt(hidden); norms before and behind both blocks, their gain 1 + w; GELU (tanh).
-ModelPlan gemma_layers(const ConfigText& config, const DecoderConfig& decoder) {
+ModelPlan gemma_layers(const ConfigText& config, const DecoderConfig& decoder, SoftCaps usual) {
   const JsonFields& fields = config.fields();
   const auto scalar = fields.number("query_pre_attn_scalar", positive, "a positive number");
   const bool plus_one = gains_lack_one(fields);
@@ -38,7 +46,7 @@ ModelPlan gemma_layers(const ConfigText& config, const DecoderConfig& decoder) {
   plan.embedding_multiplier =
       static_cast<float>(std::sqrt(double{static_cast<float>(decoder.hidden)}));
   plan.final_norm.plus_one = plus_one;
-  plan.logit_soft_cap = soft_cap(fields, "final_logit_softcapping");
+  plan.logit_soft_cap = soft_cap(fields, "final_logit_softcapping", usual.logits);
   for (Layer& layer : plan.layers) {
     layer.attention_norm->plus_one = plus_one;
     layer.attention_out_norm =
@@ -49,13 +57,13 @@ ModelPlan gemma_layers(const ConfigText& config, const DecoderConfig& decoder) {
         Norm{layer.prefix + "post_feedforward_layernorm.weight", decoder.rms_eps, plus_one};
     layer.feed_forward.activation = Activation::gelu_tanh;
     layer.attention.scale = static_cast<float>(1 / std::sqrt(double{scalar.value_or(256)}));
-    layer.attention.soft_cap = soft_cap(fields, "attn_logit_softcapping");
+    layer.attention.soft_cap = soft_cap(fields, "attn_logit_softcapping", usual.scores);
   }
   return plan;
 }
 
 void set_windows(const ConfigText& config, const std::vector<bool>& sliding, ModelPlan& plan) {
-  const auto window = config.window();
+  const auto window = config.window(4096);
   for (u32 l = 0; l < plan.layer_count(); ++l) {
     if (!sliding[l]) continue;
     if (!window) config.fields().refuse("sliding_window", "a number of positions");
@@ -69,7 +77,7 @@ void set_windows(const ConfigText& config, const std::vector<bool>& sliding, Mod
 ModelPlan gemma2_plan(const ConfigText& config) {
   config.check_architecture({"Gemma2ForCausalLM"});
   const DecoderConfig decoder = config.decoder(gemma_defaults());
-  ModelPlan plan = gemma_layers(config, decoder);
+  ModelPlan plan = gemma_layers(config, decoder, {50, 30});
   set_windows(config,
               config.sliding_layers(
                   decoder.layers, [](u32 layer, u32) { return layer % 2 == 0; }, 2),
@@ -86,10 +94,11 @@ ModelPlan gemma3_plan(const ConfigText& config) {
   if (fields.boolean("use_bidirectional_attention").value_or(false))
     fields.refuse("use_bidirectional_attention", "false");
   Defaults defaults = gemma_defaults();
+  defaults.dimensions = {2304, 9216, 26, 8, 262208};
   defaults.rope_theta = 1000000;
   defaults.max_position = 131072;
   const DecoderConfig decoder = config.decoder(defaults);
-  ModelPlan plan = gemma_layers(config, decoder);
+  ModelPlan plan = gemma_layers(config, decoder, {});
   const u32 pattern = fields.integer("sliding_window_pattern", 1, ~0u).value_or(6);
   const auto sliding = config.sliding_layers(
       decoder.layers, [](u32 layer, u32 every) { return (layer + 1) % every != 0; }, pattern);

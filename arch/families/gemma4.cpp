@@ -31,12 +31,9 @@ void refuse_mixtures_and_other_attention(const JsonFields& fields) {
 }
 
 LayerKind sliding_kind(const ConfigText& config, const DecoderConfig& decoder) {
-  LayerKind kind{decoder.head_dim, decoder.kv_heads, 512, false};
-  if (config.fields().present("sliding_window")) {
-    if (!config.window()) config.fields().refuse("sliding_window", "a number of positions");
-    kind.window = *config.window();
-  }
-  return kind;
+  const auto window = config.window(512);
+  if (!window) config.fields().refuse("sliding_window", "a number of positions");
+  return {decoder.head_dim, decoder.kv_heads, *window, false};
 }
 
 LayerKind full_kind(const JsonFields& fields, const DecoderConfig& decoder) {
@@ -156,6 +153,7 @@ ModelPlan gemma4_plan(const ConfigText& config) {
   const JsonFields& fields = config.fields();
   refuse_mixtures_and_other_attention(fields);
   Defaults defaults;
+  defaults.dimensions = {2304, 9216, 30, 8, 262144};
   defaults.kv_heads = 4;
   defaults.head_dim = 256;
   defaults.max_position = 131072;

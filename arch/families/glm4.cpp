@@ -10,8 +10,11 @@ ModelPlan glm4_plan(const ConfigText& config) {
   defaults.kv_heads = 2;
   defaults.head_dim = 128;
   defaults.max_position = 131072;
+  defaults.rms_eps = 1.5625e-7F;
   defaults.attention_bias = true;
+  defaults.biased = true;
   defaults.partial_rotary = true;
+  defaults.rotary_share = 0.5F;
   DecoderConfig decoder = config.decoder(defaults);
   decoder.o_bias = false;
   config.require_layer_types(decoder);

@@ -41,7 +41,9 @@ Defaults defaults_of_gpt_oss() {
   defaults.head_dim = 64;
   defaults.max_position = 131072;
   defaults.rope_theta = 150000;
+  defaults.rms_eps = 1e-5F;
   defaults.attention_bias = true;
+  defaults.biased = true;
   defaults.experts = true;
   defaults.mxfp4 = true;
   return defaults;
@@ -56,10 +58,9 @@ ModelPlan gpt_oss_plan(const ConfigText& config) {
   config.check_architecture({"GptOssForCausalLM"});
   const JsonFields& fields = config.fields();
   DecoderConfig decoder = config.decoder(defaults_of_gpt_oss());
-  decoder.qkv_bias = decoder.o_bias = fields.boolean("attention_bias").value_or(true);
   if (!fields.present("rope_scaling") && !fields.present("rope_parameters"))
     decoder.rope_scaling = usual_yarn();
-  const auto window = fields.present("sliding_window") ? config.window() : std::optional<u32>(128);
+  const auto window = config.window(128);
   const auto sliding = config.sliding_layers(
       decoder.layers, [](u32 layer, u32) { return layer % 2 == 0; }, 0);
   ModelPlan plan = plan_layers(decoder);

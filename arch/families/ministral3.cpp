@@ -7,6 +7,9 @@ namespace talaria::arch {
 ModelPlan ministral3_plan(const ConfigText& config) {
   config.check_architecture({"Mistral3ForConditionalGeneration", "Ministral3ForCausalLM"});
   Defaults defaults;
+  defaults.dimensions = {4096, 14336, 34, 32, 131072};
+  defaults.head_dim = 128;
+  defaults.rms_eps = 1e-5F;
   defaults.kv_heads = 8;
   defaults.max_position = 262144;
   defaults.rope_theta = 1000000;

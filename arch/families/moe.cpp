@@ -26,6 +26,7 @@ ModelPlan mixtral_plan(const ConfigText& config) {
   defaults.kv_heads = 8;
   defaults.max_position = 131072;
   defaults.rope_theta = 1000000;
+  defaults.rms_eps = 1e-5F;
   defaults.experts = true;
   DecoderConfig decoder = config.decoder(defaults);
   decoder.sliding_window = config.window();
@@ -101,6 +102,7 @@ ModelPlan olmoe_plan(const ConfigText& config) {
   config.check_architecture({"OlmoeForCausalLM"});
   Defaults defaults;
   defaults.max_position = 4096;
+  defaults.rms_eps = 1e-5F;
   defaults.attention_bias = true;
   defaults.experts = true;
   const DecoderConfig decoder = config.decoder(defaults);

@@ -21,6 +21,7 @@ void norm_after_blocks(ModelPlan& plan, float eps) {
 DecoderConfig olmo(const ConfigText& config, float theta) {
   Defaults defaults;
   defaults.rope_theta = theta;
+  defaults.rms_eps = 1e-5F;
   defaults.attention_bias = true;
   return config.decoder(defaults);
 }
@@ -42,7 +43,7 @@ ModelPlan olmo2_plan(const ConfigText& config) {
 ModelPlan olmo3_plan(const ConfigText& config) {
   config.check_architecture({"Olmo3ForCausalLM"});
   const DecoderConfig decoder = olmo(config, 10000);
-  const auto window = config.window();
+  const auto window = config.window(4096);
   const auto sliding = config.sliding_layers(
       decoder.layers, [](u32 layer, u32 pattern) { return (layer + 1) % pattern != 0; }, 4);
   ModelPlan plan = plan_layers(decoder);

@@ -8,6 +8,7 @@ ModelPlan phi3_plan(const ConfigText& config) {
   config.check_architecture({"Phi3ForCausalLM"});
   Defaults defaults;
   defaults.max_position = 4096;
+  defaults.rms_eps = 1e-5F;
   defaults.partial_rotary = true;
   DecoderConfig decoder = config.decoder(defaults);
   if (config.fields().boolean("lm_head_bias").value_or(false))

@@ -12,8 +12,7 @@ ModelPlan plan_with_windows(const ConfigText& config, const DecoderConfig& decod
   const JsonFields& fields = config.fields();
   const bool slides = fields.boolean("use_sliding_window").value_or(false);
   const u32 first = fields.integer("max_window_layers", 0, ~0u).value_or(28);
-  std::optional<u32> window = config.window();
-  if (!fields.present("sliding_window")) window = 4096;
+  const std::optional<u32> window = config.window(4096);
   const bool any = slides && window;
   const auto sliding = config.sliding_layers(
       decoder.layers, [](u32 layer, u32 from) { return layer >= from; },

@@ -66,6 +66,7 @@ ModelPlan qwen3_5_plan(const ConfigText& config) {
   const JsonFields& fields = config.fields();
   refuse_what_no_file_has(fields);
   Defaults defaults;
+  defaults.dimensions = {4096, 12288, 32, 16, 248320};
   defaults.kv_heads = 4;
   defaults.head_dim = 256;
   defaults.max_position = 32768;

@@ -1,5 +1,8 @@
 #include "attest/collateral/collateral_folder.hpp"
 
+#include <unistd.h>
+
+#include <cerrno>
 #include <cstdlib>
 #include <fstream>
 #include <system_error>
@@ -31,14 +34,24 @@ std::optional<std::vector<u8>> CollateralFolder::read(const std::string& place) 
   return bytes;
 }
 
+void CollateralFolder::make(const fs::path& folder) const {
+  std::error_code error;
+  fs::create_directories(folder, error);
+  if (error) throw Error(Errc::io, folder.string() + ": cannot be made: " + error.message());
+  fs::permissions(folder_, fs::perms::owner_all, error); // others have no business there
+}
+
 void CollateralFolder::write(const std::string& place, Bytes content) const {
   const fs::path file = folder_ / place;
-  std::error_code error;
-  fs::create_directories(file.parent_path(), error);
-  if (error)
-    throw Error(Errc::io, file.parent_path().string() + ": cannot be made: " + error.message());
-  fs::permissions(folder_, fs::perms::owner_all, error); // others have no business there
+  make(file.parent_path());
   replace_private_file(file, as_text(content));
+}
+
+void CollateralFolder::check_writable() const {
+  make(folder_);
+  if (::access(folder_.c_str(), W_OK | X_OK) != 0)
+    throw Error(Errc::io, folder_.string() + ": nothing can be written there: " +
+                              std::generic_category().message(errno));
 }
 
 } // namespace talaria::attest

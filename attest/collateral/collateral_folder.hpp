@@ -24,8 +24,13 @@ public:
   std::optional<std::vector<u8>> read(const std::string& place) const;
   /// @throws Error{io}
   void write(const std::string& place, Bytes content) const;
+  /// Makes the folder if it is not there. @throws Error{io} naming it if nothing can be written
+  /// there.
+  void check_writable() const;
 
 private:
+  void make(const std::filesystem::path& folder) const;
+
   const std::filesystem::path folder_;
 };
 

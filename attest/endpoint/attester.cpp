@@ -50,7 +50,7 @@ std::optional<std::string> Attester::document(BindingInput input) {
   if (!turn.is_granted()) return std::nullopt;
   {
     const std::lock_guard lock(platform_);
-    document.evidence = source_->evidence(report_data(input));
+    document.evidence = source_->evidence({report_data(input), qualifying_data(input)});
   }
   return to_json(document);
 }

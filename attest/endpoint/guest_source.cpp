@@ -60,9 +60,9 @@ EvidenceSet GuestSource::ask(const std::array<u8, 64>& report_data) {
   return snp_evidence(std::move(made.report), made.auxiliary);
 }
 
-EvidenceSet GuestSource::evidence(const std::array<u8, 64>& report_data) {
-  EvidenceSet set = ask(report_data);
-  require_own(set, report_data);
+EvidenceSet GuestSource::evidence(const Bound& bound) {
+  EvidenceSet set = ask(bound.report_data);
+  require_own(set, bound.report_data);
   if (options_.bundle) options_.bundle->complete(set);
   return set;
 }

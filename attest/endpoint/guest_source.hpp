@@ -6,13 +6,15 @@
 
 #include "attest/collateral/bundle.hpp"
 #include "attest/endpoint/evidence_source.hpp"
+#include "attest/endpoint/metadata_service.hpp"
 #include "attest/guest/device_calls.hpp"
+#include "attest/guest/tpm_device.hpp"
 #include "attest/guest/tsm_report.hpp"
 #include "core/digest.hpp"
 
 namespace talaria::attest {
 
-enum class GuestPlatform : u8 { automatic, sev_snp, tdx };
+enum class GuestPlatform : u8 { automatic, sev_snp, tdx, azure };
 
 struct GuestOptions {
   GuestPlatform platform = GuestPlatform::automatic;
@@ -22,6 +24,8 @@ struct GuestOptions {
   std::filesystem::path root = "/"; ///< below which the kernel's files lie; of tests another
   std::unique_ptr<Tsm> tsm;         ///< null: configfs-tsm below `root`
   DeviceCalls devices = DeviceCalls::kernel();
+  TpmExchange tpm;       ///< of Azure's machines; empty: /dev/tpmrm0 below `root`
+  MetadataCall metadata; ///< of Azure's machines; empty: the one that each of them has
   Attempts attempts{};
 };
 
@@ -34,7 +38,7 @@ public:
 
   /// @throws Error{io} if the platform gives no report; Error{config} if it was started with
   /// another configuration than this program reads: whoever trusts the report would be misled.
-  EvidenceSet evidence(const std::array<u8, 64>& report_data) override;
+  EvidenceSet evidence(const Bound& bound) override;
   /// Of SEV-SNP, by /dev/sev-guest; nothing without that device, and with TDX.
   std::optional<SealKey> derived_key() override;
   bool is_simulated() const noexcept override { return false; }

@@ -12,7 +12,7 @@ SimulatedSource::SimulatedSource(const std::filesystem::path& folder, const Simu
     throw Error(Errc::usage, "a simulated platform gives evidence of the kinds snp and tdx");
 }
 
-EvidenceSet SimulatedSource::evidence(const std::array<u8, 64>& report_data) {
+EvidenceSet SimulatedSource::evidence(const Bound& bound) {
   EvidenceSet set;
   set.kind = guest_.kind;
   const auto take = [&set](auto items) {
@@ -22,13 +22,13 @@ EvidenceSet SimulatedSource::evidence(const std::array<u8, 64>& report_data) {
     simulated::QuoteSpec quote;
     quote.mr_td = guest_.measurement;
     std::ranges::copy(guest_.configuration, quote.mr_config_id.begin());
-    quote.report_data = report_data;
+    quote.report_data = bound.report_data;
     take(platform_.tdx(quote));
   } else {
     simulated::ReportSpec report;
     report.measurement = guest_.measurement;
     report.host_data = guest_.configuration;
-    report.report_data = report_data;
+    report.report_data = bound.report_data;
     take(platform_.snp(report));
   }
   return set;

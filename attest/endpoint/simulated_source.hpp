@@ -20,7 +20,7 @@ public:
   /// @throws Error{io, config} as PlatformFolder's constructor, Error{usage} for another kind.
   SimulatedSource(const std::filesystem::path& folder, const SimulatedGuest& guest);
 
-  EvidenceSet evidence(const std::array<u8, 64>& report_data) override;
+  EvidenceSet evidence(const Bound& bound) override;
   /// Of the simulated chip's private key; with kind snp alone, as on hardware.
   std::optional<SealKey> derived_key() override;
   bool is_simulated() const noexcept override { return true; }

@@ -59,21 +59,55 @@ bool CollateralFetcher::is_in_force(const std::string& place, Bytes content) con
   return validity && options_.now() <= validity->end;
 }
 
+/// Beyond the time for which it is to be asked for ahead.
+bool CollateralFetcher::lasts(const std::string& place, Bytes content) const {
+  const auto validity = validity_of(place, content);
+  return validity && options_.now() + options_.ahead <= validity->end;
+}
+
+std::optional<std::vector<u8>> CollateralFetcher::kept_in_force(const std::string& place) const {
+  auto kept = folder_.read(place);
+  if (!kept || !is_in_force(place, *kept)) return std::nullopt;
+  return kept;
+}
+
+/// Statements change hands together with the chain of who signed them.
+void CollateralFetcher::prefer_newer(const Places& places, EvidenceSet& set) const {
+  const std::pair<const char*, const char*> dated[] = {{"crl", nullptr},
+                                                       {"root_crl", nullptr},
+                                                       {"pck_crl", nullptr},
+                                                       {"tcb_info", "tcb_chain"},
+                                                       {"qe_identity", "qe_chain"}};
+  for (const auto& [item, chain] : dated) {
+    const auto place = places.find(item);
+    if (place == places.end()) continue;
+    const auto came = validity_of(place->second, set.get(item));
+    auto kept = kept_in_force(place->second);
+    if (!came || !kept || validity_of(place->second, *kept)->begin <= came->begin) continue;
+    if (chain != nullptr) {
+      auto kept_chain = kept_in_force(places.at(chain));
+      if (!kept_chain) continue;
+      set.items[chain] = std::move(*kept_chain);
+    }
+    set.items[item] = std::move(*kept);
+  }
+}
+
 std::vector<FetchedItem> CollateralFetcher::complete(EvidenceSet& set) {
   std::vector<FetchedItem> found;
   std::vector<std::string> missing;
-  for (const auto& [item, place] : collateral_places(set)) {
-    if (is_in_force(place, set.get(item))) {
-      found.push_back({item, From::evidence, {}});
-      continue;
-    }
-    const auto kept = folder_.read(place);
-    if (kept && is_in_force(place, *kept)) {
-      set.items[item] = *kept;
-      found.push_back({item, From::folder, {}});
-    } else {
+  const Places places = collateral_places(set);
+  const EvidenceSet as_it_came = set;
+  prefer_newer(places, set);
+  for (const auto& [item, place] : places) {
+    const Bytes came = as_it_came.get(item);
+    if (!is_in_force(place, set.get(item)))
+      if (auto kept = kept_in_force(place)) set.items[item] = std::move(*kept);
+    if (!lasts(place, set.get(item)))
       missing.push_back(item);
-    }
+    else
+      found.push_back(
+          {item, std::ranges::equal(came, set.get(item)) ? From::evidence : From::folder, {}});
   }
   const auto is_missing = [&missing](const std::string& item) {
     return std::ranges::find(missing, item) != missing.end();

@@ -14,6 +14,8 @@ namespace talaria::attest {
 
 struct FetchOptions {
   bool offline = false; ///< the folder alone; nobody is asked
+  /// What runs out within this time is asked for anew, and used as long as it is in force.
+  std::chrono::seconds ahead{0};
   std::function<TimePoint()> now;
   std::function<void(std::chrono::seconds)> pause;
   unsigned attempts = 3;                 ///< of one question
@@ -32,7 +34,8 @@ const char* to_string(FetchedItem::From from) noexcept;
 
 /// Completes the collateral of evidence: what came with it first, then what the folder has and is
 /// in force, then the vendors' services. What a service sends is kept; it never replaces something
-/// newer. One thread.
+/// newer. Of a list or statement that came and one in the folder the newer is used: a verifier that
+/// has relied on the newer would refuse the other. One thread.
 class CollateralFetcher {
 public:
   /// `client` must outlive this object.
@@ -43,7 +46,11 @@ public:
   std::vector<FetchedItem> complete(EvidenceSet& set);
 
 private:
+  using Places = std::map<std::string, std::string>;
   bool is_in_force(const std::string& place, Bytes content) const;
+  bool lasts(const std::string& place, Bytes content) const;
+  std::optional<std::vector<u8>> kept_in_force(const std::string& place) const;
+  void prefer_newer(const Places& places, EvidenceSet& set) const;
   std::vector<FetchedItem> ask(const VendorRequest& request, EvidenceSet& set);
   std::optional<HttpsReply> try_once(const VendorRequest& request, bool is_last);
   HttpsReply ask_patiently(const VendorRequest& request);

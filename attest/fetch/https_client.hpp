@@ -1,5 +1,7 @@
 #pragma once
 
+#include <chrono>
+#include <filesystem>
 #include <map>
 #include <memory>
 #include <string>
@@ -28,14 +30,24 @@ public:
   virtual ~HttpsClient() = default;
   /// GET https://HOST/TARGET. @throws Error{io} if there is no answer, or none in time.
   virtual HttpsReply get(const std::string& host, const std::string& target) = 0;
+  /// Has a get() under way, and all that follow, fail soon. From any thread.
+  virtual void stop() noexcept {}
 };
 
 /// Reads a whole response of HTTP/1.1 (RFC 9112) from a connection that has ended: with a length,
 /// in chunks, or to the end. @throws Error{io} for anything else, or a body of more than `most`.
 HttpsReply parse_https_reply(std::string_view bytes, std::size_t most);
 
-/// TLS 1.2 or 1.3 with the system's authorities; one connection for each request. What comes is
-/// verified by its own signatures: these authorities only keep mischief out.
-std::unique_ptr<HttpsClient> tls_https_client();
+struct HttpsOptions {
+  /// For one request from its first packet to the last byte of its answer. Looking a name up comes
+  /// before it, and takes as long as the system's resolver allows.
+  std::chrono::milliseconds whole{30'000};
+  std::string port = "443";
+  std::filesystem::path authorities; ///< PEM; empty: the system's
+};
+
+/// TLS 1.2 or 1.3; one connection for each request. What comes is verified by its own signatures:
+/// the authorities only keep mischief out.
+std::unique_ptr<HttpsClient> tls_https_client(HttpsOptions options = {});
 
 } // namespace talaria::attest

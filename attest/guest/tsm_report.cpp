@@ -47,14 +47,29 @@ std::vector<u8> read_attribute(TsmEntry& entry, const char* name, std::size_t mo
   return bytes;
 }
 
-u64 generation_of(TsmEntry& entry) {
-  const std::vector<u8> bytes = read_attribute(entry, "generation", 64);
+u64 number_in(Bytes bytes, const char* name) {
   const std::string_view text = trimmed(as_text(bytes));
   u64 value = 0;
   const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value);
   if (error != std::errc() || end != text.data() + text.size())
-    throw Error(Errc::io, "configfs-tsm: generation is no number");
+    throw Error(Errc::io, fmt::format("configfs-tsm: {} is no number", name));
   return value;
+}
+
+u64 generation_of(TsmEntry& entry) {
+  return number_in(read_attribute(entry, "generation", 64), "generation");
+}
+
+/// Behind an SVSM (coconut-svsm) a guest runs at a privilege level below that of the SVSM, and the
+/// firmware gives it no report of a level above its own. @return how often it has written
+unsigned set_level(TsmEntry& entry) {
+  std::vector<u8> floor;
+  const int error = entry.read("privlevel_floor", floor);
+  if (error == ENOENT) return 0; // TDX has none
+  require_done(error, "privlevel_floor");
+  if (number_in(floor, "privlevel_floor") == 0) return 0;
+  require_done(entry.write("privlevel", as_bytes(trimmed(as_text(floor)))), "privlevel");
+  return 1;
 }
 
 std::string provider_of(TsmEntry& entry) {
@@ -64,12 +79,13 @@ std::string provider_of(TsmEntry& entry) {
 
 TsmReport try_report(TsmEntry& entry, const std::array<u8, 64>& report_data) {
   const u64 before = generation_of(entry);
+  const u64 written = set_level(entry) + 1; // the kernel counts each attribute
   require_done(entry.write("inblob", report_data), "inblob");
   TsmReport made;
   made.report = read_attribute(entry, "outblob", kMostReport);
   made.auxiliary = read_attribute(entry, "auxblob", kMostAuxiliary);
   made.provider = provider_of(entry);
-  if (generation_of(entry) != before + 1) throw Busy{"others write to it all the time"};
+  if (generation_of(entry) != before + written) throw Busy{"others write to it all the time"};
   if (made.report.empty()) throw Error(Errc::io, "configfs-tsm: the report is empty");
   return made;
 }

@@ -39,7 +39,8 @@ struct TsmReport {
   std::vector<u8> auxiliary; ///< SNP: the host's certificate table; often empty
 };
 
-/// A report over these 64 bytes. Other programs may write to the same provider between our write
+/// A report over these 64 bytes, of the highest privilege level that this guest has: 0, and another
+/// behind an SVSM. Other programs may write to the same provider between our write
 /// and our read: the kernel counts writes (`generation`), and a report that was not made of ours
 /// alone is asked for again.
 /// @throws Error{io} if the platform is busy for too long or gives none, with the reason.

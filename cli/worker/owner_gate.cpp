@@ -9,6 +9,22 @@
 
 namespace talaria::cli {
 
+namespace {
+
+constexpr int kUndecided = 6;
+
+/// Services are not asked for the sake of evidence that would be refused all the same: they would
+/// learn of it, and whoever makes it would have them asked.
+bool lacks_collateral_alone(const attest::Verdict& verdict) {
+  return verdict.status == kUndecided &&
+         std::ranges::all_of(verdict.checks.ordered(), [](const attest::Check& check) {
+           return check.result != attest::CheckResult::fail ||
+                  attest::grade_of(check.stage, check.name) == attest::Grade::undecided;
+         });
+}
+
+} // namespace
+
 OwnerGate::OwnerGate(attest::Policy policy, bool allow_simulated,
                      std::unique_ptr<attest::SeenCollateral> seen,
                      std::function<attest::TimePoint()> now)
@@ -25,14 +41,33 @@ std::shared_ptr<OwnerGate> OwnerGate::read(const std::filesystem::path& policy,
                                                   : std::make_unique<attest::SeenCollateral>(seen));
 }
 
-attest::Verdict OwnerGate::verdict_on(std::string_view text, const attest::BindingInput& own,
-                                      attest::TimePoint now) const {
+OwnerGate::Judged OwnerGate::verdict_on(std::string_view text, const attest::BindingInput& own,
+                                        attest::TimePoint now,
+                                        std::chrono::milliseconds patience) const {
   attest::JudgeOptions options;
   options.now = now;
   options.allow_simulated = allow_simulated_;
-  const auto document = attest::parse_document(text);
-  if (!document) return attest::refuse_unread(document.refusal(), policy_, options);
-  return attest::judge_session(*document, own, policy_, anchors_, options);
+  auto document = attest::parse_document(text);
+  if (!document) return {attest::refuse_unread(document.refusal(), policy_, options), {}};
+  if (fetcher_) fetcher_->complete(document->evidence, now);
+  const auto judge = [&] {
+    return attest::judge_session(*document, own, policy_, anchors_, options);
+  };
+  Judged judged{judge(), {}};
+  if (fetcher_ && lacks_collateral_alone(judged.verdict)) {
+    judged.trouble = fetcher_->fetch(document->evidence, now, patience);
+    judged.verdict = judge();
+  }
+  look_ahead(document->evidence, judged.verdict, now);
+  return judged;
+}
+
+/// Asks for what runs out before the verdict after the next, while this one holds.
+void OwnerGate::look_ahead(const attest::EvidenceSet& set, const attest::Verdict& verdict,
+                           attest::TimePoint now) const {
+  const std::chrono::seconds ahead = 2 * policy_.binding.max_age;
+  if (fetcher_ && verdict.accepted && verdict.valid_until && *verdict.valid_until < now + ahead)
+    fetcher_->refresh(set, now, ahead);
 }
 
 /// Evidence says "a genuine one"; a pin says which.
@@ -54,7 +89,8 @@ std::optional<attest::Refusal> OwnerGate::refusal_after(const attest::Verdict& v
 }
 
 transport::GateVerdict OwnerGate::judge(std::string_view document,
-                                        const transport::LinkBinding& link) {
+                                        const transport::LinkBinding& link,
+                                        std::chrono::milliseconds patience) {
   const attest::TimePoint now = seen_->not_before_seen(
       now_ ? now_() : std::chrono::floor<attest::Seconds>(std::chrono::system_clock::now()));
   attest::BindingInput own;
@@ -62,8 +98,7 @@ transport::GateVerdict OwnerGate::judge(std::string_view document,
   own.nonce = link.nonce;
   own.channel = attest::channel_of_link(link.control, link.up, link.down);
   own.key = link.enclave_key;
-  const attest::Verdict verdict = verdict_on(document, own, now);
-  constexpr int kUndecided = 6;
+  const auto [verdict, trouble] = verdict_on(document, own, now, patience);
   transport::GateVerdict out;
   out.undecided = verdict.status == kUndecided;
   const auto refusal =
@@ -72,6 +107,7 @@ transport::GateVerdict OwnerGate::judge(std::string_view document,
   if (refusal) {
     out.code = refusal->code;
     out.reason = refusal->reason;
+    if (out.undecided && !trouble.empty()) out.reason += "; asking for it did not help: " + trouble;
   }
   if (!out.accepted) return out;
   out.valid_for = policy_.binding.max_age;

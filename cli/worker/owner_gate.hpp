@@ -6,6 +6,7 @@
 #include <optional>
 
 #include "attest/collateral/seen_collateral.hpp"
+#include "attest/fetch/background_fetcher.hpp"
 #include "attest/policy/verdict.hpp"
 #include "transport/link_gate.hpp"
 
@@ -30,12 +31,24 @@ public:
   /// Enclaves that pass are given a key for their disk, made of this secret (read_seal_secret()),
   /// which is another for each image, configuration and model. Before the first judge().
   void give_keys_of(const SealKey& secret) { seal_secret_ = secret; }
-  transport::GateVerdict judge(std::string_view document,
-                               const transport::LinkBinding& own) override;
+  /// Collateral that evidence lacks is looked for in the fetcher's folder, and asked for if nothing
+  /// else is wrong with the evidence. Before the first judge().
+  void fetch_by(std::unique_ptr<attest::BackgroundFetcher> fetcher) {
+    fetcher_ = std::move(fetcher);
+  }
+  transport::GateVerdict judge(std::string_view document, const transport::LinkBinding& own,
+                               std::chrono::milliseconds patience) override;
 
 private:
-  attest::Verdict verdict_on(std::string_view document, const attest::BindingInput& own,
-                             attest::TimePoint now) const;
+  /// A verdict, and why what it lacks could not be had.
+  struct Judged {
+    attest::Verdict verdict;
+    std::string trouble;
+  };
+  Judged verdict_on(std::string_view document, const attest::BindingInput& own,
+                    attest::TimePoint now, std::chrono::milliseconds patience) const;
+  void look_ahead(const attest::EvidenceSet& set, const attest::Verdict& verdict,
+                  attest::TimePoint now) const;
   bool is_pinned(const Sha256Digest& key) const;
   std::optional<attest::Refusal> refusal_after(const attest::Verdict& verdict,
                                                const Sha256Digest& key) const;
@@ -46,6 +59,7 @@ private:
   const std::unique_ptr<attest::SeenCollateral> seen_;
   const std::function<attest::TimePoint()> now_;
   std::optional<SealKey> seal_secret_;
+  std::unique_ptr<attest::BackgroundFetcher> fetcher_; ///< null: nobody is asked
 };
 
 /// 64 hexadecimal digits in a file that its owner alone can read: `openssl rand -hex 32`.

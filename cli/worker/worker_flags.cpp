@@ -39,6 +39,10 @@ void WorkerFlags::add_to(CLI::App& app) {
   app.add_option("--seen-collateral", seen_collateral,
                  "a file that keeps the dates of the newest revocation lists and TCB infos that "
                  "evidence came with: older ones are refused from then on");
+  app.add_option(
+      "--fetch-collateral", fetch_collateral,
+      "ask AMD and Intel for collateral that evidence lacks, and keep it in this folder; "
+      "they learn of the enclave's machine");
   app.add_option("--seal-secret", seal_secret,
                  "a file of 64 hexadecimal digits: an enclave whose evidence passes is given a key "
                  "made of it, for the hints on its disk (hints.seal)");

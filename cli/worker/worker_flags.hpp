@@ -23,6 +23,7 @@ struct WorkerFlags {
   std::string enclave_name = "talaria-enclave";
   std::string attestation_policy; ///< a file; empty: enclaves need give no evidence
   std::string seen_collateral;    ///< a file; empty: nothing outlives the process
+  std::string fetch_collateral;   ///< a folder; empty: nobody is asked for collateral
   std::string seal_secret;        ///< a file; empty: enclaves are given no key for their disk
   bool allow_simulated = false;
   std::size_t enclave_jobs = 256;                      ///< requests of one enclave under way

@@ -171,12 +171,31 @@ int serve(const WorkerFlags& flags, WorkerShare share, const transport::TlsConte
   return 0;
 }
 
+/// Asks on a thread of its own; a verdict waits for some seconds at most.
+std::unique_ptr<attest::BackgroundFetcher> fetcher_of(const WorkerFlags& flags,
+                                                      const attest::Policy& policy) {
+  if (policy.simulated)
+    throw Error(Errc::usage, "--fetch-collateral: the policy is of a simulated platform, which "
+                             "brings its own collateral; AMD and Intel have none of it");
+  attest::CollateralFolder folder(flags.fetch_collateral);
+  folder.check_writable(); // now, and not when an enclave waits
+  attest::HttpsOptions https;
+  https.whole = std::chrono::seconds(10);
+  return std::make_unique<attest::BackgroundFetcher>(attest::tls_https_client(std::move(https)),
+                                                     std::move(folder), log_line);
+}
+
 /// Null without --require-attestation.
 std::shared_ptr<OwnerGate> gate_of(const WorkerFlags& flags) {
-  if (flags.attestation_policy.empty()) return nullptr;
+  if (flags.attestation_policy.empty()) {
+    if (!flags.fetch_collateral.empty())
+      throw Error(Errc::usage, "--fetch-collateral is for --require-attestation");
+    return nullptr;
+  }
   auto gate =
       OwnerGate::read(flags.attestation_policy, flags.allow_simulated, flags.seen_collateral);
   if (gate->policy().simulated) print_log("{}", attest::kSimulationWarning);
+  if (!flags.fetch_collateral.empty()) gate->fetch_by(fetcher_of(flags, gate->policy()));
   if (!flags.seal_secret.empty()) gate->give_keys_of(read_seal_secret(flags.seal_secret));
   return gate;
 }

@@ -12,12 +12,109 @@
 
 #include "arch/json_fields.hpp"
 #include "core/error.hpp"
+#include "model/weights/gguf_keys.hpp"
 
 namespace talaria::model {
 
 using nlohmann::json;
 
+namespace gguf {
+
+std::string key_of(const GgufFields& fields, std::string_view name) {
+  return fmt::format("{}.{}", fields.required_text("general.architecture"), name);
+}
+
+void add_number(const GgufFields& fields, std::string_view name, const char* as, json& config) {
+  if (const auto value = fields.number(key_of(fields, name))) config[as] = *value;
+}
+
+u64 head_dim_of(const GgufFields& fields) {
+  const u64 heads = fields.same_integer(key_of(fields, "attention.head_count")).value_or(0);
+  const u64 hidden = fields.required_integer(key_of(fields, "embedding_length"));
+  if (heads == 0) fields.refuse(key_of(fields, "attention.head_count"), "a number above 0");
+  return fields.integer(key_of(fields, "attention.key_length")).value_or(hidden / heads);
+}
+
+u64 layers_of(const GgufFields& fields) {
+  const u64 blocks = fields.required_integer(key_of(fields, "block_count"), 4096);
+  const u64 ahead = fields.integer(key_of(fields, "nextn_predict_layers")).value_or(0);
+  if (ahead >= blocks)
+    fields.refuse(key_of(fields, "nextn_predict_layers"), "a number below that of the blocks");
+  return blocks - ahead;
+}
+
+void add_window(const GgufFields& fields, json& config) {
+  const u64 window = fields.same_integer(key_of(fields, "attention.sliding_window")).value_or(0);
+  config["sliding_window"] = window == 0 ? json() : json(window);
+}
+
 namespace {
+
+/// A boolean, which some files write as a number.
+bool is_true(const GgufFields& fields, const std::string& key, const GgufValue& value) {
+  if (const bool* const plain = std::get_if<bool>(&value.is)) return *plain;
+  const u64* const number = std::get_if<u64>(&value.is);
+  const i64* const with_sign = std::get_if<i64>(&value.is);
+  const u64 out = number != nullptr      ? *number
+                  : with_sign != nullptr ? static_cast<u64>(*with_sign)
+                                         : 2;
+  if (out > 1) fields.refuse(key, "booleans, or 0 and 1");
+  return out == 1;
+}
+
+} // namespace
+
+void add_pattern(const GgufFields& fields, u64 otherwise, json& config) {
+  const std::string key = key_of(fields, "attention.sliding_window_pattern");
+  const u64 layers = fields.required_integer(key_of(fields, "block_count"), 4096);
+  json types = json::array();
+  const GgufValue* const value = fields.find(key);
+  if (value != nullptr && std::holds_alternative<GgufValue::List>(value->is)) {
+    const GgufValue::List& list = std::get<GgufValue::List>(value->is);
+    if (list.size() != layers) fields.refuse(key, fmt::format("{} booleans", layers));
+    for (const GgufValue& slides : list)
+      types.push_back(is_true(fields, key, slides) ? "sliding_attention" : "full_attention");
+  } else {
+    const u64 every = fields.integer(key).value_or(otherwise);
+    if (every == 0) fields.refuse(key, "a number above 0");
+    for (u64 l = 0; l < layers; ++l)
+      types.push_back((l + 1) % every == 0 ? "full_attention" : "sliding_attention");
+  }
+  while (types.size() > layers_of(fields)) types.erase(types.size() - 1);
+  config["layer_types"] = std::move(types);
+}
+
+std::vector<u64> by_layer(const GgufFields& fields, std::string_view name) {
+  const std::string key = key_of(fields, name);
+  const u64 blocks = fields.required_integer(key_of(fields, "block_count"), 4096);
+  const GgufValue* const value = fields.find(key);
+  if (value != nullptr && std::holds_alternative<GgufValue::List>(value->is)) {
+    auto out = fields.integers(key);
+    if (out.size() != blocks) fields.refuse(key, fmt::format("{} numbers", blocks));
+    out.resize(static_cast<std::size_t>(layers_of(fields)));
+    return out;
+  }
+  return std::vector<u64>(static_cast<std::size_t>(layers_of(fields)),
+                          fields.required_integer(key));
+}
+
+std::size_t rows_of_first(const GgufFields& fields, const GgufTensors& tensors,
+                          const std::string& kind) {
+  const u64 layers = fields.required_integer(key_of(fields, "block_count"), 4096);
+  for (u64 l = 0; l < layers; ++l) {
+    const auto at = tensors.shapes.find(fmt::format("blk.{}.{}.weight", l, kind));
+    if (at != tensors.shapes.end() && at->second.size() >= 2)
+      return at->second[at->second.size() - 2];
+  }
+  throw Error(Errc::model,
+              fmt::format("{}: there is no matrix blk.N.{}.weight", fields.file(), kind));
+}
+
+} // namespace gguf
+
+namespace {
+
+using namespace gguf;
 
 using Names = std::span<const std::pair<std::string_view, std::string_view>>;
 
@@ -89,6 +186,49 @@ constexpr std::pair<std::string_view, std::string_view> kQwen35Names[] = {
 constexpr std::pair<std::string_view, std::string_view> kQwen35Tensors[] = {
     {"ssm_dt.bias", "linear_attn.dt_bias"}, {"ssm_a", "linear_attn.A_log"}};
 
+constexpr std::pair<std::string_view, std::string_view> kDeepseek2Names[] = {
+    {"attn_norm", "input_layernorm"},
+    {"ffn_norm", "post_attention_layernorm"},
+    {"attn_q_a", "self_attn.q_a_proj"},
+    {"attn_q_a_norm", "self_attn.q_a_layernorm"},
+    {"attn_q_b", "self_attn.q_b_proj"},
+    {"attn_kv_a_mqa", "self_attn.kv_a_proj_with_mqa"},
+    {"attn_kv_a_norm", "self_attn.kv_a_layernorm"},
+    {"attn_kv_b", "self_attn.kv_b_proj"},
+    {"attn_k_b", "self_attn.k_b_proj"},
+    {"attn_v_b", "self_attn.v_b_proj"},
+    {"ffn_gate_inp", "mlp.gate"},
+    {"ffn_gate_exps", "mlp.experts.{}.gate_proj"},
+    {"ffn_up_exps", "mlp.experts.{}.up_proj"},
+    {"ffn_down_exps", "mlp.experts.{}.down_proj"},
+    {"ffn_gate_shexp", "mlp.shared_experts.gate_proj"},
+    {"ffn_up_shexp", "mlp.shared_experts.up_proj"},
+    {"ffn_down_shexp", "mlp.shared_experts.down_proj"}};
+constexpr std::pair<std::string_view, std::string_view> kDeepseek2Tensors[] = {
+    {"exp_probs_b.bias", "mlp.gate.e_score_correction_bias"},
+    {"exp_probs_b", "mlp.gate.e_score_correction_bias"}};
+
+constexpr std::pair<std::string_view, std::string_view> kGemma4Names[] = {
+    {"attn_norm", "input_layernorm"},          {"post_attention_norm", "post_attention_layernorm"},
+    {"ffn_norm", "pre_feedforward_layernorm"}, {"post_ffw_norm", "post_feedforward_layernorm"},
+    {"inp_gate", "per_layer_input_gate"},      {"proj", "per_layer_projection"},
+    {"post_norm", "post_per_layer_input_norm"}};
+constexpr std::pair<std::string_view, std::string_view> kGemma4Tensors[] = {
+    {"layer_output_scale.weight", "layer_scalar"}};
+
+/// Tensors that belong to no layer.
+constexpr std::pair<std::string_view, std::string_view> kOutside[] = {
+    {"token_embd.weight", "model.embed_tokens.weight"},
+    {"output_norm.weight", "model.norm.weight"},
+    {"output.weight", "lm_head.weight"},
+    {"rope_freqs.weight", ""}, // read with the metadata
+    {"rope_factors_short.weight", ""},
+    {"rope_factors_long.weight", ""}};
+constexpr std::pair<std::string_view, std::string_view> kOutsideGemma4[] = {
+    {"per_layer_token_embd.weight", "model.embed_tokens_per_layer.weight"},
+    {"per_layer_model_proj.weight", "model.per_layer_model_projection.weight"},
+    {"per_layer_proj_norm.weight", "model.per_layer_projection_norm.weight"}};
+
 /// One architecture of GGUF files.
 struct Architecture {
   std::string_view name;
@@ -100,56 +240,12 @@ struct Architecture {
   void (*add)(const GgufFields& fields, const GgufTensors& tensors, json& config) = nullptr;
   bool experts = false;
   Names tensors = {}; ///< that have another name as a whole, suffix and all
+  Names outside = {}; ///< beside kOutside
+  /// Lengths of heads, widths and RoPE are not one for all layers, or mean something else: `add`
+  /// reads them.
+  bool own_shape = false;
+  bool own_yarn = false; ///< `add` reads yarn_log_multiplier
 };
-
-std::string key_of(const GgufFields& fields, std::string_view name) {
-  return fmt::format("{}.{}", fields.required_text("general.architecture"), name);
-}
-
-void add_number(const GgufFields& fields, std::string_view name, const char* as, json& config) {
-  if (const auto value = fields.number(key_of(fields, name))) config[as] = *value;
-}
-
-u64 head_dim_of(const GgufFields& fields) {
-  const u64 heads = fields.same_integer(key_of(fields, "attention.head_count")).value_or(0);
-  const u64 hidden = fields.required_integer(key_of(fields, "embedding_length"));
-  if (heads == 0) fields.refuse(key_of(fields, "attention.head_count"), "a number above 0");
-  return fields.integer(key_of(fields, "attention.key_length")).value_or(hidden / heads);
-}
-
-/// Blocks behind the model's layers, which predict several tokens ahead, and are not computed here.
-u64 layers_of(const GgufFields& fields) {
-  const u64 blocks = fields.required_integer(key_of(fields, "block_count"), 4096);
-  const u64 ahead = fields.integer(key_of(fields, "nextn_predict_layers")).value_or(0);
-  if (ahead >= blocks)
-    fields.refuse(key_of(fields, "nextn_predict_layers"), "a number below that of the blocks");
-  return blocks - ahead;
-}
-
-void add_window(const GgufFields& fields, json& config) {
-  const u64 window = fields.same_integer(key_of(fields, "attention.sliding_window")).value_or(0);
-  config["sliding_window"] = window == 0 ? json() : json(window);
-}
-
-/// Which layers slide: a list of booleans, or every how manyth does not.
-void add_pattern(const GgufFields& fields, u64 otherwise, json& config) {
-  const std::string key = key_of(fields, "attention.sliding_window_pattern");
-  const u64 layers = fields.required_integer(key_of(fields, "block_count"), 4096);
-  json types = json::array();
-  const GgufValue* const value = fields.find(key);
-  if (value != nullptr && std::holds_alternative<GgufValue::List>(value->is)) {
-    const GgufValue::List& list = *fields.list_of<bool>(key);
-    if (list.size() != layers) fields.refuse(key, fmt::format("{} booleans", layers));
-    for (const GgufValue& slides : list)
-      types.push_back(std::get<bool>(slides.is) ? "sliding_attention" : "full_attention");
-  } else {
-    const u64 every = fields.integer(key).value_or(otherwise);
-    if (every == 0) fields.refuse(key, "a number above 0");
-    for (u64 l = 0; l < layers; ++l)
-      types.push_back((l + 1) % every == 0 ? "full_attention" : "sliding_attention");
-  }
-  config["layer_types"] = std::move(types);
-}
 
 /// llama.cpp knows the largest model of the kind by its layers and scales its scores otherwise.
 void add_gemma(const GgufFields& fields, u64 layers_of_the_largest, json& config) {
@@ -197,18 +293,6 @@ void add_olmo2(const GgufFields& fields, const GgufTensors&, json& config) {
   if (config["sliding_window"].is_null()) return;
   config["model_type"] = "olmo3";
   add_pattern(fields, 4, config);
-}
-
-/// Rows of each matrix of the first tensor of this name, or of a matrix.
-u64 rows_of_first(const GgufFields& fields, const GgufTensors& tensors, const std::string& kind) {
-  const u64 layers = fields.required_integer(key_of(fields, "block_count"), 4096);
-  for (u64 l = 0; l < layers; ++l) {
-    const auto at = tensors.shapes.find(fmt::format("blk.{}.{}.weight", l, kind));
-    if (at != tensors.shapes.end() && at->second.size() >= 2)
-      return at->second[at->second.size() - 2];
-  }
-  throw Error(Errc::model,
-              fmt::format("{}: there is no matrix blk.N.{}.weight", fields.file(), kind));
 }
 
 /// Numbers of experts and their widths, which the tensors show. `gating` as llama.cpp numbers it: 1
@@ -314,6 +398,20 @@ constexpr Architecture kArchitectures[] = {
     {"olmoe", "olmoe", kExperts, false, false, add_olmoe, true},
     {"qwen35", "qwen3_5_text", kQwen35Names, false, true, add_qwen35, false, kQwen35Tensors},
     {"gpt-oss", "gpt_oss", kGptOssNames, false, false, add_gpt_oss, true, kGptOssTensors},
+    {"mistral3", "ministral3", kNormsBefore, true, false, add_mistral3, false, {}, {}, false, true},
+    {"deepseek2",
+     "deepseek_v2",
+     kDeepseek2Names,
+     false,
+     true,
+     add_deepseek2,
+     true,
+     kDeepseek2Tensors,
+     {},
+     true,
+     true},
+    {"gemma4", "gemma4_text", kGemma4Names, false, false, add_gemma4, false, kGemma4Tensors,
+     kOutsideGemma4, true},
 };
 
 const Architecture& architecture_of(const GgufFields& fields) {
@@ -359,7 +457,7 @@ std::optional<json> factors_of(const GgufFields& fields, const GgufTensors& tens
   return out;
 }
 
-json scaling_of(const GgufFields& fields, const GgufTensors& tensors) {
+json scaling_of(const GgufFields& fields, const GgufTensors& tensors, bool own_yarn) {
   const std::string key = key_of(fields, "rope.scaling.type");
   std::string type = fields.text(key).value_or("none");
   auto factor = fields.number(key_of(fields, "rope.scaling.factor"));
@@ -379,7 +477,8 @@ json scaling_of(const GgufFields& fields, const GgufTensors& tensors) {
   json out{{"rope_type", type}, {"factor", *factor}};
   if (type == "linear") return out;
   for (const char* unknown : {"rope.scaling.yarn_log_multiplier", "rope.scaling.yarn_ext_factor"})
-    if (fields.has(key_of(fields, unknown)))
+    if (fields.has(key_of(fields, unknown)) &&
+        !(own_yarn && std::string_view(unknown).ends_with("multiplier")))
       fields.refuse(key_of(fields, unknown), "no such key: it is not supported");
   const auto optional = [&](const char* name, const char* as) {
     if (const auto value = fields.number(key_of(fields, name))) out[as] = *value;
@@ -402,9 +501,11 @@ double share_of(u64 turned, u64 head_dim) {
   return share;
 }
 
-void refuse_what_is_another_model(const GgufFields& fields, const GgufTensors& tensors) {
+void refuse_what_is_another_model(const GgufFields& fields, const GgufTensors& tensors,
+                                  const Architecture& architecture) {
   const u64 keys = head_dim_of(fields);
-  if (fields.integer(key_of(fields, "attention.value_length")).value_or(keys) != keys)
+  if (!architecture.own_shape &&
+      fields.integer(key_of(fields, "attention.value_length")).value_or(keys) != keys)
     fields.refuse(key_of(fields, "attention.value_length"),
                   fmt::format("the length of a key, {}", keys));
   if (fields.boolean(key_of(fields, "attention.causal")) == false)
@@ -445,7 +546,7 @@ std::vector<u32> gguf_ends(const GgufFields& fields) {
 
 std::string gguf_config(const GgufFields& fields, const GgufTensors& tensors) {
   const Architecture& architecture = architecture_of(fields);
-  refuse_what_is_another_model(fields, tensors);
+  refuse_what_is_another_model(fields, tensors, architecture);
   const u64 vocab = tensors.shapes.find("token_embd.weight")->second[0];
   const u64 head_dim = head_dim_of(fields);
   json config{
@@ -467,19 +568,26 @@ std::string gguf_config(const GgufFields& fields, const GgufTensors& tensors) {
     if (!value) fields.refuse(key_of(fields, name), "a whole number; it is missing");
     config[as] = *value;
   };
-  require("feed_forward_length", "intermediate_size");
-  const auto kv = fields.same_integer(key_of(fields, "attention.head_count_kv"));
-  config["num_key_value_heads"] = kv ? json(*kv) : config["num_attention_heads"];
+  if (!architecture.own_shape) {
+    require("feed_forward_length", "intermediate_size");
+    const auto kv = fields.same_integer(key_of(fields, "attention.head_count_kv"));
+    config["num_key_value_heads"] = kv ? json(*kv) : config["num_attention_heads"];
+  }
   const auto eps = fields.number(key_of(fields, "attention.layer_norm_rms_epsilon"));
   if (!eps)
     fields.refuse(key_of(fields, "attention.layer_norm_rms_epsilon"), "a number; it is missing");
   config["rms_norm_eps"] = *eps;
   const u64 turned = fields.integer(key_of(fields, "rope.dimension_count")).value_or(head_dim);
-  if (turned > head_dim || (turned != head_dim && !architecture.partial))
-    fields.refuse(key_of(fields, "rope.dimension_count"),
-                  fmt::format("the length of a key, {}", head_dim));
-  if (turned != head_dim) config["partial_rotary_factor"] = share_of(turned, head_dim);
-  if (json scaling = scaling_of(fields, tensors); !scaling.is_null())
+  if (!architecture.own_shape) {
+    if (turned > head_dim || (turned != head_dim && !architecture.partial))
+      fields.refuse(key_of(fields, "rope.dimension_count"),
+                    fmt::format("the length of a key, {}", head_dim));
+    // Said even if it is 1: a class may have another default.
+    if (architecture.partial) config["partial_rotary_factor"] = share_of(turned, head_dim);
+  }
+  const bool own_rope = architecture.own_shape && !architecture.own_yarn;
+  if (json scaling = own_rope ? json() : scaling_of(fields, tensors, architecture.own_yarn);
+      !scaling.is_null())
     config["rope_scaling"] = std::move(scaling);
   if (const auto bos = fields.integer("tokenizer.ggml.bos_token_id")) config["bos_token_id"] = *bos;
   if (const auto ends = gguf_ends(fields); !ends.empty()) config["eos_token_id"] = ends;
@@ -488,13 +596,10 @@ std::string gguf_config(const GgufFields& fields, const GgufTensors& tensors) {
 }
 
 GgufTarget gguf_target(const GgufFields& fields, const std::string& tensor) {
-  if (tensor == "token_embd.weight") return {"model.embed_tokens.weight"};
-  if (tensor == "output_norm.weight") return {"model.norm.weight"};
-  if (tensor == "output.weight") return {"lm_head.weight"};
-  for (const char* table :
-       {"rope_freqs.weight", "rope_factors_short.weight", "rope_factors_long.weight"})
-    if (tensor == table) return {};
   const Architecture& architecture = architecture_of(fields);
+  for (const Names names : {Names(kOutside), architecture.outside})
+    for (const auto& [theirs, ours] : names)
+      if (theirs == tensor) return {std::string(ours)};
   const auto unknown = [&]() -> Error {
     return {Errc::model, fmt::format("{}: tensor {} is not known in a model of architecture {}",
                                      fields.file(), printable(tensor), architecture.name)};

@@ -34,6 +34,60 @@ PrivateFile made(const fs::path& model, const char* name, std::string text) {
 constexpr std::size_t kMaxFactors = 4096; ///< of a head
 constexpr std::size_t kMaxExperts = 4096;
 
+/// The second matrix of latent attention, which files have in two since 2025: `keys` [heads, rank,
+/// key_dim] is transposed, `values` [heads, value_dim, rank] is not. Of each head first the rows of
+/// its keys, then those of its values, in fp32 and in memory.
+TensorView join_heads(const TensorView& keys, const TensorView& values) {
+  const bool fit = keys.shape.size() == 3 && values.shape.size() == 3 &&
+                   keys.shape[0] == values.shape[0] && keys.shape[1] == values.shape[2];
+  if (!fit)
+    throw Error(Errc::model, fmt::format("{}: tensors {} and {} are no keys and values of the same "
+                                         "heads",
+                                         keys.file, printable(keys.name), printable(values.name)));
+  const std::size_t heads = keys.shape[0];
+  const std::size_t rank = keys.shape[1];
+  const std::size_t key_dim = keys.shape[2];
+  const std::size_t value_dim = values.shape[1];
+  const auto memory = std::make_shared<std::vector<float>>(heads * (key_dim + value_dim) * rank);
+  TensorReader key_reader(keys);
+  TensorReader value_reader(values);
+  std::vector<float> stored(rank * key_dim);
+  float* out = memory->data();
+  for (std::size_t head = 0; head < heads; ++head) {
+    key_reader.read(head * stored.size(), stored);
+    for (std::size_t k = 0; k < key_dim; ++k)
+      for (std::size_t i = 0; i < rank; ++i) *out++ = stored[i * key_dim + k];
+    value_reader.read(head * value_dim * rank, {out, value_dim * rank});
+    out += value_dim * rank;
+  }
+  TensorView joined;
+  joined.name = keys.name;
+  joined.shape = {heads * (key_dim + value_dim), rank};
+  joined.file = keys.file;
+  joined.memory = memory;
+  joined.bytes = {reinterpret_cast<const u8*>(memory->data()), memory->size() * sizeof(float)};
+  return joined;
+}
+
+/// Both tensors of a layer give way to the one that published folders have. Files that hold all
+/// three have it already.
+void join_all_heads(std::map<std::string, TensorView>& tensors) {
+  constexpr std::string_view kKeys = ".self_attn.k_b_proj.weight";
+  std::vector<std::string> layers;
+  for (const auto& [name, view] : tensors)
+    if (name.ends_with(kKeys)) layers.push_back(name.substr(0, name.size() - kKeys.size()));
+  for (const std::string& layer : layers) {
+    const auto keys = tensors.extract(layer + std::string(kKeys));
+    const auto values = tensors.extract(layer + ".self_attn.v_b_proj.weight");
+    const std::string joined = layer + ".self_attn.kv_b_proj.weight";
+    if (tensors.contains(joined)) continue;
+    if (values.empty())
+      throw Error(Errc::model, fmt::format("{}: tensor {} is there without its values (attn_v_b)",
+                                           keys.mapped().file, printable(keys.mapped().name)));
+    tensors.emplace(joined, join_heads(keys.mapped(), values.mapped()));
+  }
+}
+
 } // namespace
 
 GgufModel::GgufModel(const fs::path& path) : GgufModel(open_parts(path)) {}
@@ -74,6 +128,7 @@ GgufModel::GgufModel(std::vector<std::shared_ptr<const GgufFile>> parts)
                                            target.head_rows));
     add(target, file->view(*tensor, target.head_rows));
   }
+  join_all_heads(tensors_);
 }
 
 void GgufModel::add(const GgufTarget& target, TensorView view) {

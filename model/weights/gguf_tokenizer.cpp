@@ -13,6 +13,7 @@
 
 #include "arch/json_fields.hpp"
 #include "core/error.hpp"
+#include "model/weights/token_parts.hpp"
 
 namespace talaria::model {
 
@@ -38,6 +39,14 @@ constexpr const char* kTekken =
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char* kGpt4o =
     R"([^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+(?i:'s|'t|'re|'ve|'m|'ll|'d)?|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*(?i:'s|'t|'re|'ve|'m|'ll|'d)?|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
+constexpr const char* kDeepseekLetters =
+    R"(\s?(?:(?![\x{10D0}-\x{10FF}])[\p{Lu}\p{Ll}\p{Lt}])+)"; // cased ones, but for Georgian's
+constexpr const char* kDeepseekMarks =
+    R"(\s?[!-/:-~\x{FF01}-\x{FF0F}\x{FF1A}-\x{FF5E}\x{2018}-\x{201F}\x{3000}-\x{3002}]+)";
+constexpr const char* kDeepseekHan = R"([\x{0800}-\x{9FA5}\x{AC00}-\x{D7FF}]+)";
+constexpr const char* kDeepseekKana = R"([\x{4E00}-\x{9FA5}\x{3040}-\x{309F}\x{30A0}-\x{30FF}]+)";
+constexpr const char* kDeepseekV3 =
+    R"([!"#$%&'()*+,\-./:;<=>?@\[\\\]^_`{|}~][A-Za-z]+|[^\r\n\p{L}\p{P}\p{S}]?[\p{L}\p{M}]+| ?[\p{P}\p{S}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)";
 constexpr const char* kPunctuation = R"([\p{P}\$\+<=>\^~\|]+)";
 
 /// What a name of tokenizer.ggml.pre stands for.
@@ -74,6 +83,10 @@ const std::vector<PreTokenizerKind>& pre_tokenizers() {
       {"command-r", {R"(\p{N})", kGpt2}},
       {"codeshell", {R"(\p{N})", kGpt2}},
       {"exaone", {R"(\p{N})", kGpt2}},
+      {"deepseek-llm",
+       {R"([\r\n])", kDeepseekLetters, kDeepseekMarks, R"(\s+$)", kDeepseekHan, R"(\p{N}+)"}},
+      {"deepseek-coder", {R"([\r\n])", R"(\s?\p{L}+)", R"(\s?\p{P}+)", kDeepseekHan, R"(\p{N})"}},
+      {"deepseek-v3", {R"(\p{N}{1,3})", kDeepseekKana, kDeepseekV3}},
       {"default", {kPunctuation, kGpt2, R"(\p{N}+)", "[0-9][0-9][0-9]"}},
   };
   return kinds;
@@ -107,9 +120,11 @@ public:
       write_byte_level();
     else if (kind == "llama")
       write_sentence_piece();
+    else if (kind == "gemma4")
+      write_gemma4();
     else
       fields_.refuse("tokenizer.ggml.model",
-                     fmt::format("gpt2 or llama; {} is not supported", printable(kind)));
+                     fmt::format("gpt2, llama or gemma4; {} is not supported", printable(kind)));
     if (fields_.boolean("tokenizer.ggml.add_eos_token").value_or(false))
       after_.push_back(required_id("eos"));
     write_around();
@@ -198,13 +213,9 @@ private:
                                       name.empty() ? "it is missing: convert the model again"
                                                    : printable(name) + " is not supported"));
     write_vocabulary(false);
-    const GgufValue::List* const merges = fields_.texts("tokenizer.ggml.merges");
-    if (merges == nullptr) fields_.refuse("tokenizer.ggml.merges", "a list; it is missing");
-    json pairs = json::array();
-    for (const GgufValue& pair : *merges) pairs.push_back(std::get<std::string>(pair.is));
     json& model = out_["model"];
     model["type"] = "BPE";
-    model["merges"] = std::move(pairs);
+    model["merges"] = merges();
     model["ignore_merges"] = kind->ignore_merges;
     json steps = json::array();
     for (const char* cut : kind->cuts)
@@ -219,10 +230,31 @@ private:
     add_bos(kind->add_bos);
   }
 
+  json merges() const {
+    const GgufValue::List* const list = fields_.texts("tokenizer.ggml.merges");
+    if (list == nullptr) fields_.refuse("tokenizer.ggml.merges", "a list; it is missing");
+    json pairs = json::array();
+    for (const GgufValue& pair : *list) pairs.push_back(std::get<std::string>(pair.is));
+    return pairs;
+  }
+
+  /// Gemma 4: pieces of SentencePiece, put together by merges.
+  void write_gemma4() {
+    write_vocabulary(false);
+    out_["model"]["merges"] = merges();
+    write_pieces(fields_.boolean("tokenizer.ggml.add_space_prefix").value_or(false));
+  }
+
   void write_sentence_piece() {
     const bool prefix = fields_.boolean("tokenizer.ggml.add_space_prefix").value_or(true);
     restore_blanks();
     write_vocabulary(fields_.text("general.architecture") == "phi3");
+    out_["model"]["merges"] = merges_by_score();
+    write_pieces(prefix);
+  }
+
+  /// What stands around the vocabulary and the merges of SentencePiece.
+  void write_pieces(bool prefix) {
     json& model = out_["model"];
     model["type"] = "BPE";
     model["byte_fallback"] = true;
@@ -230,7 +262,6 @@ private:
     const auto unknown = std::find(types_.begin(), types_.end(), u64{kUnknown});
     if (unknown != types_.end())
       model["unk_token"] = tokens_[static_cast<std::size_t>(unknown - types_.begin())];
-    model["merges"] = merges_by_score();
     const json blank{{"type", "Replace"}, {"pattern", {{"String", " "}}}, {"content", kBlank}};
     json normalizers = json::array();
     if (prefix) normalizers.push_back({{"type", "Prepend"}, {"prepend", kBlank}});
@@ -261,6 +292,50 @@ private:
     }
   }
 
+  struct Merge {
+    double score;
+    std::size_t left, right; ///< characters
+    u64 token;
+    std::size_t cut; ///< bytes of the left part
+    u64 left_id, right_id;
+  };
+
+  /// In the order of tokens, and of those with the same in that of their parts.
+  std::vector<Merge> all_merges(const GgufValue::List& scores) const {
+    std::vector<std::string_view> texts;
+    std::vector<u64> ids;
+    for (u64 id = 0; id < tokens_.size(); ++id) {
+      if (!in_vocabulary(id) || !is_first(id)) continue;
+      texts.emplace_back(tokens_[id]);
+      ids.push_back(id);
+    }
+    const TokenParts parts(texts);
+    std::vector<Merge> merges;
+    std::size_t bytes = 0;
+    for (std::size_t index = 0; index < ids.size(); ++index) {
+      const u64 id = ids[index];
+      if (!is_piece(id)) continue;
+      const std::string_view token = texts[index];
+      const double score = std::get<double>(scores[id].is);
+      std::vector<Merge> here;
+      for (const auto& [cut, left, right] : parts.cuts(index))
+        if ((static_cast<unsigned char>(token[cut]) & 0xC0) != 0x80)
+          here.push_back({score, characters(token.substr(0, cut)), characters(token.substr(cut)),
+                          id, cut, ids[left], ids[right]});
+      bytes += here.size() * token.size();
+      if (merges.size() + here.size() > kMaxMerges || bytes > kMaxMergeBytes)
+        fields_.refuse("tokenizer.ggml.tokens",
+                       fmt::format("a vocabulary whose tokens are made of others in at most {} "
+                                   "ways, and of {} MiB together",
+                                   kMaxMerges, kMaxMergeBytes >> 20));
+      std::sort(here.begin(), here.end(), [](const Merge& a, const Merge& b) {
+        return std::tie(a.left_id, a.right_id) < std::tie(b.left_id, b.right_id);
+      });
+      merges.insert(merges.end(), here.begin(), here.end());
+    }
+    return merges;
+  }
+
   /// Every way to put a token together from two others; the highest score first, then the longest
   /// left part, then the longest right one.
   json merges_by_score() const {
@@ -268,37 +343,7 @@ private:
     if (scores == nullptr || scores->size() != tokens_.size())
       fields_.refuse("tokenizer.ggml.scores",
                      fmt::format("{} numbers, one for each token", tokens_.size()));
-    struct Merge {
-      double score;
-      std::size_t left, right; ///< characters
-      u64 token;
-      std::size_t cut; ///< bytes of the left part
-      u64 left_id, right_id;
-    };
-    std::vector<Merge> merges;
-    for (u64 id = 0; id < tokens_.size(); ++id) {
-      const std::string_view token = tokens_[id];
-      if (!is_piece(id)) continue;
-      const double score = std::get<double>((*scores)[id].is);
-      const std::size_t length = characters(token);
-      std::size_t left = 0;
-      std::vector<Merge> here;
-      for (std::size_t cut = 1; cut < token.size(); ++cut) {
-        if ((static_cast<unsigned char>(token[cut]) & 0xC0) == 0x80) continue;
-        ++left;
-        const auto first = ids_.find(token.substr(0, cut));
-        const auto second = ids_.find(token.substr(cut));
-        if (first == ids_.end() || second == ids_.end()) continue;
-        if (!in_vocabulary(first->second) || !in_vocabulary(second->second)) continue;
-        here.push_back({score, left, length - left, id, cut, first->second, second->second});
-      }
-      std::sort(here.begin(), here.end(), [](const Merge& a, const Merge& b) {
-        return std::tie(a.left_id, a.right_id) < std::tie(b.left_id, b.right_id);
-      });
-      merges.insert(merges.end(), here.begin(), here.end());
-      if (merges.size() > kMaxMerges)
-        fields_.refuse("tokenizer.ggml.tokens", "a vocabulary with fewer pairs");
-    }
+    std::vector<Merge> merges = all_merges(*scores);
     std::stable_sort(merges.begin(), merges.end(), [](const Merge& a, const Merge& b) {
       return std::tie(a.score, a.left, a.right) > std::tie(b.score, b.left, b.right);
     });
@@ -311,11 +356,14 @@ private:
   }
 
   bool in_vocabulary(u64 id) const { return types_[id] != kControl; }
-  /// A token that merges make: the first of its text, and neither a byte nor one of control.
-  bool is_piece(u64 id) const {
-    if (types_[id] != kNormal && types_[id] != kUserDefined) return false;
+  /// The first of its text, and not unused.
+  bool is_first(u64 id) const {
     const auto at = ids_.find(tokens_[id]);
     return at != ids_.end() && at->second == id;
+  }
+  /// A token that merges make: neither a byte nor one of control.
+  bool is_piece(u64 id) const {
+    return (types_[id] == kNormal || types_[id] == kUserDefined) && is_first(id);
   }
 
   void write_around() {
@@ -348,6 +396,8 @@ private:
   }
 
   static constexpr std::size_t kMaxMerges = std::size_t{1} << 23;
+  /// Of the texts of all of them; vocabularies of 256,000 pieces have 10 MiB.
+  static constexpr std::size_t kMaxMergeBytes = std::size_t{1} << 28;
 
   const GgufFields& fields_;
   std::vector<std::string> tokens_;

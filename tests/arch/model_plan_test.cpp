@@ -130,6 +130,74 @@ BOOST_AUTO_TEST_CASE(absent_fields_take_the_defaults_of_transformers) {
   BOOST_TEST(attention(load(without_kv)).kv_heads == 8u);
 }
 
+// As the 4B model of Gemma 3 is published: an inner object says what its class does not.
+BOOST_AUTO_TEST_CASE(an_inner_object_leaves_out_what_is_as_its_class_has_it) {
+  const json gemma3{{"architectures", {"Gemma3ForConditionalGeneration"}},
+                    {"eos_token_id", {1, 106}},
+                    {"model_type", "gemma3"},
+                    {"text_config",
+                     {{"hidden_size", 2560},
+                      {"intermediate_size", 10240},
+                      {"model_type", "gemma3_text"},
+                      {"num_hidden_layers", 34},
+                      {"rope_scaling", {{"factor", 8.0}, {"rope_type", "linear"}}},
+                      {"sliding_window", 1024}}},
+                    {"vision_config", {{"hidden_size", 1152}}}};
+  const ModelPlan plan = load(gemma3);
+  BOOST_TEST(plan.vocab == 262208u);
+  BOOST_TEST((plan.layer_count() == 34 && plan.hidden == 2560 && plan.tied_embeddings));
+  const Attention& near = attention(plan);
+  BOOST_TEST((near.heads == 8 && near.kv_heads == 4 && near.head_dim == 256));
+  BOOST_TEST((near.window == 1024 && plan.layers[5].attention.window == 0));
+  BOOST_TEST(near.scale == 1.0F / 16);
+  BOOST_TEST(plan.ropes[1].frequencies == make_rope("", 10000, 256, {}).frequencies,
+             boost::test_tools::per_element());
+  BOOST_TEST(frequencies_of(plan) == make_rope("", 1e6F, 256, RopeScaling::linear(8)).frequencies,
+             boost::test_tools::per_element());
+
+  for (const char* type : {"mistral", "ministral3", "qwen3_5_text", "gemma4_text"}) {
+    json outer{{"model_type", "outer"}, {"text_config", {{"model_type", type}}}};
+    if (std::string(type) == "gemma4_text") outer["text_config"]["hidden_size_per_layer_input"] = 0;
+    BOOST_TEST(load(outer).hidden != 0U, type);
+    // By itself a file says its dimensions.
+    check_error([&] { load(outer["text_config"]); }, Errc::model, {"hidden_size"});
+    outer["text_config"]["hidden_size"] = nullptr;
+    check_error([&] { load(outer); }, Errc::model, {"text_config", "hidden_size"});
+  }
+}
+
+// Mistral Small 3.1 and 3.2 are a Mistral inside the wrapper that Ministral 3 has.
+BOOST_AUTO_TEST_CASE(mistral_is_read_inside_its_wrapper) {
+  json outer{{"architectures", {"Mistral3ForConditionalGeneration"}},
+             {"model_type", "mistral3"},
+             {"text_config", minimal("mistral")}};
+  outer["text_config"]["sliding_window"] = nullptr;
+  const ModelPlan plan = load(outer);
+  BOOST_TEST((attention(plan).window == 0 && !plan.tied_embeddings));
+  BOOST_TEST(rms_eps(plan) == 1e-6F);
+}
+
+BOOST_AUTO_TEST_CASE(absent_fields_of_newer_families_take_the_defaults_of_transformers) {
+  const ModelPlan glm4 = load(minimal("glm4"));
+  BOOST_TEST((has_bias(glm4, LinearKind::qkv) && !has_bias(glm4, LinearKind::o)));
+  BOOST_TEST(attention(glm4).head_dim == 128U);
+  BOOST_TEST(frequencies_of(glm4).size() == 32U); // half of the head turns
+  BOOST_TEST(rms_eps(glm4) == 1.5625e-7F);
+
+  json gemma2 = minimal("gemma2");
+  gemma2.erase("num_key_value_heads");
+  const ModelPlan plan = load(gemma2);
+  BOOST_TEST((plan.logit_soft_cap == 30 && attention(plan).soft_cap == 50));
+  BOOST_TEST((attention(plan).window == 4096 && attention(plan).kv_heads == 4));
+  gemma2["attn_logit_softcapping"] = gemma2["final_logit_softcapping"] = nullptr;
+  BOOST_TEST((load(gemma2).logit_soft_cap == 0 && attention(load(gemma2)).soft_cap == 0));
+  BOOST_TEST(load(minimal("gemma3_text")).logit_soft_cap == 0);
+
+  BOOST_TEST(attention(load(minimal("olmo3"))).window == 4096U);
+  for (const char* type : {"phi3", "olmo2", "olmo3"})
+    BOOST_TEST(rms_eps(load(minimal(type))) == 1e-5F, type);
+}
+
 BOOST_AUTO_TEST_CASE(biases_are_those_of_the_family) {
   json llama = minimal("llama");
   llama["attention_bias"] = true;
@@ -205,6 +273,28 @@ BOOST_AUTO_TEST_CASE(rope_is_read_from_older_and_newer_files_alike) {
              boost::test_tools::per_element());
 }
 
+BOOST_AUTO_TEST_CASE(rope_objects_may_say_what_transformers_5_adds_to_them) {
+  json dynamic = minimal("llama");
+  dynamic["rope_parameters"] = {{"rope_type", "dynamic"}, {"rope_theta", 10000}, {"factor", 2}};
+  const ModelPlan plain = load(dynamic);
+  dynamic["rope_parameters"]["original_max_position_embeddings"] = 64;
+  BOOST_TEST(load(dynamic).ropes[0].dynamic_length == plain.ropes[0].dynamic_length);
+  BOOST_TEST(load(dynamic).max_position == plain.max_position);
+
+  json both = minimal("llama");
+  both["rope_parameters"] =
+      both["rope_scaling"] = {{"rope_type", "linear"}, {"rope_theta", 10000}, {"factor", 2}};
+  BOOST_TEST(frequencies_of(load(both)) ==
+                 make_rope("", 10000, 8, RopeScaling::linear(2)).frequencies,
+             boost::test_tools::per_element());
+  both["rope_scaling"]["factor"] = 4;
+  check_error([&] { load(both); }, Errc::model, {"rope_scaling", "rope_parameters"});
+
+  json swish = minimal("llama");
+  swish["hidden_act"] = "swish";
+  BOOST_TEST((load(swish).layers[0].feed_forward.activation == Activation::silu));
+}
+
 BOOST_AUTO_TEST_CASE(rope_that_is_not_computed_is_refused_by_name) {
   for (const char* kind : {"mrope", "proportional", "YARN", ""})
     check_refused("llama", {{"rope_scaling", {{"rope_type", kind}, {"factor", 2}}}}, "rope_type",
@@ -232,7 +322,8 @@ BOOST_AUTO_TEST_CASE(rope_that_is_not_computed_is_refused_by_name) {
   check_refused("llama", {{"rope_theta", 5}, {"rope_parameters", {{"rope_theta", 6}}}},
                 "rope_theta");
   const json linear{{"type", "linear"}, {"factor", 2}};
-  check_refused("llama", {{"rope_scaling", linear}, {"rope_parameters", linear}}, "rope_scaling");
+  const json other{{"type", "linear"}, {"factor", 3}};
+  check_refused("llama", {{"rope_scaling", linear}, {"rope_parameters", other}}, "rope_scaling");
   json llama3{{"rope_type", "llama3"},
               {"factor", 4},
               {"low_freq_factor", 4},
@@ -560,6 +651,8 @@ BOOST_AUTO_TEST_CASE(routers_of_deepseek_are_those_of_their_version) {
 
   object = small_deepseek("deepseek_v2");
   object["n_group"] = 4; // of no meaning to greedy
+  BOOST_TEST(load(object).layers[1].feed_forward.experts.back().width == 24U); // two, as the class
+  object["n_shared_experts"] = nullptr;
   const Router greedy = *load(object).layers[1].feed_forward.router;
   BOOST_TEST((!greedy.sigmoid && !greedy.normalise && !greedy.shared && greedy.groups == 1));
   object["topk_method"] = "group_limited_greedy";

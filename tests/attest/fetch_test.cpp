@@ -1,90 +1,31 @@
 // AMD's and Intel's services as they behave: busy, away, slow, old, of another chip, endless.
 #include <boost/test/unit_test.hpp>
 
-#include <cctype>
-#include <deque>
-#include <functional>
-
 #include "attest/collateral/collateral_key.hpp"
 #include "attest/evidence/encodings.hpp"
 #include "attest/fetch/collateral_fetcher.hpp"
-#include "attest/simulated/certificates.hpp"
 #include "core/error.hpp"
+#include "tests/attest/fake_services.hpp"
 #include "tests/attest/simulation.hpp"
 #include "tests/support/temporary_folder.hpp"
 
 using namespace talaria;
 using attest::FetchedItem;
 using attest::HttpsReply;
+using tests::FakeServices;
+using tests::reply_of;
+using tests::text_of;
 
 namespace {
 
 using From = FetchedItem::From;
 using Waits = std::vector<std::chrono::seconds>;
 
-std::string text_of(const std::vector<u8>& bytes) {
-  return {bytes.begin(), bytes.end()};
-}
-
-HttpsReply reply_of(int status, std::string body = {},
-                    std::map<std::string, std::string, std::less<>> fields = {}) {
-  return {status, std::move(fields), std::move(body)};
-}
-
-/// Every character that is not a letter, as Intel's service encodes chains.
-std::string percent_encoded(const std::string& text) {
-  std::string out;
-  constexpr const char* kDigits = "0123456789ABCDEF";
-  for (const char c : text) {
-    const auto byte = static_cast<unsigned char>(c);
-    if (std::isalnum(byte) != 0)
-      out += c;
-    else
-      out += {'%', kDigits[byte >> 4], kDigits[byte & 15]};
-  }
-  return out;
-}
-
-/// Answers by path, or as a test wants it first.
-class FakeServices final : public attest::HttpsClient {
-public:
-  HttpsReply get(const std::string& host, const std::string& target) override {
-    asked.push_back(host + target);
-    if (!first.empty()) {
-      const auto next = first.front();
-      first.pop_front();
-      return next();
-    }
-    for (const auto& [part, reply] : replies)
-      if (asked.back().find(part) != std::string::npos) return reply;
-    return reply_of(404);
-  }
-  std::vector<std::string> asked;
-  std::deque<std::function<HttpsReply()>> first;
-  std::map<std::string, HttpsReply> replies;
-};
-
-std::string pem_chain(const std::vector<u8>& authority, const std::vector<u8>& root) {
-  return tests::sim::pem_of(authority) + tests::sim::pem_of(root);
-}
-
 /// Both services, as they answer about the simulated machines.
 FakeServices genuine_services() {
   FakeServices services;
-  const auto& amd = tests::snp_authority();
-  services.replies["/cert_chain"] =
-      reply_of(200, pem_chain(amd.ask_certificate, amd.ark_certificate));
-  services.replies["/crl"] = reply_of(200, text_of(amd.crl));
-  services.replies["blSPL="] = reply_of(200, text_of(amd.vcek_certificate));
-  const auto tdx = tests::tdx_set();
-  const auto item = [&tdx](const char* name) { return text_of(attest::to_vector(tdx.get(name))); };
-  const std::string chain = percent_encoded(item("tcb_chain"));
-  services.replies["/tdx/certification/v4/tcb?fmspc="] =
-      reply_of(200, item("tcb_info"), {{"tcb-info-issuer-chain", chain}});
-  services.replies["/qe/identity"] =
-      reply_of(200, item("qe_identity"), {{"sgx-enclave-identity-issuer-chain", chain}});
-  services.replies["/pckcrl?ca=platform"] = reply_of(200, item("pck_crl"));
-  services.replies["/IntelSGXRootCA.der"] = reply_of(200, item("root_crl"));
+  tests::answer_for(services, tests::snp_set());
+  tests::answer_for(services, tests::tdx_set());
   return services;
 }
 
@@ -96,18 +37,18 @@ struct Client {
   attest::EvidenceSet set = bare(tests::snp_set());
   attest::TimePoint now = tests::kJudged;
   bool offline = false;
+  std::chrono::seconds ahead{0};
   Waits waits;
 
   static attest::EvidenceSet bare(attest::EvidenceSet set) {
-    for (const std::string_view name : attest::EvidenceSet::collateral(set.kind))
-      set.items.erase(std::string(name));
-    return set;
+    return tests::without_collateral(std::move(set));
   }
   std::map<std::string, FetchedItem> complete() {
     attest::FetchOptions options;
     options.now = [this] { return now; };
     options.pause = [this](std::chrono::seconds time) { waits.push_back(time); };
     options.offline = offline;
+    options.ahead = ahead;
     attest::CollateralFetcher fetcher(services, attest::CollateralFolder(folder.path() / "kept"),
                                       options);
     std::map<std::string, FetchedItem> found;
@@ -218,6 +159,38 @@ BOOST_AUTO_TEST_CASE(an_older_list_than_the_one_at_hand_is_not_taken) {
   const auto found = client.complete();
   BOOST_TEST((found.at("tcb_info").from == From::folder));
   BOOST_TEST(mentions(found.at("tcb_info").problem, "rollback"));
+}
+
+BOOST_AUTO_TEST_CASE(of_what_came_and_what_is_kept_the_newer_is_used) {
+  Client client;
+  client.set = tests::tdx_set();
+  client.set.items["qe_chain"] = client.set.items["tcb_chain"];
+  auto newer = tests::info_spec();
+  newer.issued = tests::kMade + std::chrono::hours(12);
+  const std::string body = tests::sim::make_tcb_info(newer, tests::tdx_authority().tcb_signer);
+  const attest::CollateralFolder kept(client.folder.path() / "kept");
+  const auto places = attest::collateral_places(client.set);
+  kept.write(places.at("tcb_info"), attest::as_bytes(body));
+  // Alone it is nothing: its signer's chain may have changed with it.
+  BOOST_TEST((client.complete().at("tcb_info").from == From::evidence));
+  kept.write(places.at("tcb_chain"), client.set.get("tcb_chain"));
+  BOOST_TEST((client.complete().at("tcb_info").from == From::folder));
+  BOOST_TEST(text_of(client.set.get("tcb_info")) == body);
+  BOOST_TEST(tests::simulated_outcome(client.set) == "accept");
+  BOOST_TEST(client.services.asked.empty());
+}
+
+BOOST_AUTO_TEST_CASE(what_runs_out_soon_is_asked_for_ahead_and_used_until_then) {
+  Client client;
+  client.set = tests::snp_set();
+  client.ahead = std::chrono::days(40); // its list is good for 30
+  client.services.replies.clear();
+  const auto away = client.complete();
+  BOOST_TEST((away.at("crl").from == From::evidence));
+  BOOST_TEST(mentions(away.at("crl").problem, "404"));
+  BOOST_TEST(tests::simulated_outcome(client.set) == "accept");
+  client.services = genuine_services();
+  BOOST_TEST((client.complete().at("crl").from == From::service));
 }
 
 BOOST_AUTO_TEST_CASE(what_is_of_another_chip_or_nothing_at_all_is_not_kept) {

@@ -30,8 +30,9 @@ ReportData asked_for(u8 value = 0x42) {
   return data;
 }
 
-std::vector<u8> report_over(const ReportData& data, u8 host_data = 0) {
+std::vector<u8> report_over(const ReportData& data, u8 host_data = 0, u32 vmpl = 0) {
   tests::sim::ReportSpec spec;
+  spec.vmpl = vmpl;
   spec.report_data = data;
   spec.host_data.fill(host_data);
   return tests::sim::make_report(spec, tests::snp_authority().vcek);
@@ -51,14 +52,15 @@ struct FakeKernel {
   unsigned raced = 0; ///< in so many reports another one writes in between
   int read_error = 0; ///< of outblob
   u8 host_data = 0;
+  u32 floor = 0;         ///< of privilege levels: another behind an SVSM
   std::vector<u8> table; ///< auxblob
   bool is_mounted = true;
   unsigned entries = 0; ///< that were made
   unsigned generation = 7;
 
   fs::path root() const { return folder.path() / "report"; }
-  std::vector<u8> report(const ReportData& data) const {
-    return provider == "tdx_guest" ? quote_over(data) : report_over(data, host_data);
+  std::vector<u8> report(const ReportData& data, u32 level) const {
+    return provider == "tdx_guest" ? quote_over(data) : report_over(data, host_data, level);
   }
 };
 
@@ -73,10 +75,13 @@ public:
     fs::create_directories(folder_);
     put(folder_ / "provider", attest::as_bytes(kernel_.provider + "\n"));
     put(folder_ / "auxblob", kernel_.table);
+    if (kernel_.provider != "tdx_guest")
+      put(folder_ / "privlevel_floor", attest::as_bytes(std::to_string(kernel_.floor) + "\n"));
     show_generation();
   }
   ~FakeEntry() override { fs::remove_all(folder_); }
   int write(const std::string& attribute, attest::Bytes bytes) override {
+    if (attribute == "privlevel") return set_level(bytes);
     if (attribute != "inblob" || bytes.size() > 64) return EINVAL;
     if (kernel_.busy > 0) return --kernel_.busy, EBUSY;
     ++kernel_.generation;
@@ -87,24 +92,35 @@ public:
       ++kernel_.generation;
       data.fill(0x99);
     }
-    put(folder_ / "outblob", kernel_.report(data));
+    put(folder_ / "outblob", kernel_.report(data, level_));
     show_generation();
     return 0;
   }
   int read(const std::string& attribute, std::vector<u8>& out) override {
     if (attribute == "outblob" && kernel_.read_error != 0) return kernel_.read_error;
+    if (attribute == "outblob" && kernel_.provider == "sev_guest" && level_ < kernel_.floor)
+      return EIO; // the firmware refuses
     std::ifstream in(folder_ / attribute, std::ios::binary);
-    if (!in) return ENXIO;
+    if (!in) return attribute == "outblob" ? ENXIO : ENOENT;
     out.assign(std::istreambuf_iterator<char>(in), {});
     return 0;
   }
 
 private:
+  int set_level(attest::Bytes text) {
+    const u32 level = static_cast<u32>(std::stoul(std::string(attest::as_text(text))));
+    if (level < kernel_.floor || level > 3) return EINVAL;
+    ++kernel_.generation;
+    level_ = level;
+    show_generation();
+    return 0;
+  }
   void show_generation() {
     put(folder_ / "generation", attest::as_bytes(std::to_string(kernel_.generation) + "\n"));
   }
   FakeKernel& kernel_;
   const fs::path folder_;
+  u32 level_ = 0;
 };
 
 class FakeTsm final : public attest::Tsm {
@@ -273,6 +289,20 @@ BOOST_AUTO_TEST_CASE(a_report_that_somebody_else_wrote_into_is_asked_for_again) 
   BOOST_TEST(says(text, "others write to it all the time (4 attempts)"), text);
 }
 
+BOOST_AUTO_TEST_CASE(behind_an_svsm_a_report_is_of_the_guests_own_level) {
+  FakeKernel kernel;
+  kernel.floor = 2;
+  kernel.raced = 1;
+  FakeTsm tsm(kernel);
+  const auto made = attest::request_report(tsm, asked_for(), impatient());
+  const auto report = attest::parse_snp_report(made.report);
+  BOOST_TEST(report->vmpl == 2U);
+  BOOST_TEST((report->report_data == asked_for()));
+  BOOST_TEST(kernel.entries == 2U); // a race is seen beside two writes of our own as well
+  kernel.provider = "tdx_guest";
+  BOOST_CHECK_NO_THROW(attest::request_report(tsm, asked_for(), impatient()));
+}
+
 BOOST_AUTO_TEST_CASE(a_busy_platform_is_asked_again_and_a_missing_one_is_named) {
   FakeKernel kernel;
   kernel.busy = 3;
@@ -373,7 +403,7 @@ BOOST_AUTO_TEST_CASE(a_source_gives_what_its_platform_is) {
   kernel.table = table_of({{kVcek, {1, 2, 3}}});
   {
     attest::GuestSource source(options_of(kernel));
-    const auto set = source.evidence(asked_for());
+    const auto set = source.evidence({asked_for(), {}});
     BOOST_TEST((set.kind == attest::EvidenceKind::snp));
     BOOST_TEST(set.get("leaf").size() == 3U);
     BOOST_TEST(!source.is_simulated());
@@ -382,11 +412,16 @@ BOOST_AUTO_TEST_CASE(a_source_gives_what_its_platform_is) {
   auto tdx = options_of(kernel);
   tdx.platform = attest::GuestPlatform::tdx;
   attest::GuestSource other(std::move(tdx));
-  BOOST_TEST(says(error_text([&] { other.evidence(asked_for()); }, Errc::config), "is sev-snp"));
+  BOOST_TEST(says(error_text(
+                      [&] {
+                        other.evidence({asked_for(), {}});
+                      },
+                      Errc::config),
+                  "is sev-snp"));
   kernel.provider = "tdx_guest";
-  BOOST_TEST((other.evidence(asked_for()).kind == attest::EvidenceKind::tdx));
+  BOOST_TEST((other.evidence({asked_for(), {}}).kind == attest::EvidenceKind::tdx));
   kernel.provider = "arm_cca_guest";
-  BOOST_TEST(says(error_text([&] { other.evidence(asked_for()); }, Errc::config), "neither"));
+  BOOST_TEST(says(error_text([&] { other.evidence({asked_for(), {}}); }, Errc::config), "neither"));
 }
 
 BOOST_AUTO_TEST_CASE(a_guest_that_was_started_for_another_configuration_gives_nothing) {
@@ -396,10 +431,14 @@ BOOST_AUTO_TEST_CASE(a_guest_that_was_started_for_another_configuration_gives_no
     options.configuration.fill(configuration);
     return std::make_unique<attest::GuestSource>(std::move(options));
   };
-  BOOST_CHECK_NO_THROW(source_for(3)->evidence(asked_for())); // zeros: nobody said anything
+  BOOST_CHECK_NO_THROW(source_for(3)->evidence({asked_for(), {}})); // zeros: nobody said anything
   kernel.host_data = 3;
-  BOOST_CHECK_NO_THROW(source_for(3)->evidence(asked_for()));
-  BOOST_TEST(says(error_text([&] { source_for(4)->evidence(asked_for()); }, Errc::config),
+  BOOST_CHECK_NO_THROW(source_for(3)->evidence({asked_for(), {}}));
+  BOOST_TEST(says(error_text(
+                      [&] {
+                        source_for(4)->evidence({asked_for(), {}});
+                      },
+                      Errc::config),
                   "started for another configuration"));
 }
 
@@ -418,7 +457,7 @@ BOOST_AUTO_TEST_CASE(a_machine_that_is_no_guest_says_what_is_missing) {
   auto options = options_of(kernel);
   options.devices = device.calls();
   attest::GuestSource source(std::move(options));
-  BOOST_TEST((source.evidence(asked_for()).kind == attest::EvidenceKind::snp));
+  BOOST_TEST((source.evidence({asked_for(), {}}).kind == attest::EvidenceKind::snp));
   BOOST_TEST(source.derived_key().has_value());
 }
 

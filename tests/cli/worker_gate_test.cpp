@@ -10,6 +10,7 @@
 #include <nlohmann/json.hpp>
 
 #include "cli/worker/owner_gate.hpp"
+#include "tests/attest/fake_services.hpp"
 #include "tests/support/simulated_enclave.hpp"
 #include "tests/transport/raw_worker.hpp"
 
@@ -23,9 +24,10 @@ class WatchedGate final : public LinkGate {
 public:
   explicit WatchedGate(attest::Policy policy = owner_policy(), std::chrono::seconds valid_for = {})
       : owner_(std::move(policy), true), valid_for_(valid_for) {}
-  GateVerdict judge(std::string_view document, const LinkBinding& own) override {
+  GateVerdict judge(std::string_view document, const LinkBinding& own,
+                    Milliseconds patience) override {
     if (before) before(++judged_);
-    GateVerdict verdict = owner_.judge(document, own);
+    GateVerdict verdict = owner_.judge(document, own, patience);
     if (valid_for_.count() != 0) verdict.valid_for = valid_for_;
     return verdict;
   }
@@ -44,9 +46,10 @@ struct GatedWorker {
   WorkerServer server;
 
   explicit GatedWorker(std::shared_ptr<LinkGate> gate = std::make_shared<WatchedGate>(),
-                       Milliseconds evidence_timeout = kPatience, TlsContext tls = worker_tls())
+                       Milliseconds evidence_timeout = kPatience, TlsContext tls = worker_tls(),
+                       Milliseconds verdict_patience = kPatience)
       : server(std::move(tls), {"127.0.0.1", 0}, identity_of("gated"),
-               options(std::move(gate), evidence_timeout),
+               options(std::move(gate), evidence_timeout, verdict_patience),
                {[this](std::shared_ptr<WorkerServer::Session> session, u64 id,
                        const Request& request) {
                   ++requests;
@@ -56,8 +59,10 @@ struct GatedWorker {
   Address address() const { return {"127.0.0.1", server.port()}; }
 
 private:
-  static ServerOptions options(std::shared_ptr<LinkGate> gate, Milliseconds evidence_timeout) {
+  static ServerOptions options(std::shared_ptr<LinkGate> gate, Milliseconds evidence_timeout,
+                               Milliseconds verdict_patience) {
     ServerOptions options = patient_server();
+    options.verdict_patience = verdict_patience;
     options.gate = std::move(gate);
     options.evidence_timeout = evidence_timeout;
     return options;
@@ -261,6 +266,156 @@ BOOST_AUTO_TEST_CASE(missing_collateral_decides_nothing) {
         return attest::to_json(document);
       },
       Errc::no_worker);
+}
+
+namespace {
+
+attest::EvidenceSet evidence_in(const std::string& document) {
+  return attest::parse_document(document)->evidence;
+}
+
+/// As an enclave gives it whose host brings no collateral. Of SNP the chain stays: that it is a
+/// simulated one, which the policy wants, is known by its root alone.
+GiveEvidence bare_evidence(std::shared_ptr<attest::Attester> attester) {
+  return [attester](const LinkBinding& link) {
+    auto document = *attest::parse_document(honest_evidence(attester)(link));
+    if (document.evidence.kind == attest::EvidenceKind::snp)
+      document.evidence.items.erase("crl");
+    else
+      document.evidence = without_collateral(document.evidence);
+    return attest::to_json(document);
+  };
+}
+
+/// A gate whose services know the simulated machines, or hold whoever asks up for ever.
+struct FetchingGate {
+  enum class Services { answer, away, silent };
+
+  explicit FetchingGate(Services how, attest::Policy policy = owner_policy()) {
+    auto services = std::make_unique<Held>(how == Services::silent);
+    for (const auto kind : {attest::EvidenceKind::snp, attest::EvidenceKind::tdx})
+      if (how == Services::answer)
+        answer_for(*services, evidence_in(*attester_of(kGoodImage, kind)->for_archive({})));
+    asked = services->count;
+    gate = std::make_shared<cli::OwnerGate>(std::move(policy), true);
+    gate->fetch_by(std::make_unique<attest::BackgroundFetcher>(
+        std::move(services), attest::CollateralFolder(folder.path() / "kept"),
+        [](const std::string&) {}));
+  }
+  TemporaryFolder folder;
+  std::shared_ptr<std::atomic<unsigned>> asked;
+  std::shared_ptr<cli::OwnerGate> gate;
+
+private:
+  struct Held final : FakeServices {
+    explicit Held(bool held) {
+      if (!held) end.set_value();
+    }
+    attest::HttpsReply get(const std::string& host, const std::string& target) override {
+      ++*count;
+      word.wait();
+      return FakeServices::get(host, target);
+    }
+    void stop() noexcept override {
+      if (word.wait_for(std::chrono::seconds(0)) != std::future_status::ready) end.set_value();
+    }
+    std::shared_ptr<std::atomic<unsigned>> count = std::make_shared<std::atomic<unsigned>>(0);
+    std::promise<void> end;
+    std::shared_future<void> word = end.get_future().share();
+  };
+};
+
+} // namespace
+
+BOOST_AUTO_TEST_CASE(collateral_that_evidence_lacks_is_fetched) {
+  FetchingGate of(FetchingGate::Services::answer);
+  for (const auto kind : {attest::EvidenceKind::snp, attest::EvidenceKind::tdx}) {
+    const unsigned before = *of.asked;
+    for (int time = 0; time < 2; ++time) { // the second time from the folder
+      GatedWorker worker(of.gate);
+      Inbox inbox;
+      const auto link = link_with(worker, inbox, bare_evidence(attester_of(kGoodImage, kind)));
+      BOOST_TEST(link->send(1, masked(1, kInputs, 1)));
+      inbox.take(1);
+    }
+    BOOST_TEST(*of.asked - before == (kind == attest::EvidenceKind::snp ? 1u : 4u));
+  }
+}
+
+BOOST_AUTO_TEST_CASE(services_that_are_away_or_silent_leave_it_undecided_and_are_named) {
+  const auto refusal = [](FetchingGate::Services how) {
+    FetchingGate of(how);
+    GatedWorker worker(of.gate, kPatience, worker_tls(), Milliseconds(50));
+    Inbox inbox;
+    const Error error = error_of([&] { link_with(worker, inbox, bare_evidence(attester_of())); });
+    BOOST_TEST((error.code() == Errc::no_worker), error.what());
+    BOOST_TEST(contains(error.what(), "crl-missing: "), error.what());
+    BOOST_TEST(worker.requests == 0u);
+    return std::string(error.what());
+  };
+  const std::string away = refusal(FetchingGate::Services::away);
+  BOOST_TEST(contains(away, "asking for it did not help: crl: kdsintf.amd.com does not know"),
+             away);
+  const std::string silent = refusal(FetchingGate::Services::silent);
+  BOOST_TEST(contains(silent, "no answer of the services within 50 ms"), silent);
+}
+
+BOOST_AUTO_TEST_CASE(nobody_is_asked_about_evidence_that_would_be_refused_all_the_same) {
+  FetchingGate of(FetchingGate::Services::answer);
+  const auto try_with = [&](GiveEvidence evidence) {
+    GatedWorker worker(of.gate);
+    Inbox inbox;
+    error_of([&] { link_with(worker, inbox, std::move(evidence)); });
+    BOOST_TEST_REQUIRE(worker.log.wait("unlinked"), worker.log.all());
+    BOOST_TEST(worker.log.count(": attested") == 0u, worker.log.all());
+  };
+  for (const auto kind : {attest::EvidenceKind::snp, attest::EvidenceKind::tdx}) {
+    try_with(bare_evidence(attester_of(0x66, kind)));
+    try_with([&](const LinkBinding& own) {
+      LinkBinding other = own;
+      other.nonce.fill(1);
+      return bare_evidence(attester_of(kGoodImage, kind))(other);
+    });
+  }
+  BOOST_TEST(*of.asked == 0u);
+}
+
+BOOST_AUTO_TEST_CASE(a_link_in_use_waits_for_no_service) {
+  // What it has runs out within the next verdicts, so that services are asked, who are silent.
+  attest::Policy policy = owner_policy();
+  policy.binding.max_age = std::chrono::hours(24 * 60);
+  FetchingGate of(FetchingGate::Services::silent, policy);
+  struct Often final : LinkGate { // renews each second
+    explicit Often(std::shared_ptr<cli::OwnerGate> owner) : owner(std::move(owner)) {}
+    GateVerdict judge(std::string_view document, const LinkBinding& own,
+                      Milliseconds patience) override {
+      waits.push_back(patience);
+      before();
+      GateVerdict verdict = owner->judge(document, own, patience);
+      verdict.valid_for = std::chrono::seconds(1);
+      return verdict;
+    }
+    std::shared_ptr<cli::OwnerGate> owner;
+    std::vector<Milliseconds> waits;
+    std::function<void()> before;
+  };
+  const auto gate = std::make_shared<Often>(of.gate);
+  std::promise<void> again;
+  gate->before = [&, count = 0]() mutable {
+    if (++count == 2) again.set_value();
+  };
+  {
+    GatedWorker worker(gate);
+    Inbox inbox;
+    const auto link = link_with(worker, inbox, honest_evidence(attester_of()));
+    BOOST_TEST_REQUIRE((again.get_future().wait_for(kPatience) == std::future_status::ready));
+    BOOST_TEST(link->send(1, masked(1, kInputs, 1))); // waits for the second verdict
+    inbox.take(1);
+    BOOST_TEST(inbox.losses() == 0u);
+  }
+  BOOST_TEST(*of.asked == 1u); // under way since the first verdict
+  BOOST_TEST(gate->waits.at(0).count() > 0);
+  for (std::size_t i = 1; i < gate->waits.size(); ++i) BOOST_TEST(gate->waits[i].count() == 0);
 }
 
 BOOST_AUTO_TEST_CASE(collateral_that_is_older_than_was_seen_before_is_refused) {
@@ -479,7 +634,7 @@ std::optional<SealKey> key_given(u8 image, const SealKey& secret, attest::Eviden
   link.control.fill(2);
   link.enclave_key.fill(3);
   const auto document = honest_evidence(attester_of(image, kind))(link);
-  const auto verdict = gate.judge(document, link);
+  const auto verdict = gate.judge(document, link, Milliseconds(0));
   BOOST_TEST_MESSAGE(verdict.code << " " << verdict.reason);
   return verdict.seal_key;
 }

@@ -223,7 +223,7 @@ BOOST_AUTO_TEST_CASE(a_statement_about_another_key_is_not_about_this_server) {
     attest::EvidenceDocument document;
     document.statement = attest::to_vector(attest::as_bytes(text));
     input.statement = sha256(document.statement);
-    document.evidence = source()->evidence(attest::report_data(input));
+    document.evidence = source()->evidence({attest::report_data(input), {}});
     answer(response, document);
   }));
   const Outcome made = refused(liar);
@@ -245,7 +245,7 @@ BOOST_AUTO_TEST_CASE(an_enclave_that_says_nothing_of_itself_is_not_allowed) {
     attest::BindingInput input = genuine_input(body);
     input.statement = sha256({});
     attest::EvidenceDocument document;
-    document.evidence = source()->evidence(attest::report_data(input));
+    document.evidence = source()->evidence({attest::report_data(input), {}});
     answer(response, document);
   }));
   const Outcome made = refused(silent);

@@ -147,9 +147,9 @@ BOOST_AUTO_TEST_CASE(a_server_may_answer_only_who_has_asked) {
 BOOST_AUTO_TEST_CASE(a_request_for_evidence_that_cannot_be_had_is_told_to_come_again) {
   class Broken final : public attest::EvidenceSource {
   public:
-    attest::EvidenceSet evidence(const std::array<u8, 64>& data) override {
+    attest::EvidenceSet evidence(const attest::Bound& bound) override {
       if (broken) throw Error(Errc::io, "/dev/sev-guest: busy");
-      return source()->evidence(data);
+      return source()->evidence(bound);
     }
     bool is_simulated() const noexcept override { return false; }
     bool broken = false;

@@ -211,7 +211,7 @@ attest::EvidenceDocument document_for(const attest::BindingInput& given, u8 imag
   attest::EvidenceDocument document;
   document.statement = attest::to_vector(attest::as_bytes(text));
   input.statement = sha256(document.statement);
-  document.evidence = source(image)->evidence(attest::report_data(input));
+  document.evidence = source(image)->evidence({attest::report_data(input), {}});
   return document;
 }
 

@@ -2,15 +2,11 @@
 
 #include <boost/test/unit_test.hpp>
 
-#include <fstream>
 #include <string>
-#include <sys/stat.h>
 #include <vector>
 
 #include "core/digest.hpp"
 #include "core/error.hpp"
-#include "core/private_file.hpp"
-#include "tests/support/temporary_folder.hpp"
 
 namespace talaria {
 
@@ -61,27 +57,6 @@ BOOST_AUTO_TEST_CASE(what_is_closed_opens_with_the_same_words_alone) {
   std::vector<u8> nothing;
   BOOST_TEST(!seal.open(about, std::vector<u8>(Seal::kOverhead - 1), nothing));
   BOOST_TEST(!Seal(SealKey{}).open(about, std::vector<u8>(Seal::kOverhead), nothing));
-}
-
-BOOST_AUTO_TEST_CASE(a_private_file_is_replaced_as_a_whole) {
-  const tests::TemporaryFolder folder;
-  const auto path = folder.path() / "file";
-  std::ofstream(path) << "old";
-  std::filesystem::permissions(path, std::filesystem::perms(0644));
-  replace_private_file(path, "new");
-  std::string text;
-  std::ifstream(path) >> text;
-  BOOST_TEST(text == "new");
-  struct stat status {};
-  BOOST_TEST(::stat(path.c_str(), &status) == 0);
-  BOOST_TEST((status.st_mode & 0777) == 0600U);
-  BOOST_CHECK_THROW(replace_private_file(folder.path() / "no" / "file", "x"), Error);
-  std::filesystem::create_directory(folder.path() / "folder");
-  BOOST_CHECK_THROW(replace_private_file(folder.path() / "folder", "x"), Error);
-  std::size_t entries = 0; // and nothing is left beside
-  for ([[maybe_unused]] const auto& each : std::filesystem::directory_iterator(folder.path()))
-    ++entries;
-  BOOST_TEST(entries == 2U);
 }
 
 BOOST_AUTO_TEST_SUITE_END()

@@ -184,6 +184,10 @@ BOOST_AUTO_TEST_CASE(answers_are_computed_anew_from_their_receipts) {
                                          "obfuscation: true"));
   site.write_policy(server.port());
   const fs::path kept = site.folder.path() / "receipts";
+  // Each answer is a claim: more than a head has room for, so that the proxy asks for the receipt.
+  std::string many_answers = R"({"max_tokens":2,"temperature":0,"prompt":["0")";
+  for (int i = 1; i < 24; ++i) many_answers += ",\"" + std::to_string(i) + "\"";
+  many_answers += "]}";
   const std::vector<std::pair<const char*, std::string>> asked{
       {"/v1/completions", R"({"prompt":"Once upon","max_tokens":9,"temperature":0})"},
       {"/v1/completions",
@@ -192,10 +196,12 @@ BOOST_AUTO_TEST_CASE(answers_are_computed_anew_from_their_receipts) {
        R"({"messages":[{"role":"user","content":"Hello"}],"max_tokens":8,"temperature":0.7,"stream":true})"},
       {"/v1/chat/completions",
        R"({"messages":[{"role":"user","content":"Hello"}],"max_tokens":30,"temperature":0,"stop":["a"]})"},
+      {"/v1/completions", many_answers},
       {"/v1/chat/completions",
        R"({"messages":[{"role":"user","content":"Hi"}],"max_tokens":40,"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"object","properties":{}}}}],"tool_choice":"required"})"}};
   const int port = free_port();
   std::vector<std::string> answers;
+  std::vector<std::string> heads;
   const Finished proxy = site.connect(
       server.port(), port,
       [&](pid_t process) {
@@ -204,6 +210,7 @@ BOOST_AUTO_TEST_CASE(answers_are_computed_anew_from_their_receipts) {
         for (const auto& [path, body] : asked) {
           const auto answer = client.Post(path, body, "application/json");
           answers.push_back(answer && answer->status == 200 ? answer->body : std::string());
+          heads.push_back(answer ? answer->get_header_value("Talaria-Receipt") : std::string());
         }
         ::kill(process, SIGTERM);
       },
@@ -212,6 +219,9 @@ BOOST_AUTO_TEST_CASE(answers_are_computed_anew_from_their_receipts) {
   for (const std::string& answer : answers) BOOST_TEST(!answer.empty());
   const auto files = receipts_in(kept);
   BOOST_TEST_REQUIRE(files.size() == asked.size(), proxy.err);
+  BOOST_TEST(heads[0].starts_with("ey"), heads[0]);
+  BOOST_TEST(heads[4].starts_with("/v1/receipts/"), heads[4]);
+  BOOST_TEST(fs::file_size(files[4]) > 7U << 10U);
 
   // Whose they are, and that none is missing.
   std::vector<std::string> verify{kTalaria,    "receipt",           "verify",

@@ -131,6 +131,31 @@ def files():
     hybrid.tensor("blk.0.ssm_conv1d.weight", (2, 2))
     hybrid.tensor("blk.0.ssm_a", (2,))
     yield "qwen35", hybrid
+    yarn = {"rope__scaling__type": "yarn", "rope__scaling__factor": 4.0, "rope__scaling__original_context_length": 32}
+    yield "mistral3", byte_level(decoder("mistral3", attention__temperature_scale=0.1, rope__scaling__yarn_log_multiplier=1.0, **yarn), "tekken")
+    latent = byte_level(experts(decoder("deepseek2", attention__key_length=6, attention__value_length=2, attention__key_length_mla=6,
+                                        attention__value_length_mla=2, attention__kv_lora_rank=2, attention__q_lora_rank=2,
+                                        rope__dimension_count=4, rope__scaling__yarn_log_multiplier=0.1, expert_gating_func=2,
+                                        expert_shared_count=1, expert_group_count=1, expert_group_used_count=1, **mixture, **yarn)), "deepseek-v3")
+    for name in ("attn_k_b", "attn_v_b"):
+        latent.tensor(f"blk.0.{name}.weight", (2, 2, 2))
+    latent.tensor("blk.0.exp_probs_b.bias", (2,))
+    yield "deepseek2", latent
+    shared = File("gemma4")
+    for name, value in {"context_length": 64, "embedding_length": 32, "block_count": 2, "feed_forward_length": [32, 64],
+                        "attention.head_count": 4, "attention.head_count_kv": [2, 2], "attention.layer_norm_rms_epsilon": 1e-5,
+                        "attention.key_length": 8, "attention.value_length": 8, "attention.key_length_swa": 4,
+                        "attention.sliding_window": 16, "attention.sliding_window_pattern": [False, False],
+                        "attention.shared_kv_layers": 1, "embedding_length_per_layer_input": 2}.items():
+        shared.key("ARCH." + name, value)
+    for name, shape in {"token_embd": (4, 2), "per_layer_token_embd": (4, 4), "output_norm": (2,), "blk.0.attn_q": (2, 2),
+                        "blk.0.layer_output_scale": (1,), "rope_freqs": (4,)}.items():
+        shared.tensor(name + ".weight", shape)
+    shared.key("tokenizer.ggml.model", "gemma4")
+    shared.key("tokenizer.ggml.tokens", ["<unk>", "<bos>", "<eos>", "a"])
+    shared.key("tokenizer.ggml.merges", ["a a"])
+    shared.key("tokenizer.ggml.bos_token_id", 1)
+    yield "gemma4", shared
     blocks = decoder("llama")
     for kind, (_, values) in BLOCKS.items():
         blocks.tensor(f"blk.0.ffn_up.{kind}", (1, values), kind)

@@ -59,9 +59,10 @@ BOOST_AUTO_TEST_CASE(a_worker_that_demands_evidence_is_told_by_which_policy) {
   node().ca = "/etc/ca.pem";
   BOOST_TEST(joined().find(" --ca /etc/ca.pem ") != std::string::npos);
   node().seen_collateral = "/var/seen.json";
+  node().fetch_collateral = "/var/collateral";
   node().seal_secret = "/etc/secret";
-  BOOST_TEST(joined().find(" --seen-collateral /var/seen.json --seal-secret /etc/secret ") !=
-             std::string::npos);
+  BOOST_TEST(joined().find(" --seen-collateral /var/seen.json --fetch-collateral /var/collateral "
+                           "--seal-secret /etc/secret ") != std::string::npos);
 }
 
 BOOST_AUTO_TEST_CASE(shares_and_threads_are_said_if_given) {

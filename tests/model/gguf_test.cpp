@@ -448,6 +448,50 @@ BOOST_AUTO_TEST_CASE(a_sentence_piece_tokenizer_merges_by_score) {
   BOOST_TEST(tokenizer.decode(tokenizer.encode("abc dab", true), true) == "abc dab");
 }
 
+// Gemma 4: pieces of SentencePiece, which merges put together in their order.
+BOOST_AUTO_TEST_CASE(a_tokenizer_of_gemma4_merges_pieces) {
+  const std::string blank = "\xe2\x96\x81";
+  const std::vector<std::string> tokens{"<unk>",  "<bos>", "<eos>", blank,        "a",
+                                        "b",      "c",     "ab",    blank + "ab", "abc",
+                                        "<turn>", "\n",    "\n\n",  "<0xC3>",     "<0xBC>"};
+  const std::vector<i32> types{2, 3, 3, 1, 1, 1, 1, 1, 1, 1, 4, 1, 1, 6, 6};
+  GgufWriter file;
+  file.string("tokenizer.ggml.model", "gemma4").strings("tokenizer.ggml.tokens", tokens);
+  file.list<i32>("tokenizer.ggml.token_type", GgufWriter::kI32, types);
+  file.strings("tokenizer.ggml.merges", {"a b", blank + " ab", "ab c", "\n \n"});
+  file.integer("tokenizer.ggml.bos_token_id", 1).integer("tokenizer.ggml.eos_token_id", 2);
+  file.boolean("tokenizer.ggml.add_space_prefix", false);
+  const GgufHeader header = parse_gguf_header(bytes_of(file.file()), "gemma.gguf");
+  const GgufTokenizer texts = gguf_tokenizer(GgufFields(header.metadata, "gemma.gguf"));
+  const Tokenizer tokenizer = Tokenizer::parse(texts.tokenizer, "gemma.gguf");
+  const std::vector<u32> expected{1, 9, 8, 6, 3, 3, 12, 13, 14, 10};
+  const std::string text = "abc abc  \n\n\xc3\xbc<turn>";
+  BOOST_TEST(tokenizer.encode(text, true) == expected, boost::test_tools::per_element());
+  BOOST_TEST(tokenizer.decode(expected, true) == text);
+}
+
+// The kinds of DeepSeek differ in what they take numbers and marks for.
+BOOST_AUTO_TEST_CASE(pre_tokenizers_of_deepseek_cut_by_their_names) {
+  const auto ids = [](const char* name) {
+    GgufWriter file;
+    // Bytes 0x20 and 0x0a are shown as U+0120 and U+010A.
+    const std::string blank = "\xc4\xa0";
+    file.string("tokenizer.ggml.model", "gpt2").string("tokenizer.ggml.pre", name);
+    file.strings("tokenizer.ggml.tokens",
+                 {"1", "2", "12", "122", "1221", "a", "!", "!a", blank, blank + "a", "\xc4\x8a"});
+    file.strings("tokenizer.ggml.merges", {"1 2", "12 2", "122 1", "! a", blank + " a"});
+    const GgufHeader header = parse_gguf_header(bytes_of(file.file()), "d.gguf");
+    const GgufTokenizer texts = gguf_tokenizer(GgufFields(header.metadata, "d.gguf"));
+    return Tokenizer::parse(texts.tokenizer, "d.gguf").encode("1221 a!a\n", false);
+  };
+  const std::vector<u32> all{4, 9, 6, 5, 10};
+  const std::vector<u32> single{0, 1, 1, 0, 9, 6, 5, 10};
+  const std::vector<u32> threes{3, 0, 9, 7, 10};
+  BOOST_TEST(ids("deepseek-llm") == all, boost::test_tools::per_element());
+  BOOST_TEST(ids("deepseek-coder") == single, boost::test_tools::per_element());
+  BOOST_TEST(ids("deepseek-v3") == threes, boost::test_tools::per_element());
+}
+
 /// What llama.cpp's converter writes of embedding models, in the words of sentence-transformers.
 BOOST_AUTO_TEST_CASE(the_pooling_of_a_file_is_the_one_that_counts) {
   const auto pooling_of = [](const GgufWriter& model) {

@@ -205,7 +205,7 @@ BOOST_AUTO_TEST_CASE(all_mistakes_are_reported_together_in_the_order_of_the_file
       "layer on one primary worker\n"
       "F:6:41: workers[1].colour: unknown key; expected name, address, device, layers, columns, "
       "role, addresses, threads, cores, tls_name, start, ssh, program, model, cert, key, ca, "
-      "require_attestation, seen_collateral or seal_secret\n"
+      "require_attestation, seen_collateral, fetch_collateral or seal_secret\n"
       "F:7:38: workers[2].layers: starts at layer 7; expected a primary worker for 6 too");
 }
 

@@ -66,7 +66,7 @@ const Mistake kMistakes[] = {
      "{ cert, key }"},
     {"serve: { listen: 127.0.0.1:8000, tls: { cert: certs/enclave.pem, key: certs/enclave.key }, "
      "attestation: { platform: snp, folder: sim } }",
-     "F:2:117: serve.attestation.platform: is 'snp'; expected auto, sev-snp, tdx or "
+     "F:2:117: serve.attestation.platform: is 'snp'; expected auto, sev-snp, tdx, azure or "
      "simulated"},
     {"serve: { listen: 127.0.0.1:8000, tls: { cert: certs/enclave.pem, key: certs/enclave.key }, "
      "attestation: { platform: simulated } }",

@@ -255,9 +255,9 @@ std::size_t members(const config::Session& of) {
   return 2;
 }
 std::size_t members(const config::WorkerNode& of) {
-  [[maybe_unused]] const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, line,
+  [[maybe_unused]] const auto& [a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, line,
                                 layers_line, layers_column] = of;
-  return 20;
+  return 21;
 }
 /// Those that are no section, but for `file`, which is no setting.
 std::size_t members(const config::PipelineConfig& of) {
