@@ -10,9 +10,8 @@ namespace talaria::gateway {
 
 /// How many bytes of one kind may be held at once, over all requests. Thread-safe. Whoever gives a
 /// lease back has freed what it was for; the allocator, which keeps that for the thread that freed
-/// it, is made to give it to the system now and then, before anybody else takes a lease: otherwise
-/// the process holds as much as every thread ever held. Where all memory is locked it does so still
-/// (the kernel takes no locked page back).
+/// it, is made to give it to the system now and then, before anybody else takes a lease. Where all
+/// memory is locked the kernel takes no page back; JSON is read in one arena therefore (OneArena).
 class ByteBudget {
 public:
   /// Bytes taken from a budget; given back at its end. Movable.

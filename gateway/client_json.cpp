@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "gateway/api_error.hpp"
+#include "gateway/one_arena.hpp"
 
 namespace talaria::gateway {
 
@@ -21,7 +22,9 @@ constexpr std::size_t kList = 48;
 constexpr std::size_t kObject = 64;
 constexpr std::size_t kListPlace = 24; // a list that grows has room for more
 constexpr std::size_t kObjectPlace = 96;
-constexpr int kOutOfRange = 406; // nlohmann's id of a number that is too large
+constexpr std::size_t kOneArena = std::size_t{1}
+                                  << 20; // bytes of memory that are not every thread's own affair
+constexpr int kOutOfRange = 406;         // nlohmann's id of a number that is too large
 
 /// Builds a value from nlohmann's events, by a stack of its own.
 class Builder final : public nlohmann::json_sax<json> {
@@ -109,9 +112,15 @@ ClientJson parse_client_json(std::string_view text, ByteBudget* budget, const Js
   const std::size_t memory = std::max(limits.least, text.size() * limits.growth);
   ClientJson out;
   if (budget != nullptr) out.lease = budget->take(memory);
-  Builder builder(limits, memory);
-  json::sax_parse(text, &builder);
-  out.value = builder.take();
+  const auto build = [&] {
+    Builder builder(limits, memory);
+    json::sax_parse(text, &builder);
+    out.value = builder.take();
+  };
+  if (memory > kOneArena)
+    OneArena::process().run(build);
+  else
+    build();
   return out;
 }
 
