@@ -127,6 +127,7 @@ struct Model {
     case LinearKind::down:
       parts = {base + "mlp.down_proj"};
       break;
+    case LinearKind::per_layer_inputs:
     case LinearKind::heads: // of no Llama
       break;
     case LinearKind::lm_head:

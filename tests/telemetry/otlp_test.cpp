@@ -120,8 +120,8 @@ BOOST_AUTO_TEST_CASE(bodies_are_those_of_the_published_definitions) {
              "talaria");
 
   const std::vector<OtlpMetric> figures{
-      {"g", "", "1", OtlpMetric::Kind::gauge, {{{}, 2.5}}},
-      {"c", "all", "s", OtlpMetric::Kind::sum, {{{{"path", std::string("/")}}, 7}}},
+      {"g", "", "1", OtlpMetric::Kind::gauge, {{{}, 2.5, 0, {}, {}}}},
+      {"c", "all", "s", OtlpMetric::Kind::sum, {{{{"path", std::string("/")}}, 7, 0, {}, {}}}},
       {"h", "", "s", OtlpMetric::Kind::histogram, {{{}, 3.5, 6, {0.1, 1}, {1, 2, 3}}}}};
   const json metrics = json::parse(otlp_metrics(resource, figures, span.start, span.end));
   tests::check_otlp(metrics, "ExportMetricsServiceRequest");
@@ -183,7 +183,7 @@ BOOST_AUTO_TEST_CASE(attempts_are_bounded_and_figures_have_one) {
   options.attempts = 3;
   OtlpExporter exporter(options, std::make_unique<Wire>(collector));
   exporter.collect_from([] {
-    return std::vector<OtlpMetric>{{"g", "", "1", OtlpMetric::Kind::gauge, {{{}, 1}}}};
+    return std::vector<OtlpMetric>{{"g", "", "1", OtlpMetric::Kind::gauge, {{{}, 1, 0, {}, {}}}}};
   });
   exporter.add(span_named("a"));
   BOOST_TEST(tests::eventually([&] { return exporter.counts().dropped == 1; }));
@@ -219,7 +219,7 @@ BOOST_AUTO_TEST_CASE(the_end_sends_what_waits_in_batches_and_figures_once_more) 
   options.batch = 4;
   OtlpExporter exporter(options, std::make_unique<Wire>(collector));
   exporter.collect_from([] {
-    return std::vector<OtlpMetric>{{"g", "", "1", OtlpMetric::Kind::gauge, {{{}, 1}}}};
+    return std::vector<OtlpMetric>{{"g", "", "1", OtlpMetric::Kind::gauge, {{{}, 1, 0, {}, {}}}}};
   });
   for (int i = 0; i < 3; ++i) exporter.add(span_named(std::to_string(i)));
   BOOST_TEST(collector.bodies("traces") == 0u); // an hour has not passed

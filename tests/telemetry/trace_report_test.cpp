@@ -159,7 +159,8 @@ BOOST_AUTO_TEST_CASE(requests_workers_and_stock_are_summed_up) {
   HandMade made = two_tokens();
   made.shape(7, 0).span(SpanKind::request, 0, -50, 200);
   made.trace.spans.back().labels.tokens = 2;
-  for (int i = 0; i < 5000; ++i) made.trace.stock.push_back({i * 1000, i == 2500 ? 0ULL : 64ULL});
+  for (int i = 0; i < 5000; ++i)
+    made.trace.stock.push_back({i * 1000, i == 2500 ? 0ULL : 64ULL, {}});
   made.trace.dropped_spans = 4;
   const auto report = analyse(made.trace);
   BOOST_TEST(report.length == 250.0, kClose);
