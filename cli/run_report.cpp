@@ -42,7 +42,7 @@ std::string human_bytes(u64 bytes) {
   return fmt::format("{:.{}f} {}", value, unit == 0 ? 0 : 1, kUnits[unit]);
 }
 
-/// The first values of the last row the worker was shown, as it saw them.
+/// The first values of the last tensor that the worker was shown, as it saw them.
 std::string worker_sample(const remo::MaskedTensor& seen,
                           const remo::LatticeParameters& parameters) {
   constexpr std::size_t kShown = 4;
@@ -152,7 +152,7 @@ void print_account(const RunReport& report) {
               "{} rounds late",
               report.padding.dummy_rows, report.padding.rows, report.padding.dummy_rounds,
               report.padding.late_rounds);
-  print_log("  worker saw {} rows of {}, the last of which begins\n            {}",
+  print_log("  worker saw this last, the beginning of {} x {} values:\n            {}",
             report.last_seen.rows, report.last_seen.cols,
             worker_sample(report.last_seen, *scheme.parameters));
 }
