@@ -117,8 +117,9 @@ ClientJson parse_client_json(std::string_view text, ByteBudget* budget, const Js
     json::sax_parse(text, &builder);
     out.value = builder.take();
   };
-  if (memory > kOneArena)
-    OneArena::process().run(build);
+  OneArena* const arena = memory > kOneArena ? OneArena::process() : nullptr;
+  if (arena != nullptr)
+    arena->run(build);
   else
     build();
   return out;

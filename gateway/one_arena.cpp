@@ -1,6 +1,9 @@
 #include "gateway/one_arena.hpp"
 
+#include <system_error>
 #include <utility>
+
+#include "core/stack_wipe.hpp"
 
 namespace talaria::gateway {
 
@@ -35,13 +38,18 @@ void OneArena::serve() {
     tasks_.pop_front();
     lock.unlock();
     task();
+    wipe_stack(); // of what a request left there, before a wait that may be long
     lock.lock();
   }
 }
 
-OneArena& OneArena::process() {
-  static OneArena arena;
-  return arena;
+OneArena* OneArena::process() {
+  try {
+    static OneArena arena;
+    return &arena;
+  } catch (const std::system_error&) { // tried again by the next who asks
+    return nullptr;
+  }
 }
 
 } // namespace talaria::gateway

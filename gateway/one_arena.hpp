@@ -22,8 +22,8 @@ public:
   /// Waits until `work` is done. @throws what it throws
   void run(std::function<void()> work);
 
-  /// The one of this process.
-  static OneArena& process();
+  /// The one of this process; null if no thread can be had for it now.
+  static OneArena* process();
 
 private:
   void serve();

@@ -5,6 +5,7 @@
 #include <sys/time.h>
 
 #include <array>
+#include <chrono>
 
 #include <fmt/format.h>
 #include <nlohmann/json.hpp>
@@ -21,6 +22,7 @@ namespace {
 constexpr const char* kAddress = "169.254.169.254";
 constexpr u16 kPort = 80;
 constexpr int kSilenceSeconds = 10;
+constexpr std::chrono::seconds kWhole{30}; // however slowly the answer comes
 constexpr std::size_t kMostBytes = std::size_t{128} << 10;
 constexpr int kOk = 200;
 
@@ -44,13 +46,15 @@ std::string exchange(const std::string& request) {
     fail_metadata("the connection broke");
   std::string bytes;
   std::array<char, 16384> part{};
-  for (;;) {
+  const auto deadline = std::chrono::steady_clock::now() + kWhole;
+  while (std::chrono::steady_clock::now() < deadline) {
     const ssize_t got = ::recv(socket.get(), part.data(), part.size(), 0);
     if (got == 0) return bytes;
     if (got < 0) fail_metadata("no answer in time");
     bytes.append(part.data(), static_cast<std::size_t>(got));
     if (bytes.size() > kMostBytes) fail_metadata("the answer is too long");
   }
+  fail_metadata("the answer takes too long");
 }
 
 /// The object that a request is answered with.

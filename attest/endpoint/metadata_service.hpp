@@ -11,7 +11,7 @@ namespace talaria::attest {
 
 /// Sends the bytes of a request of HTTP/1.1 to Azure's instance metadata service, at
 /// 169.254.169.254 in each of its machines, and gives all that comes back. @throws Error{io} if
-/// nobody answers within ten seconds.
+/// nothing comes for ten seconds, or not all of it in half a minute.
 using MetadataCall = std::function<std::string(const std::string& request)>;
 MetadataCall azure_metadata_call();
 
